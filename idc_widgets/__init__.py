@@ -1,0 +1,80 @@
+"""Browse and download the NCI Imaging Data Commons from a notebook.
+
+Names are imported on first use, so that ``import idc_widgets`` takes no time and needs no Jupyter.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+#: Public name → the module that has it.
+_HOMES = {
+    "BrowserState": ".widgets.state",
+    "Cohort": ".cohort",
+    "DownloadError": ".errors",
+    "DownloadJob": ".download",
+    "DownloadPlan": ".download",
+    "DownloadWidget": ".widgets.download",
+    "DuckDBEngine": ".engine",
+    "Engine": ".engine",
+    "FacetDropdown": ".widgets.facets",
+    "FacetPanel": ".widgets.facets",
+    "FacetValue": ".cohort",
+    "IDCBrowser": ".widgets.browser",
+    "IDCClient": ".client",
+    "IDCError": ".errors",
+    "Index": ".index",
+    "IndexFileError": ".errors",
+    "InvalidQueryError": ".errors",
+    "License": ".selection",
+    "PatientGrid": ".widgets.grid",
+    "Selection": ".selection",
+    "SeriesGrid": ".widgets.grid",
+    "StudyGrid": ".widgets.grid",
+    "Summary": ".cohort",
+    "SummaryBar": ".widgets.summary",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+if TYPE_CHECKING:
+    from .client import IDCClient as IDCClient
+    from .cohort import Cohort as Cohort
+    from .cohort import FacetValue as FacetValue
+    from .cohort import Summary as Summary
+    from .download import DownloadJob as DownloadJob
+    from .download import DownloadPlan as DownloadPlan
+    from .engine import DuckDBEngine as DuckDBEngine
+    from .engine import Engine as Engine
+    from .errors import DownloadError as DownloadError
+    from .errors import IDCError as IDCError
+    from .errors import IndexFileError as IndexFileError
+    from .errors import InvalidQueryError as InvalidQueryError
+    from .index import Index as Index
+    from .selection import License as License
+    from .selection import Selection as Selection
+    from .widgets.browser import IDCBrowser as IDCBrowser
+    from .widgets.download import DownloadWidget as DownloadWidget
+    from .widgets.facets import FacetDropdown as FacetDropdown
+    from .widgets.facets import FacetPanel as FacetPanel
+    from .widgets.grid import PatientGrid as PatientGrid
+    from .widgets.grid import SeriesGrid as SeriesGrid
+    from .widgets.grid import StudyGrid as StudyGrid
+    from .widgets.state import BrowserState as BrowserState
+    from .widgets.summary import SummaryBar as SummaryBar
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,184 @@
+"""SQL in, Arrow out: the one place that runs queries."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import duckdb
+
+from .errors import IndexFileError, InvalidQueryError
+from .index import COLUMNS, Index, normalized_select
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["DuckDBEngine", "Engine", "literal"]
+
+
+class Engine(Protocol):
+    """What a cohort needs of a database. All SQL is DuckDB's dialect."""
+
+    #: What the data is a release of, such as "25.0.5".
+    data_version: str
+
+    #: The table and the column that name one row of the index most cheaply.
+    row_id: tuple[str, str]
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
+        """The result of a query, its ``?`` bound to `params`. Safe from any thread."""
+        ...
+
+    def tables(self) -> Mapping[str, Mapping[str, str]]:
+        """Table name → column name → SQL type."""
+        ...
+
+
+class DuckDBEngine:
+    """DuckDB in this process, straight on the files of an `Index`.
+
+    Opening reads no rows of a Parquet file: every query scans the file in place. A CSV is read
+    once, into memory. After opening, the database can read these files and nothing else.
+
+    Raises:
+        IndexFileError: a table cannot be read, or lacks a required column.
+    """
+
+    row_id = ("_rows", "_row")
+
+    def __init__(self, index: Index | None = None) -> None:
+        self.index = index if index is not None else Index.default()
+        self.data_version = self.index.data_version
+        self._connection = duckdb.connect(":memory:")
+        # A progress bar printed into a notebook cell is nobody's wish.
+        self._connection.execute("SET enable_progress_bar = false")
+        self._local = threading.local()
+        for name, path in self.index.tables.items():
+            try:
+                self._open(name, path)
+            except duckdb.Error as error:
+                raise IndexFileError(
+                    f"cannot read {path} as the table {name!r}: {_first_line(error)}"
+                ) from error
+        # A path with glob characters is opened by its pattern, so both must be allowed.
+        files = ", ".join(
+            f"{literal(str(path))}, {_file(path)}" for path in self.index.tables.values()
+        )
+        self._connection.execute(f"SET allowed_paths = [{files}]")
+        self._connection.execute("SET enable_external_access = false")
+        self._connection.execute("SET lock_configuration = true")
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
+        """The result of one read-only query.
+
+        Args:
+            sql: one SELECT (or DESCRIBE, SHOW, EXPLAIN, ...) in DuckDB's dialect; the tables are
+                called as in `tables`.
+            params: what its ``?`` stand for, in order; a list is one parameter.
+
+        Raises:
+            InvalidQueryError: it does not parse, does not bind, fails, or would write.
+        """
+        try:
+            self._check_reads_only(sql)
+            return _arrow(self._cursor(), sql, list(params))
+        except duckdb.Error as error:
+            raise InvalidQueryError(_explain(error)) from error
+
+    def tables(self) -> dict[str, dict[str, str]]:
+        """Table name → column name → SQL type."""
+        return {name: self._describe(f'"{name}"') for name in self.index.tables}
+
+    def _open(self, name: str, path: Path) -> None:
+        if name != "index":
+            self._connection.execute(f'CREATE VIEW "{name}" AS FROM read_parquet({_file(path)})')
+            return
+        if path.suffix.lower() == ".csv":
+            self._load_csv(path)
+            source, row, select = "_csv", "rowid", ", ".join(COLUMNS)
+        else:
+            source = f"read_parquet({_file(path)}, file_row_number = true)"
+            row = "file_row_number"
+            present = self._describe(f"read_parquet({_file(path)})")
+            select = normalized_select(path, present) if self.index.is_own else ", ".join(present)
+        self._connection.execute(
+            f"CREATE VIEW _rows AS SELECT {select}, {row} AS _row FROM {source}"
+        )
+        self._connection.execute("CREATE VIEW index AS SELECT * EXCLUDE (_row) FROM _rows")
+
+    def _load_csv(self, path: Path) -> None:
+        source = f"read_csv({_file(path)}, header = true, all_varchar = true, nullstr = '')"
+        select = normalized_select(path, self._describe(source))
+        self._connection.execute(f"CREATE TABLE _csv AS SELECT {select} FROM {source}")
+        repeated = self._connection.execute(
+            "SELECT SeriesInstanceUID, count(*) FROM _csv GROUP BY 1 HAVING count(*) > 1 LIMIT 1"
+        ).fetchone()
+        if repeated is not None:
+            raise IndexFileError(
+                f"{path} has the series {repeated[0]!r} in {repeated[1]} rows; "
+                "expected one row a series"
+            )
+
+    def _describe(self, relation: str) -> dict[str, str]:
+        rows = self._cursor().execute(f"DESCRIBE FROM {relation}").fetchall()
+        return {str(name): str(sql_type) for name, sql_type, *_ in rows}
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """This thread's own cursor: two threads may not share one."""
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._connection.cursor()
+        return cursor
+
+    def _check_reads_only(self, sql: str) -> None:
+        statements = self._cursor().extract_statements(sql)
+        if len(statements) != 1:
+            raise InvalidQueryError(f"expected one SQL statement, got {len(statements)}")
+        kind = statements[0].type
+        if kind not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+            raise InvalidQueryError(
+                f"this is a statement of type {kind.name}; the index can only be read: "
+                "expected a SELECT"
+            )
+
+
+def literal(value: object) -> str:
+    """A value as SQL text; quoted so that no text can end the literal.
+
+    Raises:
+        InvalidQueryError: no literal of that type is known.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return repr(value)
+    if isinstance(value, str) and "\0" not in value:
+        return "'" + value.replace("'", "''") + "'"
+    raise InvalidQueryError(f"{value!r} cannot be written as SQL")
+
+
+def _arrow(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) -> pa.Table:
+    if hasattr(cursor, "fetch_arrow_table"):  # DuckDB 1
+        return cursor.execute(sql, params).fetch_arrow_table()
+    return cursor.sql(sql, params=params or None).to_arrow_table()
+
+
+def _file(path: Path) -> str:
+    """A path as a literal for read_parquet, which would expand ``*``, ``?`` and ``[``."""
+    return literal(re.sub(r"[*?\[]", lambda match: f"[{match.group()}]", str(path)))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0]
+
+
+def _explain(error: duckdb.Error) -> str:
+    """DuckDB's message without the excerpt of the query: it names the nearest column or table."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))

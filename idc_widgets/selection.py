@@ -1,0 +1,306 @@
+"""A selection: an immutable set of series, and what a person does with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cohort import Cohort, Summary
+from .download import DEFAULT_TEMPLATE, DownloadJob, DownloadPlan
+from .engine import DuckDBEngine, Engine
+from .errors import InvalidQueryError
+from .index import COLUMNS
+from .units import human_size, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["License", "Selection"]
+
+VIEWER_URL = "https://viewer.imaging.datacommons.cancer.gov"
+
+#: What a download plan reads of a series, whatever its folder template.
+_PLAN_COLUMNS = (
+    "SeriesInstanceUID",
+    "series_aws_url",
+    "instanceCount",
+    "series_size_MB",
+    "collection_id",
+    "Modality",
+    "license_short_name",
+)
+
+
+@dataclass(frozen=True)
+class License:
+    """A licence, and how many series of a selection are under it."""
+
+    name: str
+    series: int
+
+    @property
+    def non_commercial(self) -> bool:
+        """True for the Creative Commons licences with the NonCommercial clause (BY-NC)."""
+        return "-NC" in self.name
+
+    def __str__(self) -> str:
+        return f"{self.name} (non-commercial)" if self.non_commercial else self.name
+
+
+class Selection:
+    """An immutable set of series, with the version of the data that they came from.
+
+    Made by ``cohort.select()`` or ``Selection.of(client.engine, uids)``. What it holds is looked
+    up when first asked for, so that selecting a million series costs nothing.
+    """
+
+    __slots__ = ("__weakref__", "_summary", "_uids", "cohort")
+
+    cohort: Cohort
+    _uids: tuple[str, ...] | None
+    _summary: Summary | None
+
+    def __init__(self, cohort: Cohort) -> None:
+        object.__setattr__(self, "cohort", cohort)
+        object.__setattr__(self, "_uids", None)
+        object.__setattr__(self, "_summary", None)
+
+    @classmethod
+    def of(cls, engine: Engine, uids: Iterable[str]) -> Selection:
+        """The selection of these SeriesInstanceUIDs.
+
+        Raises:
+            InvalidQueryError: a UID is not in the index (the first is named).
+        """
+        return cls(Cohort(engine, SeriesInstanceUID=list(uids)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a Selection is immutable; combine selections with | & -")
+
+    @property
+    def data_version(self) -> str:
+        """The release of the index that the series came from, such as "25.0.5"."""
+        return self.cohort.engine.data_version
+
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The SeriesInstanceUIDs, sorted."""
+        if self._uids is None:
+            where, params = self.cohort.predicate
+            table = self.cohort.engine.query(
+                f"SELECT SeriesInstanceUID FROM index WHERE {where} ORDER BY 1", params
+            )
+            object.__setattr__(self, "_uids", tuple(table.column(0).to_pylist()))
+        assert self._uids is not None
+        return self._uids
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """One row a series, with every column of the index."""
+        return self.cohort.series()
+
+    def summary(self) -> Summary:
+        """Counts, size and licences, as of `Cohort.summary`."""
+        if self._summary is None:
+            object.__setattr__(self, "_summary", self.cohort.summary())
+        assert self._summary is not None
+        return self._summary
+
+    @property
+    def size_MB(self) -> float:
+        """Size of all files in MB (10^6 bytes)."""
+        return self.summary().size_MB
+
+    @property
+    def licenses(self) -> tuple[License, ...]:
+        """The licences of these series, the most series first."""
+        where, params = self.cohort.predicate
+        table = self.cohort.engine.query(
+            f"SELECT license_short_name, count(*) FROM index WHERE {where}"
+            " AND license_short_name IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1",
+            params,
+        )
+        names, counts = (column.to_pylist() for column in table.columns)
+        return tuple(License(name, count) for name, count in zip(names, counts, strict=True))
+
+    def __len__(self) -> int:
+        return self.summary().series
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.uids)
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in set(self.uids)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Selection):
+            return NotImplemented
+        if self.cohort == other.cohort:
+            return True
+        return (
+            self.data_version == other.data_version
+            and len(self) == len(other)
+            and self.uids == other.uids
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.data_version, len(self)))
+
+    def __repr__(self) -> str:
+        return f"Selection({plural(len(self), 'series')}, {human_size(self.size_MB * 1e6)})"
+
+    def __or__(self, other: Selection) -> Selection:
+        return self._with({*self.uids, *self._other(other).uids})
+
+    def __and__(self, other: Selection) -> Selection:
+        return self._with(set(self.uids).intersection(self._other(other).uids))
+
+    def __sub__(self, other: Selection) -> Selection:
+        return self._with(set(self.uids).difference(self._other(other).uids))
+
+    def _with(self, uids: Iterable[str]) -> Selection:
+        return Selection(Cohort(self.cohort.engine).of_series(uids))
+
+    def _other(self, other: Selection) -> Selection:
+        if self.data_version != other.data_version:
+            raise InvalidQueryError(
+                f"these selections are of different data, {self.data_version!r} and "
+                f"{other.data_version!r}"
+            )
+        return other
+
+    # --- what a person does with it --------------------------------------------------------
+
+    def download(
+        self,
+        folder: str | os.PathLike[str] = "idc_data",
+        *,
+        template: str = DEFAULT_TEMPLATE,
+        endpoint_url: str | None = None,
+    ) -> DownloadJob:
+        """Starts to download these series, and returns at once; ``job.wait()`` waits.
+
+        Running it again into the same folder resumes: what is complete is not fetched again.
+
+        Args:
+            folder: where to; made if it does not exist.
+            template: the folder of a series below `folder`, from columns of the index.
+            endpoint_url: the S3 server; by default the variable S3_ENDPOINT_URL, else AWS.
+
+        Raises:
+            DownloadError: nothing was selected, or the download cannot be planned: a folder that
+                cannot be written, a template with an unknown column, too little disk space.
+        """
+        return DownloadJob(self.plan(folder, template=template, endpoint_url=endpoint_url)).start()
+
+    def plan(
+        self,
+        folder: str | os.PathLike[str] = "idc_data",
+        *,
+        template: str = DEFAULT_TEMPLATE,
+        endpoint_url: str | None = None,
+    ) -> DownloadPlan:
+        """What `download` would fetch, and to where. Arguments and errors as there."""
+        columns = ", ".join(
+            name for name in COLUMNS if name in _PLAN_COLUMNS or f"%{name}" in template
+        )
+        where, params = self.cohort.predicate
+        rows = self.cohort.engine.query(
+            f"SELECT {columns} FROM index WHERE {where} ORDER BY collection_id, PatientID,"
+            " StudyInstanceUID, SeriesInstanceUID",
+            params,
+        )
+        return DownloadPlan.make(rows, folder, template=template, endpoint_url=endpoint_url)
+
+    def to_manifest(self, path: str | os.PathLike[str]) -> Path:
+        """Writes an s5cmd manifest, one ``cp`` a series, as the IDC portal does; returns its path.
+
+        Raises:
+            InvalidQueryError: the index has no address for a series.
+        """
+        where, params = self.cohort.predicate
+        urls = self.cohort.engine.query(
+            f"SELECT series_aws_url FROM index WHERE {where} ORDER BY SeriesInstanceUID", params
+        )
+        lines = []
+        for url in urls.column(0).to_pylist():
+            # A manifest is run by other programs: nothing but an address may get into it.
+            if url is None or not _is_plain_s3_url(url):
+                raise InvalidQueryError(f"{url!r} is not the address of a series in S3")
+            lines.append(f"cp {url} .\n")
+        target = Path(path)
+        target.write_text("".join(lines), encoding="utf-8")
+        return target
+
+    def viewer_urls(self) -> dict[str, str]:
+        """StudyInstanceUID → address that shows its selected series in IDC's viewer.
+
+        OHIF, or Slim for studies with slide microscopy (SM).
+        """
+        where, params = self.cohort.predicate
+        table = self.cohort.engine.query(
+            "SELECT StudyInstanceUID, list(SeriesInstanceUID ORDER BY SeriesInstanceUID),"
+            f" bool_or(coalesce(Modality = 'SM', false)) FROM index WHERE {where} GROUP BY 1"
+            " ORDER BY 1",
+            params,
+        )
+        urls = {}
+        for study, series, is_slides in zip(*(c.to_pylist() for c in table.columns), strict=True):
+            if is_slides:
+                urls[study] = f"{VIEWER_URL}/slim/studies/{study}"
+            else:
+                query = f"StudyInstanceUIDs={study}&SeriesInstanceUIDs={','.join(series)}"
+                urls[study] = f"{VIEWER_URL}/v3/viewer/?{query}"
+        return urls
+
+    def to_code(self) -> str:
+        """Python that rebuilds this selection, to paste into a script."""
+        filters = ", ".join(f"{name}={value!r}" for name, value in self.cohort.filters.items())
+        return (
+            f"# IDC data {self.data_version}: {self!r}\n"
+            "from idc_widgets import IDCClient\n\n"
+            f"selection = IDCClient().cohort({filters}).select()\n"
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the UIDs and the data version as JSON, to be read by `load`; returns the path."""
+        content = {"data_version": self.data_version, "SeriesInstanceUID": list(self.uids)}
+        target = Path(path)
+        target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        return target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], engine: Engine | None = None) -> Selection:
+        """Reads what `save` wrote.
+
+        Args:
+            path: the file.
+            engine: where to look the series up; by default the installed index.
+
+        Raises:
+            InvalidQueryError: not such a file, or a series that this index does not have.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            uids = [str(uid) for uid in content["SeriesInstanceUID"]]
+            saved_version = str(content["data_version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidQueryError(f"{path} is not a selection saved by idc_widgets") from error
+        engine = engine if engine is not None else DuckDBEngine()
+        try:
+            return cls.of(engine, uids)
+        except InvalidQueryError as error:
+            raise InvalidQueryError(
+                f"{path} was saved from data {saved_version}, and data {engine.data_version} "
+                f"lacks some of it: {error}"
+            ) from error
+
+
+def _is_plain_s3_url(url: str) -> bool:
+    rest = url.removeprefix("s3://")
+    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./*")
+    return rest != url and set(rest) <= allowed

@@ -1,0 +1,44 @@
+"""How numbers are put into words, the same in every message and widget."""
+
+from __future__ import annotations
+
+__all__ = ["human_duration", "human_size", "plural"]
+
+_SIZES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
+def human_size(size_bytes: float) -> str:
+    """A byte count in decimal units (1 MB = 10^6 bytes), three significant digits or one decimal.
+
+    >>> human_size(70_513_634), human_size(9.994e13), human_size(12)
+    ('70.5 MB', '99.9 TB', '12 bytes')
+    """
+    for unit, factor in _SIZES:
+        if size_bytes >= factor * 0.9995 or (unit == "kB" and size_bytes >= 1000):
+            return f"{size_bytes / factor:,.1f} {unit}"
+    return plural(round(size_bytes), "byte")
+
+
+def human_duration(seconds: float) -> str:
+    """A time span in its two largest units.
+
+    >>> human_duration(8), human_duration(95), human_duration(7300)
+    ('8 s', '1 min 35 s', '2 h 1 min')
+    """
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with thousands separators and its noun; "series" has one form, "y" becomes "ies".
+
+    >>> plural(1, "study"), plural(12, "series"), plural(1044191, "file")
+    ('1 study', '12 series', '1,044,191 files')
+    """
+    if count != 1 and noun != "series":
+        noun = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{count:,} {noun}"

@@ -1,0 +1,142 @@
+"""The grids of patients, studies and series: each shows one level of the state, and its picks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from html import escape
+from typing import Any
+
+from ipywidgets import HTML, Box, Button, HBox, VBox
+
+from .keywords import check_keywords
+from .rows import COLUMNS, GridView, Sort, row_source
+from .state import BrowserState
+
+__all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
+
+
+class _LevelGrid(VBox):  # type: ignore[misc]
+    """A title with counts, and a grid under it or, with nothing to show, why and what to do."""
+
+    _level: str
+    _title: str
+    #: The trait of the state that has the rows, and what narrows them.
+    _rows_trait: str
+    _empty: str
+
+    def __init__(
+        self,
+        state: BrowserState,
+        *,
+        height: str = "240px",
+        view: Callable[..., GridView] | None = None,
+        **unknown: Any,
+    ) -> None:
+        check_keywords(type(self).__name__, unknown, ["state", "height", "view"])
+        self._state = state
+        self._sort: Sort | None = None
+        if view is None:
+            from .datagrid import DataGridView
+
+            view = DataGridView
+        self._view = view(
+            COLUMNS[self._level],
+            height=height,
+            guard=lambda: state.reporting(clears=False),
+        )
+        self._heading = HTML()
+        self._clear = Button(
+            description="Clear",
+            tooltip=f"Unpick all {self._title.lower()}",
+            layout={"width": "auto", "height": "22px", "visibility": "hidden"},
+        )
+        self._clear.on_click(lambda _button: self._pick(()))
+        self._nothing = HTML(layout={"display": "none"})
+        self._body = Box([self._view.widget], layout={"width": "100%"})
+        self._view.on_pick(self._pick)
+        self._view.on_sort(self._resort)
+        super().__init__(
+            [
+                HBox([self._heading, self._clear], layout={"align_items": "center"}),
+                self._nothing,
+                self._body,
+            ],
+            layout={"width": "100%", "min_width": "0"},
+        )
+        self.add_class("idc-grid")
+        self._height = height
+        self._refill()
+        state.observe(self._on_rows, self._rows_trait)
+        state.observe(self._on_picks, self._level)
+
+    def _on_rows(self, _change: Any) -> None:
+        with self._state.reporting(clears=False):
+            self._refill()
+
+    def _on_picks(self, _change: Any) -> None:
+        with self._state.reporting(clears=False):
+            self._view.pick(self._picked)
+            self._say()
+
+    def _refill(self) -> None:
+        cohort = getattr(self._state, self._rows_trait)
+        self._rows = row_source(cohort, self._level, self._sort)
+        self._view.show(self._rows, self._picked)
+        self._say()
+
+    def _resort(self, sort: Sort | None) -> None:
+        self._sort = sort
+        self._rows = self._rows.sorted(sort)
+        self._view.show(self._rows, self._picked)
+
+    def _pick(self, keys: Iterable[Any]) -> None:
+        with self._state.reporting():
+            setattr(self._state, self._level, tuple(keys))
+
+    @property
+    def _picked(self) -> tuple[Any, ...]:
+        return tuple(getattr(self._state, self._level))
+
+    def _say(self) -> None:
+        count, picked = len(self._rows), len(self._picked)
+        text = f"<b>{escape(self._title)}</b> <span>{count:,}</span>"
+        if picked:
+            text += f" <span>· {picked:,} picked</span>"
+        self._heading.value = f'<div class="idc-grid-title">{text}</div>'
+        self._clear.layout.visibility = "visible" if picked else "hidden"
+        self._nothing.value = f'<div class="idc-grid-empty">{escape(self._empty)}</div>'
+        self._nothing.layout.display = "none" if count else ""
+        self._body.layout.display = "" if count else "none"
+
+
+class PatientGrid(_LevelGrid):
+    """The patients of `BrowserState.filters`; picking some narrows studies and series.
+
+    Args:
+        state: what to show, and where picks go.
+        height: of the grid below its title, as CSS.
+        view: makes the `GridView`; by default one on ipydatagrid.
+    """
+
+    _level = "patients"
+    _title = "Patients"
+    _rows_trait = "filters"
+    _empty = "No patient matches all filters. Remove a filter above to see patients again."
+
+
+class StudyGrid(_LevelGrid):
+    """The studies of the picked patients or, with none picked, of all; arguments as PatientGrid."""
+
+    _level = "studies"
+    _title = "Studies"
+    _rows_trait = "study_cohort"
+    _empty = "No study matches all filters. Remove a filter above to see studies again."
+
+
+class SeriesGrid(_LevelGrid):
+    """The series of the picked studies or, with none picked, of all; arguments as PatientGrid."""
+
+    _level = "series"
+    _title = "Series"
+    _rows_trait = "cohort"
+    _empty = "No series matches all filters. Remove a filter above to see series again."

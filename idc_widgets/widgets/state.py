@@ -1,0 +1,250 @@
+"""The one state that the widgets share: choices come in, what follows from them goes out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from traitlets import HasTraits, Instance, Tuple, Unicode, observe
+
+from ..client import IDCClient
+from ..cohort import PATIENT_KEY, Cohort
+from ..errors import IDCError, InvalidQueryError, unknown
+from ..selection import Selection
+from ..units import plural
+
+__all__ = ["BrowserState"]
+
+logger = logging.getLogger(__name__)
+
+#: Level → the columns that name one of its rows.
+KEYS = {
+    "patients": PATIENT_KEY,
+    "studies": ("StudyInstanceUID",),
+    "series": ("SeriesInstanceUID",),
+}
+
+
+class BrowserState(HasTraits):
+    """What is filtered, what is picked, and what follows from it. No widget knows another.
+
+    Widgets write `filters`, `patients`, `studies` and `series`, and observe the rest, which
+    follows from these four. All that one change changes is set before anyone is told.
+
+    Args:
+        client: the data to browse; by default ``IDCClient()``.
+        **filters: the first filters, as of `IDCClient.cohort`.
+    """
+
+    filters = Instance(Cohort)
+    """What the dropdowns chose. Type: Cohort; default: everything."""
+
+    patients = Tuple()
+    """Keys of the picked patients. Type: tuple of (collection_id, PatientID); default: ()."""
+
+    studies = Tuple()
+    """Keys of the picked studies. Type: tuple of StudyInstanceUID; default: ()."""
+
+    series = Tuple()
+    """Keys of the picked series. Type: tuple of SeriesInstanceUID; default: ()."""
+
+    study_cohort = Instance(Cohort)
+    """What the grid of studies shows: `filters`, narrowed to the picked patients."""
+
+    cohort = Instance(Cohort)
+    """What the grid of series shows: `study_cohort`, narrowed to the picked studies."""
+
+    selection = Instance(Selection)
+    """The picked series or, with none picked, all of `cohort`."""
+
+    message = Unicode()
+    """What went wrong last, in plain words; empty when all is well."""
+
+    def __init__(self, client: IDCClient | None = None, **filters: object) -> None:
+        self.client = client if client is not None else IDCClient()
+        #: Held while a change is worked in: callbacks may come from several threads.
+        self.lock = threading.RLock()
+        everything = self.client.cohort(**filters)
+        #: The choices and consequences that agree with each other.
+        self._settled: dict[str, Any] = {
+            "filters": everything,
+            "patients": (),
+            "studies": (),
+            "series": (),
+            "study_cohort": everything,
+            "cohort": everything,
+            "selection": Selection(everything),
+        }
+        super().__init__(**self._settled)
+
+    # --- choices in ------------------------------------------------------------------------
+
+    def filter_values(self, column: str, values: Iterable[str | None]) -> None:
+        """Replaces the filter on one column by "any of these values"; none of them: no filter."""
+        chosen = list(values)
+        filters = self.filters.without(column)
+        self.filters = filters.where(**{column: chosen}) if chosen else filters
+
+    def pick(
+        self,
+        patients: Iterable[str | tuple[str, str]] | None = None,
+        studies: Iterable[str] | None = None,
+        series: Iterable[str] | None = None,
+    ) -> None:
+        """Picks rows by key, as a click on them would; an empty list unpicks, None leaves as is.
+
+        Args:
+            patients: PatientIDs, or (collection_id, PatientID) where a PatientID alone would
+                name several.
+            studies: StudyInstanceUIDs.
+            series: SeriesInstanceUIDs.
+
+        Raises:
+            InvalidQueryError: a key is not among the rows shown; nothing is changed.
+        """
+        with self.lock:
+            picks: dict[str, tuple[Any, ...]] = {}
+            shown = self.filters
+            if patients is not None:
+                picks["patients"] = tuple(self._patient_keys(shown, _as_list(patients)))
+            shown = _narrow(shown, "patients", picks.get("patients", self.patients))
+            if studies is not None:
+                picks["studies"] = _shown_keys(shown, "studies", _as_list(studies))
+            shown = _narrow(shown, "studies", picks.get("studies", self.studies))
+            if series is not None:
+                picks["series"] = _shown_keys(shown, "series", _as_list(series))
+            self._update(**picks)
+
+    def _patient_keys(self, shown: Cohort, given: list[Any]) -> Iterator[tuple[str, str]]:
+        ids = [key for key in given if isinstance(key, str)]
+        pairs = [tuple(key) for key in given if not isinstance(key, str)]
+        if ids:
+            where, params = shown.predicate
+            found = shown.engine.query(
+                "SELECT DISTINCT collection_id, PatientID FROM index"
+                f" WHERE {where} AND PatientID IN (SELECT unnest(?))",
+                [*params, ids],
+            )
+            known = {patient for _, patient in _rows(found)}
+            for missing in (patient for patient in ids if patient not in known):
+                raise InvalidQueryError(_not_shown(shown, "patients", missing))
+            yield from _rows(found)
+        yield from _shown_keys(shown, "patients", pairs)
+
+    # --- consequences out ------------------------------------------------------------------
+
+    @observe("filters", "patients", "studies", "series")
+    def _on_choice(self, change: Any) -> None:
+        if change["new"] == self._settled[change["name"]]:
+            return
+        try:
+            self._update(**{change["name"]: change["new"]})
+        except Exception:
+            # What cannot be worked in must not stay either.
+            self.set_trait(change["name"], self._settled[change["name"]])
+            raise
+
+    def _update(self, **choices: Any) -> None:
+        """Sets choices and all that follows, then tells of both: each trait at most once."""
+        with self.lock:
+            self._settled = self._work_out(choices)
+            with self.hold_trait_notifications():
+                for name, value in self._settled.items():
+                    self.set_trait(name, value)
+
+    def _work_out(self, choices: dict[str, Any]) -> dict[str, Any]:
+        filters = choices.get("filters", self.filters)
+        if filters.engine is not self.client.engine:
+            raise InvalidQueryError(
+                "this cohort is of another client; expected one made by browser.client.cohort(...)"
+            )
+        result: dict[str, Any] = {"filters": filters}
+        shown, changed = filters, "filters" in choices
+        for level, derived in (("patients", "study_cohort"), ("studies", "cohort"), ("series", "")):
+            keys = tuple(choices.get(level, getattr(self, level)))
+            changed = changed or level in choices
+            if changed and keys:
+                # A pick that is not shown would narrow what follows, and nobody could see why.
+                present = _present(shown, level, keys)
+                keys = tuple(key for key in keys if key in present)
+            result[level] = keys
+            shown = _narrow(shown, level, keys)
+            if derived:
+                result[derived] = shown
+        result["selection"] = self.selection if shown == self.selection.cohort else Selection(shown)
+        return result
+
+    # --- errors ----------------------------------------------------------------------------
+
+    def report(self, error: Exception) -> None:
+        """Shows an error in the message area of the widgets, and logs it."""
+        if isinstance(error, IDCError):
+            logger.info("%s", error)
+            self.message = str(error)
+        else:
+            logger.error("a callback of a widget failed", exc_info=error)
+            self.message = f"{type(error).__name__}: {error}"
+
+    @contextmanager
+    def reporting(self, *, clears: bool = True) -> Iterator[None]:
+        """Around every callback: an error is shown, not raised; success clears the last one.
+
+        Args:
+            clears: False for callbacks that no person asked for, such as a grid's scrolling.
+        """
+        try:
+            with self.lock:
+                yield
+        except Exception as error:
+            self.report(error)
+        else:
+            if clears:
+                self.message = ""
+
+
+def _as_list(keys: Any) -> list[Any]:
+    return [keys] if isinstance(keys, str) else list(keys)
+
+
+def _narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
+    """The cohort with only these rows of that level; with no keys, all of it."""
+    if not keys:
+        return cohort
+    narrow = {"patients": cohort.of_patients, "studies": cohort.of_studies}
+    return narrow.get(level, cohort.of_series)(keys)
+
+
+def _present(shown: Cohort, level: str, keys: tuple[Any, ...]) -> set[Any]:
+    """Those of the keys that the cohort has."""
+    where, params = _narrow(shown, level, keys).predicate
+    rows = _rows(
+        shown.engine.query(
+            f"SELECT DISTINCT {', '.join(KEYS[level])} FROM index WHERE {where}", params
+        )
+    )
+    return set(rows) if level == "patients" else {row[0] for row in rows}
+
+
+def _shown_keys(shown: Cohort, level: str, keys: list[Any]) -> tuple[Any, ...]:
+    present = _present(shown, level, tuple(keys)) if keys else set()
+    for key in keys:
+        if key not in present:
+            raise InvalidQueryError(_not_shown(shown, level, key))
+    return tuple(keys)
+
+
+def _not_shown(shown: Cohort, level: str, key: Any) -> str:
+    column = KEYS[level][-1]
+    where, params = shown.predicate
+    known = shown.engine.query(f"SELECT DISTINCT {column} FROM index WHERE {where}", params)
+    name = key if isinstance(key, str) else key[-1]
+    noun = {"patients": "patient", "studies": "study"}.get(level, level)
+    among = f" is not among the {plural(known.num_rows, noun)} shown"
+    return unknown(column, name, known.column(0).to_pylist()).replace("; ", f"{among}; ", 1)
+
+
+def _rows(table: Any) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -1,0 +1,66 @@
+"""What all tests share: one client, and a real browser for those that need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM_NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+
+
+def find_chromium() -> str | None:
+    """The Chromium to drive: $CHROMIUM, or the first one installed."""
+    if named := os.environ.get("CHROMIUM"):
+        return named
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if ROOT / "tests" / "browser" in item.path.parents:
+            item.add_marker("browser")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # A failure, not a skip: nobody would notice that what users see is no longer tested.
+    if item.get_closest_marker("browser") and find_chromium() is None:
+        pytest.fail(
+            "this test drives Chromium or Chrome, and there is none: install one (on Debian: "
+            "apt-get install chromium), name one in $CHROMIUM, or run pytest -m 'not browser'",
+            pytrace=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the Chromium to drive, for Playwright's `executable_path`."""
+    path = find_chromium()
+    assert path is not None
+    return path
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Where browser tests leave pictures for people to look at."""
+    folder = ROOT / "screenshots"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def client():
+    """A client of the installed index; nothing can change it, so one serves all tests."""
+    from idc_widgets import IDCClient
+
+    return IDCClient()

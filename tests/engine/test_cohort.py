@@ -1,0 +1,267 @@
+"""Cohorts: values, laws and counts, against plain DuckDB or pandas on the real index."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from typing import Any
+
+import duckdb
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from idc_widgets import Cohort, IDCClient, InvalidQueryError
+from idc_widgets.cohort import FACETS, LEVELS, TEXT_COLUMNS
+from idc_widgets.index import Index
+
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+EXAMPLES = int(os.environ.get("IDC_WIDGETS_EXAMPLES", "25"))
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    """The index as pandas reads it, for counting another way."""
+    path = Index.default().tables["index"]
+    columns = sorted({*FACETS, *TEXT_COLUMNS, "StudyDate", "instanceCount", "series_size_MB"})
+    return pd.read_parquet(path, columns=columns)
+
+
+def test_the_whole_index(client: IDCClient) -> None:
+    summary = client.cohort().summary()
+    assert (summary.collections, summary.patients, summary.studies, summary.series) == (
+        179,
+        86_451,
+        168_507,
+        1_044_191,
+    )
+    assert summary.instances == 58_784_975
+    assert summary.size_MB == pytest.approx(99.94e6, rel=1e-3)
+    assert len(summary.licenses) == 5
+
+
+def test_equal_filters_are_equal_cohorts(client: IDCClient) -> None:
+    one = client.cohort(Modality=["SEG", "CT", "CT"], collection_id="nlst")
+    two = client.cohort(collection_id=["nlst"]).where(Modality=["CT", "SEG"])
+    assert one == two
+    assert hash(one) == hash(two)
+    assert one != client.cohort(collection_id="nlst")
+    assert one != IDCClient().cohort(collection_id="nlst", Modality=["CT", "SEG"])
+    assert repr(one) == "Cohort(Modality=['CT', 'SEG'], collection_id='nlst')"
+
+
+def test_a_cohort_cannot_be_changed(client: IDCClient) -> None:
+    cohort = client.cohort()
+    with pytest.raises(AttributeError, match="immutable"):
+        cohort.engine = None  # type: ignore[assignment]
+
+
+def test_where_narrows_and_without_widens(client: IDCClient) -> None:
+    both = client.cohort(Modality=["CT", "MR"]).where(Modality=["MR", "PT"])
+    assert both == client.cohort(Modality="MR")
+    assert client.cohort(Modality="CT").where(Modality="MR").summary().series == 0
+    assert both.without("Modality") == client.cohort()
+    sizes = client.cohort(series_size_MB=(1, None)).where(series_size_MB=(None, 2))
+    assert sizes.filters == {"series_size_MB": (1, 2)}
+    assert client.cohort(text="lung").where(text="kernel") == client.cohort(text="kernel lung")
+
+
+def test_filters_rebuild_the_cohort(client: IDCClient) -> None:
+    cohort = client.cohort(
+        collection_id="nsclc_radiomics", StudyDate=("2000-01-01", None), PatientSex=[None, "M"]
+    ).of_patients([("nsclc_radiomics", "LUNG1-365")])
+    assert client.cohort(**cohort.filters) == cohort
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"collection_id": "nsclc_radiomics"},
+        {"PatientSex": None},
+        {"PatientSex": [None, "M"], "Modality": ["CT", "SEG"]},
+        {"series_size_MB": (None, 500), "collection_id": "nlst"},
+        {"instanceCount": (100, 134)},
+        {"StudyDate": ("2010-04-01", "2010-04-01")},
+        {"StudyDate": (datetime.date(2010, 4, 1), datetime.datetime(2010, 4, 2, 3, 4))},
+        {"text": "Lung chest"},
+        {"text": "<MIP Range"},
+        {"SeriesInstanceUID": CT},
+        {"patients": [("nsclc_radiomics", "LUNG1-365"), ("nlst", "100002")]},
+        {"Modality": []},
+        {"instanceCount": [134, np.int64(135)]},
+        {"StudyDate": (None, None)},
+    ],
+)
+def test_sql_says_what_the_cohort_matches(client: IDCClient, filters: dict[str, Any]) -> None:
+    cohort = client.cohort(**filters)
+    counted = client.sql(f"SELECT count(*) AS n FROM ({cohort.sql})").n[0]
+    assert counted == cohort.summary().series
+    assert (counted == 0) == (filters == {"Modality": []})
+
+
+def test_long_lists_are_bound_as_arrays(client: IDCClient) -> None:
+    uids = client.sql("SELECT SeriesInstanceUID AS uid FROM index WHERE Modality = 'PT' LIMIT 3000").uid.tolist()
+    cohort = client.cohort(SeriesInstanceUID=uids)
+    assert cohort.predicate[1] == [sorted(uids)]
+    assert cohort.summary().series == 3000
+    patients = cohort.patients()
+    keys = list(zip(patients.collection_id, patients.PatientID, strict=True))
+    assert len(keys) > 50
+    assert len(client.cohort(patients=keys).patients()) == len(keys)
+
+
+def test_levels(client: IDCClient) -> None:
+    cohort = client.cohort(collection_id="nsclc_radiomics")
+    patients, studies, series = (getattr(cohort, level)() for level in LEVELS)
+    assert (len(patients), len(studies), len(series)) == (422, 422, 4926)
+    one = patients[patients.PatientID == "LUNG1-365"].iloc[0]
+    assert (one.studies, one.series, one.instances) == (1, 12, 145)
+    assert (one.PatientSex, one.PatientAge) == ("M", "080Y")
+    study = studies[studies.PatientID == "LUNG1-365"].iloc[0]
+    assert study.Modality == "CT, RTSTRUCT, SEG, SR"
+    ct = series[series.SeriesInstanceUID == CT].iloc[0]
+    assert (ct.instanceCount, ct.series_size_MB) == (134, 70.513634)
+
+
+def test_one_patient_id_in_two_collections_is_two_patients(client: IDCClient) -> None:
+    twice = client.sql(
+        "SELECT PatientID FROM index GROUP BY 1 HAVING count(DISTINCT collection_id) > 1"
+    ).PatientID
+    assert len(twice) == 89
+    assert client.cohort(PatientID=twice[0]).summary().patients == 2
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        (
+            {"collection_id": "nsclc_radiomic"},
+            "unknown collection 'nsclc_radiomic'; did you mean 'nsclc_radiomics'?",
+        ),
+        ({"collection_id": ["nlst", "NLSTS"]}, "unknown collection 'NLSTS'; did you mean 'nlst'?"),
+        ({"Modalty": "CT"}, "unknown column 'Modalty'; did you mean 'Modality'?"),
+        ({"Modality": "ct"}, "unknown Modality 'ct'; did you mean 'CT'?"),
+        ({"PatientID": "LUNG1-3655"}, "did you mean 'LUNG1-365'"),
+        ({"SeriesInstanceUID": ["1.2", "1.3"]}, r"unknown SeriesInstanceUID '1.2' \(and 1 more\)"),
+        ({"Modality": 5}, "Modality=5: expected text"),
+        ({"Modality": b"CT"}, "expected text, not bytes"),
+        ({"Modality": {"CT": 1}}, "expected text, not dict"),
+        ({"instanceCount": "5"}, "expected a number, not str"),
+        ({"instanceCount": (5, 1)}, "upside down, 5 > 1"),
+        ({"instanceCount": (5, 6, 7)}, "two ends"),
+        ({"Modality": ("CT", "MR")}, "a range needs a number or date column"),
+        ({"StudyDate": ("2010-13-01", None)}, "'2010-13-01' is not a date"),
+        ({"StudyDate": (2010, None)}, "expected text, not int"),
+        ({"text": "  "}, "expected one or more words"),
+        ({"patients": ["LUNG1-365"]}, "expected \\(collection_id, PatientID\\)"),
+    ],
+)
+def test_bad_filters(client: IDCClient, filters: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidQueryError, match=message):
+        client.cohort(**filters)
+
+
+def test_bad_names(client: IDCClient) -> None:
+    with pytest.raises(InvalidQueryError, match="did you mean 'Modality'"):
+        client.cohort().facets(["Modalit"])
+    with pytest.raises(InvalidQueryError, match="did you mean 'series'"):
+        client.cohort().level_sql("serie")
+    with pytest.raises(InvalidQueryError, match="did you mean 'Modality'"):
+        client.cohort().without("modality")
+
+
+# --- laws, on random cohorts ---------------------------------------------------------------
+
+
+@st.composite
+def filters_of_cohorts(draw: st.DrawFn) -> dict[str, Any]:
+    values = {
+        "collection_id": ["nlst", "nsclc_radiomics", "tcga_luad", "ispy2", "ct_lymph_nodes"],
+        "Modality": ["CT", "SEG", "SR", "MR", "SM", "XC"],
+        "BodyPartExamined": ["CHEST", "LUNG", "BREAST", None],
+        "PatientSex": ["M", "F", "O", None],
+        "Manufacturer": ["SIEMENS", "QIICR", "GE MEDICAL SYSTEMS", None],
+        "license_short_name": ["CC BY 4.0", "CC BY 3.0", "CC BY-NC 3.0"],
+    }
+    filters: dict[str, Any] = {}
+    for column in draw(st.lists(st.sampled_from(sorted(values)), max_size=3, unique=True)):
+        filters[column] = draw(st.lists(st.sampled_from(values[column]), max_size=3, unique=True))
+    if draw(st.booleans()):
+        low, high = sorted(draw(st.tuples(st.integers(0, 800), st.integers(0, 800))))
+        filters["instanceCount"] = (low, draw(st.sampled_from([high, None])))
+    if draw(st.booleans()):
+        filters["text"] = draw(st.sampled_from(["lung", "lung ct", "chest kernel", "1.3.6.1", "%"]))
+    return filters
+
+
+def _matching(frame: pd.DataFrame, filters: dict[str, Any]) -> pd.DataFrame:
+    """The same filters, by pandas."""
+    mask = pd.Series(True, index=frame.index)
+    for column, wanted in filters.items():
+        if column == "text":
+            for word in wanted.split():
+                hit = pd.Series(False, index=frame.index)
+                for name in TEXT_COLUMNS:
+                    hit |= frame[name].str.lower().str.contains(word, regex=False).fillna(False)
+                mask &= hit
+        elif isinstance(wanted, tuple):
+            low, high = wanted
+            mask &= (frame[column] >= low) & (frame[column] <= (np.inf if high is None else high))
+        else:
+            present = [value for value in wanted if value is not None]
+            hit = frame[column].isin(present)
+            mask &= (hit | frame[column].isna()) if None in wanted else hit
+    return frame[mask]
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(filters=filters_of_cohorts(), facet=st.sampled_from(FACETS))
+def test_counts_equal_brute_force(
+    client: IDCClient, frame: pd.DataFrame, filters: dict[str, Any], facet: str
+) -> None:
+    cohort = client.cohort(**filters)
+    matching = _matching(frame, filters)
+    summary = cohort.summary()
+    assert summary.series == len(matching)
+    assert summary.studies == matching.StudyInstanceUID.nunique()
+    assert summary.patients == len(matching[["collection_id", "PatientID"]].drop_duplicates())
+    assert summary.instances == matching.instanceCount.sum()
+    assert summary.size_MB == pytest.approx(matching.series_size_MB.sum())
+    assert set(summary.licenses) == set(matching.license_short_name.dropna())
+
+    others = _matching(frame, {name: value for name, value in filters.items() if name != facet})
+    groups = others.groupby(facet, dropna=False)
+    series = groups.size()
+    patients = (
+        others.drop_duplicates([facet, "collection_id", "PatientID"])
+        .groupby(facet, dropna=False)
+        .size()
+    )
+    expected = {
+        (None if pd.isna(value) else value): (series[value], patients[value])
+        for value in series.index
+    }
+    values = cohort.facets()[facet]
+    assert {one.value: (one.series, one.patients) for one in values} == expected
+    assert [one.series for one in values] == sorted((one.series for one in values), reverse=True)
+
+
+def test_facets_ignore_their_own_filter_only(client: IDCClient) -> None:
+    cohort = client.cohort(collection_id="nsclc_radiomics", Modality="CT")
+    facets = cohort.facets(["Modality", "collection_id"])
+    assert {one.value for one in facets["Modality"]} == {"CT", "RTSTRUCT", "SEG", "SR"}
+    assert len(facets["collection_id"]) > 50
+    by_hand = duckdb.sql(
+        f"SELECT count(*) FROM '{Index.default().tables['index']}'"
+        " WHERE collection_id = 'nsclc_radiomics' AND Modality = 'SEG'"
+    ).fetchall()
+    assert by_hand[0][0] in {one.series for one in facets["Modality"] if one.value == "SEG"}
+
+
+def test_repr_of_a_long_list_is_short(client: IDCClient) -> None:
+    cohort = client.cohort(collection_id=client.get_collection_ids())
+    assert "179 in all" in repr(cohort)
+    assert isinstance(cohort, Cohort)

@@ -1,0 +1,70 @@
+"""Queries: bound, read-only, from any thread."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from idc_widgets import IDCClient, InvalidQueryError
+from idc_widgets.engine import literal
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELEC 1", "syntax error"),
+        ("SELECT 1; SELECT 2", "got 2"),
+        ("", "got 0"),
+        ("SELECT nope FROM index", "nope"),
+        ("FROM indx", 'Did you mean "index"'),
+        ("CREATE TABLE x AS SELECT 1", "CREATE"),
+        ("COPY index TO '/tmp/idc_widgets_must_not_exist.csv'", "COPY"),
+        ("ATTACH '/tmp/idc_widgets_must_not_exist.db'", "ATTACH"),
+        ("INSTALL httpfs", "expected a SELECT"),
+        ("SET threads = 1", "expected a SELECT"),
+        ("DROP VIEW index", "DROP"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "Cannot access file"),
+        ("SELECT * FROM '/etc/passwd'", "does not exist"),
+        ("SELECT * FROM glob('/etc/*')", "Cannot access file"),
+    ],
+)
+def test_only_reading_the_tables_is_possible(client: IDCClient, sql: str, message: str) -> None:
+    with pytest.raises(InvalidQueryError, match=message):
+        client.sql(sql)
+    assert not list(Path("/tmp").glob("idc_widgets_must_not_exist*"))
+
+
+def test_sql_answers_with_a_data_frame(client: IDCClient) -> None:
+    frame = client.sql("SELECT count(*) AS n FROM index WHERE collection_id = 'nsclc_radiomics'")
+    assert frame.n.tolist() == [4926]
+    assert client.sql("SELECT count(*) AS n FROM collections_index").n.tolist() == [179]
+
+
+@pytest.mark.parametrize("value", ["", "'", "it's", "?", "x'; DROP VIEW index; --", "\\", "é\n"])
+def test_literals_come_back_as_they_were(client: IDCClient, value: str) -> None:
+    table = client.engine.query(f"SELECT {literal(value)} AS value, ? AS bound", [value])
+    assert table.to_pylist() == [{"value": value, "bound": value}]
+
+
+def test_what_is_no_literal_is_refused() -> None:
+    for value in (float("nan"), "a\0b", object()):
+        with pytest.raises(InvalidQueryError):
+            literal(value)
+
+
+def test_many_threads_ask_at_once(client: IDCClient) -> None:
+    collections = client.get_collection_ids()[:24]
+    expected = {name: client.cohort(collection_id=name).summary().series for name in collections}
+    found: dict[str, int] = {}
+
+    def ask(name: str) -> None:
+        found[name] = client.cohort(collection_id=name).summary().series
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in collections]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == expected
