@@ -30,6 +30,9 @@ _LONGEST_TEXT = 300
 
 _MISSING = "–"
 
+#: A canvas knows no CSS variables, so Jupyter's own font stack is spelt out.
+_FONT = "12px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+
 #: Shows the two ends of a long UID: the start tells the organisation, the end tells it apart.
 _ELIDED_UID = (
     "length(cell.value) > 30 ? slice(cell.value, 0, 13) + '…' + slice(cell.value, -12) : cell.value"
@@ -64,7 +67,7 @@ class DataGridView:
     def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
         """Shows these rows from the top, with the rows of these keys picked."""
         self._rows = rows
-        self.widget.reset(len(rows), _transforms(rows.sort))
+        self.widget.reset(len(rows), self._transforms(rows.sort))
         self._send(0, _FIRST_ROWS)
         self.pick(picked)
         self.widget.tick()
@@ -102,13 +105,18 @@ class DataGridView:
             for callback in self._picked_callbacks:
                 callback(keys)
 
-    def header_clicked(self, column: str) -> None:
+    def header_clicked(self, title: str) -> None:
         """A person clicked a header: ascending, then descending, then the first order again."""
+        column = self._name(title)
         sort = self._rows.sort if self._rows is not None else None
         if sort is None or sort.column != column:
             self.sort_asked(Sort(column))
         else:
             self.sort_asked(None if sort.descending else Sort(column, descending=True))
+
+    def menu_sorted(self, title: str | None, descending: bool) -> None:
+        """A person sorted with the menu of a header; None: its "no sort"."""
+        self.sort_asked(None if title is None else Sort(self._name(title), descending))
 
     def sort_asked(self, sort: Sort | None) -> None:
         """A person asked for another order."""
@@ -125,6 +133,16 @@ class DataGridView:
                 "or with browser.filters in Python, so that everything follows"
             )
 
+    def _name(self, title: str) -> str:
+        return next(column.name for column in self._columns if column.title == title)
+
+    def _transforms(self, sort: Sort | None) -> list[dict[str, Any]]:
+        """An order as ipydatagrid says it, which draws the arrow in the header."""
+        if sort is None:
+            return []
+        title = next(column.title for column in self._columns if column.name == sort.column)
+        return [{"type": "sort", "column": title, "desc": sort.descending}]
+
     def _send(self, start: int, stop: int) -> None:
         if self._rows is None:
             return
@@ -132,7 +150,7 @@ class DataGridView:
         if start < stop:
             table = self._rows.window(start, stop)
             cells = {
-                column.name: [
+                column.title: [
                     _cell(column, value) for value in table.column(column.name).to_pylist()
                 ]
                 for column in self._columns
@@ -151,13 +169,15 @@ class _Grid(StreamingDataGrid):  # type: ignore[misc]
         #: What the kernel set last; anything else in `selections` came from a person.
         self._known_selections: list[dict[str, int]] = []
         super().__init__(
-            pd.DataFrame({column.name: [] for column in columns}),
+            pd.DataFrame({column.title: [] for column in columns}),
             selection_mode="row",
             header_visibility="column",
             base_row_size=24,
             base_column_header_size=28,
-            column_widths={column.name: column.width for column in columns},
-            renderers={column.name: _renderer(column) for column in columns},
+            column_widths={column.title: column.width for column in columns},
+            renderers={column.title: _renderer(column) for column in columns},
+            header_renderer=TextRenderer(font=_FONT),
+            default_renderer=TextRenderer(font=_FONT),
             debounce_delay=60,
             layout={"height": height, "width": "100%"},
         )
@@ -168,13 +188,18 @@ class _Grid(StreamingDataGrid):  # type: ignore[misc]
         """Drops all rows that the front end holds, and scrolls to the top."""
         # First the selection: the front end would report the loss of it as a person's choice.
         self.set_selections([])
-        empty = {"key": pd.Series([], dtype="int64"), "ipydguuid": pd.Series([], dtype="int64")}
+        # Empty columns rather than none: without their names a header shows no arrow, and a
+        # click on a cell is a TypeError in the front end.
+        names = [field["name"] for field in self._data["schema"]["fields"]]
+        empty = {name: pd.Series([], dtype="int64") for name in names}
         schema = {**self._data["schema"], "generation": next(self._generation)}
         with self.hold_sync():
-            # Without the two empty keys a click on a cell is a TypeError in the front end.
             self._data = {"data": empty, "schema": schema, "fields": self._data["fields"]}
             self._row_count = row_count
             self._transforms = transforms
+        # Headers are not painted again for a new sort, but they are for a new default size; that
+        # of row headers is seen nowhere.
+        self.base_row_header_size = 64 + schema["generation"] % 2
 
     def set_selections(self, rectangles: list[dict[str, int]]) -> None:
         """Shows a selection that no person made."""
@@ -185,7 +210,8 @@ class _Grid(StreamingDataGrid):  # type: ignore[misc]
         """Sends the cells of rows from `start` on, column by column."""
         count = len(next(iter(cells.values())))
         numbers = list(range(start, start + count))
-        data = {"key": numbers, "ipydguuid": numbers, **cells}
+        # In the order of the schema: the front end finds the sorted column by its place.
+        data = {"key": numbers, **cells, "ipydguuid": numbers}
         self.send(
             {
                 "event_type": "data-reply",
@@ -240,13 +266,14 @@ class _Grid(StreamingDataGrid):  # type: ignore[misc]
             self._transforms = sorts
             self._view.filter_asked()
             return
-        asked = Sort(str(sorts[0]["column"]), bool(sorts[0].get("desc"))) if sorts else None
-        self._view.sort_asked(asked)
+        title = str(sorts[-1]["column"]) if sorts else None
+        self._view.menu_sorted(title, bool(sorts and sorts[-1].get("desc")))
 
 
 def _renderer(column: Column) -> TextRenderer:
     right = column.kind in ("count", "size")
     return TextRenderer(
+        font=_FONT,
         horizontal_alignment="right" if right else "left",
         text_value=VegaExpr(_ELIDED_UID) if column.kind == "uid" else None,
     )
@@ -260,12 +287,6 @@ def _cell(column: Column, value: Any) -> str:
     if column.kind == "size":
         return human_size(value * 1e6)
     return str(value)[:_LONGEST_TEXT]
-
-
-def _transforms(sort: Sort | None) -> list[dict[str, Any]]:
-    if sort is None:
-        return []
-    return [{"type": "sort", "column": sort.column, "desc": sort.descending}]
 
 
 def _rectangles(positions: Sequence[int], columns: int) -> list[dict[str, int]]:

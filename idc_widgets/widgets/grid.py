@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from html import escape
 from typing import Any
 
-from ipywidgets import HTML, Box, Button, HBox, VBox
+import anywidget
+from ipywidgets import Box, VBox
+from traitlets import Int, Unicode
 
 from .keywords import check_keywords
+from .look import STATIC, style
 from .rows import COLUMNS, GridView, Sort, row_source
 from .state import BrowserState
 
 __all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
 
 
-class _LevelGrid(VBox):  # type: ignore[misc]
+class _Title(anywidget.AnyWidget):
+    """The line above a grid: what it shows, how many, how many are picked; or why it is empty."""
+
+    _esm = STATIC / "grid.js"
+    _css = style("grid")
+
+    _title = Unicode().tag(sync=True)
+    _count = Int().tag(sync=True)
+    _picked = Int().tag(sync=True)
+    _empty = Unicode().tag(sync=True)
+
+
+class _LevelGrid(VBox):
     """A title with counts, and a grid under it or, with nothing to show, why and what to do."""
 
     _level: str
@@ -44,27 +58,12 @@ class _LevelGrid(VBox):  # type: ignore[misc]
             height=height,
             guard=lambda: state.reporting(clears=False),
         )
-        self._heading = HTML()
-        self._clear = Button(
-            description="Clear",
-            tooltip=f"Unpick all {self._title.lower()}",
-            layout={"width": "auto", "height": "22px", "visibility": "hidden"},
-        )
-        self._clear.on_click(lambda _button: self._pick(()))
-        self._nothing = HTML(layout={"display": "none"})
+        self._heading = _Title(_title=self._title, _empty=self._empty)
+        self._heading.on_msg(lambda *_: self._pick(()))
         self._body = Box([self._view.widget], layout={"width": "100%"})
         self._view.on_pick(self._pick)
         self._view.on_sort(self._resort)
-        super().__init__(
-            [
-                HBox([self._heading, self._clear], layout={"align_items": "center"}),
-                self._nothing,
-                self._body,
-            ],
-            layout={"width": "100%", "min_width": "0"},
-        )
-        self.add_class("idc-grid")
-        self._height = height
+        super().__init__([self._heading, self._body], layout={"width": "100%", "min_width": "0"})
         self._refill()
         state.observe(self._on_rows, self._rows_trait)
         state.observe(self._on_picks, self._level)
@@ -98,15 +97,10 @@ class _LevelGrid(VBox):  # type: ignore[misc]
         return tuple(getattr(self._state, self._level))
 
     def _say(self) -> None:
-        count, picked = len(self._rows), len(self._picked)
-        text = f"<b>{escape(self._title)}</b> <span>{count:,}</span>"
-        if picked:
-            text += f" <span>· {picked:,} picked</span>"
-        self._heading.value = f'<div class="idc-grid-title">{text}</div>'
-        self._clear.layout.visibility = "visible" if picked else "hidden"
-        self._nothing.value = f'<div class="idc-grid-empty">{escape(self._empty)}</div>'
-        self._nothing.layout.display = "none" if count else ""
-        self._body.layout.display = "" if count else "none"
+        with self._heading.hold_sync():
+            self._heading._count = len(self._rows)
+            self._heading._picked = len(self._picked)
+        self._body.layout.display = "" if len(self._rows) else "none"
 
 
 class PatientGrid(_LevelGrid):

@@ -1,0 +1,181 @@
+"""Dropdowns that filter by the values of a column and count what each value would give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary, WeakSet
+
+import anywidget
+import ipywidgets
+from traitlets import Int, List, Unicode
+
+from ..cohort import FACETS, FacetValue
+from ..errors import InvalidQueryError, unknown
+from ..index import COLUMNS
+from .keywords import check_keywords
+from .look import STATIC, label, style
+from .state import BrowserState
+
+__all__ = ["FacetDropdown", "FacetPanel", "Facets"]
+
+#: A dropdown lists this many values at most: the most frequent, and those that are chosen.
+MOST_VALUES = 1000
+
+
+class FacetDropdown(anywidget.AnyWidget):
+    """A button that opens a list of the values of a column, to tick the ones to filter by.
+
+    Each value shows how many series and patients it has under the filters on all other columns.
+
+    >>> state = BrowserState()
+    >>> FacetDropdown(state, "Modality")
+
+    Args:
+        state: what the choice filters, and whose filters the counts follow.
+        column: a column of the index.
+        layout: as of every ipywidgets widget.
+
+    Raises:
+        InvalidQueryError: unknown column; the nearest is named.
+    """
+
+    _esm = STATIC / "facets.js"
+    _css = style("facets")
+
+    _label = Unicode().tag(sync=True)
+    """What the button says. Type: str."""
+
+    _values: List[list[Any]] = List().tag(sync=True)
+    """The values and their counts, most series first. Type: list of [value, series, patients]."""
+
+    _distinct = Int().tag(sync=True)
+    """How many values there are; more than `_values` has if they are too many. Type: int."""
+
+    _chosen: List[Any] = List().tag(sync=True)
+    """The values that are filtered by; None is "missing". Type: list of str, int, float, None."""
+
+    _answered = Unicode().tag(sync=True)
+    """The id of the last request of the front end that all of the above takes in. Type: str."""
+
+    def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
+        check_keywords("FacetDropdown", keywords, ["column", "layout", "state"])
+        if column not in COLUMNS:
+            raise InvalidQueryError(unknown("column", column, COLUMNS))
+        keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
+        super().__init__(_label=label(column), **keywords)
+        self.state = state
+        self.column = column
+        self.on_msg(self._on_message)
+        Facets.of(state).add(self)
+
+    def show(self, counted: Sequence[FacetValue]) -> None:
+        """Shows these values and counts, and ticks what the state has chosen."""
+        chosen = self.state.filters.values(self.column)
+        shown = [*counted[:MOST_VALUES], *(v for v in counted[MOST_VALUES:] if v.value in chosen)]
+        listed = {facet.value for facet in shown}
+        # What is chosen stays in the list when nothing is left of it, or nobody could untick it.
+        gone = [FacetValue(value, 0, 0) for value in chosen if value not in listed]  # type: ignore[arg-type]
+        with self.hold_sync():
+            self._distinct = len(counted) + len(gone)
+            self._values = [[facet.value, facet.series, facet.patients] for facet in shown + gone]
+            self._chosen = list(chosen)
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if content.get("kind") != "choose":
+            return
+        # One message takes the counts and the id back, so that no front end mixes two answers.
+        with self.hold_sync():
+            with self.state.reporting():
+                self.state.filter_values(self.column, content["values"])
+            self._answered = str(content["id"])
+
+    def close(self) -> None:
+        """Removes the widget from every page, and stops counting for it."""
+        if self.comm is not None:  # open, and not broken off in __init__
+            Facets.of(self.state).discard(self)
+        super().close()
+
+
+class Facets:
+    """Counts for all dropdowns of one state: one query a change, however many there are.
+
+    Dropdowns come here by themselves, see `of`.
+    """
+
+    # The state keeps its Facets alive, by observing; it must not be the other way round too.
+    _of_state: ClassVar[WeakKeyDictionary[BrowserState, Facets]] = WeakKeyDictionary()
+
+    def __init__(self, state: BrowserState) -> None:
+        self._dropdowns: WeakSet[FacetDropdown] = WeakSet()
+        self._counted: dict[str, list[FacetValue]] = {}  # under the filters as they are
+        state.observe(self._on_filters, "filters")
+
+    @classmethod
+    def of(cls, state: BrowserState) -> Facets:
+        """The one of this state, made when first asked for."""
+        with state.lock:
+            if state not in cls._of_state:
+                cls._of_state[state] = cls(state)
+            return cls._of_state[state]
+
+    def count(self, state: BrowserState, columns: Iterable[str]) -> None:
+        """Counts those of the columns that were not counted yet, with one query."""
+        missing = [column for column in dict.fromkeys(columns) if column not in self._counted]
+        if missing:
+            self._counted.update(state.filters.facets(missing))
+
+    def add(self, dropdown: FacetDropdown) -> None:
+        """Shows the dropdown its values, now and after every change of the filters."""
+        with dropdown.state.lock:
+            self.count(dropdown.state, [dropdown.column])
+            self._dropdowns.add(dropdown)
+            dropdown.show(self._counted[dropdown.column])
+
+    def discard(self, dropdown: FacetDropdown) -> None:
+        """Leaves the dropdown as it is from now on."""
+        self._dropdowns.discard(dropdown)
+
+    def _on_filters(self, change: Any) -> None:
+        state = change["owner"]
+        with state.reporting(clears=False):
+            self._counted = {}
+            dropdowns = list(self._dropdowns)
+            self.count(state, [dropdown.column for dropdown in dropdowns])
+            for dropdown in dropdowns:
+                dropdown.show(self._counted[dropdown.column])
+
+
+class FacetPanel(ipywidgets.Box):
+    """Several dropdowns side by side, in as many rows as they need.
+
+    >>> FacetPanel(state, ["Modality", "BodyPartExamined"])
+
+    Args:
+        state: what the choices filter.
+        columns: one dropdown each.
+        layout: as of every ipywidgets widget.
+
+    Raises:
+        InvalidQueryError: unknown column; the nearest is named.
+    """
+
+    def __init__(
+        self, state: BrowserState, columns: Sequence[str] = FACETS, **keywords: Any
+    ) -> None:
+        check_keywords("FacetPanel", keywords, ["columns", "layout", "state"])
+        with state.lock:
+            Facets.of(state).count(state, columns)
+            #: The dropdown of each column.
+            self.dropdowns = {column: FacetDropdown(state, column) for column in columns}
+        # ipywidgets 7 knows the gap of a flex box by its older name only.
+        keywords.setdefault(
+            "layout", {"flex_flow": "row wrap", "grid_gap": "8px", "overflow": "visible"}
+        )
+        super().__init__(list(self.dropdowns.values()), **keywords)
+
+    def close(self) -> None:
+        """Removes the panel and its dropdowns from every page."""
+        for child in self.children:
+            child.close()
+        super().close()

@@ -1,0 +1,213 @@
+// The Download button, its folder, and how the download is doing. Python gets {kind: "start" |
+// "folder", folder}, {kind: "cancel"}, and {kind: "poll", number} while a download is active.
+
+const POLL = 500; // ms
+const GIVE_UP = 5000; // ms; then an answer to a poll is no longer expected, and asked for again
+
+/** An element; text is set as text, whatever it holds. */
+function h(tag, className, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+/** A path whose last part is never cut: what matters of it is at both ends. */
+function elided(path) {
+  const element = h("span", "idc-elided");
+  const cut = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"), 0);
+  element.append(
+    h("span", "idc-elided-head", path.slice(0, cut)),
+    h("span", "idc-elided-tail", path.slice(cut)),
+  );
+  element.title = path;
+  return element;
+}
+
+/** A path in which every UID is shortened to its two ends. */
+const brief = (path) => path.replace(/[^/]{30,}/g, (part) => `${part.slice(0, 12)}…${part.slice(-6)}`);
+
+function render({ model, el }) {
+  const root = h("div", "idc-root idc-download");
+  root.dataset.lmSuppressShortcuts = "true"; // single keys are commands to JupyterLab
+
+  const bar = h("div", "idc-download-bar");
+  const start = h("button", "idc-download-start");
+  const cancel = h("button", "idc-download-cancel", "Cancel");
+  start.type = cancel.type = "button";
+  const where = h("label", "idc-download-where");
+  const folder = h("input", "idc-download-folder");
+  folder.type = "text";
+  folder.spellcheck = false;
+  const resolved = h("span", "idc-download-resolved");
+  where.append(h("span", "", "to"), folder);
+  const reason = h("span", "idc-download-hint");
+  bar.append(start, cancel, reason, where, resolved);
+
+  const alert = h("div", "idc-download-alert");
+  alert.setAttribute("role", "alert");
+
+  const job = h("div", "idc-download-job");
+  const track = h("div", "idc-download-track");
+  track.setAttribute("role", "progressbar");
+  track.setAttribute("aria-label", "Download");
+  track.setAttribute("aria-valuemin", "0");
+  track.setAttribute("aria-valuemax", "100");
+  const fill = h("div", "idc-download-fill");
+  track.append(fill);
+  const line = h("div", "idc-download-line");
+  const title = h("span", "idc-download-title");
+  title.setAttribute("aria-live", "polite"); // the state is read out, not every step of it
+  const detail = h("span", "idc-download-detail");
+  line.append(title, detail);
+  const list = h("ul", "idc-download-list");
+  list.setAttribute("aria-label", "Series");
+  list.tabIndex = 0;
+  const log = h("details", "idc-download-log");
+  const lines = h("pre");
+  log.append(h("summary", "", "Log"), lines);
+  job.append(line, track, list, log);
+  root.append(bar, alert, job);
+  el.append(root);
+
+  let status = {};
+  let starting = false;
+
+  function showOffer() {
+    const { text, hint, enabled } = model.get("_offer");
+    start.textContent = starting ? "Starting…" : text;
+    start.disabled = starting || !enabled;
+    reason.textContent = hint;
+    reason.hidden = !hint || status.active;
+  }
+
+  function showFolder() {
+    const { given, resolved: whole } = model.get("_folder");
+    if (document.activeElement !== folder) folder.value = given;
+    resolved.replaceChildren(elided(whole));
+    resolved.hidden = whole === given;
+    folder.title = whole;
+  }
+
+  function showMessage() {
+    const text = model.get("_message");
+    alert.replaceChildren();
+    if (text) {
+      const area = h("div", "idc-alert");
+      area.append(h("span", "idc-alert-text", text));
+      alert.append(area);
+    }
+  }
+
+  function showStatus(news) {
+    if (!news?.number || news.number <= (status.number ?? 0)) return;
+    status = news;
+    const { active, percent, rows } = status;
+    job.hidden = false;
+    root.dataset.state = status.state;
+    if (title.textContent !== status.title) title.textContent = status.title;
+    detail.textContent = status.detail;
+    fill.style.width = `${percent}%`;
+    track.setAttribute("aria-valuenow", String(percent));
+    track.setAttribute("aria-valuetext", `${status.title}, ${status.detail}`);
+    showRows(rows, status.more);
+    const text = status.log.join("\n");
+    if (lines.textContent !== text) {
+      const atEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 4;
+      lines.textContent = text;
+      if (atEnd) lines.scrollTop = lines.scrollHeight;
+    }
+    log.hidden = !text;
+    showActive(active);
+  }
+
+  function showActive(active) {
+    const focused = document.activeElement;
+    start.hidden = active;
+    cancel.hidden = !active;
+    reason.hidden = active || !reason.textContent;
+    cancel.disabled = false;
+    folder.disabled = active;
+    // The button that had the focus is gone: the other one takes its place.
+    if (active && focused === start) cancel.focus();
+    if (!active && focused === cancel) start.focus();
+  }
+
+  function showRows(rows, more) {
+    const items = rows.map(([name, place, complete, outcome]) => {
+      const item = h("li", complete ? "idc-download-ok" : "idc-download-not");
+      const mark = h("span", "idc-download-mark", complete ? "✓" : "✕");
+      mark.setAttribute("role", "img");
+      mark.setAttribute("aria-label", complete ? "complete" : "not complete");
+      const series = h("span", "idc-download-name", brief(name));
+      series.title = place;
+      const result = h("span", "idc-download-outcome", outcome);
+      result.title = outcome;
+      item.append(mark, series, result);
+      return item;
+    });
+    if (more) items.push(h("li", "idc-download-more", `and ${more.toLocaleString("en-US")} more series`));
+    list.replaceChildren(...items);
+    list.hidden = !items.length;
+  }
+
+  // --- what a person does ---------------------------------------------------------------------
+
+  start.addEventListener("click", () => {
+    starting = true;
+    showOffer();
+    model.send({ kind: "start", folder: folder.value });
+  });
+  cancel.addEventListener("click", () => {
+    cancel.disabled = true;
+    model.send({ kind: "cancel" });
+  });
+  folder.addEventListener("change", () => model.send({ kind: "folder", folder: folder.value }));
+  root.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // the notebook has other plans with these keys
+    if (event.key === "Enter" && event.target === folder) folder.blur();
+  });
+
+  // --- news ------------------------------------------------------------------------------------
+
+  // Some front ends do not show what a kernel sends from a thread, only what it answers.
+  let polled = null; // when the poll was sent that was not answered yet
+  const timer = setInterval(() => {
+    const waiting = polled !== null && Date.now() - polled < GIVE_UP;
+    if (!status.active || waiting) return;
+    polled = Date.now();
+    model.send({ kind: "poll", number: status.number });
+  }, POLL);
+
+  function onMessage(message) {
+    if (message?.kind === "status") {
+      polled = null;
+      showStatus(message.status);
+    } else if (message?.kind === "answer") {
+      starting = false;
+      showOffer();
+    }
+  }
+
+  const shows = {
+    _offer: showOffer,
+    _folder: showFolder,
+    _message: showMessage,
+    _status: () => showStatus(model.get("_status")),
+  };
+  job.hidden = true;
+  showActive(false);
+  for (const [name, show] of Object.entries(shows)) {
+    model.on(`change:${name}`, show);
+    show();
+  }
+  model.on("msg:custom", onMessage);
+
+  return () => {
+    clearInterval(timer);
+    for (const [name, show] of Object.entries(shows)) model.off(`change:${name}`, show);
+    model.off("msg:custom", onMessage);
+  };
+}
+
+export default { render };

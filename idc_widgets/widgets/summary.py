@@ -1,0 +1,218 @@
+"""One line that says what is selected, and everything that can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import anywidget
+from traitlets import Bool, List, Unicode
+
+from ..cohort import FACETS, Cohort
+from ..units import human_size, plural
+from .keywords import check_keywords
+from .look import STATIC, label, style
+from .state import BrowserState
+
+__all__ = ["SummaryBar"]
+
+#: Level → what one of its rows is called.
+_NOUNS = {"patients": "patient", "studies": "study", "series": "series"}
+
+#: What the selection follows from.
+_CHOICES = ["filters", *_NOUNS]
+
+#: So many values of a filter are named on its chip.
+_NAMED = 3
+
+
+class SummaryBar(anywidget.AnyWidget):
+    """What Download would get, which filters and picks lead to it, and what went wrong last.
+
+    >>> SummaryBar(state)
+
+    Args:
+        state: what it tells of.
+        columns: filters on these need no chip, because a dropdown shows them.
+        layout: as of every ipywidgets widget.
+    """
+
+    _esm = STATIC / "summary.js"
+    _css = style("summary")
+
+    _counts: List[list[str]] = List().tag(sync=True)
+    """The line. Type: list of [number, noun]; empty if nothing is selected."""
+
+    _licenses: List[list[Any]] = List().tag(sync=True)
+    """Licences of the selection, the most series first. Type: list of [name, non_commercial]."""
+
+    _chips: List[dict[str, str]] = List().tag(sync=True)
+    """What can be taken back. Type: list of {kind, name, text, hint}."""
+
+    _clearable = Bool().tag(sync=True)
+    """Whether anything is filtered or picked, so that "Clear all" would do something."""
+
+    _problem = Unicode().tag(sync=True)
+    """Why nothing is selected; empty if something is. Type: str."""
+
+    _message = Unicode().tag(sync=True)
+    """What went wrong last, see `BrowserState.message`. Type: str."""
+
+    def __init__(
+        self, state: BrowserState, *, columns: Collection[str] = FACETS, **keywords: Any
+    ) -> None:
+        check_keywords("SummaryBar", keywords, ["columns", "layout", "state"])
+        keywords.setdefault("layout", {"margin": "0", "width": "auto"})
+        super().__init__(**keywords)
+        self.state = state
+        self._columns = frozenset(columns)
+        self.on_msg(self._on_message)
+        self._shown: tuple[Any, ...] = ()
+        state.observe(self._on_choice, _CHOICES)
+        state.observe(self._on_state_message, "message")
+        self._on_choice()
+
+    # --- what it says ----------------------------------------------------------------------
+
+    def _on_choice(self, _change: Any = None) -> None:
+        # One change of the state may be told as several, of which the first says all.
+        choices = tuple(getattr(self.state, name) for name in _CHOICES)
+        if choices != self._shown:
+            self._shown = choices
+            with self.state.reporting(clears=False):
+                self._show()
+
+    def _on_state_message(self, change: Any) -> None:
+        self._message = change["new"]
+
+    def _show(self) -> None:
+        selection = self.state.selection
+        summary = selection.summary()
+        with self.hold_sync():
+            self._message = self.state.message
+            self._clearable = bool(self.state.filters.filters) or any(
+                getattr(self.state, level) for level in _NOUNS
+            )
+            if summary.series:
+                self._problem = ""
+                self._counts = [
+                    words.split(" ", 1)
+                    for words in (
+                        plural(summary.collections, "collection"),
+                        plural(summary.patients, "patient"),
+                        plural(summary.studies, "study"),
+                        plural(summary.series, "series"),
+                        plural(summary.instances, "file"),
+                        human_size(summary.size_MB * 1e6),
+                    )
+                ]
+                self._licenses = [[one.name, one.non_commercial] for one in selection.licenses]
+                self._chips = [*self._filter_chips(), *self._pick_chips()]
+            else:
+                self._counts, self._licenses = [], []
+                self._chips = self._ways_out()
+                self._problem = (
+                    "No series match all filters. Remove one of:"
+                    if self._chips
+                    else "The index has no series."
+                )
+
+    def _filter_chips(self) -> list[dict[str, str]]:
+        filters = self.state.filters
+        return [
+            _chip("filter", column, in_words(column, argument))
+            for column, argument in filters.filters.items()
+            if column not in self._columns or not filters.values(column)
+        ]
+
+    def _pick_chips(self) -> list[dict[str, str]]:
+        picked = {level: len(getattr(self.state, level)) for level in _NOUNS}
+        return [
+            _chip("pick", level, f"{plural(picked[level], noun)} picked")
+            for level, noun in _NOUNS.items()
+            if picked[level]
+        ]
+
+    def _ways_out(self) -> list[dict[str, str]]:
+        """All filters; first those without which there are series again, and how many."""
+        filters = self.state.filters
+        found = {column: _count(filters.without(column)) for column in filters.filters}
+        return [
+            _chip(
+                "filter",
+                column,
+                in_words(column, filters.filters[column]),
+                f"→ {plural(count, 'series')}" if count else "",
+            )
+            for column, count in sorted(found.items(), key=lambda item: -item[1])
+        ]
+
+    # --- what it does ----------------------------------------------------------------------
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        state = self.state
+        match content:
+            case {"kind": "filter", "name": str(column)}:
+                with state.reporting():
+                    state.filters = state.filters.without(column)
+            case {"kind": "pick", "name": "patients" | "studies" | "series" as level}:
+                with state.reporting():
+                    state.pick(**{level: []})
+            case {"kind": "clear"}:
+                with state.reporting():
+                    self._clear()
+            case {"kind": "dismiss"}:
+                state.message = ""
+
+    def _clear(self) -> None:
+        state = self.state
+        with state.hold_trait_notifications():  # one change, not four
+            state.filters = state.client.cohort()
+            state.patients = state.studies = state.series = ()
+
+    def close(self) -> None:
+        """Removes the widget from every page, and stops following the state."""
+        if self.comm is not None:  # open, and not broken off in __init__
+            self.state.unobserve(self._on_choice, _CHOICES)
+            self.state.unobserve(self._on_state_message, "message")
+        super().close()
+
+
+def in_words(column: str, argument: object) -> str:
+    """A filter as a person would write it; `argument` as in `Cohort.filters`.
+
+    >>> in_words("series_size_MB", (None, 500)), in_words("Modality", ["CT", None])
+    ('series_size_MB ≤ 500', 'Modality = CT, (missing)')
+    """
+    name = label(column)
+    if column == "text":
+        return f"Text “{argument}”"
+    if column == "patients":
+        return plural(len(argument), "patient")  # type: ignore[arg-type]
+    if isinstance(argument, tuple):
+        low, high = (_value(bound) for bound in argument)
+        if argument[0] is None:
+            return f"{name} is not missing" if argument[1] is None else f"{name} ≤ {high}"
+        return f"{name} ≥ {low}" if argument[1] is None else f"{name} {low} – {high}"
+    values = argument if isinstance(argument, list) else [argument]
+    if not values:
+        return f"{name} = none of its values"
+    named = ", ".join(map(_value, values[:_NAMED]))
+    more = f" and {len(values) - _NAMED:,} more" if len(values) > _NAMED else ""
+    return f"{name} = {named}{more}"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "(missing)"
+    return f"{value:,}" if isinstance(value, (int, float)) else str(value)
+
+
+def _chip(kind: str, name: str, text: str, hint: str = "") -> dict[str, str]:
+    return {"kind": kind, "name": name, "text": text, "hint": hint}
+
+
+def _count(cohort: Cohort) -> int:
+    where, params = cohort.predicate
+    table = cohort.engine.query(f"SELECT count(*) FROM index WHERE {where}", params)
+    return int(table.column(0)[0].as_py())

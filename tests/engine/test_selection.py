@@ -1,0 +1,108 @@
+"""Selections: sets of series, and what they write."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from idc_widgets import IDCClient, InvalidQueryError, Selection
+
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
+
+
+@pytest.fixture(scope="module")
+def patient(client: IDCClient) -> Selection:
+    return client.cohort(PatientID="LUNG1-365").select()
+
+
+def test_what_it_holds(client: IDCClient, patient: Selection) -> None:
+    assert len(patient) == len(patient.uids) == len(patient.df) == 12
+    assert list(patient.uids) == sorted(patient.uids)
+    assert CT in patient
+    assert "1.2.3" not in patient
+    assert patient.size_MB == pytest.approx(115.91594)
+    assert patient.data_version == client.engine.data_version
+    assert repr(patient) == "Selection(12 series, 115.9 MB)"
+
+
+def test_non_commercial_licences_are_marked(patient: Selection) -> None:
+    assert [str(one) for one in patient.licenses] == [
+        "CC BY 4.0",
+        "CC BY-NC 3.0 (non-commercial)",
+    ]
+    assert sum(one.series for one in patient.licenses) == 12
+
+
+def test_set_operations(client: IDCClient, patient: Selection) -> None:
+    ct = client.cohort(PatientID="LUNG1-365", Modality="CT").select()
+    rest = patient - ct
+    assert len(rest) == 11
+    assert (rest | ct) == patient
+    assert (rest & ct).uids == ()
+    assert (patient & ct) == ct
+    assert hash(rest | ct) == hash(patient)
+    assert rest != ct
+    with pytest.raises(AttributeError, match="immutable"):
+        patient.cohort = client.cohort()
+
+
+def test_selections_of_different_data_do_not_mix(patient: Selection, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n1,2,3,4\n")
+    with pytest.raises(InvalidQueryError, match=r"different data.*mine\.csv"):
+        patient | IDCClient(path).cohort().select()
+
+
+def test_save_and_load(patient: Selection, tmp_path: Path) -> None:
+    path = patient.save(tmp_path / "selection.json")
+    assert Selection.load(path) == patient
+    path.write_text(json.dumps({"data_version": "1.0.0", "SeriesInstanceUID": ["1.2.3", CT]}))
+    with pytest.raises(InvalidQueryError, match=r"saved from data 1\.0\.0.*1\.2\.3"):
+        Selection.load(path)
+    for text in ("", "[]", '{"SeriesInstanceUID": 5}'):
+        path.write_text(text)
+        with pytest.raises(InvalidQueryError, match="not a selection"):
+            Selection.load(path)
+
+
+def test_a_manifest_has_an_address_a_series_and_nothing_else(
+    client: IDCClient, patient: Selection, tmp_path: Path
+) -> None:
+    lines = patient.to_manifest(tmp_path / "m.s5cmd").read_text().splitlines()
+    urls = client.cohort(PatientID="LUNG1-365").series().series_aws_url
+    assert sorted(lines) == sorted(f"cp {url} ." for url in urls)
+
+    hostile = tmp_path / "mine.csv"
+    hostile.write_text(
+        "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,series_aws_url\n"
+        '1,2,3,4,"s3://b/x/* .\nrm s3://b/*"\n'
+    )
+    target = tmp_path / "bad.s5cmd"
+    with pytest.raises(InvalidQueryError, match="not the address"):
+        IDCClient(hostile).cohort().select().to_manifest(target)
+    assert not target.exists()
+
+
+def test_viewer_urls(client: IDCClient, patient: Selection) -> None:
+    urls = patient.viewer_urls()
+    assert set(urls) == {STUDY}
+    assert urls[STUDY].startswith(
+        "https://viewer.imaging.datacommons.cancer.gov/v3/viewer/?StudyInstanceUIDs=" + STUDY
+    )
+    assert CT in urls[STUDY]
+    slide = client.sql("SELECT SeriesInstanceUID AS uid FROM index WHERE Modality = 'SM' LIMIT 1")
+    [url] = Selection.of(client.engine, slide.uid).viewer_urls().values()
+    assert "/slim/studies/" in url
+
+
+def test_code_rebuilds_the_selection(client: IDCClient) -> None:
+    selection = client.cohort(Modality="CT", StudyDate=("2010-01-01", None))
+    selection = selection.of_patients([("nsclc_radiomics", "LUNG1-365")]).select()
+    code = selection.to_code() + "print(*selection.uids)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == list(selection.uids) == [CT]
