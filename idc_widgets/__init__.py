@@ -38,7 +38,7 @@ _HOMES = {
     "SummaryBar": ".widgets.summary",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from .client import IDCClient as IDCClient

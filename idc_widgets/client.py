@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from .cohort import Cohort
+from .download import DownloadJob, DownloadPlan
 from .engine import DuckDBEngine, Engine
 from .errors import DownloadError, InvalidQueryError, nearest, unknown
 from .index import Index
 from .selection import Selection
+from .units import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -272,5 +274,12 @@ def _formatted(table: pa.Table, key: str, outputFormat: str) -> Any:
     return table.to_pylist()
 
 
-def _files_of(plan: Any) -> list[Path]:
-    raise NotImplementedError(DownloadError)
+def _files_of(plan: DownloadPlan) -> list[Path]:
+    job = DownloadJob(plan)
+    if job.wait() != "complete":
+        uid, reason = next(iter(job.failed.items()))
+        raise DownloadError(
+            f"{len(job.failed):,} of {plural(len(plan.series), 'series')} could not be fetched; "
+            f"the others are in {plan.folder}. Of {uid}: {reason}"
+        )
+    return [path for paths in job.paths.values() for path in paths]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .engine import Engine, literal
 from .errors import InvalidQueryError, unknown
@@ -329,9 +329,11 @@ class Cohort:
             " GROUP BY 1 ORDER BY count(*) DESC, 1",
             params,
         )
+        names: list[Any] = licenses.column(0).to_pylist()
+        numbers: list[Any] = [column[0].as_py() for column in counts.columns]
+        collections, patients, studies, series, instances, size_MB = numbers
         return Summary(
-            *(column[0].as_py() for column in counts.columns),
-            licenses=tuple(licenses.column(0).to_pylist()),
+            collections, patients, studies, series, instances, size_MB, licenses=tuple(names)
         )
 
     def facets(self, columns: Sequence[str] = FACETS) -> dict[str, list[FacetValue]]:
@@ -436,7 +438,7 @@ class Cohort:
         _check_column(name)
         if isinstance(value, tuple):
             return _between(name, value)
-        values = value if _is_list(value) else [value]
+        values = _as_list(value)
         one_of = _OneOf(name, _unique(_scalar(name, one) for one in values))
         self._check_values(one_of)
         return one_of
@@ -466,8 +468,11 @@ def _check_column(name: str) -> None:
         raise InvalidQueryError(unknown("column", name, [*COLUMNS, "text", "patients"]))
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, Collection | Iterable) and not isinstance(value, (str, bytes, Mapping))
+def _as_list(value: object) -> list[object]:
+    """A list, set, array or other collection as a list; anything else as a list of itself."""
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+        return list(value)
+    return [value]
 
 
 def _scalar(column: str, value: object) -> Scalar:
@@ -523,14 +528,14 @@ def _text(value: object) -> _Text:
 
 
 def _patients(keys: object) -> _Patients:
-    pairs = list(keys) if _is_list(keys) else [keys]  # type: ignore[call-overload]
+    pairs = _as_list(keys)
     for pair in pairs:
         if not (isinstance(pair, (tuple, list)) and [type(one) for one in pair] == [str, str]):
             raise InvalidQueryError(
                 f"patients={pair!r}: expected (collection_id, PatientID), "
                 "such as ('nsclc_radiomics', 'LUNG1-365')"
             )
-    return _Patients(_unique(map(tuple, pairs)))
+    return _Patients(_unique(tuple(pair) for pair in pairs))  # type: ignore[arg-type]
 
 
 def _unique(values: Iterable[object]) -> tuple:  # type: ignore[type-arg]
@@ -538,7 +543,7 @@ def _unique(values: Iterable[object]) -> tuple:  # type: ignore[type-arg]
     return tuple(sorted(set(values), key=lambda value: (value is None, str(type(value)), value)))
 
 
-def _bind_list(values: list[Scalar], bind: _Bind) -> str:
+def _bind_list(values: Sequence[Scalar], bind: _Bind) -> str:
     if len(values) > _INLINE_VALUES and bind is not literal:
         return f"(SELECT unnest({bind(values)}))"
     return f"({', '.join(map(bind, values))})"

@@ -164,9 +164,13 @@ def literal(value: object) -> str:
 
 
 def _arrow(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) -> pa.Table:
+    table: pa.Table
     if hasattr(cursor, "fetch_arrow_table"):  # DuckDB 1
-        return cursor.execute(sql, params).fetch_arrow_table()
-    return cursor.sql(sql, params=params or None).to_arrow_table()
+        cursor.execute(sql, params)
+        table = getattr(cursor, "fetch_arrow_table")()  # noqa: B009 (DuckDB 2's types lack it)
+    else:
+        table = cursor.sql(sql, params=params or None).to_arrow_table()
+    return table
 
 
 def _file(path: Path) -> str:

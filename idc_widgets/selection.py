@@ -120,12 +120,14 @@ class Selection:
         """The licences of these series, the most series first."""
         where, params = self.cohort.predicate
         table = self.cohort.engine.query(
-            f"SELECT license_short_name, count(*) FROM index WHERE {where}"
-            " AND license_short_name IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1",
+            f"SELECT license_short_name, count(*) AS series FROM index WHERE {where}"
+            " AND license_short_name IS NOT NULL GROUP BY 1 ORDER BY series DESC, 1",
             params,
         )
-        names, counts = (column.to_pylist() for column in table.columns)
-        return tuple(License(name, count) for name, count in zip(names, counts, strict=True))
+        return tuple(
+            License(str(row["license_short_name"]), int(row["series"]))
+            for row in table.to_pylist()
+        )
 
     def __len__(self) -> int:
         return self.summary().series

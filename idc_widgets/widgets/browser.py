@@ -26,7 +26,7 @@ __all__ = ["IDCBrowser"]
 _OWN_KEYWORDS = ("client", "download_dir", "endpoint_url")
 
 
-class IDCBrowser(VBox):  # type: ignore[misc]
+class IDCBrowser(VBox):
     """Browse the Imaging Data Commons, download from it, and have the paths in the next cell.
 
     Everything follows everything else: the dropdowns narrow the patients, picked patients narrow

@@ -158,8 +158,10 @@ class DataGridView:
             self.widget.send_rows(start, cells)
 
 
-class _Grid(StreamingDataGrid):  # type: ignore[misc]
+class _Grid(StreamingDataGrid):
     """ipydatagrid's grid without a DataFrame behind it: it shows what a `DataGridView` sends."""
+
+    _data: Any
 
     def __init__(self, view: DataGridView, columns: Sequence[Column], height: str) -> None:
         self._view = view

@@ -27,6 +27,7 @@ class _Title(anywidget.AnyWidget):
     _count = Int().tag(sync=True)
     _picked = Int().tag(sync=True)
     _empty = Unicode().tag(sync=True)
+    _height = Unicode().tag(sync=True)
 
 
 class _LevelGrid(VBox):
@@ -58,9 +59,10 @@ class _LevelGrid(VBox):
             height=height,
             guard=lambda: state.reporting(clears=False),
         )
-        self._heading = _Title(_title=self._title, _empty=self._empty)
+        self._heading = _Title(_title=self._title, _empty=self._empty, _height=height)
         self._heading.on_msg(lambda *_: self._pick(()))
         self._body = Box([self._view.widget], layout={"width": "100%"})
+        self._body.add_class("idc-grid-body")
         self._view.on_pick(self._pick)
         self._view.on_sort(self._resort)
         super().__init__([self._heading, self._body], layout={"width": "100%", "min_width": "0"})

@@ -206,7 +206,7 @@ class _SeriesRows:
 
         parts = [self._ids[one.start : one.stop] for one in rows]
         ids = np.concatenate(parts) if parts else self._ids[:0]
-        return tuple(self._read(["SeriesInstanceUID"], ids).column(0).to_pylist())
+        return tuple(map(str, self._read(["SeriesInstanceUID"], ids).column(0).to_pylist()))
 
     def positions(self, keys: Sequence[str]) -> list[int]:
         import numpy as np
@@ -240,8 +240,9 @@ class _AggregateRows:
         if sort is None:
             self._rows = natural
         else:
-            direction = "descending" if sort.descending else "ascending"
-            self._rows = natural.sort_by([(sort.column, direction)])
+            self._rows = natural.sort_by(
+                [(sort.column, "descending" if sort.descending else "ascending")]
+            )
 
     def __len__(self) -> int:
         return int(self._rows.num_rows)

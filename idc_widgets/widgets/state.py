@@ -12,7 +12,7 @@ from traitlets import HasTraits, Instance, Tuple, Unicode, observe
 
 from ..client import IDCClient
 from ..cohort import PATIENT_KEY, Cohort
-from ..errors import IDCError, InvalidQueryError, unknown
+from ..errors import IDCError, InvalidQueryError, nearest
 from ..selection import Selection
 from ..units import plural
 
@@ -213,8 +213,9 @@ def _narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
     """The cohort with only these rows of that level; with no keys, all of it."""
     if not keys:
         return cohort
-    narrow = {"patients": cohort.of_patients, "studies": cohort.of_studies}
-    return narrow.get(level, cohort.of_series)(keys)
+    if level == "patients":
+        return cohort.of_patients(keys)
+    return cohort.of_studies(keys) if level == "studies" else cohort.of_series(keys)
 
 
 def _present(shown: Cohort, level: str, keys: tuple[Any, ...]) -> set[Any]:
@@ -242,8 +243,9 @@ def _not_shown(shown: Cohort, level: str, key: Any) -> str:
     known = shown.engine.query(f"SELECT DISTINCT {column} FROM index WHERE {where}", params)
     name = key if isinstance(key, str) else key[-1]
     noun = {"patients": "patient", "studies": "study"}.get(level, level)
-    among = f" is not among the {plural(known.num_rows, noun)} shown"
-    return unknown(column, name, known.column(0).to_pylist()).replace("; ", f"{among}; ", 1)
+    near = nearest(name, known.column(0).to_pylist())
+    hint = f"; did you mean {near!r}?" if near and near != name else ""
+    return f"{column} {name!r} is not among the {plural(known.num_rows, noun)} shown{hint}"
 
 
 def _rows(table: Any) -> list[tuple[Any, ...]]:

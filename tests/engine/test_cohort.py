@@ -103,7 +103,9 @@ def test_sql_says_what_the_cohort_matches(client: IDCClient, filters: dict[str, 
 
 
 def test_long_lists_are_bound_as_arrays(client: IDCClient) -> None:
-    uids = client.sql("SELECT SeriesInstanceUID AS uid FROM index WHERE Modality = 'PT' LIMIT 3000").uid.tolist()
+    uids = client.sql(
+        "SELECT SeriesInstanceUID AS uid FROM index WHERE Modality = 'PT' LIMIT 3000"
+    ).uid.tolist()
     cohort = client.cohort(SeriesInstanceUID=uids)
     assert cohort.predicate[1] == [sorted(uids)]
     assert cohort.summary().series == 3000

@@ -76,7 +76,8 @@ function render({ model, el }) {
   function showOffer() {
     const { text, hint, enabled } = model.get("_offer");
     start.textContent = starting ? "Starting…" : text;
-    start.disabled = starting || !enabled;
+    start.disabled = !enabled;
+    start.setAttribute("aria-disabled", String(starting || !enabled)); // disabled loses the focus
     reason.textContent = hint;
     reason.hidden = !hint || status.active;
   }
@@ -154,6 +155,7 @@ function render({ model, el }) {
   // --- what a person does ---------------------------------------------------------------------
 
   start.addEventListener("click", () => {
+    if (starting) return;
     starting = true;
     showOffer();
     model.send({ kind: "start", folder: folder.value });

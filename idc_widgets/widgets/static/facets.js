@@ -73,11 +73,12 @@ function render({ model, el }) {
   let requests = 0;
 
   const has = (one) => chosen.includes(one);
-  const same = (one, other) => one.length === other.length && one.every((v) => other.includes(v));
+  const overtaken = () =>
+    asked.values.length !== chosen.length || !chosen.every((one) => asked.values.includes(one));
 
   function choose(values) {
     chosen = values;
-    if (!asked) ask();
+    if (!asked || !isOpen()) ask();
     showChosen();
   }
 
@@ -88,9 +89,9 @@ function render({ model, el }) {
 
   function onModel() {
     if (asked && model.get("_answered") === asked.id) {
-      const overtaken = !same(chosen, asked.values);
+      const late = overtaken();
       asked = null;
-      if (overtaken) ask(); // only the latest of all clicks since then
+      if (late) ask(); // only the latest of all clicks since then
     }
     if (asked) return; // counts of a choice that is no longer shown
     chosen = model.get("_chosen");
@@ -219,6 +220,8 @@ function render({ model, el }) {
     if (focus) button.focus({ preventScroll: true });
     rows = [];
     list.replaceChildren();
+    // Whoever runs a cell next means all that was ticked, even if the kernel is still busy.
+    if (asked && overtaken()) ask();
   }
 
   /** Below the button, or above it where there is more room; never outside the window. */

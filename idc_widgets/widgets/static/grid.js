@@ -25,11 +25,12 @@ function render({ model, el }) {
     picked.title = picked.getAttribute("aria-label");
     empty.hidden = rows > 0;
     empty.textContent = model.get("_empty");
+    empty.style.height = model.get("_height");
   };
   const clear = () => model.send({ type: "clear" });
 
   picked.addEventListener("click", clear);
-  const traits = ["_title", "_count", "_picked", "_empty"];
+  const traits = ["_title", "_count", "_picked", "_empty", "_height"];
   traits.forEach((trait) => model.on(`change:${trait}`, show));
   show();
   return () => traits.forEach((trait) => model.off(`change:${trait}`, show));

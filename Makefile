@@ -1,0 +1,82 @@
+# make lab    browse in JupyterLab            make test   everything that must pass, but lint
+# make lint   ruff and mypy                   make bench  ratios against peers and limits
+#
+# Each makes the environment that it needs the first time, and again when pyproject.toml changes.
+#   PYTHON=python3.12   the Python that environments are made with (3.10 or later)
+#   LAB_ARGS=...        handed to jupyter lab, for example --no-browser
+#   TEST_ARGS=...       handed to pytest, for example '-k cohort'
+
+PYTHON ?= python3
+LAB_ARGS ?=
+TEST_ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Quiet, but warnings and errors are shown.
+install = bin/python -m pip install --quiet --editable
+
+.NOTPARALLEL:
+.PHONY: lab test lint bench chromium clean
+
+lab: .venv/.lab
+	.venv/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/browse.ipynb
+
+# Colab first, for it is the quicker run; the whole suite has the last word.
+test: .venv-colab/.test .venv/.test chromium
+	@echo '== All but the browser tests, on what Google Colab has installed'
+	.venv-colab/bin/python -m pytest -m 'not browser' $(TEST_ARGS)
+	@echo '== Everything, on the newest releases'
+	.venv/bin/python -m pytest $(TEST_ARGS)
+
+lint: .venv/.dev
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+# A name that begins with _ is a helper, not a benchmark.
+bench: .venv-bench/.bench
+	@set -e; for script in benchmarks/[!_]*.py; do \
+	  echo "== $$script"; .venv-bench/bin/python "$$script"; done
+
+clean:
+	rm -rf .venv .venv-colab .venv-bench dist screenshots
+
+# --- environments: each extra has a stamp, younger than pyproject.toml when it is installed ------
+
+.venv/.lab .venv/.test .venv/.dev: .venv/.%: pyproject.toml | .venv/.made
+	@echo 'Installing the $* packages into .venv (a minute or two the first time)'
+	@.venv/$(install) '.[$*]'
+	@touch $@
+
+.venv-colab/.test: pyproject.toml tests/constraints-colab.txt | .venv-colab/.made
+	@echo 'Installing what Colab has into .venv-colab (a minute or two the first time)'
+	@.venv-colab/$(install) '.[test]' --constraint tests/constraints-colab.txt
+	@touch $@
+
+.venv-bench/.bench: pyproject.toml | .venv-bench/.made
+	@echo 'Installing the peers into .venv-bench (a minute or two the first time)'
+	@.venv-bench/$(install) '.[bench]'
+	@touch $@
+
+.venv/.made .venv-colab/.made .venv-bench/.made: %/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo 'This needs Python 3.10 or later: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo '$(PYTHON) cannot make virtual environments.' >&2; \
+	  echo 'On Debian and Ubuntu: sudo apt-get install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv $*
+	@touch $@
+
+# --- the browser of the browser tests: Debian's, if there is none and we may install it ----------
+# Playwright drives it with its own Node, which wants libatomic1: minimal images lack that too.
+# Nothing is skipped without them: the browser tests then fail, and say what is missing.
+
+chromium: .venv/.test
+	@have() { for name in "$$CHROMIUM" chromium chromium-browser google-chrome \
+	    google-chrome-stable chrome; do command -v "$$name" && return; done; return 1; }; \
+	if have >/dev/null && .venv/bin/playwright --version >/dev/null 2>&1; then exit 0; fi; \
+	command -v apt-get >/dev/null || exit 0; \
+	sudo=; if [ "$$(id -u)" != 0 ]; then sudo='sudo -n'; $$sudo true 2>/dev/null || exit 0; fi; \
+	echo 'Installing Chromium for the browser tests'; \
+	$$sudo apt-get update -qq; \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	  -o DPkg::Lock::Timeout=300 chromium fonts-liberation libatomic1 </dev/null >/dev/null || true

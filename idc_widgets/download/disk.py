@@ -1,0 +1,105 @@
+"""What is on the disk, and whether it can take what is to come. Sizes are bytes, MB is 10^6."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import DownloadError
+from ..units import human_size
+from .s5cmd import TEMP_NAME
+
+__all__ = [
+    "allocated",
+    "check_folder",
+    "check_space",
+    "dicom_files",
+    "remove_temps",
+    "temps",
+]
+
+
+def dicom_files(folder: Path) -> dict[str, int]:
+    """The .dcm files right in `folder`, name to size; nothing if there is no such folder."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return {
+            entry.name: entry.stat().st_size
+            for entry in entries
+            if entry.name.endswith(".dcm") and entry.is_file()
+        }
+    return {}
+
+
+def temps(folder: Path) -> dict[str, str]:
+    """The unfinished files of s5cmd in `folder`: their path, to the name they will have."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return {
+            entry.path: match["name"]
+            for entry in entries
+            if (match := TEMP_NAME.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False)
+        }
+    return {}
+
+
+def allocated(path: str) -> int:
+    """The bytes of an unfinished file that have really arrived; 0 if it is gone.
+
+    Large objects arrive in parts side by side, so the size of their file runs ahead of the data:
+    blocks that are not yet written are not allocated. (Windows tells no block count.)
+    """
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return 0
+    return min(stat.st_size, getattr(stat, "st_blocks", stat.st_size) * 512)
+
+
+def remove_temps(folder: Path) -> None:
+    """Delete what a killed s5cmd left unfinished in `folder`, and nothing else."""
+    for path in temps(folder):
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that `folder` can be made and written to, leaving nothing behind.
+
+    Permission bits and mount options do not tell the truth for every user and file system, so a
+    folder and a file are really made, in `folder` or the nearest parent that exists.
+
+    Raises:
+        DownloadError: it is a file, below a file, or cannot be written to.
+    """
+    parent = _existing(folder)
+    if not parent.is_dir():
+        where = "is" if parent == folder else f"cannot be made: {parent} is"
+        raise DownloadError(f"{folder} {where} a file; choose a folder to download into")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".idc_widgets-", dir=parent) as probe:
+            Path(probe, "probe").touch()
+    except OSError as error:
+        raise DownloadError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another folder"
+        ) from error
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Make sure that `needed` bytes fit.
+
+    Raises:
+        DownloadError: they do not; the message has both numbers.
+    """
+    free = shutil.disk_usage(_existing(folder)).free
+    if free < needed:
+        raise DownloadError(
+            f"not enough disk space for {folder}: {human_size(needed)} are still to fetch, "
+            f"{human_size(free)} are free; free some space, choose another folder or fewer series"
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """`folder`, or the nearest of its parents that exists."""
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))

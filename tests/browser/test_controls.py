@@ -1,0 +1,293 @@
+"""Dropdowns, summary line and Download button, as a person sees and uses them in JupyterLab."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from support.lab import Lab
+from support.s3server import S3Server
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+SETUP = """
+import threading, time
+import ipywidgets
+from idc_widgets.client import IDCClient
+from idc_widgets.widgets.download import DownloadWidget
+from idc_widgets.widgets.facets import FacetPanel
+from idc_widgets.widgets.state import BrowserState
+from idc_widgets.widgets.summary import SummaryBar
+"""
+
+SHOW = """
+panel, bar = FacetPanel(state), SummaryBar(state)
+ipywidgets.VBox([panel, bar], layout={"width": "100%"})
+"""
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    keys = [f"prefix-{series}/{file}.dcm" for series in range(3) for file in range(4)]
+    with S3Server({("bucket", key): 50_000 for key in keys}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    names = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality,Manufacturer"
+    rows = [
+        f's.{i},1,"{HOSTILE}",mine,{"CT" if i else ""},"{HOSTILE}",s3://bucket/prefix-{i}/*,4,0.2'
+        for i in range(3)
+    ]
+    table = [f"{names},series_aws_url,instanceCount,series_size_MB", *rows]
+    (folder / "own.csv").write_text("\n".join(table))
+    with Lab(folder, chromium=chromium, env={"S3_ENDPOINT_URL": s3.url}) as running:
+        yield running
+
+
+@pytest.fixture
+def page(lab: Lab) -> Iterator[Page]:
+    """Dropdowns and summary of the real index, narrowed to one collection."""
+    state = "state = BrowserState(IDCClient(), collection_id='nsclc_radiomics')"
+    shown = lab.open_notebook([SETUP + state, SHOW])
+    lab.run_all(shown)
+    yield shown
+    lab.close(shown)
+
+
+@pytest.fixture
+def own(lab: Lab) -> Iterator[Page]:
+    """The same of a small table with hostile values, and a Download button."""
+    cells = [
+        SETUP + "state = BrowserState(IDCClient('own.csv'))",
+        SHOW,
+        "download = DownloadWidget(state=state, download_dir='data'); download",
+    ]
+    shown = lab.open_notebook(cells)
+    shown.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    lab.run_all(shown)
+    yield shown
+    lab.close(shown)
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.locator(".idc-facet-button").filter(has_text=name)
+
+
+def option(page: Page, name: str) -> Locator:
+    return page.get_by_role("option", name=re.compile(f"^{re.escape(name)}, "))
+
+
+def chosen(lab: Lab, page: Page, column: str) -> str:
+    expect(page.locator(".idc-facet-waiting")).to_have_count(0)
+    return lab.run(page, f"print(state.filters.values({column!r}))")
+
+
+def test_dropdown_by_mouse(lab: Lab, page: Page) -> None:
+    button(page, "Modality").click()
+    expect(button(page, "Modality")).to_have_attribute("aria-expanded", "true")
+    expect(option(page, "CT")).to_contain_text("422")
+    option(page, "CT").click()
+    option(page, "SEG").click()
+    expect(option(page, "SEG")).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".idc-summary-line")).to_contain_text("422 patients")
+    expect(button(page, "Modality")).to_contain_text("+1")
+    assert chosen(lab, page, "Modality") == "('CT', 'SEG')"
+    page.locator(".idc-summary-line").click()  # anywhere outside
+    expect(page.get_by_role("listbox")).to_be_hidden()
+
+    button(page, "Modality").click()
+    expect(page.locator(".idc-facet-row").first).to_have_attribute("aria-selected", "true")
+    page.get_by_role("button", name="Clear Modality").click()
+    expect(button(page, "Modality")).to_have_text("Modality")
+    assert chosen(lab, page, "Modality") == "()"
+
+
+def test_dropdown_by_keyboard(lab: Lab, page: Page) -> None:
+    cells = lab.cell_count(page)
+    page.get_by_role("button", name="Clear Collection").focus()
+    page.keyboard.press("Tab")
+    expect(button(page, "Modality")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    search = page.get_by_label("Search Modality")
+    expect(search).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator(".idc-facet-row").nth(0)).to_have_attribute("aria-selected", "true")
+    # Letters search, wherever the focus is; to JupyterLab "b" and "x" would be commands.
+    page.keyboard.type("xb")
+    expect(search).to_have_value("xb")
+    expect(page.locator(".idc-facet-note")).to_have_text("No value matches “xb”")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    page.keyboard.type("struct")
+    expect(page.locator(".idc-facet-row")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(option(page, "RTSTRUCT")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("listbox")).to_be_hidden()
+    expect(button(page, "Modality")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(search).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("listbox")).to_be_hidden()  # the focus has left
+    assert "RTSTRUCT" in chosen(lab, page, "Modality")
+    assert lab.cell_count(page) == cells
+
+
+def test_many_values_open_at_once_and_unclipped(lab: Lab, page: Page) -> None:
+    lab.run(page, "state.filters = state.client.cohort()")
+    page.set_viewport_size({"width": 900, "height": 700})
+    expect(page.locator(".idc-summary-line")).to_contain_text("179 collections")
+    took = page.evaluate(
+        "() => { const start = performance.now();"
+        " document.querySelector('.idc-facet-button').click();"
+        " document.querySelector('.idc-facet-list').getBoundingClientRect();"
+        " return performance.now() - start; }"
+    )
+    expect(page.locator(".idc-facet-row")).to_have_count(179)
+    page.keyboard.press("Escape")
+    assert took < 500  # ms, on the slowest machine; about 15 on a good one
+    for name in ("Manufacturer", "Collection"):
+        button(page, name).click()
+        popover = page.locator(".idc-facet-open .idc-facet-popover")
+        box = popover.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 900
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 700
+        corner = [box["x"] + box["width"] - 20, box["y"] + box["height"] - 6]
+        on_top = "([x, y]) => !!document.elementFromPoint(x, y).closest('.idc-facet-popover')"
+        assert page.evaluate(on_top, corner)
+        page.keyboard.press("Escape")
+
+
+def test_quick_clicks_are_shown_at_once_and_sent_together(lab: Lab, page: Page) -> None:
+    lab.run(
+        page,
+        "asked = []\n"
+        "def slow(change):\n"
+        "    asked.append(change['new'].values('Modality')); time.sleep(1)\n"
+        "state.observe(slow, 'filters')",
+    )
+    button(page, "Modality").click()
+    for name in ("CT", "SEG", "SR", "RTSTRUCT"):
+        option(page, name).click()
+        expect(option(page, name)).to_have_attribute("aria-selected", "true", timeout=500)
+    expect(page.locator(".idc-facet-waiting")).to_have_count(0)
+    assert lab.run(page, "print(len(asked), len(asked[-1]))") == "2 4"
+
+
+def test_two_views_show_the_same(lab: Lab, page: Page) -> None:
+    lab.run(page, "panel")
+    buttons = button(page, "Modality")
+    expect(buttons).to_have_count(2)
+    buttons.nth(1).click()
+    option(page, "CT").click()
+    expect(buttons.nth(0)).to_contain_text("CT")
+    page.keyboard.press("Escape")
+    buttons.nth(0).click()
+    option(page, "SEG").click()
+    expect(buttons.nth(1)).to_contain_text("+1")
+    assert chosen(lab, page, "Modality") == "('CT', 'SEG')"
+
+
+def test_chips_and_messages(lab: Lab, page: Page) -> None:
+    lab.run(page, "state.filters = state.filters.where(Modality='XC', series_size_MB=(None, 5))")
+    expect(page.locator(".idc-summary-line")).to_have_text(re.compile("^No series match"))
+    page.get_by_role("button", name="Remove: Modality = XC").click()
+    expect(page.locator(".idc-chip")).to_have_text([re.compile("series_size_MB ≤ 5")])
+    page.get_by_role("button", name="Clear all").click()
+    expect(page.locator(".idc-summary-line")).to_contain_text("179 collections")
+    lab.run(page, "state.report(ValueError('too bad'))")
+    expect(page.get_by_role("alert").filter(has_text="too bad")).to_be_visible()
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("too bad")).to_have_count(0)
+    assert lab.run(page, "print(repr(state.message))") == "''"
+
+
+def test_hostile_values_are_text(lab: Lab, own: Page) -> None:
+    button(own, "Manufacturer").click()
+    option(own, HOSTILE).click()
+    expect(button(own, "Manufacturer")).to_contain_text(HOSTILE)
+    own.keyboard.press("Escape")
+    lab.run(
+        own,
+        f"state.filters = state.filters.where(PatientID={HOSTILE!r})\n"
+        f"state.report(ValueError({HOSTILE!r}))",
+    )
+    expect(own.locator(".idc-chip")).to_contain_text(f"PatientID = {HOSTILE}")
+    expect(own.locator(".idc-alert")).to_contain_text(HOSTILE)
+    assert own.locator(".idc-root img").count() == 0
+    button(own, "Modality").click()
+    expect(option(own, "(missing)")).to_be_visible()
+    option(own, "(missing)").click()
+    expect(own.locator(".idc-summary-line")).to_contain_text("1 series")
+    assert chosen(lab, own, "Modality") == "(None,)"
+
+
+def luminance(page: Page, selector: str, name: str) -> float:
+    colour = page.locator(selector).first.evaluate(f"(element) => getComputedStyle(element).{name}")
+    return sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3]) / 3 / 255
+
+
+def test_dark_theme(lab: Lab, screenshots: Path) -> None:
+    state = "state = BrowserState(IDCClient(), collection_id='nsclc_radiomics')"
+    dark = lab.open_notebook([SETUP + state, SHOW], theme="dark")
+    lab.run_all(dark)
+    button(dark, "Modality").click()
+    option(dark, "CT").wait_for()
+    assert luminance(dark, ".idc-facet-popover", "backgroundColor") < 0.3
+    assert luminance(dark, ".idc-facet-name", "color") > 0.7
+    assert luminance(dark, ".idc-summary-item b", "color") > 0.7
+    lab.screenshot(dark, screenshots / "controls-dark.png")
+    lab.close(dark)
+
+
+def test_download_cancel_and_go_on(lab: Lab, own: Page, s3: S3Server) -> None:
+    s3.rate_MB_s = 0.1
+    folder = own.locator(".idc-download-folder")
+    folder.fill("own.csv/below a file")
+    own.get_by_role("button", name="Download all 3 series · 600.0 kB").click()
+    expect(own.locator(".idc-download .idc-alert")).to_be_visible()
+    folder.fill("data")
+    own.get_by_role("button", name="Download all").click()
+    expect(own.locator(".idc-download .idc-alert")).to_have_count(0)
+    title = own.locator(".idc-download-title")
+    expect(title).to_have_text("Downloading")
+    expect(own.locator(".idc-download-detail")).to_contain_text("MB/s")
+    expect(own.get_by_role("button", name="Cancel")).to_be_focused()
+    own.keyboard.press("Enter")
+    expect(title).to_have_text("Cancelled")
+    expect(own.locator(".idc-download-detail")).to_contain_text("are kept; press Download")
+    s3.rate_MB_s = None
+    own.keyboard.press("Enter")  # the focus is on Download again
+    expect(title).to_have_text("Complete")
+    expect(own.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    expect(own.locator(".idc-download-ok")).to_have_count(3)
+    assert lab.run(own, "print(sum(map(len, download.paths.values())))") == "12"
+    assert len(list((lab.folder / "data").rglob("*.dcm"))) == 12
+
+
+def test_progress_where_messages_of_threads_are_lost(lab: Lab, own: Page, s3: S3Server) -> None:
+    s3.rate_MB_s = 0.3
+    lab.run(
+        own,
+        "send_state = download.send_state\n"
+        "def only_main(*args, **kwargs):\n"
+        "    if threading.current_thread() is threading.main_thread():\n"
+        "        send_state(*args, **kwargs)\n"
+        "download.send_state = only_main",
+    )
+    own.locator(".idc-download-folder").fill("elsewhere")
+    own.get_by_role("button", name="Download all").click()
+    title = own.locator(".idc-download-title")
+    expect(title).to_have_text("Downloading")
+    expect(title).to_have_text("Complete")
+    s3.rate_MB_s = None

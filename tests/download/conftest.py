@@ -1,0 +1,29 @@
+"""A real series of the index, and a server to download from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import idc_index_data
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support.s3server import S3Server
+
+# LUNG1-365's CT in nsclc_radiomics: 134 files, 70,513,634 bytes
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+
+
+@pytest.fixture(scope="session")
+def ct() -> pa.Table:
+    """The index row of that series."""
+    return pq.read_table(
+        idc_index_data.IDC_INDEX_PARQUET_FILEPATH, filters=[("SeriesInstanceUID", "=", CT)]
+    )
+
+
+@pytest.fixture
+def server() -> Iterator[S3Server]:
+    """A server without objects."""
+    with S3Server() as s3:
+        yield s3

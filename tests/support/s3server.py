@@ -1,0 +1,246 @@
+"""A small S3 server for tests: path-style buckets, ListObjectsV2, HEAD, GET, Range, and faults.
+
+>>> with S3Server({("bucket", "series/a.dcm"): b"DICM", ("bucket", "series/b.dcm"): 10**8}) as s3:
+...     s3.rate_MB_s = 5
+...     run_something(s3.url)
+...     assert s3.count("GET", "series/") == 2
+
+An object is its bytes, or its size: then its bytes are generated while they are sent, the same
+ones every time (see `content`), so that a series of 70 MB costs no memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+Objects = dict[tuple[str, str], bytes | int]
+CHUNK = 1 << 16
+
+
+class Request(NamedTuple):
+    """One request as the server saw it: method is LIST, HEAD or GET; key is a prefix for LIST."""
+
+    method: str
+    bucket: str
+    key: str
+
+
+Fault = int | Literal["stall"] | None
+"""What `S3Server.fail` answers: an HTTP status, "stall" (half a body, then silence), or None."""
+
+
+def series_objects(rows: Iterable[Mapping[str, Any]]) -> Objects:
+    """The objects of index rows, as many and as large as the rows say.
+
+    Exactly instanceCount files, that have exactly round(series_size_MB * 1e6) bytes altogether.
+    """
+    objects: Objects = {}
+    for row in rows:
+        bucket, prefix = row["series_aws_url"].removeprefix("s3://").removesuffix("/*").split("/")
+        count, total = row["instanceCount"], round(row["series_size_MB"] * 1e6)
+        for i in range(count):
+            key = f"{prefix}/{uuid.uuid5(uuid.NAMESPACE_OID, f'{prefix}/{i}')}.dcm"
+            objects[bucket, key] = total * (i + 1) // count - total * i // count
+    return objects
+
+
+@lru_cache(maxsize=1024)
+def _block(key: str) -> bytes:
+    return random.Random(key).randbytes(CHUNK)
+
+
+def content(
+    key: str, value: bytes | int, start: int = 0, stop: int | None = None
+) -> Iterator[bytes]:
+    """The bytes [start, stop) of an object, in chunks."""
+    stop = (value if isinstance(value, int) else len(value)) if stop is None else stop
+    while start < stop:
+        offset = start % CHUNK
+        end = min(stop, start - offset + CHUNK)
+        if isinstance(value, int):
+            yield _block(key)[offset : offset + end - start]
+        else:
+            yield value[start:end]
+        start = end
+
+
+class S3Server:
+    """Serves `objects` at `.url` while the `with` block runs; attributes may change meanwhile."""
+
+    def __init__(self, objects: Objects | None = None) -> None:
+        self.objects: Objects = dict(objects or {})
+        self.rate_MB_s: float | None = None  # of all bodies together
+        self.fail: Callable[[Request], Fault] = lambda request: None
+        self.requests: list[Request] = []
+        self.stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def __enter__(self) -> S3Server:
+        handler = type("Handler", (_Handler,), {"s3": self})
+        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._httpd.daemon_threads = True
+        self._httpd.block_on_close = False
+        self.url = f"http://127.0.0.1:{self._httpd.server_port}"
+        self._thread = threading.Thread(
+            target=self._httpd.serve_forever, args=(0.05,), name="s3server", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._httpd.shutdown()
+        self._httpd.server_close()
+        self._thread.join()
+
+    def count(self, method: str, prefix: str = "") -> int:
+        """How many requests of this method had a key with this prefix."""
+        return len(self.keys(method, prefix))
+
+    def keys(self, method: str, prefix: str = "") -> list[str]:
+        """The keys of the requests of this method, in order of arrival."""
+        requests = list(self.requests)
+        return [r.key for r in requests if r.method == method and r.key.startswith(prefix)]
+
+    def pace(self, size: int) -> None:
+        """Wait as long as `size` bytes take at `rate_MB_s`."""
+        if self.rate_MB_s is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            self._free_at = max(now, self._free_at) + size / (self.rate_MB_s * 1e6)
+            delay = self._free_at - now
+        self.stopping.wait(delay)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    s3: S3Server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._object("HEAD")
+
+    def do_GET(self) -> None:
+        if "/" in urlsplit(self.path).path.strip("/"):
+            self._object("GET")
+        else:
+            self._list()
+
+    def _fault(self, request: Request) -> Fault:
+        self.s3.requests.append(request)
+        fault = self.s3.fail(request)
+        if isinstance(fault, int):
+            self._error(fault)
+        return fault
+
+    def _error(self, status: int) -> None:
+        code = {403: "AccessDenied", 404: "NoSuchKey", 503: "SlowDown"}.get(status, "InternalError")
+        body = f"<Error><Code>{code}</Code><Message>test says {status}</Message></Error>".encode()
+        self._send(status, "" if self.command == "HEAD" else body.decode())
+
+    def _send(self, status: int, xml: str) -> None:
+        body = xml.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _object(self, method: str) -> None:
+        bucket, _, key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
+        fault = self._fault(Request(method, bucket, key))
+        if isinstance(fault, int):
+            return
+        value = self.s3.objects.get((bucket, key))
+        if value is None:
+            return self._error(404)
+        size = value if isinstance(value, int) else len(value)
+        start, stop = 0, size
+        if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, stop = int(asked[1]), min(size, int(asked[2] or size) + 1)
+        if start >= stop and size:
+            return self._error(416)
+        self.send_response(206 if asked and size else 200)
+        if asked and size:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
+        self.send_header("Content-Length", str(stop - start))
+        self.send_header("ETag", f'"{hashlib.md5(f"{key}:{size}".encode()).hexdigest()}"')
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        self.end_headers()
+        if method == "GET":
+            self._body(content(key, value, start, stop), (stop - start) // 2 if fault else None)
+
+    def _body(self, chunks: Iterator[bytes], stall_after: int | None) -> None:
+        sent = 0
+        with suppress(ConnectionError):
+            for chunk in chunks:
+                if stall_after is not None and sent + len(chunk) > stall_after:
+                    self.wfile.write(chunk[: stall_after - sent])
+                    self.s3.stopping.wait()
+                if self.s3.stopping.is_set():
+                    break
+                self.s3.pace(len(chunk))
+                self.wfile.write(chunk)
+                sent += len(chunk)
+            else:
+                return
+        self.close_connection = True
+
+    def _list(self) -> None:
+        url = urlsplit(self.path)
+        bucket = unquote(url.path).strip("/")
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+        if isinstance(self._fault(Request("LIST", bucket, prefix)), int):
+            return
+        after = query.get("continuation-token", query.get("start-after", ""))
+        limit = min(1000, int(query.get("max-keys", 1000)))
+        found = dict.fromkeys(  # an object's key, or the common prefix it falls under
+            self._rolled_up(key, prefix, delimiter)
+            for there, key in sorted(self.s3.objects)
+            if there == bucket and key.startswith(prefix)
+        )
+        page = [key for key in found if key > after]
+        more = len(page) > limit
+        page = page[:limit]
+        entries = "".join(self._entry(bucket, key) for key in page)
+        token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
+        self._send(
+            200,
+            f"<ListBucketResult><Name>{bucket}</Name><Prefix>{escape(prefix)}</Prefix>"
+            f"<KeyCount>{len(page)}</KeyCount><IsTruncated>{str(more).lower()}</IsTruncated>"
+            f"{token}{entries}</ListBucketResult>",
+        )
+
+    @staticmethod
+    def _rolled_up(key: str, prefix: str, delimiter: str) -> str:
+        end = key.find(delimiter, len(prefix)) if delimiter else -1
+        return key if end < 0 else key[: end + len(delimiter)]
+
+    def _entry(self, bucket: str, key: str) -> str:
+        value = self.s3.objects.get((bucket, key))
+        if value is None:
+            return f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>"
+        size = value if isinstance(value, int) else len(value)
+        return (
+            f"<Contents><Key>{escape(key)}</Key><Size>{size}</Size>"
+            "<LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+            f"<ETag>&quot;{hashlib.md5(f'{key}:{size}'.encode()).hexdigest()}&quot;</ETag>"
+            "<StorageClass>STANDARD</StorageClass></Contents>"
+        )

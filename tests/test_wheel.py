@@ -1,0 +1,117 @@
+"""What users install is the wheel, not the checkout: build it, look inside, run it elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*command: str | Path, cwd: Path, **env: str) -> str:
+    """The output of a command of this Python; when it fails, so does the test, with all it said."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=cwd,
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # No isolation: hatchling is among the test packages, so that building needs no network.
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
+    run("-m", "pip", "wheel", *options, "--wheel-dir", folder, ROOT, cwd=folder)
+    (path,) = folder.glob("idc_widgets-*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("installed")
+    options = ["--no-deps", "--no-index", "--no-compile", "--quiet"]
+    run("-m", "pip", "install", *options, "--target", target, wheel, cwd=target)
+    return target
+
+
+def elsewhere(installed: Path, code: str) -> str:
+    """Run `code` away from the checkout, on the installed wheel."""
+    return run("-c", code, cwd=installed.parent, PYTHONPATH=str(installed))
+
+
+def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    source = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "idc_widgets").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        licenses = [name for name in archive.namelist() if name.endswith("/licenses/LICENSE")]
+    assert held == source
+    assert licenses
+
+
+def test_it_holds_what_is_not_python(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = archive.namelist()
+    assert "idc_widgets/py.typed" in held
+    static = [Path(name).suffix for name in held if "/widgets/static/" in name]
+    assert {".js", ".css"} <= set(static)
+
+
+def test_importing_it_loads_nothing_heavy(installed: Path) -> None:
+    code = """
+import sys
+import idc_widgets
+print(idc_widgets.__file__)
+print([name for name in ("IPython", "ipywidgets", "pandas", "pyarrow") if name in sys.modules])
+"""
+    file, heavy = elsewhere(installed, code).splitlines()
+    assert installed in Path(file).parents
+    assert heavy == "[]"
+
+
+def test_every_public_name_is_there(installed: Path) -> None:
+    code = """
+import idc_widgets
+from idc_widgets import errors
+
+names = '''IDCClient IDCBrowser Index DuckDBEngine Cohort Selection DownloadJob DownloadPlan
+BrowserState FacetDropdown PatientGrid StudyGrid SeriesGrid DownloadWidget'''.split()
+names += [n for n in errors.__all__ if isinstance(vars(errors)[n], type)]
+assert "IDCError" in names
+for name in names:
+    assert name in idc_widgets.__all__, name
+    assert name in dir(idc_widgets), name
+for name in idc_widgets.__all__:
+    getattr(idc_widgets, name)
+try:
+    idc_widgets.IDCBowser
+except AttributeError as error:
+    assert "IDCBowser" in str(error)
+else:
+    raise AssertionError("a name that is not there was found")
+"""
+    elsewhere(installed, code)
+
+
+def test_the_browser_opens_there(installed: Path) -> None:
+    code = """
+import idc_widgets
+print(idc_widgets.__file__)
+idc_widgets.IDCBrowser(collection_id="nsclc_radiomics")
+"""
+    file = elsewhere(installed, code).splitlines()[0]
+    assert installed in Path(file).parents

@@ -1,0 +1,247 @@
+"""The Download button: what it offers, and how it reports on the job that it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.s3server import S3Server, series_objects
+
+from idc_widgets.client import IDCClient
+from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries
+from idc_widgets.errors import DownloadError
+from idc_widgets.widgets.download import MOST_ROWS, DownloadWidget, describe
+from idc_widgets.widgets.state import BrowserState
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def state(client) -> BrowserState:
+    return BrowserState(client, collection_id="nsclc_radiomics")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> IDCClient:
+    """A table of one's own: three series of four files, 200 kB each."""
+    path = tmp_path / "own.csv"
+    names = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality"
+    rows = [f's.{i},1,"{HOSTILE}",mine,CT,s3://bucket/prefix-{i}/*,4,0.2' for i in range(3)]
+    path.write_text("\n".join([f"{names},series_aws_url,instanceCount,series_size_MB", *rows]))
+    return IDCClient(path)
+
+
+@pytest.fixture
+def s3(own: IDCClient) -> Iterator[S3Server]:
+    rows = own.cohort().series().to_dict("records")
+    with S3Server(series_objects(rows)) as server:
+        yield server
+
+
+@pytest.fixture
+def widget(own: IDCClient, s3: S3Server, tmp_path: Path) -> DownloadWidget:
+    return DownloadWidget(
+        own.cohort().select(), download_dir=tmp_path / "data", endpoint_url=s3.url
+    )
+
+
+def press(widget: DownloadWidget, folder: str | None = None) -> None:
+    """What the front end sends when Download is pressed."""
+    folder = widget.download_dir if folder is None else folder
+    widget._handle_custom_msg({"kind": "start", "folder": folder}, [])
+
+
+def wait(widget: DownloadWidget, *states: str) -> dict:
+    """Waits until the widget shows one of these states."""
+    deadline = time.monotonic() + 60
+    while widget._status.get("state") not in states:
+        assert time.monotonic() < deadline, widget._status
+        time.sleep(0.02)
+    return widget._status
+
+
+def test_the_button_says_what_it_does(state):
+    widget = DownloadWidget(state=state)
+    assert widget._offer["text"] == "Download all 4,926 series · 45.3 GB"
+    state.pick(patients=["LUNG1-365"])
+    assert widget._offer["text"] == "Download all 12 series · 115.9 MB"
+    uids = list(state.cohort.where(Modality="CT").select().uids)
+    state.pick(series=uids)
+    assert widget._offer["text"] == "Download 1 picked series · 70.5 MB"
+    alone = DownloadWidget(state.selection)
+    assert alone._offer["text"] == "Download 1 series · 70.5 MB"
+
+
+def test_picking_all_there_is_counts_as_picked(own):
+    state = BrowserState(own)
+    widget = DownloadWidget(state=state)
+    state.pick(series=[f"s.{i}" for i in range(3)])
+    assert widget._offer["text"] == "Download 3 picked series · 600.0 kB"
+
+
+def test_nothing_to_download(state):
+    for widget in (DownloadWidget(), DownloadWidget(state=state)):
+        state.filters = state.filters.where(Modality="XC")
+        assert not widget._offer["enabled"]
+        assert "no series is selected" in widget._offer["hint"]
+        with pytest.raises(DownloadError, match="nothing is selected"):
+            widget.start()
+        press(widget)
+        assert "nothing is selected" in widget._message
+
+
+def test_a_download_from_press_to_paths(widget, tmp_path):
+    changes = []
+    widget.observe(lambda change: changes.append(change["new"]), "paths")
+    widget.done_hint = "browser.paths has the files"
+    press(widget)
+    status = wait(widget, "complete")
+    assert status["title"] == "Complete"
+    assert status["detail"] == "12 files · 600.0 kB · browser.paths has the files"
+    assert status["percent"] == 100
+    assert not status["active"]
+    assert [row[2:] for row in status["rows"]] == [[True, "4 files · 200.0 kB"]] * 3
+    assert status["more"] == 0
+    assert widget.paths == widget.job.paths == changes[-1]
+    assert len(widget.paths["s.0"]) == 4
+    assert all(path.is_relative_to(tmp_path / "data") for path in widget.paths["s.0"])
+
+
+def test_progress_in_words(widget, s3):
+    s3.rate_MB_s = 0.2
+    seen = []
+    widget.observe(lambda change: seen.append(change["new"]), "_status")
+    widget.start()
+    while not any("MB/s" in status["detail"] for status in seen):
+        assert widget.job.state in ("running", "planned")
+        time.sleep(0.05)
+    widget.cancel()
+    wait(widget, "cancelled")
+    assert seen[0]["title"] == "Connecting"
+    running = [status for status in seen if status["title"] == "Downloading"]
+    assert running[-1]["detail"].count(" · ") == 3
+    assert "of 600.0 kB · " in running[-1]["detail"]
+    assert running[-1]["detail"].endswith(" left")
+    assert [status["number"] for status in seen] == sorted({s["number"] for s in seen})
+
+
+def test_cancel_keeps_files_and_download_goes_on(widget, s3):
+    s3.rate_MB_s = 0.2
+    press(widget)
+    while not widget.job.progress.files_done:
+        time.sleep(0.02)
+    widget._handle_custom_msg({"kind": "cancel"}, [])
+    status = wait(widget, "cancelled")
+    assert status["title"] == "Cancelled"
+    assert status["detail"].endswith("of 12 files are kept; press Download to go on")
+    assert status["rows"][0][2] is False
+    s3.rate_MB_s = None
+    press(widget)
+    assert wait(widget, "complete")["percent"] == 100
+
+
+def test_a_second_start_while_one_runs(widget, s3, own):
+    s3.rate_MB_s = 0.05
+    job = widget.start()
+    assert widget.start() is job
+    widget.selection = own.cohort(SeriesInstanceUID="s.1").select()
+    with pytest.raises(DownloadError, match="is running here"):
+        widget.start()
+    widget.cancel()
+    wait(widget, "cancelled")
+
+
+def test_what_cannot_be_fetched_is_listed_first(widget, s3):
+    s3.fail = lambda request: 404 if "prefix-1" in request.key else None
+    press(widget)
+    status = wait(widget, "incomplete")
+    assert status["title"] == "Incomplete"
+    assert status["detail"].startswith("2 of 3 series are complete; ")
+    assert [row[2] for row in status["rows"]] == [False, True, True]
+    assert "s.1" in status["rows"][0][0]
+    assert set(widget.paths) == {"s.0", "s.2"}
+
+
+def test_a_server_that_is_not_there(own, tmp_path):
+    widget = DownloadWidget(
+        own.cohort().select(), download_dir=tmp_path, endpoint_url="http://127.0.0.1:9"
+    )
+    press(widget)
+    status = wait(widget, "failed")
+    assert status["title"] == "Failed"
+    assert "cannot be reached" in status["detail"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "template", "message"),
+    [
+        ("  ", None, "no folder is given"),
+        ("file/data", None, "file"),
+        ("data", "%Modalty/%SeriesInstanceUID", "Modality"),
+        ("data", "%collection_id", "would share the folder"),
+    ],
+)
+def test_what_cannot_be_started_is_said(own, tmp_path, monkeypatch, folder, template, message):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("in the way")
+    nobody = "http://127.0.0.1:9"
+    widget = DownloadWidget(own.cohort().select(), template=template, endpoint_url=nobody)
+    press(widget, folder)
+    assert widget.job is None
+    assert pytest.raises(DownloadError, widget.start).match(message)
+    assert widget._message
+    widget.template = "%SeriesInstanceUID"
+    press(widget, "data")
+    assert widget._message == ""
+    wait(widget, "failed")
+
+
+def test_the_folder_can_be_changed(widget, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    widget._handle_custom_msg({"kind": "folder", "folder": " other "}, [])
+    assert widget.download_dir == "other"
+    assert widget._folder == {"given": "other", "resolved": str(tmp_path / "other")}
+
+
+def test_polls_are_answered_with_news_only(widget, monkeypatch):
+    sent = []
+    monkeypatch.setattr(widget, "send", sent.append)
+    press(widget)
+    wait(widget, "complete")
+    widget._handle_custom_msg({"kind": "poll", "number": 0}, [])
+    widget._handle_custom_msg({"kind": "poll", "number": widget._status["number"]}, [])
+    assert sent[0] == {"kind": "answer"}
+    assert [message["status"] for message in sent[1:]] == [widget._status, None]
+
+
+def test_long_reports_are_bounded(tmp_path):
+    series = tuple(
+        PlannedSeries(f"1.{i}", "bucket", f"p{i}", tmp_path / f"1.{i}", 1, 10) for i in range(300)
+    )
+    job = DownloadJob(DownloadPlan(series, tmp_path, "http://127.0.0.1:9"))
+    job.cancel()
+    status = describe(job)
+    assert len(status["rows"]) == MOST_ROWS
+    assert status["more"] == 100
+    assert status["rows"][0] == [
+        "1.0",
+        str(tmp_path / "1.0"),
+        False,
+        "cancelled before it started",
+    ]
+
+
+def test_the_endpoint_of_the_client_is_used(own):
+    client = IDCClient(engine=own.engine, endpoint_url="http://127.0.0.1:9")
+    assert DownloadWidget(state=BrowserState(client)).endpoint_url == "http://127.0.0.1:9"
+
+
+def test_wrong_arguments_are_refused(state):
+    with pytest.raises(TypeError, match="no argument 'folder'"):
+        DownloadWidget(state.selection, folder="x")
+    with pytest.raises(TypeError, match="no argument 'endpoint'; did you mean 'endpoint_url'"):
+        DownloadWidget(state.selection, endpoint="x")
+    with pytest.raises(TypeError, match="not both"):
+        DownloadWidget(state.selection, state=state)

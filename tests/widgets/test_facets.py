@@ -1,0 +1,173 @@
+"""Dropdowns with counts: what they show, and what a click on them does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from idc_widgets.client import IDCClient
+from idc_widgets.engine import DuckDBEngine
+from idc_widgets.errors import InvalidQueryError
+from idc_widgets.index import Index
+from idc_widgets.widgets import facets
+from idc_widgets.widgets.facets import FacetDropdown, FacetPanel
+from idc_widgets.widgets.state import BrowserState
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def state(client) -> BrowserState:
+    return BrowserState(client, collection_id="nsclc_radiomics")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A small table of one's own: four series, one without a Modality."""
+    path = tmp_path / "own.csv"
+    path.write_text(
+        "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality\n"
+        f'1.1,1,Ann,mine,"{HOSTILE}"\n1.2,1,Ann,mine,CT\n1.3,2,Bob,mine,CT\n1.4,2,Bob,mine,\n'
+    )
+    return path
+
+
+def choose(dropdown: FacetDropdown, values: list, request: str = "view:1") -> None:
+    """What the front end sends when values are ticked."""
+    dropdown._handle_custom_msg({"kind": "choose", "id": request, "values": values}, [])
+
+
+def test_shows_the_counts_of_the_cohort(state):
+    dropdown = FacetDropdown(state, "Modality")
+    expected = state.filters.facets(["Modality"])["Modality"]
+    assert dropdown._label == "Modality"
+    assert dropdown._values == [[v.value, v.series, v.patients] for v in expected]
+    assert dropdown._values[0][1] > dropdown._values[-1][1]
+    assert dropdown._distinct == len(expected)
+    assert dropdown._chosen == []
+
+
+@pytest.mark.parametrize(
+    ("column", "label"),
+    [
+        ("collection_id", "Collection"),
+        ("BodyPartExamined", "Body part"),
+        ("PatientSex", "Sex"),
+        ("license_short_name", "License"),
+        ("StudyDescription", "StudyDescription"),
+    ],
+)
+def test_label(state, column, label):
+    assert FacetDropdown(state, column)._label == label
+
+
+def test_a_click_filters_and_is_answered(state):
+    modality, sex = FacetDropdown(state, "Modality"), FacetDropdown(state, "PatientSex")
+    before = sex._values
+    choose(modality, ["CT", "SEG"], "view:7")
+    assert state.filters.values("Modality") == ("CT", "SEG")
+    assert modality._chosen == ["CT", "SEG"]
+    assert modality._answered == "view:7"
+    assert len(modality._values) > 2  # its own filter does not narrow it
+    assert sex._values != before
+    choose(modality, [])
+    assert state.filters.values("Modality") == ()
+    assert sex._values == before
+
+
+def test_missing_values_round_trip(own):
+    state = BrowserState(IDCClient(own))
+    dropdown = FacetDropdown(state, "Modality")
+    assert [None, 1, 1] in dropdown._values
+    choose(dropdown, [None, HOSTILE])
+    assert set(state.filters.values("Modality")) == {None, HOSTILE}
+    assert sorted(state.selection.uids) == ["1.1", "1.4"]
+    assert set(dropdown._chosen) == {None, HOSTILE}
+
+
+def test_follows_filters_set_elsewhere(state):
+    dropdown = FacetDropdown(state, "Modality")
+    state.filters = state.filters.where(Modality="CT")
+    assert dropdown._chosen == ["CT"]
+
+
+def test_a_chosen_value_stays_when_nothing_is_left_of_it(own):
+    state = BrowserState(IDCClient(own), Modality=HOSTILE)
+    dropdown = FacetDropdown(state, "Modality")
+    state.filters = state.filters.where(PatientID="Bob")
+    assert [HOSTILE, 0, 0] in dropdown._values
+    assert dropdown._distinct == len(dropdown._values) == 3
+
+
+def test_a_choice_that_fails_is_reported_and_answered(state):
+    dropdown = FacetDropdown(state, "Modality")
+    choose(dropdown, ["XX"], "view:2")
+    assert "unknown Modality 'XX'" in state.message
+    assert dropdown._chosen == []
+    assert dropdown._answered == "view:2"
+    choose(dropdown, ["CT"])
+    assert state.message == ""
+
+
+def test_too_many_values_are_not_all_sent(client, monkeypatch):
+    monkeypatch.setattr(facets, "MOST_VALUES", 50)
+    state = BrowserState(client, collection_id="nsclc_radiomics")
+    dropdown = FacetDropdown(state, "PatientID")
+    assert len(dropdown._values) == 50
+    assert dropdown._distinct == 422
+    rare = sorted({f"LUNG1-{i:03}" for i in range(1, 423)} - {v[0] for v in dropdown._values})[0]
+    choose(dropdown, [rare])
+    assert rare in [value[0] for value in dropdown._values]
+    assert dropdown._distinct == 422
+
+
+class CountingEngine(DuckDBEngine):
+    """Counts the queries that count values."""
+
+    facet_queries = 0
+
+    def query(self, sql, params=()):
+        self.facet_queries += "GROUPING" in sql
+        return super().query(sql, params)
+
+
+def test_one_query_counts_for_all(own):
+    engine = CountingEngine(Index(own))
+    state = BrowserState(IDCClient(engine=engine))
+    panel = FacetPanel(state, ["collection_id", "Modality", "PatientSex"])
+    assert engine.facet_queries == 1
+    alone = FacetDropdown(state, "Modality")
+    assert engine.facet_queries == 1  # counted already
+    other = FacetDropdown(state, "BodyPartExamined")
+    assert engine.facet_queries == 2
+    state.filters = state.filters.where(PatientID="Ann")
+    assert engine.facet_queries == 3
+    assert alone._values == panel.dropdowns["Modality"]._values == [[HOSTILE, 1, 1], ["CT", 1, 1]]
+    panel.close()
+    alone.close()
+    state.filters = state.filters.without("PatientID")
+    assert engine.facet_queries == 4
+    assert other._values == [[None, 4, 2]]
+    assert len(alone._values) == 2  # closed: left as it was
+    other.close()
+    state.filters = state.filters.where(PatientID="Ann")
+    assert engine.facet_queries == 4
+
+
+def test_panel_has_the_usual_columns(state):
+    panel = FacetPanel(state)
+    assert [one._label for one in panel.children] == [
+        *("Collection", "Modality", "Body part", "Sex", "Manufacturer", "License")
+    ]
+
+
+def test_misspelt_names_are_refused(state):
+    with pytest.raises(InvalidQueryError, match="unknown column 'Modalty'; did you mean 'Modality"):
+        FacetDropdown(state, "Modalty")
+    with pytest.raises(TypeError, match="FacetDropdown has no argument 'layuot'; did you mean 'la"):
+        FacetDropdown(state, "Modality", layuot={})
+    with pytest.raises(TypeError, match="FacetPanel has no argument 'colums'; did you mean 'colum"):
+        FacetPanel(state, colums=["Modality"])
+    with pytest.raises(InvalidQueryError, match="did you mean 'Modality'"):
+        FacetPanel(state, ["modality"])

@@ -1,0 +1,152 @@
+"""The shared state: what follows from a choice, and how often it is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from traitlets import TraitError
+
+from idc_widgets import BrowserState, IDCClient, InvalidQueryError
+
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
+PATIENT = ("nsclc_radiomics", "LUNG1-365")
+
+TRAITS = [
+    "filters",
+    "patients",
+    "studies",
+    "series",
+    "study_cohort",
+    "cohort",
+    "selection",
+    "message",
+]
+
+
+@pytest.fixture
+def state(client: IDCClient) -> BrowserState:
+    return BrowserState(client, collection_id="nsclc_radiomics")
+
+
+@pytest.fixture
+def told(state: BrowserState) -> list[str]:
+    names: list[str] = []
+    state.observe(lambda change: names.append(change["name"]), TRAITS)
+    return names
+
+
+def snapshot(state: BrowserState) -> dict[str, Any]:
+    return {name: getattr(state, name) for name in TRAITS}
+
+
+def test_everything_follows_from_the_choices(state: BrowserState) -> None:
+    assert len(state.selection) == 4926
+    state.pick(patients=["LUNG1-365"])
+    assert state.patients == (PATIENT,)
+    assert state.study_cohort == state.cohort == state.filters.of_patients([PATIENT])
+    state.pick(studies=[STUDY])
+    assert state.cohort == state.study_cohort.of_studies([STUDY])
+    assert len(state.selection) == 12
+    state.pick(series=[CT])
+    assert state.selection.uids == (CT,)
+    assert len(state.cohort.series()) == 12
+    state.pick(patients=[], studies=[], series=[])
+    assert len(state.selection) == 4926
+
+
+def test_one_change_is_told_once_a_trait(state: BrowserState, told: list[str]) -> None:
+    state.pick(patients=["LUNG1-365"])
+    assert sorted(told) == ["cohort", "patients", "selection", "study_cohort"]
+    told.clear()
+    state.series = (CT,)
+    assert sorted(told) == ["selection", "series"]
+    told.clear()
+    state.filter_values("Modality", ["SEG", "SR"])
+    assert sorted(told) == ["cohort", "filters", "selection", "series", "study_cohort"]
+    assert len(set(told)) == len(told)
+    told.clear()
+    state.filter_values("Modality", ["SEG", "SR"])
+    assert told == []
+
+
+def test_whoever_is_told_sees_a_state_that_agrees(state: BrowserState) -> None:
+    seen: list[bool] = []
+
+    def check(_change: Any) -> None:
+        expected = state.filters.of_patients(state.patients) if state.patients else state.filters
+        seen.append(state.study_cohort == expected and state.selection.cohort == state.cohort)
+
+    state.observe(check, ["patients", "study_cohort", "cohort", "selection"])
+    state.pick(patients=["LUNG1-365"])
+    state.filter_values("collection_id", ["nlst"])
+    assert seen
+    assert all(seen)
+
+
+def test_an_observer_may_choose_in_turn(state: BrowserState) -> None:
+    state.observe(lambda _: state.pick(series=[CT]), "patients")
+    state.pick(patients=["LUNG1-365"])
+    assert state.selection.uids == (CT,)
+
+
+def test_picks_that_are_filtered_away_are_dropped(state: BrowserState) -> None:
+    state.pick(patients=["LUNG1-365"], studies=[STUDY], series=[CT])
+    state.filter_values("Modality", ["SEG"])
+    assert (state.patients, state.studies, state.series) == ((PATIENT,), (STUDY,), ())
+    assert len(state.selection) == 4
+    state.filter_values("collection_id", [])
+    assert state.patients == (PATIENT,)
+    state.filter_values("collection_id", ["nlst"])
+    assert (state.patients, state.studies, state.series) == ((), (), ())
+    assert state.cohort == state.filters
+
+
+def test_a_whole_cohort_can_be_set(state: BrowserState, client: IDCClient) -> None:
+    state.filters = client.cohort(PatientID="LUNG1-365", Modality="CT")
+    assert state.selection.uids == (CT,)
+
+
+@pytest.mark.parametrize(
+    ("pick", "message"),
+    [
+        ({"patients": ["LUNG1-36"]}, "'LUNG1-36' is not among the 422 patients shown; did you"),
+        ({"patients": [("nlst", "100002")]}, "'100002' is not among"),
+        ({"studies": ["1.2.3"]}, "StudyInstanceUID '1.2.3' is not among the 422 studies shown"),
+        ({"patients": ["LUNG1-365"], "series": ["1.2.3"]}, "is not among the 12 series shown"),
+    ],
+)
+def test_what_is_not_shown_cannot_be_picked(
+    state: BrowserState, pick: dict[str, Any], message: str
+) -> None:
+    before = snapshot(state)
+    with pytest.raises(InvalidQueryError, match=message):
+        state.pick(**pick)
+    assert snapshot(state) == before
+
+
+def test_what_does_not_fit_leaves_the_state_as_it_was(state: BrowserState) -> None:
+    before = snapshot(state)
+    with pytest.raises(InvalidQueryError, match="another client"):
+        state.filters = IDCClient().cohort()
+    with pytest.raises(TraitError):
+        state.filters = "nlst"
+    with pytest.raises(InvalidQueryError, match="did you mean"):
+        state.filter_values("Modality", ["ct"])
+    assert snapshot(state) == before
+
+
+def test_errors_are_shown_and_leave_the_state_usable(state: BrowserState) -> None:
+    with state.reporting():
+        state.filter_values("Modality", ["ct"])
+    assert state.message == "unknown Modality 'ct'; did you mean 'CT'?"
+    with state.reporting(clears=False):
+        pass
+    assert state.message
+    with state.reporting():
+        state.filter_values("Modality", ["CT"])
+    assert state.message == ""
+    with state.reporting():
+        raise ZeroDivisionError("division by zero")
+    assert state.message == "ZeroDivisionError: division by zero"

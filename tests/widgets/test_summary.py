@@ -1,0 +1,147 @@
+"""The summary line: what it says, and what its chips take back."""
+
+from __future__ import annotations
+
+import pytest
+
+from idc_widgets.client import IDCClient
+from idc_widgets.widgets.state import BrowserState
+from idc_widgets.widgets.summary import SummaryBar, in_words
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def state(client) -> BrowserState:
+    return BrowserState(client, collection_id="nsclc_radiomics")
+
+
+def texts(bar: SummaryBar) -> list[str]:
+    return [chip["text"] for chip in bar._chips]
+
+
+def click(bar: SummaryBar, kind: str, name: str = "") -> None:
+    """What the front end sends when an × or a link is clicked."""
+    bar._handle_custom_msg({"kind": kind, "name": name}, [])
+
+
+def test_says_what_is_selected(state):
+    bar = SummaryBar(state)
+    assert [" ".join(words) for words in bar._counts] == [
+        "1 collection",
+        "422 patients",
+        "422 studies",
+        "4,926 series",
+        "55,734 files",
+        "45.3 GB",
+    ]
+    assert dict(bar._licenses)["CC BY-NC 3.0"] is True
+    assert dict(bar._licenses)["CC BY 4.0"] is False
+    assert bar._problem == ""
+    state.pick(patients=["LUNG1-365"])
+    assert bar._counts[1] == ["1", "patient"]
+    assert bar._counts[3] == ["12", "series"]
+
+
+def test_chips_only_for_what_no_dropdown_shows(state):
+    bar = SummaryBar(state)
+    assert bar._chips == []
+    assert bar._clearable  # by the collection, which a dropdown shows
+    state.filters = state.filters.where(Modality="CT", series_size_MB=(None, 500), text="LUNG1 365")
+    assert texts(bar) == ["series_size_MB ≤ 500", "Text “365 lung1”"]
+    assert texts(SummaryBar(state, columns=["Modality"]))[0] == "Collection = nsclc_radiomics"
+
+
+def test_chips_take_filters_and_picks_back(state):
+    bar = SummaryBar(state)
+    state.filters = state.filters.where(series_size_MB=(1, 500))
+    state.pick(patients=["LUNG1-365", "LUNG1-001"])
+    state.pick(studies=[state.study_cohort.studies().StudyInstanceUID[0]])
+    assert texts(bar) == ["series_size_MB 1 – 500", "2 patients picked", "1 study picked"]
+    click(bar, "filter", "series_size_MB")
+    assert "series_size_MB" not in state.filters.filters
+    click(bar, "pick", "patients")
+    assert state.patients == ()
+    assert texts(bar) == ["1 study picked"]
+    click(bar, "pick", "studies")
+    assert bar._chips == []
+
+
+def test_clear_all_is_one_change(state):
+    bar = SummaryBar(state)
+    state.pick(patients=["LUNG1-365"])
+    state.pick(series=[state.cohort.series().SeriesInstanceUID[0]])
+    told = []
+    state.observe(lambda change: told.append(change["new"]), "selection")
+    click(bar, "clear")
+    assert state.filters == state.client.cohort()
+    assert (state.patients, state.studies, state.series) == ((), (), ())
+    assert [len(selection) for selection in told] == [len(state.client.cohort().select())]
+    assert bar._chips == []
+    assert not bar._clearable
+
+
+def test_an_empty_result_says_what_to_remove(state):
+    bar = SummaryBar(state)
+    state.filters = state.filters.where(Modality="XC", PatientSex="F")
+    assert bar._counts == bar._licenses == []
+    assert bar._problem == "No series match all filters. Remove one of:"
+    assert texts(bar)[0] == "Modality = XC"
+    assert bar._chips[0]["hint"] == "→ 1,404 series"
+    assert {chip["name"] for chip in bar._chips} == {"Modality", "PatientSex", "collection_id"}
+    assert [chip["hint"] for chip in bar._chips[1:]] == ["", ""]  # nothing without these either
+    click(bar, "filter", "Modality")
+    assert bar._problem == ""
+    assert bar._counts[3] == ["1,404", "series"]
+
+
+def test_an_empty_index_is_said_so(tmp_path):
+    path = tmp_path / "empty.csv"
+    path.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n")
+    bar = SummaryBar(BrowserState(IDCClient(path)))
+    assert bar._problem == "The index has no series."
+    assert bar._chips == []
+
+
+def test_messages_are_shown_and_dismissed(state):
+    bar = SummaryBar(state)
+    state.report(ValueError(HOSTILE))
+    assert bar._message == f"ValueError: {HOSTILE}"
+    click(bar, "dismiss")
+    assert state.message == bar._message == ""
+    click(bar, "filter", "no such column")
+    assert "unknown column" in bar._message
+
+
+def test_a_closed_bar_no_longer_follows(state):
+    bar = SummaryBar(state)
+    counts = bar._counts
+    bar.close()
+    state.pick(patients=["LUNG1-365"])
+    assert bar._counts == counts
+
+
+@pytest.mark.parametrize(
+    ("column", "argument", "words"),
+    [
+        ("Modality", "CT", "Modality = CT"),
+        ("Modality", ["CT", None], "Modality = CT, (missing)"),
+        ("Modality", None, "Modality = (missing)"),
+        ("BodyPartExamined", list("ABCDE"), "Body part = A, B, C and 2 more"),
+        ("PatientID", HOSTILE, f"PatientID = {HOSTILE}"),
+        ("instanceCount", (1000, None), "instanceCount ≥ 1,000"),
+        ("series_size_MB", (None, 0.5), "series_size_MB ≤ 0.5"),
+        ("StudyDate", ("2010-01-01", "2011-01-01"), "StudyDate 2010-01-01 – 2011-01-01"),
+        ("StudyDate", (None, None), "StudyDate is not missing"),
+        ("Modality", [], "Modality = none of its values"),
+        ("text", "lung", "Text “lung”"),
+        ("patients", [("a", "b"), ("c", "d")], "2 patients"),
+    ],
+)
+def test_filters_in_words(column, argument, words):
+    assert in_words(column, argument) == words
+
+
+def test_misspelt_arguments_are_refused(state):
+    with pytest.raises(TypeError, match="SummaryBar has no argument 'colums'; did you mean 'colum"):
+        SummaryBar(state, colums=())
