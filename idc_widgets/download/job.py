@@ -412,7 +412,6 @@ class _Track:
         )
 
     def file_done(self, name: str, size_bytes: int) -> None:
-        self.growing.pop(name, None)
         self.whole_bytes += size_bytes - self.files.get(name, 0)
         self.files[name] = size_bytes
 

@@ -69,7 +69,10 @@ class IDCBrowser(VBox):
         #: The state that the parts share.
         self.state = BrowserState(client, **filters)
         self._download = DownloadWidget(
-            state=self.state, download_dir=download_dir, endpoint_url=endpoint_url
+            state=self.state,
+            download_dir=download_dir,
+            endpoint_url=endpoint_url,
+            done_hint="The browser's .paths has the files, by SeriesInstanceUID.",
         )
         two_grids = Box(
             [

@@ -122,7 +122,7 @@ def test_dropdown_by_keyboard(lab: Lab, page: Page) -> None:
     # Letters search, wherever the focus is; to JupyterLab "b" and "x" would be commands.
     page.keyboard.type("xb")
     expect(search).to_have_value("xb")
-    expect(page.locator(".idc-facet-note")).to_have_text("No value matches “xb”")
+    expect(page.locator(".idc-facet-open .idc-facet-note")).to_have_text("No value matches “xb”")
     page.keyboard.press("Backspace")
     page.keyboard.press("Backspace")
     page.keyboard.type("struct")
@@ -269,7 +269,7 @@ def test_download_cancel_and_go_on(lab: Lab, own: Page, s3: S3Server) -> None:
     s3.rate_MB_s = None
     own.keyboard.press("Enter")  # the focus is on Download again
     expect(title).to_have_text("Complete")
-    expect(own.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    expect(own.get_by_role("progressbar", name="Download")).to_have_attribute("aria-valuenow", "100")
     expect(own.locator(".idc-download-ok")).to_have_count(3)
     assert lab.run(own, "print(sum(map(len, download.paths.values())))") == "12"
     assert len(list((lab.folder / "data").rglob("*.dcm"))) == 12

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import nbformat
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 __all__ = ["Lab", "LabError", "find_chromium"]
 
@@ -129,6 +129,7 @@ class Lab:
                 executable_path=self.chromium, args=list(CHROMIUM_FLAGS)
             )
             stack.callback(self.browser.close)
+            expect.set_options(timeout=PATIENCE / 4 * 1000)
             self._stack = stack.pop_all()
         return self
 

@@ -127,7 +127,10 @@ function render({ model, el }) {
     start.hidden = active;
     cancel.hidden = !active;
     reason.hidden = active || !reason.textContent;
-    cancel.disabled = false;
+    if (!active) {
+      cancel.setAttribute("aria-disabled", "false");
+      cancel.textContent = "Cancel";
+    }
     folder.disabled = active;
     // The button that had the focus is gone: the other one takes its place.
     if (active && focused === start) cancel.focus();
@@ -161,7 +164,9 @@ function render({ model, el }) {
     model.send({ kind: "start", folder: folder.value });
   });
   cancel.addEventListener("click", () => {
-    cancel.disabled = true;
+    if (cancel.getAttribute("aria-disabled") === "true") return;
+    cancel.setAttribute("aria-disabled", "true");
+    cancel.textContent = "Cancelling…";
     model.send({ kind: "cancel" });
   });
   folder.addEventListener("change", () => model.send({ kind: "folder", folder: folder.value }));

@@ -104,8 +104,8 @@ function render({ model, el }) {
   function showChosen() {
     value.textContent = chosen.length ? words(chosen[0]) : "";
     value.hidden = !chosen.length;
-    count.textContent = `+${chosen.length - 1}`;
-    count.hidden = chosen.length < 2;
+    count.textContent = chosen.length > 1 ? `+${chosen.length - 1}` : "";
+    count.hidden = !count.textContent;
     clear.hidden = !chosen.length;
     arrow.hidden = chosen.length > 0;
     const all = chosen.map(words).join(", ");
