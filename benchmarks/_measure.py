@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import TypeVar
 
-TURNS = 9
+TURNS = 7
 
 _Figure = TypeVar("_Figure")
 

@@ -197,8 +197,10 @@ class _Grid(StreamingDataGrid):
         schema = {**self._data["schema"], "generation": next(self._generation)}
         with self.hold_sync():
             self._data = {"data": empty, "schema": schema, "fields": self._data["fields"]}
-            self._row_count = row_count
+            # A grid keeps its place, and nobody can tell it to scroll; without rows it must.
+            self._row_count = 0
             self._transforms = transforms
+        self._row_count = row_count
         # Headers are not painted again for a new sort, but they are for a new default size; that
         # of row headers is seen nowhere.
         self.base_row_header_size = 64 + schema["generation"] % 2

@@ -56,7 +56,7 @@ class FacetDropdown(anywidget.AnyWidget):
     """The values that are filtered by; None is "missing". Type: list of str, int, float, None."""
 
     _answered = Unicode().tag(sync=True)
-    """The id of the last request of the front end that all of the above takes in. Type: str."""
+    """The last request of the front end that all of the above takes in. Type: view:number."""
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("FacetDropdown", keywords, ["column", "layout", "state"])
@@ -66,6 +66,7 @@ class FacetDropdown(anywidget.AnyWidget):
         super().__init__(_label=label(column), **keywords)
         self.state = state
         self.column = column
+        self._requests: dict[str, int] = {}  # of each view, the last one that was answered
         self.on_msg(self._on_message)
         Facets.of(state).add(self)
 
@@ -85,10 +86,14 @@ class FacetDropdown(anywidget.AnyWidget):
         if content.get("kind") != "choose":
             return
         # One message takes the counts and the id back, so that no front end mixes two answers.
-        with self.hold_sync():
-            with self.state.reporting():
-                self.state.filter_values(self.column, content["values"])
-            self._answered = str(content["id"])
+        with self.state.lock, self.hold_sync():
+            view, number = str(content["view"]), int(content["number"])
+            # Kernels may work on two messages in two threads: a later click has won already.
+            if number > self._requests.get(view, 0):
+                self._requests[view] = number
+                with self.state.reporting():
+                    self.state.filter_values(self.column, content["values"])
+                self._answered = f"{view}:{number}"
 
     def close(self) -> None:
         """Removes the widget from every page, and stops counting for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,17 @@ def own(tmp_path: Path) -> Path:
     return path
 
 
-def choose(dropdown: FacetDropdown, values: list, request: str = "view:1") -> None:
-    """What the front end sends when values are ticked."""
-    dropdown._handle_custom_msg({"kind": "choose", "id": request, "values": values}, [])
+numbers = itertools.count(1)
+
+
+def choose(
+    dropdown: FacetDropdown, values: list, view: str = "view", number: int | None = None
+) -> str:
+    """What the front end sends when values are ticked; returns what it waits for."""
+    number = number or next(numbers)
+    content = {"kind": "choose", "view": view, "number": number, "values": values}
+    dropdown._handle_custom_msg(content, [])
+    return f"{view}:{number}"
 
 
 def test_shows_the_counts_of_the_cohort(state):
@@ -65,10 +74,10 @@ def test_label(state, column, label):
 def test_a_click_filters_and_is_answered(state):
     modality, sex = FacetDropdown(state, "Modality"), FacetDropdown(state, "PatientSex")
     before = sex._values
-    choose(modality, ["CT", "SEG"], "view:7")
+    answer = choose(modality, ["CT", "SEG"])
     assert state.filters.values("Modality") == ("CT", "SEG")
     assert modality._chosen == ["CT", "SEG"]
-    assert modality._answered == "view:7"
+    assert modality._answered == answer
     assert len(modality._values) > 2  # its own filter does not narrow it
     assert sex._values != before
     choose(modality, [])
@@ -102,12 +111,22 @@ def test_a_chosen_value_stays_when_nothing_is_left_of_it(own):
 
 def test_a_choice_that_fails_is_reported_and_answered(state):
     dropdown = FacetDropdown(state, "Modality")
-    choose(dropdown, ["XX"], "view:2")
+    answer = choose(dropdown, ["XX"])
     assert "unknown Modality 'XX'" in state.message
     assert dropdown._chosen == []
-    assert dropdown._answered == "view:2"
+    assert dropdown._answered == answer
     choose(dropdown, ["CT"])
     assert state.message == ""
+
+
+def test_a_later_click_wins_whatever_arrives_first(state):
+    dropdown = FacetDropdown(state, "Modality")
+    latest = choose(dropdown, ["CT", "SEG"], number=9)
+    choose(dropdown, ["CT"], number=8)
+    assert dropdown._chosen == ["CT", "SEG"]
+    assert dropdown._answered == latest
+    choose(dropdown, ["SR"], view="another", number=1)
+    assert dropdown._chosen == ["SR"]
 
 
 def test_too_many_values_are_not_all_sent(client, monkeypatch):

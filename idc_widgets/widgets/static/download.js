@@ -39,6 +39,7 @@ function render({ model, el }) {
   const folder = h("input", "idc-download-folder");
   folder.type = "text";
   folder.spellcheck = false;
+  folder.setAttribute("aria-label", "Download folder");
   const resolved = h("span", "idc-download-resolved");
   where.append(h("span", "", "to"), folder);
   const reason = h("span", "idc-download-hint");

@@ -1,5 +1,6 @@
 // A button and the list that it opens. What is chosen goes to Python as
-// {kind: "choose", id, values}; the answer is the model's new values, and `_answered` = that id.
+// {kind: "choose", view, number, values}; the answer is the model's new values, and `_answered` =
+// "view:number".
 
 const NUMBER = new Intl.NumberFormat("en-US");
 const ROOM = 240; // pixels; with less than that above and below, the list opens in the page's flow
@@ -84,7 +85,7 @@ function render({ model, el }) {
 
   function ask() {
     asked = { id: `${uid}:${++requests}`, values: chosen };
-    model.send({ kind: "choose", id: asked.id, values: chosen });
+    model.send({ kind: "choose", view: uid, number: requests, values: chosen });
   }
 
   function onModel() {

@@ -30,13 +30,12 @@ function render({ model, el }) {
   chips.setAttribute("aria-label", "Active filters and picks");
   const alert = h("div", "idc-summary-alert");
   alert.setAttribute("role", "alert");
+  const clear = button("idc-link", "Clear all", "", () => model.send({ kind: "clear" }));
   root.append(line, chips, alert);
   el.append(root);
 
   function showLine() {
     const problem = model.get("_problem");
-    root.classList.toggle("idc-summary-empty", problem !== "");
-    if (problem) return line.replaceChildren(h("span", "idc-summary-problem", problem));
     const items = model.get("_counts").map(([number, noun]) => {
       const item = h("span", "idc-summary-item");
       item.append(h("b", "", number), ` ${noun}`);
@@ -52,9 +51,11 @@ function render({ model, el }) {
       });
       items.push(item);
     }
+    if (problem) items.push(h("span", "idc-summary-item idc-summary-problem", problem));
     const wrapped = h("div", "idc-summary-items");
     wrapped.append(...items);
     line.replaceChildren(wrapped);
+    showClear();
   }
 
   function showChips() {
@@ -68,14 +69,18 @@ function render({ model, el }) {
       chip.append(button("idc-x", "×", `Remove: ${text}`, () => model.send({ kind, name })));
       return chip;
     });
-    if (model.get("_clearable")) {
-      elements.push(button("idc-link", "Clear all", "", () => model.send({ kind: "clear" })));
-    }
     const at = [...chips.querySelectorAll("button")].indexOf(document.activeElement);
     chips.replaceChildren(...elements);
     chips.hidden = !elements.length;
+    showClear();
     const buttons = chips.querySelectorAll("button");
     if (at >= 0) buttons[Math.min(at, buttons.length - 1)]?.focus(); // where its × was
+  }
+
+  /** "Clear all" ends the chips; without any it ends the line, and needs no row for itself. */
+  function showClear() {
+    clear.hidden = !model.get("_clearable");
+    (chips.hidden ? line.firstElementChild : chips).append(clear);
   }
 
   function showMessage() {
@@ -89,7 +94,8 @@ function render({ model, el }) {
 
   const shows = [
     [showLine, ["_problem", "_counts", "_licenses"]],
-    [showChips, ["_chips", "_clearable"]],
+    [showChips, ["_chips"]],
+    [showClear, ["_clearable"]],
     [showMessage, ["_message"]],
   ];
   for (const [show, names] of shows) {
