@@ -23,15 +23,16 @@ __all__ = ["License", "Selection"]
 
 VIEWER_URL = "https://viewer.imaging.datacommons.cancer.gov"
 
-#: What a download plan reads of a series, whatever its folder template.
+#: What a download plan with the default template reads of a series.
 _PLAN_COLUMNS = (
     "SeriesInstanceUID",
     "series_aws_url",
     "instanceCount",
     "series_size_MB",
     "collection_id",
+    "PatientID",
+    "StudyInstanceUID",
     "Modality",
-    "license_short_name",
 )
 
 
@@ -125,8 +126,7 @@ class Selection:
             params,
         )
         return tuple(
-            License(str(row["license_short_name"]), int(row["series"]))
-            for row in table.to_pylist()
+            License(str(row["license_short_name"]), int(row["series"])) for row in table.to_pylist()
         )
 
     def __len__(self) -> int:
@@ -207,9 +207,8 @@ class Selection:
         endpoint_url: str | None = None,
     ) -> DownloadPlan:
         """What `download` would fetch, and to where. Arguments and errors as there."""
-        columns = ", ".join(
-            name for name in COLUMNS if name in _PLAN_COLUMNS or f"%{name}" in template
-        )
+        # A template of one's own may name any column, and a misspelt one gets the nearest named.
+        columns = ", ".join(_PLAN_COLUMNS if template == DEFAULT_TEMPLATE else COLUMNS)
         where, params = self.cohort.predicate
         rows = self.cohort.engine.query(
             f"SELECT {columns} FROM index WHERE {where} ORDER BY collection_id, PatientID,"

@@ -1,0 +1,68 @@
+"""Downloads as people start them: a client's get_images, a selection's download."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from support.s3server import S3Server, series_objects
+
+from idc_widgets import DownloadError, IDCClient, InvalidQueryError, Selection
+
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+
+
+@pytest.fixture
+def s3(ct: pa.Table) -> Iterator[S3Server]:
+    with S3Server(series_objects(ct.to_pylist())) as server:
+        yield server
+
+
+def test_get_images_in_every_spelling(s3: S3Server, tmp_path: Path) -> None:
+    client = IDCClient(endpoint_url=s3.url)
+    assert client.get_images(CT, tmp_path, download=False) == []
+    assert not s3.requests
+    paths = client.get_image(seriesInstanceUid=CT, downloadDir=tmp_path)
+    assert len(paths) == 134
+    assert sum(path.stat().st_size for path in paths) == 70_513_634
+    s3.requests.clear()
+    assert client.get_images(seriesInstanceUID=[CT], downloadDir=str(tmp_path)) == paths
+    assert client.get_images(CT, tmp_path, download=False) == paths
+    assert not s3.requests, "what is complete costs no request"
+
+
+def test_get_images_says_what_is_missing_and_keeps_the_rest(s3: S3Server, tmp_path: Path) -> None:
+    client = IDCClient(endpoint_url=s3.url)
+    seg = client.get_series(patientId="LUNG1-365", modality="SEG", outputFormat="list")[0]
+    with pytest.raises(DownloadError, match=rf"1 of 2 series could not be fetched.*{seg}"):
+        client.get_images([CT, seg], tmp_path)
+    assert len(client.get_images(CT, tmp_path, download=False)) == 134
+    with pytest.raises(InvalidQueryError, match=r"unknown SeriesInstanceUID '1\.2\.3'"):
+        client.get_images("1.2.3", tmp_path)
+
+
+def test_a_selection_downloads(s3: S3Server, tmp_path: Path, client: IDCClient) -> None:
+    selection = Selection.of(client.engine, [CT])
+
+    async def download() -> str:
+        job = await selection.download(
+            tmp_path, template="%PatientID/%%%Modality", endpoint_url=s3.url
+        )
+        return str(job.state)
+
+    assert asyncio.run(download()) == "complete"
+    assert len(list((tmp_path / "LUNG1-365" / "%CT").glob("*.dcm"))) == 134
+    with pytest.raises(DownloadError, match="did you mean 'PatientID'"):
+        selection.plan(tmp_path, template="%PatentID/%Modality")
+
+
+def test_the_endpoint_of_s5cmds_own_variable(
+    s3: S3Server, tmp_path: Path, client: IDCClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_ENDPOINT_URL", s3.url)
+    plan = Selection.of(client.engine, [CT]).plan(tmp_path)
+    assert plan.endpoint_url == s3.url
+    assert plan.size_bytes == 70_513_634
