@@ -118,8 +118,11 @@ class _OneOf:
             parts.append(f"{self.column} IS NULL")
         return f"({' OR '.join(parts)})" if parts else "FALSE"
 
-    def and_(self, other: _OneOf) -> _OneOf:
-        return _OneOf(self.column, tuple(v for v in self.values if v in set(other.values)))
+    def and_(self, other: _OneOf | _Between) -> _OneOf:
+        return _OneOf(self.column, tuple(v for v in self.values if other.allows(v)))
+
+    def allows(self, value: Scalar) -> bool:
+        return value in self.values
 
     def argument(self) -> object:
         return self.values[0] if len(self.values) == 1 else list(self.values)
@@ -139,12 +142,22 @@ class _Between:
             parts.append(f"{self.column} <= {bind(self.high)}")
         return " AND ".join(parts) or f"{self.column} IS NOT NULL"
 
-    def and_(self, other: _Between) -> _Between:
+    def and_(self, other: _OneOf | _Between) -> _OneOf | _Between:
+        if isinstance(other, _OneOf):
+            return other.and_(self)
+
         def pick(choose: Callable[..., Scalar], one: Scalar, two: Scalar) -> Scalar:
             return one if two is None else two if one is None else choose(one, two)
 
         return _Between(
             self.column, pick(max, self.low, other.low), pick(min, self.high, other.high)
+        )
+
+    def allows(self, value: Any) -> bool:
+        return (
+            value is not None
+            and (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
         )
 
     def argument(self) -> object:
@@ -214,13 +227,14 @@ class Cohort:
 
     @classmethod
     def _of(cls, engine: Engine, conditions: Iterable[_Condition]) -> Cohort:
-        """A cohort of checked conditions, those of one kind on one column merged (AND)."""
-        merged: dict[tuple[str, str], _Condition] = {}
+        """A cohort of checked conditions; those on one column become one (AND)."""
+        merged: dict[str, _Condition] = {}
         for condition in conditions:
-            key = (condition.column, type(condition).__name__)
-            earlier = merged.get(key)
-            # Same key, same class: and_ takes its own kind.
-            merged[key] = condition if earlier is None else earlier.and_(condition)  # type: ignore[arg-type]
+            earlier = merged.get(condition.column)
+            merged[condition.column] = (
+                # Conditions on one column are of kinds that know each other.
+                condition if earlier is None else earlier.and_(condition)  # type: ignore[arg-type]
+            )
         cohort = object.__new__(cls)
         object.__setattr__(cohort, "engine", engine)
         object.__setattr__(cohort, "_conditions", tuple(merged[key] for key in sorted(merged)))

@@ -207,6 +207,7 @@ class Selection:
         endpoint_url: str | None = None,
     ) -> DownloadPlan:
         """What `download` would fetch, and to where. Arguments and errors as there."""
+        DownloadPlan.check_capacity(folder, round(self.size_MB * 1e6))
         # A template of one's own may name any column, and a misspelt one gets the nearest named.
         columns = ", ".join(_PLAN_COLUMNS if template == DEFAULT_TEMPLATE else COLUMNS)
         where, params = self.cohort.predicate

@@ -14,6 +14,7 @@ from .s5cmd import TEMP_NAME
 
 __all__ = [
     "allocated",
+    "check_capacity",
     "check_folder",
     "check_space",
     "dicom_files",
@@ -84,6 +85,20 @@ def check_folder(folder: Path) -> None:
         raise DownloadError(
             f"cannot write to {folder}: {error.strerror or error}; choose another folder"
         ) from error
+
+
+def check_capacity(folder: Path, size: int) -> None:
+    """Make sure that the disk is not smaller than `size` bytes, whatever is on it.
+
+    Raises:
+        DownloadError: it is; the message has both numbers.
+    """
+    total = shutil.disk_usage(_existing(folder)).total
+    if total < size:
+        raise DownloadError(
+            f"{human_size(size)} do not fit on the disk of {folder}, which has "
+            f"{human_size(total)}; choose fewer series or a folder on another disk"
+        )
 
 
 def check_space(folder: Path, needed: int) -> None:

@@ -94,6 +94,15 @@ class DownloadPlan:
             if series.is_complete(files)
         }
 
+    @staticmethod
+    def check_capacity(folder: str | os.PathLike[str], size_bytes: int) -> None:
+        """Refuses what no tidying of the disk could make room for, before any row is read.
+
+        Raises:
+            DownloadError: the disk of `folder` is smaller than `size_bytes`.
+        """
+        disk.check_capacity(_root(folder), size_bytes)
+
     @classmethod
     def make(
         cls,

@@ -259,7 +259,8 @@ def describe(job: DownloadJob, *, connected: bool = True, hint: str = "") -> dic
     """
     active = job.state in ("planned", *ACTIVE)
     title, detail = _in_words(job, connected, hint)
-    rows, more = ([], 0) if active else _rows(job)
+    # What failed as a whole has one reason, and a list would only repeat it.
+    rows, more = ([], 0) if active or job.state == "failed" else _rows(job)
     return {
         "state": job.state,
         "active": active,

@@ -88,6 +88,10 @@ class BrowserState(HasTraits):
         filters = self.filters.without(column)
         self.filters = filters.where(**{column: chosen}) if chosen else filters
 
+    def clear(self) -> None:
+        """Takes back every filter and every pick."""
+        self._update(filters=self.client.cohort(), patients=(), studies=(), series=())
+
     def pick(
         self,
         patients: Iterable[str | tuple[str, str]] | None = None,

@@ -160,15 +160,9 @@ class SummaryBar(anywidget.AnyWidget):
                     state.pick(**{level: []})
             case {"kind": "clear"}:
                 with state.reporting():
-                    self._clear()
+                    state.clear()
             case {"kind": "dismiss"}:
                 state.message = ""
-
-    def _clear(self) -> None:
-        state = self.state
-        with state.hold_trait_notifications():  # one change, not four
-            state.filters = state.client.cohort()
-            state.patients = state.studies = state.series = ()
 
     def close(self) -> None:
         """Removes the widget from every page, and stops following the state."""

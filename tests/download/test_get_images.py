@@ -59,6 +59,12 @@ def test_a_selection_downloads(s3: S3Server, tmp_path: Path, client: IDCClient) 
         selection.plan(tmp_path, template="%PatentID/%Modality")
 
 
+def test_what_no_disk_could_hold_is_refused_at_once(client: IDCClient, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"99\.9 TB do not fit on the disk"):
+        client.cohort().select().download(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_endpoint_of_s5cmds_own_variable(
     s3: S3Server, tmp_path: Path, client: IDCClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

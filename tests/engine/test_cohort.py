@@ -65,6 +65,9 @@ def test_where_narrows_and_without_widens(client: IDCClient) -> None:
     assert both.without("Modality") == client.cohort()
     sizes = client.cohort(series_size_MB=(1, None)).where(series_size_MB=(None, 2))
     assert sizes.filters == {"series_size_MB": (1, 2)}
+    counts = client.cohort(instanceCount=[134, 5, None]).where(instanceCount=(100, None))
+    assert counts == client.cohort(instanceCount=(100, None)).where(instanceCount=[134, 5, None])
+    assert counts.filters == {"instanceCount": 134}
     assert client.cohort(text="lung").where(text="kernel") == client.cohort(text="kernel lung")
 
 

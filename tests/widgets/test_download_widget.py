@@ -173,6 +173,7 @@ def test_a_server_that_is_not_there(own, tmp_path):
     status = wait(widget, "failed")
     assert status["title"] == "Failed"
     assert "cannot be reached" in status["detail"]
+    assert status["rows"] == []  # the reason is said once, not for every series
 
 
 @pytest.mark.parametrize(

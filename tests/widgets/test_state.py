@@ -103,6 +103,15 @@ def test_picks_that_are_filtered_away_are_dropped(state: BrowserState) -> None:
     assert state.cohort == state.filters
 
 
+def test_clear_takes_everything_back(state: BrowserState, told: list[str]) -> None:
+    state.pick(patients=["LUNG1-365"], series=[CT])
+    told.clear()
+    state.clear()
+    assert state.filters.filters == {}
+    assert (state.patients, state.studies, state.series) == ((), (), ())
+    assert len(told) == len(set(told))
+
+
 def test_a_whole_cohort_can_be_set(state: BrowserState, client: IDCClient) -> None:
     state.filters = client.cohort(PatientID="LUNG1-365", Modality="CT")
     assert state.selection.uids == (CT,)
