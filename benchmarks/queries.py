@@ -2,6 +2,9 @@
 
 Both get their answer in the same form: a list of dicts, or a DataFrame. Before anything is timed,
 both answers are looked at: they must be the same.
+
+idc-index keeps its table in pandas, so its times differ much between releases of pandas: the
+newest is what people get today, and `pip install 'pandas<3'` shows the other side.
 """
 
 from __future__ import annotations

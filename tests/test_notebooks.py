@@ -29,6 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "jupyter" / name.lower()))
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # what is missing here is to be missed, not installed
     folder = tmp_path / "work"
     folder.mkdir()
     return folder
@@ -49,7 +50,8 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
         kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
     )
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, km=manager, timeout=120, resources=resources).execute()
+    client = NotebookClient(notebook, km=manager, timeout=120, resources=resources)
+    client.execute(cleanup_kc=True)  # or else the kernel would stay, for the manager is ours
 
 
 def read(path: Path) -> nbformat.NotebookNode:

@@ -115,7 +115,7 @@ def test_many_series_and_pages(server: S3Server, plan: Plan) -> None:
     rows = [small(i, instanceCount=3) for i in range(1, 150)]
     big = plan(*rows, small(150, instanceCount=1203))
     job = DownloadJob(big)
-    assert job.wait() == "complete"
+    assert job.wait() == "complete", (job.failed, job.log[-20:])
     assert sum(map(len, job.paths.values())) == 149 * 3 + 1203
     assert server.count("LIST", big.series[-1].prefix) == 2
     assert_identical(big, server)

@@ -210,7 +210,7 @@ def _matching(frame: pd.DataFrame, filters: dict[str, Any]) -> pd.DataFrame:
             for word in wanted.split():
                 hit = pd.Series(False, index=frame.index)
                 for name in TEXT_COLUMNS:
-                    hit |= frame[name].str.lower().str.contains(word, regex=False).fillna(False)
+                    hit |= frame[name].str.lower().str.contains(word, regex=False, na=False)
                 mask &= hit
         elif isinstance(wanted, tuple):
             low, high = wanted

@@ -90,9 +90,7 @@ class S3Server:
 
     def __enter__(self) -> S3Server:
         handler = type("Handler", (_Handler,), {"s3": self})
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._httpd.daemon_threads = True
-        self._httpd.block_on_close = False
+        self._httpd = _HTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._httpd.server_port}"
         self._thread = threading.Thread(
             target=self._httpd.serve_forever, args=(0.05,), name="s3server", daemon=True
@@ -124,6 +122,13 @@ class S3Server:
             self._free_at = max(now, self._free_at) + size / (self.rate_MB_s * 1e6)
             delay = self._free_at - now
         self.stopping.wait(delay)
+
+
+class _HTTPServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    # s5cmd knocks 64 times at once; with the default of 5 a busy machine turns some away.
+    request_queue_size = 1024
 
 
 class _Handler(BaseHTTPRequestHandler):
