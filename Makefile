@@ -18,6 +18,7 @@ install = bin/python -m pip install --quiet --editable
 .PHONY: lab test lint bench chromium clean
 
 lab: .venv/.lab
+	.venv/bin/python -c 'from idc_widgets import IDCClient; IDCClient().prepare()'
 	.venv/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/browse.ipynb
 
 # Colab first, for it is the quicker run; the whole suite has the last word.

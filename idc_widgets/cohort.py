@@ -330,25 +330,21 @@ class Cohort:
     def summary(self) -> Summary:
         """How many collections, patients, studies, series and instances, and how much."""
         where, params = self._where()
-        counts = self.engine.query(
+        [(collections, patients, studies, series, instances, size_MB)] = self.engine.rows(
             "SELECT count(DISTINCT collection_id), count(DISTINCT (collection_id, PatientID)),"
             " count(DISTINCT StudyInstanceUID), count(*),"
             " CAST(coalesce(sum(instanceCount), 0) AS BIGINT), coalesce(sum(series_size_MB), 0)"
             f" FROM index WHERE {where}",
             params,
         )
-        licenses = self.engine.query(
+        licenses = self.engine.rows(
             "SELECT license_short_name FROM index"
             f" WHERE {where} AND license_short_name IS NOT NULL"
             " GROUP BY 1 ORDER BY count(*) DESC, 1",
             params,
         )
-        names: list[Any] = licenses.column(0).to_pylist()
-        numbers: list[Any] = [column[0].as_py() for column in counts.columns]
-        collections, patients, studies, series, instances, size_MB = numbers
-        return Summary(
-            collections, patients, studies, series, instances, size_MB, licenses=tuple(names)
-        )
+        names = tuple(str(name) for (name,) in licenses)
+        return Summary(collections, patients, studies, series, instances, size_MB, names)
 
     def facets(self, columns: Sequence[str] = FACETS) -> dict[str, list[FacetValue]]:
         """The values of each column with their counts, most series first.
@@ -462,19 +458,20 @@ class Cohort:
         texts = [value for value in one_of.values if isinstance(value, str)]
         if not texts:
             return
-        missing = self.engine.query(
+        missing = self.engine.rows(
             f"SELECT value FROM (SELECT unnest(?) AS value) AS given"
             f" WHERE NOT EXISTS (SELECT 1 FROM index WHERE {column} = value)",
             [texts],
         )
-        if missing.num_rows:
-            known = self.engine.query(
+        if missing:
+            known = self.engine.rows(
                 f"SELECT DISTINCT {column} FROM index WHERE {column} IS NOT NULL"
             )
             kind = "collection" if column == "collection_id" else column
-            others = f" (and {missing.num_rows - 1:,} more)" if missing.num_rows > 1 else ""
-            first = next(text for text in texts if text in set(missing.column(0).to_pylist()))
-            raise InvalidQueryError(unknown(kind, first, known.column(0).to_pylist()) + others)
+            others = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
+            unknown_ones = {value for (value,) in missing}
+            first = next(text for text in texts if text in unknown_ones)
+            raise InvalidQueryError(unknown(kind, first, (value for (value,) in known)) + others)
 
 
 def _check_column(name: str) -> None:

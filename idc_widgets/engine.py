@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
@@ -31,6 +33,10 @@ class Engine(Protocol):
 
     def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
         """The result of a query, its ``?`` bound to `params`. Safe from any thread."""
+        ...
+
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The same as Python values, for small results: needs no Arrow."""
         ...
 
     def tables(self) -> Mapping[str, Mapping[str, str]]:
@@ -64,10 +70,9 @@ class DuckDBEngine:
                 raise IndexFileError(
                     f"cannot read {path} as the table {name!r}: {_first_line(error)}"
                 ) from error
+        paths = [*self.index.tables.values(), *filter(None, [self.index.prepared])]
         # A path with glob characters is opened by its pattern, so both must be allowed.
-        files = ", ".join(
-            f"{literal(str(path))}, {_file(path)}" for path in self.index.tables.values()
-        )
+        files = ", ".join(f"{literal(str(path))}, {_file(path)}" for path in paths)
         self._connection.execute(f"SET allowed_paths = [{files}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
@@ -83,11 +88,39 @@ class DuckDBEngine:
         Raises:
             InvalidQueryError: it does not parse, does not bind, fails, or would write.
         """
-        try:
+        with _explained():
             self._check_reads_only(sql)
             return _arrow(self._cursor(), sql, list(params))
-        except duckdb.Error as error:
-            raise InvalidQueryError(_explain(error)) from error
+
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The result of one read-only query as Python values; errors as of `query`."""
+        with _explained():
+            self._check_reads_only(sql)
+            return self._cursor().execute(sql, list(params)).fetchall()
+
+    def prepare(self) -> Path:
+        """Makes a copy of the installed index for quick lookups, once for every data version.
+
+        The index comes as one large row group, all of which must be read to find one patient,
+        study or series. The copy, in the user's cache folder ($IDC_WIDGETS_CACHE_DIR, or the
+        platform's own), has the same rows in the same order in small groups, of which most can
+        be skipped. It takes some seconds and about 95 MB; ``benchmarks/queries.py`` prints what
+        it buys. It is used from now on, here and in every later session; it may be deleted.
+
+        Returns:
+            The path of the copy.
+
+        Raises:
+            IndexFileError: it cannot be written, or the index is a table of your own, which is
+                used as it is.
+        """
+        target = self.index.prepared
+        if target is None:
+            raise IndexFileError(f"{self.index!r} is used as it is; only IDC's own is prepared")
+        if not target.is_file():
+            _copy_in_small_groups(self.index.tables["index"], target)
+        self._connection.cursor().execute(_rows_view(target, "*"))
+        return target
 
     def tables(self) -> dict[str, dict[str, str]]:
         """Table name → column name → SQL type."""
@@ -99,15 +132,12 @@ class DuckDBEngine:
             return
         if path.suffix.lower() == ".csv":
             self._load_csv(path)
-            source, row, select = "_csv", "rowid", ", ".join(COLUMNS)
+            view = f"CREATE VIEW _rows AS SELECT {', '.join(COLUMNS)}, rowid AS _row FROM _csv"
         else:
-            source = f"read_parquet({_file(path)}, file_row_number = true)"
-            row = "file_row_number"
             present = self._describe(f"read_parquet({_file(path)})")
-            select = normalized_select(path, present) if self.index.is_own else ", ".join(present)
-        self._connection.execute(
-            f"CREATE VIEW _rows AS SELECT {select}, {row} AS _row FROM {source}"
-        )
+            select = normalized_select(path, present) if self.index.is_own else "*"
+            view = _rows_view(path, select)
+        self._connection.execute(view)
         self._connection.execute("CREATE VIEW index AS SELECT * EXCLUDE (_row) FROM _rows")
 
     def _load_csv(self, path: Path) -> None:
@@ -171,6 +201,48 @@ def _arrow(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) ->
     else:
         table = cursor.sql(sql, params=params or None).to_arrow_table()
     return table
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Around a query: DuckDB's errors become ours."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise InvalidQueryError(_explain(error)) from error
+
+
+def _rows_view(path: Path, select: str) -> str:
+    """The view of the series in a Parquet file, with their row numbers."""
+    if select == "*":
+        select = "* EXCLUDE (file_row_number)"
+    return (
+        f"CREATE OR REPLACE VIEW _rows AS SELECT {select}, file_row_number AS _row"
+        f" FROM read_parquet({_file(path)}, file_row_number = true)"
+    )
+
+
+def _copy_in_small_groups(source: Path, target: Path) -> None:
+    """Writes the copy of `DuckDBEngine.prepare`, all or nothing; drops those of other versions."""
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with duckdb.connect(":memory:") as connection:
+            connection.execute(
+                f"COPY (FROM read_parquet({_file(source)})) TO {literal(str(unfinished))}"
+                " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 32768,"
+                " DICTIONARY_SIZE_LIMIT 200000)"
+            )
+        os.replace(unfinished, target)
+    except (OSError, duckdb.Error) as error:
+        raise IndexFileError(f"cannot write {target}: {_first_line(error)}") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+    for other in target.parent.glob("index-*.parquet"):
+        with suppress(OSError):  # in use, on Windows
+            if other != target:
+                other.unlink()
 
 
 def _file(path: Path) -> str:

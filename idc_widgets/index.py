@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+
+import platformdirs
 
 from .errors import IndexFileError, unknown
 
@@ -89,6 +92,9 @@ class Index:
             for name, file in _PACKAGE_TABLES.items()
             if package is not None and (package / file).is_file()
         }
+        #: Where a copy of the installed index for quick lookups is, or would be: see
+        #: `DuckDBEngine.prepare`. None for a table of your own.
+        self.prepared: Path | None = None
         if path is None:
             version = importlib.metadata.version("idc-index-data")
             if "index" not in tables:
@@ -98,6 +104,9 @@ class Index:
                 )
             self.data_version: str = version
             self.is_own: bool = False
+            self.prepared = _cache_folder() / f"index-{version}.parquet"
+            if self.prepared.is_file():
+                tables["index"] = self.prepared
         else:
             tables["index"] = _own_table(Path(path))
             self.data_version = tables["index"].name
@@ -168,6 +177,12 @@ def _package_folder() -> Path | None:
     spec = importlib.util.find_spec("idc_index_data")
     locations = list(spec.submodule_search_locations or ()) if spec is not None else []
     return Path(locations[0]) if locations else None
+
+
+def _cache_folder() -> Path:
+    """The folder for what can be made again: $IDC_WIDGETS_CACHE_DIR, or the platform's own."""
+    named = os.environ.get("IDC_WIDGETS_CACHE_DIR")
+    return Path(named) if named else platformdirs.user_cache_path("idc_widgets", appauthor=False)
 
 
 def _own_table(path: Path) -> Path:

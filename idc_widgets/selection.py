@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .cohort import Cohort, Summary
-from .download import DEFAULT_TEMPLATE, DownloadJob, DownloadPlan
 from .engine import DuckDBEngine, Engine
 from .errors import InvalidQueryError
 from .index import COLUMNS
@@ -18,6 +17,8 @@ from .units import human_size, plural
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .download import DownloadJob, DownloadPlan
 
 __all__ = ["License", "Selection"]
 
@@ -181,7 +182,7 @@ class Selection:
         self,
         folder: str | os.PathLike[str] = "idc_data",
         *,
-        template: str = DEFAULT_TEMPLATE,
+        template: str | None = None,
         endpoint_url: str | None = None,
     ) -> DownloadJob:
         """Starts to download these series, and returns at once; ``job.wait()`` waits.
@@ -190,23 +191,29 @@ class Selection:
 
         Args:
             folder: where to; made if it does not exist.
-            template: the folder of a series below `folder`, from columns of the index.
+            template: the folder of a series below `folder`, from columns of the index; by default
+                ``%collection_id/%PatientID/%StudyInstanceUID/%Modality_%SeriesInstanceUID``.
             endpoint_url: the S3 server; by default the variable S3_ENDPOINT_URL, else AWS.
 
         Raises:
             DownloadError: nothing was selected, or the download cannot be planned: a folder that
                 cannot be written, a template with an unknown column, too little disk space.
         """
+        from .download import DownloadJob  # here, so that asking the index does not wait for it
+
         return DownloadJob(self.plan(folder, template=template, endpoint_url=endpoint_url)).start()
 
     def plan(
         self,
         folder: str | os.PathLike[str] = "idc_data",
         *,
-        template: str = DEFAULT_TEMPLATE,
+        template: str | None = None,
         endpoint_url: str | None = None,
     ) -> DownloadPlan:
         """What `download` would fetch, and to where. Arguments and errors as there."""
+        from .download import DEFAULT_TEMPLATE, DownloadPlan
+
+        template = DEFAULT_TEMPLATE if template is None else template
         DownloadPlan.check_capacity(folder, round(self.size_MB * 1e6))
         # A template of one's own may name any column, and a misspelt one gets the nearest named.
         columns = ", ".join(_PLAN_COLUMNS if template == DEFAULT_TEMPLATE else COLUMNS)

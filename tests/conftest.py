@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             "apt-get install chromium), name one in $CHROMIUM, or run pytest -m 'not browser'",
             pytrace=False,
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test sees, or leaves, a copy of the index in the cache folder of whoever runs it."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IDC_WIDGETS_CACHE_DIR", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -127,15 +127,15 @@ class BrowserState(HasTraits):
         pairs = [tuple(key) for key in given if not isinstance(key, str)]
         if ids:
             where, params = shown.predicate
-            found = shown.engine.query(
+            found = shown.engine.rows(
                 "SELECT DISTINCT collection_id, PatientID FROM index"
                 f" WHERE {where} AND PatientID IN (SELECT unnest(?))",
                 [*params, ids],
             )
-            known = {patient for _, patient in _rows(found)}
+            known = {patient for _, patient in found}
             for missing in (patient for patient in ids if patient not in known):
                 raise InvalidQueryError(_not_shown(shown, "patients", missing))
-            yield from _rows(found)
+            yield from found
         yield from _shown_keys(shown, "patients", pairs)
 
     # --- consequences out ------------------------------------------------------------------
@@ -225,10 +225,8 @@ def _narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
 def _present(shown: Cohort, level: str, keys: tuple[Any, ...]) -> set[Any]:
     """Those of the keys that the cohort has."""
     where, params = _narrow(shown, level, keys).predicate
-    rows = _rows(
-        shown.engine.query(
-            f"SELECT DISTINCT {', '.join(KEYS[level])} FROM index WHERE {where}", params
-        )
+    rows = shown.engine.rows(
+        f"SELECT DISTINCT {', '.join(KEYS[level])} FROM index WHERE {where}", params
     )
     return set(rows) if level == "patients" else {row[0] for row in rows}
 
@@ -244,13 +242,9 @@ def _shown_keys(shown: Cohort, level: str, keys: list[Any]) -> tuple[Any, ...]:
 def _not_shown(shown: Cohort, level: str, key: Any) -> str:
     column = KEYS[level][-1]
     where, params = shown.predicate
-    known = shown.engine.query(f"SELECT DISTINCT {column} FROM index WHERE {where}", params)
+    rows = shown.engine.rows(f"SELECT DISTINCT {column} FROM index WHERE {where}", params)
     name = key if isinstance(key, str) else key[-1]
     noun = {"patients": "patient", "studies": "study"}.get(level, level)
-    near = nearest(name, known.column(0).to_pylist())
+    near = nearest(name, (value for (value,) in rows))
     hint = f"; did you mean {near!r}?" if near and near != name else ""
-    return f"{column} {name!r} is not among the {plural(known.num_rows, noun)} shown{hint}"
-
-
-def _rows(table: Any) -> list[tuple[Any, ...]]:
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return f"{column} {name!r} is not among the {plural(len(rows), noun)} shown{hint}"

@@ -208,5 +208,5 @@ def _chip(kind: str, name: str, text: str, hint: str = "") -> dict[str, str]:
 
 def _count(cohort: Cohort) -> int:
     where, params = cohort.predicate
-    table = cohort.engine.query(f"SELECT count(*) FROM index WHERE {where}", params)
-    return int(table.column(0)[0].as_py())
+    [(count,)] = cohort.engine.rows(f"SELECT count(*) FROM index WHERE {where}", params)
+    return int(count)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from idc_widgets import IDCClient, InvalidQueryError
+from idc_widgets import IDCClient, Index, IndexFileError, InvalidQueryError
 from idc_widgets.engine import literal
 
 
@@ -68,3 +69,47 @@ def test_many_threads_ask_at_once(client: IDCClient) -> None:
     for thread in threads:
         thread.join()
     assert found == expected
+
+
+# --- the copy for quick lookups ------------------------------------------------------------
+
+
+def test_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "new"))
+    client = IDCClient()
+    ids = "SELECT _row, SeriesInstanceUID FROM _rows WHERE PatientID = 'LUNG1-365' ORDER BY 1"
+    before = client.engine.rows(ids)
+    stale = tmp_path / "new" / "index-1.0.0.parquet"
+    stale.parent.mkdir()
+    stale.touch()
+
+    path = client.prepare()
+    assert [one.name for one in path.parent.iterdir()] == [path.name], "nothing else is left"
+    assert Index.default().tables["index"] == path
+    shipped = Path(duckdb.__file__).parents[1] / "idc_index_data" / "idc_index.parquet"
+    different = duckdb.sql(
+        f"(FROM '{shipped}' EXCEPT ALL FROM '{path}')"
+        f" UNION ALL (FROM '{path}' EXCEPT ALL FROM '{shipped}')"
+    ).fetchall()
+    assert different == []
+
+    again = IDCClient()
+    assert again.prepare() == path
+    for one in (client, again):
+        assert one.engine.rows(ids) == before, "rows keep their numbers"
+        assert one.cohort().summary().series == 1_044_191
+        with pytest.raises(InvalidQueryError):
+            one.sql("SELECT * FROM read_csv('/etc/passwd')")
+
+
+def test_what_cannot_be_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "mine.csv"
+    own.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n1,2,3,4\n")
+    with pytest.raises(IndexFileError, match="used as it is"):
+        IDCClient(own).prepare()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "file"))
+    client = IDCClient()
+    with pytest.raises(IndexFileError, match="cannot write"):
+        client.prepare()
+    assert len(client.get_collection_ids()) == 179
