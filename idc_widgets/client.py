@@ -156,8 +156,9 @@ class IDCClient:
             "SELECT series_size_MB FROM index WHERE SeriesInstanceUID = ?", [seriesInstanceUid]
         )
         if not rows:
-            self.cohort(SeriesInstanceUID=seriesInstanceUid)  # says what is wrong with it
-        return float(rows[0][0])
+            self.cohort(SeriesInstanceUID=seriesInstanceUid)  # says what is wrong with a text
+            raise InvalidQueryError(f"{seriesInstanceUid!r} is not one SeriesInstanceUID")
+        return float(rows[0][0] or 0)
 
     @_any_spelling
     def get_patients(
@@ -272,7 +273,9 @@ class IDCClient:
                 fetches only the rest.
         """
         uids = [seriesInstanceUid] if isinstance(seriesInstanceUid, str) else seriesInstanceUid
-        plan = Selection.of(self.engine, uids).plan(downloadDir, endpoint_url=self.endpoint_url)
+        plan = Selection.of(self.engine, uids).plan(
+            downloadDir, endpoint_url=self.endpoint_url, check_disk=download
+        )
         if not download:
             return [path for paths in plan.complete().values() for path in paths]
         return _files_of(plan)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .engine import Engine, literal
 from .errors import InvalidQueryError, unknown
-from .index import COLUMNS, NUMERIC
+from .index import COLUMNS, DATES, NUMERIC
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +39,6 @@ TEXT_COLUMNS = (
     "StudyInstanceUID",
     "SeriesInstanceUID",
 )
-
-DATES = frozenset({"StudyDate", "SeriesDate"})
 
 PATIENT_KEY = ("collection_id", "PatientID")
 
@@ -356,9 +356,10 @@ class Cohort:
             InvalidQueryError: unknown column.
         """
         for column in columns:
-            _check_column(column)
+            if column not in COLUMNS:
+                raise InvalidQueryError(unknown("column", column, COLUMNS))
         by_cohort: dict[Cohort, list[str]] = {}
-        for column in columns:
+        for column in dict.fromkeys(columns):
             by_cohort.setdefault(self.without(column), []).append(column)
         found = {
             column: values
@@ -481,25 +482,39 @@ def _check_column(name: str) -> None:
 
 def _as_list(value: object) -> list[object]:
     """A list, set, array or other collection as a list; anything else as a list of itself."""
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+    single = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
+    if isinstance(value, Iterable) and not single:
         return list(value)
     return [value]
 
 
 def _scalar(column: str, value: object) -> Scalar:
-    if hasattr(value, "item"):  # a NumPy scalar
-        value = value.item()
-    if isinstance(value, datetime.datetime):
-        value = value.date()
-    if isinstance(value, datetime.date):
-        value = value.isoformat()
-    if value is None or (isinstance(value, float) and value != value):
+    """One value as the index has it: None for every kind of "missing", dates as ISO text."""
+    value = _plain(value)
+    if value is None:
         return None
     expected = (int, float) if column in NUMERIC else (str,)
     if not isinstance(value, expected) or isinstance(value, bool):
         kind = "a number" if column in NUMERIC else "text"
         raise InvalidQueryError(f"{column}={value!r}: expected {kind}, not {type(value).__name__}")
+    if column in DATES and isinstance(value, str) and re.fullmatch(r"\d{8}", value, re.ASCII):
+        return f"{value[:4]}-{value[4:6]}-{value[6:]}"  # as DICOM writes it
     return value
+
+
+def _plain(value: object) -> object:
+    """NumPy's, pandas' and datetime's values as plain Python."""
+    if getattr(getattr(value, "dtype", None), "kind", "") == "M":  # numpy.datetime64
+        value = str(value)[:10].replace("NaT", "") or None
+    elif hasattr(value, "item"):  # any other NumPy scalar
+        value = value.item()
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' missing values
+        return None
+    if isinstance(value, datetime.datetime):
+        value = value.date()
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return None if isinstance(value, float) and value != value else value
 
 
 def _between(column: str, bounds: tuple[object, ...]) -> _Between:
@@ -513,23 +528,29 @@ def _between(column: str, bounds: tuple[object, ...]) -> _Between:
             f"{column}={bounds!r}: a range needs a number or date column, and {column} is text; "
             "use a list for several values"
         )
-    low, high = (_scalar(column, bound) for bound in bounds)
-    if column in DATES:
-        for bound in (low, high):
-            if bound is not None:
-                _check_date(column, str(bound))
+    low, high = (_bound(column, bound) for bound in bounds)
     if low is not None and high is not None and low > high:  # type: ignore[operator]
         raise InvalidQueryError(f"{column}={bounds!r}: the range is upside down, {low} > {high}")
     return _Between(column, low, high)
 
 
-def _check_date(column: str, text: str) -> None:
-    try:
-        datetime.date.fromisoformat(text)
-    except ValueError:
+def _bound(column: str, given: object) -> Scalar:
+    value = _scalar(column, given)
+    if isinstance(value, float) and math.isinf(value):
+        return None  # an end that is infinitely far is open
+    if column in DATES and value is not None and not _is_date(str(value)):
         raise InvalidQueryError(
-            f"{column}: {text!r} is not a date; expected YYYY-MM-DD, such as '2010-04-01'"
-        ) from None
+            f"{column}: {given!r} is not a date; expected YYYY-MM-DD, such as '2010-04-01'"
+        )
+    return value
+
+
+def _is_date(text: str) -> bool:
+    try:
+        # Python 3.11 reads other forms of ISO 8601 as well, which would be compared as text.
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _text(value: object) -> _Text:

@@ -68,7 +68,7 @@ class DuckDBEngine:
                 self._open(name, path)
             except duckdb.Error as error:
                 raise IndexFileError(
-                    f"cannot read {path} as the table {name!r}: {_first_line(error)}"
+                    f"cannot read {path} as the table {name!r}: {_explain(error)[:400]}"
                 ) from error
         paths = [*self.index.tables.values(), *filter(None, [self.index.prepared])]
         # A path with glob characters is opened by its pattern, so both must be allowed.
@@ -81,7 +81,7 @@ class DuckDBEngine:
         """The result of one read-only query.
 
         Args:
-            sql: one SELECT (or DESCRIBE, SHOW, EXPLAIN, ...) in DuckDB's dialect; the tables are
+            sql: one SELECT (or DESCRIBE, SHOW, SUMMARIZE) in DuckDB's dialect; the tables are
                 called as in `tables`.
             params: what its ``?`` stand for, in order; a list is one parameter.
 
@@ -141,7 +141,10 @@ class DuckDBEngine:
         self._connection.execute("CREATE VIEW index AS SELECT * EXCLUDE (_row) FROM _rows")
 
     def _load_csv(self, path: Path) -> None:
-        source = f"read_csv({_file(path)}, header = true, all_varchar = true, nullstr = '')"
+        source = (
+            f"read_csv({_file(path)}, header = true, all_varchar = true, nullstr = '',"
+            f" delim = {literal(_delimiter(path))}, quote = '\"', escape = '\"')"
+        )
         select = normalized_select(path, self._describe(source))
         self._connection.execute(f"CREATE TABLE _csv AS SELECT {select} FROM {source}")
         repeated = self._connection.execute(
@@ -165,11 +168,16 @@ class DuckDBEngine:
         return cursor
 
     def _check_reads_only(self, sql: str) -> None:
+        try:
+            sql.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidQueryError(f"the SQL text is not Unicode: {error.reason}") from error
         statements = self._cursor().extract_statements(sql)
         if len(statements) != 1:
             raise InvalidQueryError(f"expected one SQL statement, got {len(statements)}")
         kind = statements[0].type
-        if kind not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+        # Not EXPLAIN either: EXPLAIN ANALYZE runs what it explains.
+        if kind != duckdb.StatementType.SELECT:
             raise InvalidQueryError(
                 f"this is a statement of type {kind.name}; the index can only be read: "
                 "expected a SELECT"
@@ -248,6 +256,20 @@ def _copy_in_small_groups(source: Path, target: Path) -> None:
 def _file(path: Path) -> str:
     """A path as a literal for read_parquet, which would expand ``*``, ``?`` and ``[``."""
     return literal(re.sub(r"[*?\[]", lambda match: f"[{match.group()}]", str(path)))
+
+
+def _delimiter(path: Path) -> str:
+    """What stands between the columns of a CSV: the most frequent one of its header.
+
+    Raises:
+        IndexFileError: it is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline(100_000)
+    except UnicodeDecodeError as error:
+        raise IndexFileError(f"{path} is not UTF-8 text; save it as UTF-8") from error
+    return max(",;\t|", key=header.count)
 
 
 def _first_line(error: BaseException) -> str:

@@ -15,7 +15,7 @@ import platformdirs
 
 from .errors import IndexFileError, unknown
 
-__all__ = ["COLUMNS", "NUMERIC", "REQUIRED", "Index"]
+__all__ = ["COLUMNS", "DATES", "NUMERIC", "REQUIRED", "Index"]
 
 #: Columns of the table "index" (one row a series), in the order they are shown, with SQL types.
 #: Names are those of idc-index-data, which are DICOM keywords where DICOM has one.
@@ -54,6 +54,9 @@ COLUMNS: Mapping[str, str] = {
 }
 
 NUMERIC = frozenset(name for name, sql_type in COLUMNS.items() if sql_type != "VARCHAR")
+
+#: Columns of dates, as ISO 8601 text (YYYY-MM-DD).
+DATES = frozenset({"StudyDate", "SeriesDate"})
 
 #: A user's own table must have these; any other column it lacks reads as missing values.
 REQUIRED = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id")
@@ -109,7 +112,7 @@ class Index:
                 tables["index"] = self.prepared
         else:
             tables["index"] = _own_table(Path(path))
-            self.data_version = tables["index"].name
+            self.data_version = str(tables["index"])
             self.is_own = True
         #: Table name in SQL → the file it is read from.
         self.tables: Mapping[str, Path] = tables
@@ -122,7 +125,7 @@ class Index:
     @property
     def version(self) -> str:
         """The IDC data release, such as "v25"; for a table of your own, its file name."""
-        return self.data_version if self.is_own else f"v{self.data_version.split('.')[0]}"
+        return self.tables["index"].name if self.is_own else f"v{self.data_version.split('.')[0]}"
 
     def __repr__(self) -> str:
         return f"Index({str(self.tables['index'])!r})" if self.is_own else "Index.default()"
@@ -139,6 +142,7 @@ def normalized_select(path: Path, present: Collection[str]) -> str:
         IndexFileError: a required column is missing.
     """
     by_folded = {name.casefold(): name for name in present}
+    by_folded.update({name.casefold(): name for name in present if name in COLUMNS})
     missing = [name for name in REQUIRED if name.casefold() not in by_folded]
     if missing:
         hint = unknown("column", missing[0], present).partition("; ")[2]
@@ -166,6 +170,10 @@ def normalized_select(path: Path, present: Collection[str]) -> str:
 
     def column(name: str, sql_type: str) -> str:
         value = f"CAST({source(name)} AS {sql_type})"
+        if name in NUMERIC:  # counts, sizes and versions: less than nothing and NaN are missing
+            value = f"CASE WHEN isfinite({value}::DOUBLE) AND {value} >= 0 THEN {value} END"
+        elif name in DATES:  # as DICOM writes them, 20100401, or as ISO does
+            value = f"regexp_replace({value}, '^(\\d{{4}})(\\d\\d)(\\d\\d)$', '\\1-\\2-\\3')"
         # An empty key still is a key: its rows are shown and can be picked.
         return f"coalesce({value}, '') AS {name}" if name in REQUIRED else f"{value} AS {name}"
 

@@ -209,12 +209,24 @@ class Selection:
         *,
         template: str | None = None,
         endpoint_url: str | None = None,
+        check_disk: bool = True,
     ) -> DownloadPlan:
-        """What `download` would fetch, and to where. Arguments and errors as there."""
+        """What `download` would fetch, and to where.
+
+        Args:
+            folder: as of `download`.
+            template: as of `download`.
+            endpoint_url: as of `download`.
+            check_disk: False to plan for a folder that is only looked at, not written to.
+
+        Raises:
+            DownloadError: as of `download`.
+        """
         from .download import DEFAULT_TEMPLATE, DownloadPlan
 
         template = DEFAULT_TEMPLATE if template is None else template
-        DownloadPlan.check_capacity(folder, round(self.size_MB * 1e6))
+        if check_disk:
+            DownloadPlan.check_capacity(folder, round(self.size_MB * 1e6))
         # A template of one's own may name any column, and a misspelt one gets the nearest named.
         columns = ", ".join(_PLAN_COLUMNS if template == DEFAULT_TEMPLATE else COLUMNS)
         where, params = self.cohort.predicate
@@ -223,7 +235,9 @@ class Selection:
             " StudyInstanceUID, SeriesInstanceUID",
             params,
         )
-        return DownloadPlan.make(rows, folder, template=template, endpoint_url=endpoint_url)
+        return DownloadPlan.make(
+            rows, folder, template=template, endpoint_url=endpoint_url, check_disk=check_disk
+        )
 
     def to_manifest(self, path: str | os.PathLike[str]) -> Path:
         """Writes an s5cmd manifest, one ``cp`` a series, as the IDC portal does; returns its path.
@@ -268,11 +282,14 @@ class Selection:
 
     def to_code(self) -> str:
         """Python that rebuilds this selection, to paste into a script."""
+        engine = self.cohort.engine
+        is_own = isinstance(engine, DuckDBEngine) and engine.index.is_own
+        own_table = repr(self.data_version) if is_own else ""
         filters = ", ".join(f"{name}={value!r}" for name, value in self.cohort.filters.items())
         return (
-            f"# IDC data {self.data_version}: {self!r}\n"
+            f"# Data {self.data_version}: {self!r}\n"
             "from idc_widgets import IDCClient\n\n"
-            f"selection = IDCClient().cohort({filters}).select()\n"
+            f"selection = IDCClient({own_table}).cohort({filters}).select()\n"
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:

@@ -93,7 +93,7 @@ def check_capacity(folder: Path, size: int) -> None:
     Raises:
         DownloadError: it is; the message has both numbers.
     """
-    total = shutil.disk_usage(_existing(folder)).total
+    total = _usage(folder).total
     if total < size:
         raise DownloadError(
             f"{human_size(size)} do not fit on the disk of {folder}, which has "
@@ -107,7 +107,7 @@ def check_space(folder: Path, needed: int) -> None:
     Raises:
         DownloadError: they do not; the message has both numbers.
     """
-    free = shutil.disk_usage(_existing(folder)).free
+    free = _usage(folder).free
     if free < needed:
         raise DownloadError(
             f"not enough disk space for {folder}: {human_size(needed)} are still to fetch, "
@@ -115,6 +115,27 @@ def check_space(folder: Path, needed: int) -> None:
         )
 
 
+def _usage(folder: Path) -> shutil._ntuple_diskusage:
+    parent = _existing(folder)
+    try:
+        return shutil.disk_usage(parent)
+    except OSError as error:
+        raise DownloadError(
+            f"cannot use {folder}: {error.strerror or error}; choose another folder"
+        ) from error
+
+
 def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest of its parents that exists."""
-    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    """`folder`, or the nearest of its parents that exists.
+
+    Raises:
+        DownloadError: a link on the way leads nowhere, or a name is too long.
+    """
+    for path in (folder, *folder.parents):
+        if len(os.fsencode(path.name)) > 255:
+            raise DownloadError(f"the name {path.name[:40]!r}... is too long for a folder")
+        if os.path.exists(path):
+            return path
+        if os.path.islink(path):
+            raise DownloadError(f"{path} is a link that leads nowhere; choose another folder")
+    return Path(folder.anchor)

@@ -141,6 +141,11 @@ class DownloadJob:
         """The last 500 lines of what was done and of what s5cmd complained about."""
         return tuple(self._lines)
 
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether `cancel` was called, and it has not ended yet."""
+        return self._cancelled.is_set() and not self._finished.is_set()
+
     def __repr__(self) -> str:
         done, total = human_size(self.progress.bytes_done), human_size(self.plan.size_bytes)
         return f"<DownloadJob {self.state}: {len(self.plan.series):,} series, {done} of {total}>"

@@ -111,6 +111,7 @@ class DownloadPlan:
         *,
         template: str = DEFAULT_TEMPLATE,
         endpoint_url: str | None = None,
+        check_disk: bool = True,
     ) -> DownloadPlan:
         """Plan the download of `rows` into `folder`. Writes nothing that stays.
 
@@ -125,6 +126,8 @@ class DownloadPlan:
                 become "_".
             endpoint_url: the S3 server; else the environment variable S3_ENDPOINT_URL, else
                 https://s3.amazonaws.com.
+            check_disk: False for a folder that is only looked at: it need not be writable, nor
+                have space.
 
         Raises:
             DownloadError: a column, location, count or size is missing; the template is wrong or
@@ -140,9 +143,10 @@ class DownloadPlan:
         records = rows.select(sorted(columns.union(_NEEDED))).to_pylist()
         series = tuple(_plan_row(record, root, parts) for record in records)
         _refuse_shared_folders(series, template)
-        disk.check_folder(root)
         plan = cls(series, root, endpoint)
-        disk.check_space(root, plan.size_bytes - plan._bytes_there())
+        if check_disk:
+            disk.check_folder(root)
+            disk.check_space(root, plan.size_bytes - plan._bytes_there())
         return plan
 
     def _bytes_there(self) -> int:

@@ -124,9 +124,13 @@ def environment() -> dict[str, str]:
     }
 
 
+# A server may list any key, and s5cmd writes `prefix/../x` beside the folder: such keys are left.
+_INSIDE = ("--exclude", "*../*", "--exclude", "*..\\*")
+
+
 def cp_line(bucket: str, prefix: str, folder: Path) -> str:
     """The line that fetches every object under s3://bucket/prefix/ into `folder`."""
-    return shlex.join(["cp", f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
+    return shlex.join(["cp", *_INSIDE, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
 
 
 def sync_line(bucket: str, prefix: str, folder: Path) -> str:
@@ -134,7 +138,9 @@ def sync_line(bucket: str, prefix: str, folder: Path) -> str:
 
     Without --size-only whole files would be fetched again when they are older than their object.
     """
-    return shlex.join(["sync", "--size-only", f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
+    return shlex.join(
+        ["sync", "--size-only", *_INSIDE, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"]
+    )
 
 
 def parse(line: str) -> Event:

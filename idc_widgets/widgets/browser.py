@@ -51,10 +51,10 @@ class IDCBrowser(VBox):
     filters = Instance(Cohort)
     """What the dropdowns chose; can be set. Type: Cohort; default: everything."""
 
-    selection = Instance(Selection)
+    selection = Instance(Selection, read_only=True)
     """What Download would fetch: the picked series or, with none picked, all that are shown."""
 
-    paths = Dict()
+    paths = Dict(read_only=True)
     """SeriesInstanceUID → paths of its files, of the last download; verified files only."""
 
     def __init__(
@@ -91,8 +91,8 @@ class IDCBrowser(VBox):
             ],
             layout={"width": "100%", "grid_gap": "8px"},
             filters=self.state.filters,
-            selection=self.state.selection,
         )
+        self.set_trait("selection", self.state.selection)
         self.add_class("idc-browser")
         self.state.observe(self._follow_state, ["filters", "selection"])
         self._download.observe(self._follow_paths, "paths")

@@ -23,6 +23,8 @@ __all__ = ["DataGridView"]
 
 #: Rows sent with a new source, before the front end has asked: what a tall grid shows.
 _FIRST_ROWS = 40
+#: Rows that can be picked one by one; more is a matter for filters.
+_MOST_PICKS = 100_000
 #: Rows sent above and below what was asked for, so that a slow scroll shows no gaps.
 _MARGIN = 20
 #: Longest text sent for one cell; nothing wider can be read in a grid.
@@ -76,7 +78,7 @@ class DataGridView:
         """Shows the rows of these keys as picked, and only them."""
         if self._rows is not None:
             rectangles = _rectangles(self._rows.positions(picked), len(self._columns))
-            self.widget.set_selections(rectangles)
+            self.widget.set_selections(_apart(rectangles, len(self._rows)))
 
     def on_pick(self, callback: Callable[[tuple[Any, ...]], None]) -> None:
         """Calls back with all picked keys whenever a person picks."""
@@ -94,14 +96,22 @@ class DataGridView:
             self._seen = self._rows
             self._send(start - _MARGIN, stop + _MARGIN)
 
-    def selected(self, rectangles: Iterable[dict[str, int]]) -> None:
-        """A person picked these rectangles of rows."""
+    def selected(self, rectangles: Iterable[dict[str, int]], before: list[dict[str, int]]) -> None:
+        """A person picked these rectangles of rows; `before`, what was picked until then."""
         with self._guard():
             # A click may have been under way while the rows changed: it meant those it saw.
             rows = self._seen if self._seen is not None else self._rows
             if rows is None:
                 return
-            keys = rows.keys(_ranges(rectangles, len(rows)))
+            ranges = _ranges(rectangles, len(rows))
+            count = sum(map(len, ranges))
+            if count > _MOST_PICKS:
+                self.widget.set_selections(before)
+                raise InvalidQueryError(
+                    f"{count:,} rows are too many to pick; with none picked, all {len(rows):,} "
+                    "are meant, and filters choose among them"
+                )
+            keys = rows.keys(ranges)
             for callback in self._picked_callbacks:
                 callback(keys)
 
@@ -260,8 +270,8 @@ class _Grid(StreamingDataGrid):
             self.set_selections(self._known_selections)
             self._view.header_clicked(column)
             return
-        self._known_selections = rectangles
-        self._view.selected(rectangles)
+        before, self._known_selections = self._known_selections, rectangles
+        self._view.selected(rectangles, before)
 
     @observe("_transforms")
     def _on_transforms_changed(self, change: Any) -> None:
@@ -301,6 +311,13 @@ def _rectangles(positions: Sequence[int], columns: int) -> list[dict[str, int]]:
             rectangles[-1]["r2"] = row
         else:
             rectangles.append({"r1": row, "r2": row, "c1": 0, "c2": columns - 1})
+    return rectangles
+
+
+def _apart(rectangles: list[dict[str, int]], count: int) -> list[dict[str, int]]:
+    """Never one rectangle of all rows: a click on a header would change nothing, and go unheard."""
+    if count > 1 and _is_everything(rectangles, count):
+        return [{**rectangles[0], "r2": 0}, {**rectangles[0], "r1": 1}]
     return rectangles
 
 

@@ -31,6 +31,9 @@ MOST_LINES = 200
 
 ACTIVE = ("running", "verifying")
 
+#: Seconds that the end of a cancelled download may take.
+CANCEL_PATIENCE = 10.0
+
 
 class DownloadWidget(anywidget.AnyWidget):
     """A button that downloads a selection, with progress, Cancel, and a report at the end.
@@ -126,8 +129,13 @@ class DownloadWidget(anywidget.AnyWidget):
                 planned: see `Selection.download`.
         """
         with self._starting:
+            if self.job is not None and self.job.is_cancelling:
+                self.job.wait(CANCEL_PATIENCE)
+            self._show_folder()
             if self.job is not None and self.job.state in ACTIVE:
-                if self._job_selection == self.selection:
+                if self._job_selection == self.selection and (
+                    str(self.job.plan.folder) == self._folder["resolved"]
+                ):
                     return self.job
                 raise DownloadError(
                     f"a download into {self.job.plan.folder} is running here; "

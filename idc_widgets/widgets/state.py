@@ -51,19 +51,24 @@ class BrowserState(HasTraits):
     series = Tuple()
     """Keys of the picked series. Type: tuple of SeriesInstanceUID; default: ()."""
 
-    study_cohort = Instance(Cohort)
+    study_cohort = Instance(Cohort, read_only=True)
     """What the grid of studies shows: `filters`, narrowed to the picked patients."""
 
-    cohort = Instance(Cohort)
+    cohort = Instance(Cohort, read_only=True)
     """What the grid of series shows: `study_cohort`, narrowed to the picked studies."""
 
-    selection = Instance(Selection)
+    selection = Instance(Selection, read_only=True)
     """The picked series or, with none picked, all of `cohort`."""
 
     message = Unicode()
     """What went wrong last, in plain words; empty when all is well."""
 
     def __init__(self, client: IDCClient | None = None, **filters: object) -> None:
+        if client is not None and not isinstance(client, IDCClient):
+            raise TypeError(
+                f"expected an IDCClient, not {client!r}; for a table of your own: "
+                "IDCClient('my.csv')"
+            )
         self.client = client if client is not None else IDCClient()
         #: Held while a change is worked in: callbacks may come from several threads.
         self.lock = threading.RLock()
@@ -78,7 +83,9 @@ class BrowserState(HasTraits):
             "cohort": everything,
             "selection": Selection(everything),
         }
-        super().__init__(**self._settled)
+        super().__init__()
+        for name, value in self._settled.items():
+            self.set_trait(name, value)
 
     # --- choices in ------------------------------------------------------------------------
 
@@ -124,7 +131,8 @@ class BrowserState(HasTraits):
 
     def _patient_keys(self, shown: Cohort, given: list[Any]) -> Iterator[tuple[str, str]]:
         ids = [key for key in given if isinstance(key, str)]
-        pairs = [tuple(key) for key in given if not isinstance(key, str)]
+        pairs = [key if isinstance(key, str) else tuple(_as_list(key)) for key in given]
+        pairs = [key for key in pairs if not isinstance(key, str)]
         if ids:
             where, params = shown.predicate
             found = shown.engine.rows(
@@ -210,7 +218,17 @@ class BrowserState(HasTraits):
 
 
 def _as_list(keys: Any) -> list[Any]:
-    return [keys] if isinstance(keys, str) else list(keys)
+    """Keys as a list, each once.
+
+    Raises:
+        InvalidQueryError: these are no keys.
+    """
+    if isinstance(keys, str):
+        return [keys]
+    try:
+        return list(dict.fromkeys(keys))
+    except TypeError as error:
+        raise InvalidQueryError(f"{keys!r} is no list of keys") from error
 
 
 def _narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
@@ -232,6 +250,9 @@ def _present(shown: Cohort, level: str, keys: tuple[Any, ...]) -> set[Any]:
 
 
 def _shown_keys(shown: Cohort, level: str, keys: list[Any]) -> tuple[Any, ...]:
+    for key in keys:
+        if level != "patients" and not isinstance(key, str):
+            raise InvalidQueryError(f"{key!r} is no {KEYS[level][0]}")
     present = _present(shown, level, tuple(keys)) if keys else set()
     for key in keys:
         if key not in present:

@@ -661,3 +661,19 @@ def test_the_server_counts_requests(server: S3Server, plan: Plan) -> None:
     ]
     (key,) = server.keys("GET", prefix)
     assert ("bucket", key) in server.objects
+
+
+def test_no_key_of_the_server_leaves_the_folder(
+    server: S3Server, plan: Plan, tmp_path: Path
+) -> None:
+    good = plan(small(instanceCount=1))
+    [series] = good.series
+    for key in ("../../../../../../PWNED.dcm", "a/../../PWNED.dcm", "..\\..\\PWNED.dcm"):
+        server.objects[series.bucket, f"{series.prefix}/{key}"] = b"hostile"
+    for partly in (False, True):
+        if partly:  # then the line is another one, see s5cmd.sync_line
+            [path] = series.folder.glob("*.dcm")
+            path.write_bytes(b"")
+        assert DownloadJob(good).wait() == "complete"
+        assert [path for path in tmp_path.rglob("*") if "PWNED" in path.name] == []
+        assert not list(tmp_path.parent.glob("PWNED*"))
