@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import os
 import re
@@ -134,18 +135,26 @@ class DuckDBEngine:
             self._load_csv(path)
             view = f"CREATE VIEW _rows AS SELECT {', '.join(COLUMNS)}, rowid AS _row FROM _csv"
         else:
-            present = self._describe(f"read_parquet({_file(path)})")
+            present = {
+                name: '"' + name.replace('"', '""') + '"'
+                for name in self._describe(f"read_parquet({_file(path)})")
+            }
             select = normalized_select(path, present) if self.index.is_own else "*"
             view = _rows_view(path, select)
         self._connection.execute(view)
         self._connection.execute("CREATE VIEW index AS SELECT * EXCLUDE (_row) FROM _rows")
 
     def _load_csv(self, path: Path) -> None:
+        names, delimiter = _header(path)
+        # By place: SQL takes names that differ in letter case for the same.
+        in_sql = {name: f"c{place}" for place, name in enumerate(names)}
+        select = normalized_select(path, in_sql)
+        types = ", ".join(f"{name}: 'VARCHAR'" for name in in_sql.values())
         source = (
-            f"read_csv({_file(path)}, header = true, all_varchar = true, nullstr = '',"
-            f" delim = {literal(_delimiter(path))}, quote = '\"', escape = '\"')"
+            f"read_csv({_file(path)}, auto_detect = false, header = true, nullstr = '',"
+            f" delim = {literal(delimiter)}, quote = '\"', escape = '\"',"
+            f" columns = {{{types}}})"
         )
-        select = normalized_select(path, self._describe(source))
         self._connection.execute(f"CREATE TABLE _csv AS SELECT {select} FROM {source}")
         repeated = self._connection.execute(
             "SELECT SeriesInstanceUID, count(*) FROM _csv GROUP BY 1 HAVING count(*) > 1 LIMIT 1"
@@ -258,18 +267,25 @@ def _file(path: Path) -> str:
     return literal(re.sub(r"[*?\[]", lambda match: f"[{match.group()}]", str(path)))
 
 
-def _delimiter(path: Path) -> str:
-    """What stands between the columns of a CSV: the most frequent one of its header.
+def _header(path: Path) -> tuple[list[str], str]:
+    """The columns of a CSV, and what stands between them: the most frequent mark of its header.
+
+    Read here rather than guessed by DuckDB, which loses the header over one line that is too short.
 
     Raises:
-        IndexFileError: it is not UTF-8.
+        IndexFileError: it is not UTF-8, or names a column twice.
     """
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline(100_000)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            line = file.readline(100_000)
     except UnicodeDecodeError as error:
         raise IndexFileError(f"{path} is not UTF-8 text; save it as UTF-8") from error
-    return max(",;\t|", key=header.count)
+    delimiter = max(",;\t|", key=line.count)
+    names = next(csv.reader([line], delimiter=delimiter), [])
+    for name in names:
+        if names.count(name) > 1:
+            raise IndexFileError(f"{path} has {names.count(name)} columns called {name!r}")
+    return names, delimiter
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
@@ -131,12 +131,12 @@ class Index:
         return f"Index({str(self.tables['index'])!r})" if self.is_own else "Index.default()"
 
 
-def normalized_select(path: Path, present: Collection[str]) -> str:
+def normalized_select(path: Path, present: Mapping[str, str]) -> str:
     """The SELECT list that gives a user's table the columns of the index.
 
     Args:
         path: named in errors.
-        present: the columns that the table has.
+        present: the columns that the table has, by name, and what each is called in SQL.
 
     Raises:
         IndexFileError: a required column is missing.
@@ -154,12 +154,12 @@ def normalized_select(path: Path, present: Collection[str]) -> str:
     def source(name: str) -> str:
         given = by_folded.get(name.casefold())
         if given is not None:
-            return '"' + given.replace('"', '""') + '"'
+            return present[given]
         if name == "source_DOI" and "doi" in by_folded:
-            return f'"{by_folded["doi"]}"'
+            return present[by_folded["doi"]]
         if "series_aws_location" in by_folded:
             # IDC's first index ended the location with a slash and had no columns for its parts.
-            location = f'"{by_folded["series_aws_location"]}"'
+            location = present[by_folded["series_aws_location"]]
             if name == "series_aws_url":
                 return f"rtrim({location}, '/*') || '/*'"
             if name == "aws_bucket":

@@ -72,3 +72,16 @@ def test_the_endpoint_of_s5cmds_own_variable(
     plan = Selection.of(client.engine, [CT]).plan(tmp_path)
     assert plan.endpoint_url == s3.url
     assert plan.size_bytes == 70_513_634
+
+
+def test_looking_needs_no_disk(s3: S3Server, client: IDCClient) -> None:
+    assert client.get_images(CT, "/proc/none", download=False) == []
+
+
+@pytest.mark.parametrize("kind", ["broken link", "loop", "long name"])
+def test_folders_that_cannot_be(client: IDCClient, tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / ("x" * 256 if kind == "long name" else "link")
+    if kind != "long name":
+        folder.symlink_to(tmp_path / ("nowhere" if kind == "broken link" else "link"))
+    with pytest.raises(DownloadError, match="too long" if kind == "long name" else "leads nowhere"):
+        client.cohort(SeriesInstanceUID=CT).select().download(folder)

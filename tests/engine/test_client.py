@@ -48,6 +48,9 @@ def test_get_series_size(client: IDCClient, name: str) -> None:
     assert client.get_series_size(CT) == client.get_series_size(**{name: CT}) == 70.513634
     with pytest.raises(InvalidQueryError, match=r"unknown SeriesInstanceUID '1\.2\.3'"):
         client.get_series_size("1.2.3")
+    for value in (None, [], 5):
+        with pytest.raises(InvalidQueryError):
+            client.get_series_size(value)
 
 
 def test_get_patients(client: IDCClient) -> None:

@@ -110,6 +110,23 @@ def test_sql_says_what_the_cohort_matches(client: IDCClient, filters: dict[str, 
     assert (counted == 0) == (filters == {"Modality": []})
 
 
+def test_values_of_other_libraries(client: IDCClient) -> None:
+    ct = client.cohort(Modality="CT")
+    for value in (np.array("CT"), np.array(["CT"]), pd.Series(["CT"]), {"CT"}, np.str_("CT")):
+        assert client.cohort(Modality=value) == ct
+    missing = client.cohort(StudyDate=None)
+    for value in (pd.NaT, pd.NA, float("nan"), np.datetime64("NaT"), [None]):
+        assert client.cohort(StudyDate=value) == missing
+    day = client.cohort(StudyDate="2010-04-01")
+    for value in ("20100401", np.datetime64("2010-04-01", "ns"), pd.Timestamp("2010-04-01")):
+        assert client.cohort(StudyDate=value) == day
+    after = client.cohort(StudyDate=("2010-04-01", None))
+    assert client.cohort(StudyDate=("20100401", None)) == after
+    open_end = client.cohort(series_size_MB=(1, float("inf")))
+    assert open_end == client.cohort(series_size_MB=(1, None))
+    assert client.sql(open_end.sql).shape[0] == open_end.summary().series
+
+
 def test_long_lists_are_bound_as_arrays(client: IDCClient) -> None:
     uids = client.sql(
         "SELECT SeriesInstanceUID AS uid FROM index WHERE Modality = 'PT' LIMIT 3000"
@@ -164,6 +181,8 @@ def test_one_patient_id_in_two_collections_is_two_patients(client: IDCClient) ->
         ({"instanceCount": (5, 6, 7)}, "two ends"),
         ({"Modality": ("CT", "MR")}, "a range needs a number or date column"),
         ({"StudyDate": ("2010-13-01", None)}, "'2010-13-01' is not a date"),
+        ({"StudyDate": ("2010-W01-1", None)}, "'2010-W01-1' is not a date"),
+        ({"StudyDate": ("2010041", None)}, "'2010041' is not a date"),
         ({"StudyDate": (2010, None)}, "expected text, not int"),
         ({"text": "  "}, "expected one or more words"),
         ({"patients": ["LUNG1-365"]}, "expected \\(collection_id, PatientID\\)"),
@@ -177,6 +196,9 @@ def test_bad_filters(client: IDCClient, filters: dict[str, Any], message: str) -
 def test_bad_names(client: IDCClient) -> None:
     with pytest.raises(InvalidQueryError, match="did you mean 'Modality'"):
         client.cohort().facets(["Modalit"])
+    with pytest.raises(InvalidQueryError, match="unknown column 'text'"):
+        client.cohort().facets(["text"])
+    assert list(client.cohort().facets(["Modality", "Modality"])) == ["Modality"]
     with pytest.raises(InvalidQueryError, match="did you mean 'series'"):
         client.cohort().level_sql("serie")
     with pytest.raises(InvalidQueryError, match="did you mean 'Modality'"):

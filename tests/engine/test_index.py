@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -50,6 +51,23 @@ def test_own_csv_with_the_columns_of_the_first_index(tmp_path: Path) -> None:
     assert (summary.series, summary.instances, summary.size_MB) == (1, 0, 0.0)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_csv_of_other_programs(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "mine.csv"
+    text = f"{HEADER},Modality,modality,StudyDate\n1.2,1,P,c,CT,MR,20100401\n"
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace(",", delimiter).encode())
+    cohort = IDCClient(path).cohort(StudyDate=("2010-04-01", "2010-04-01"))
+    assert cohort.series().Modality.tolist() == ["CT"]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-5"])
+def test_numbers_that_are_none_are_missing(tmp_path: Path, value: str) -> None:
+    path = _csv(tmp_path / "mine.csv", f"{HEADER},series_size_MB", f"1,2,3,4,{value}", "5,2,3,4,1")
+    client = IDCClient(path)
+    assert client.cohort().summary().size_MB == 1.0
+    json.dumps(client.get_series(), allow_nan=False)
+
+
 def test_own_parquet_and_a_path_with_glob_characters(tmp_path: Path) -> None:
     path = tmp_path / "it's [1] *?.parquet"
     duckdb.sql(
@@ -75,13 +93,15 @@ def test_empty_keys_are_kept_as_rows(tmp_path: Path) -> None:
         ("a.csv", f"{HEADER}\n1,2,3,4\n1,2,3,4\n", "has the series '1' in 2 rows"),
         ("a.csv", f"{HEADER},instanceCount\n1,2,3,4,many\n", "many"),
         ("a.csv", "", "no column SeriesInstanceUID"),
+        ("a.csv", f"{HEADER}\n1,2,3,4\n5,6,7\n", "Expected Number of Columns: 4 Found: 3"),
+        ("a.csv", b"\xff\xfeS\x00", "is not UTF-8 text"),
         ("a.parquet", "this is no Parquet", "cannot read"),
         ("a.xlsx", "", "neither a .parquet nor a .csv"),
     ],
 )
-def test_bad_tables(tmp_path: Path, name: str, content: str, message: str) -> None:
+def test_bad_tables(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     path = tmp_path / name
-    path.write_text(content)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(IndexFileError, match=message):
         IDCClient(path)
 

@@ -58,6 +58,20 @@ def test_selections_of_different_data_do_not_mix(patient: Selection, tmp_path: P
         patient | IDCClient(path).cohort().select()
 
 
+def test_tables_of_one_name_are_different_data(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "my.csv").write_text(
+            "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n" + f"{folder},2,3,4\n"
+        )
+    one, two = (IDCClient(tmp_path / name / "my.csv").cohort().select() for name in ("a", "b"))
+    with pytest.raises(InvalidQueryError, match="different data"):
+        one | two
+    rebuilt: dict[str, Selection] = {}
+    exec(two.to_code(), rebuilt)
+    assert rebuilt["selection"].uids == ("b",)
+
+
 def test_save_and_load(patient: Selection, tmp_path: Path) -> None:
     path = patient.save(tmp_path / "selection.json")
     assert Selection.load(path) == patient

@@ -248,3 +248,32 @@ def test_wrong_arguments_are_refused(state):
         DownloadWidget(state.selection, endpoint="x")
     with pytest.raises(TypeError, match="not both"):
         DownloadWidget(state.selection, state=state)
+
+
+def test_starting_again_while_the_last_one_is_being_cancelled(widget, s3):
+    s3.rate_MB_s = 0.1
+    cancelled = widget.start()
+    cancelled.cancel()
+    s3.rate_MB_s = None
+    again = widget.start()
+    assert again is not cancelled
+    assert cancelled.state == "cancelled"
+    assert again.wait() == "complete"
+
+
+def test_another_folder_is_another_download(widget, s3, tmp_path):
+    s3.rate_MB_s = 0.1
+    job = widget.start()
+    assert widget.start() is job
+    widget.download_dir = str(tmp_path / "other")
+    with pytest.raises(DownloadError, match="is running here"):
+        widget.start()
+    job.cancel()
+
+
+def test_the_folder_shown_is_the_one_written_to(widget, tmp_path, monkeypatch):
+    widget.download_dir = "data"
+    monkeypatch.chdir(tmp_path)
+    job = widget.start()
+    assert widget._folder["resolved"] == str(job.plan.folder) == str(tmp_path / "data")
+    assert job.wait() == "complete"

@@ -144,6 +144,27 @@ def test_everything_that_is_shown_is_text(tmp_path: Path) -> None:
     assert front.grid._body.layout.display == "none"
 
 
+def test_too_many_rows_to_pick_are_refused(client: IDCClient) -> None:
+    state = BrowserState(client)
+    front = FrontEnd(SeriesGrid(state))
+    front.click(3)
+    picked = state.series
+    front._select([{"r1": 0, "r2": 1_044_190, "c1": 0, "c2": 11}])
+    assert "1,044,191 rows are too many to pick" in state.message
+    assert state.series == picked
+    assert [one["r1"] for one in front.widget.selections] == [3]
+
+
+def test_a_header_sorts_with_every_row_picked(state: BrowserState) -> None:
+    state.pick(patients=["LUNG1-365"])
+    front = FrontEnd(SeriesGrid(state))
+    front._select([{"r1": 0, "r2": 11, "c1": 0, "c2": 11}])
+    assert len(state.series) == 12
+    front.click_header("Files")
+    assert front.grid._rows.sort is not None
+    assert len(state.series) == 12
+
+
 def test_rectangles() -> None:
     assert [(one["r1"], one["r2"]) for one in _rectangles([1, 2, 3, 7, 9, 10], 4)] == [
         (1, 3),

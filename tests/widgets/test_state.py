@@ -122,6 +122,9 @@ def test_a_whole_cohort_can_be_set(state: BrowserState, client: IDCClient) -> No
     [
         ({"patients": ["LUNG1-36"]}, "'LUNG1-36' is not among the 422 patients shown; did you"),
         ({"patients": [("nlst", "100002")]}, "'100002' is not among"),
+        ({"patients": 365}, "365 is no list of keys"),
+        ({"patients": [None]}, "None is no list of keys"),
+        ({"series": [None]}, "None is no SeriesInstanceUID"),
         ({"studies": ["1.2.3"]}, "StudyInstanceUID '1.2.3' is not among the 422 studies shown"),
         ({"patients": ["LUNG1-365"], "series": ["1.2.3"]}, "is not among the 12 series shown"),
     ],
@@ -144,6 +147,14 @@ def test_what_does_not_fit_leaves_the_state_as_it_was(state: BrowserState) -> No
     with pytest.raises(InvalidQueryError, match="did you mean"):
         state.filter_values("Modality", ["ct"])
     assert snapshot(state) == before
+
+
+def test_what_follows_cannot_be_set(state: BrowserState) -> None:
+    for name in ("study_cohort", "cohort", "selection"):
+        with pytest.raises(TraitError):
+            setattr(state, name, getattr(state, name))
+    with pytest.raises(TypeError, match=r"IDCClient\('my.csv'\)"):
+        BrowserState("my.csv")
 
 
 def test_errors_are_shown_and_leave_the_state_usable(state: BrowserState) -> None:
