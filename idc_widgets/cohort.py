@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .engine import Engine, literal
+from .engine import Engine, Source, literal
 from .errors import InvalidQueryError, unknown
 from .index import COLUMNS, DATES, NUMERIC
 
@@ -330,15 +330,16 @@ class Cohort:
     def summary(self) -> Summary:
         """How many collections, patients, studies, series and instances, and how much."""
         where, params = self._where()
+        source = self.source
         [(collections, patients, studies, series, instances, size_MB)] = self.engine.rows(
-            "SELECT count(DISTINCT collection_id), count(DISTINCT (collection_id, PatientID)),"
-            " count(DISTINCT StudyInstanceUID), count(*),"
+            f"SELECT count(DISTINCT collection_id), count(DISTINCT {source.patient}),"
+            f" count(DISTINCT {source.study}), count(*),"
             " CAST(coalesce(sum(instanceCount), 0) AS BIGINT), coalesce(sum(series_size_MB), 0)"
-            f" FROM index WHERE {where}",
+            f" FROM {source.table} WHERE {where}",
             params,
         )
         licenses = self.engine.rows(
-            "SELECT license_short_name FROM index"
+            f"SELECT license_short_name FROM {source.table}"
             f" WHERE {where} AND license_short_name IS NOT NULL"
             " GROUP BY 1 ORDER BY count(*) DESC, 1",
             params,
@@ -371,11 +372,12 @@ class Cohort:
     def _count_values(self, columns: Sequence[str]) -> dict[str, list[FacetValue]]:
         """Counts of all these columns from one scan."""
         where, params = self._where()
+        source = self.engine.source({*columns, *(one.column for one in self._conditions)})
         names = ", ".join(columns)
         sets = ", ".join(f"({column})" for column in columns)
         table = self.engine.query(
             f"SELECT GROUPING({names}) AS grouping, {names}, count(*) AS series,"
-            f" count(DISTINCT (collection_id, PatientID)) AS patients FROM index WHERE {where}"
+            f" count(DISTINCT {source.patient}) AS patients FROM {source.table} WHERE {where}"
             f" GROUP BY GROUPING SETS ({sets}) ORDER BY series DESC, {names}",
             params,
         )
@@ -416,6 +418,11 @@ class Cohort:
     def predicate(self) -> tuple[str, list[object]]:
         """What a row of the index must fulfil, as SQL with ``?``, and its parameters."""
         return self._where()
+
+    @property
+    def source(self) -> Source:
+        """Where what this cohort matches is counted the quickest; `predicate` holds there too."""
+        return self.engine.source({condition.column for condition in self._conditions})
 
     @property
     def sql(self) -> str:

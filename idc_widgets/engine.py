@@ -7,8 +7,9 @@ import math
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,38 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["DuckDBEngine", "Engine", "literal"]
+
+
+#: Columns that are asked for at every click: `DuckDBEngine` holds them in memory, as codes.
+_CODED_TEXT = (
+    "collection_id",
+    "analysis_result_id",
+    "PatientSex",
+    "BodyPartExamined",
+    "Modality",
+    "sop_class_name",
+    "transfer_syntax_name",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "license_short_name",
+)
+_CODED = frozenset({*_CODED_TEXT, "instanceCount", "series_size_MB"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where series are counted: a table, and what in it tells patients and studies apart."""
+
+    table: str
+    patient: str
+    study: str
+
+
+#: The table "index" itself, which has every column.
+INDEX = Source("index", "(collection_id, PatientID)", "StudyInstanceUID")
+
+#: The columns in memory. A patient and a study are the numbers of their first rows.
+CODES = Source("_codes", "patient", "study")
 
 
 class Engine(Protocol):
@@ -38,6 +71,10 @@ class Engine(Protocol):
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The same as Python values, for small results: needs no Arrow."""
+        ...
+
+    def source(self, columns: Collection[str]) -> Source:
+        """The quickest place to count series in, when only these columns are asked for."""
         ...
 
     def tables(self) -> Mapping[str, Mapping[str, str]]:
@@ -64,6 +101,8 @@ class DuckDBEngine:
         # A progress bar printed into a notebook cell is nobody's wish.
         self._connection.execute("SET enable_progress_bar = false")
         self._local = threading.local()
+        self._coding = threading.Lock()
+        self._is_coded = False
         for name, path in self.index.tables.items():
             try:
                 self._open(name, path)
@@ -98,6 +137,20 @@ class DuckDBEngine:
         with _explained():
             self._check_reads_only(sql)
             return self._cursor().execute(sql, list(params)).fetchall()
+
+    def source(self, columns: Collection[str]) -> Source:
+        """The quickest place to count series in, when only these columns are asked for.
+
+        The first call with columns of facets takes half a second: it reads them into memory
+        (115 MB for IDC's index), where a count is five to ten times quicker.
+        """
+        if not _CODED.issuperset(columns):
+            return INDEX
+        with self._coding:
+            if not self._is_coded:
+                self._code()
+                self._is_coded = True
+        return CODES
 
     def prepare(self) -> Path:
         """Makes a copy of the installed index for quick lookups, once for every data version.
@@ -143,6 +196,27 @@ class DuckDBEngine:
             view = _rows_view(path, select)
         self._connection.execute(view)
         self._connection.execute("CREATE VIEW index AS SELECT * EXCLUDE (_row) FROM _rows")
+
+    def _code(self) -> None:
+        """Makes the table `_codes`: the columns of facets as enumerations, patients as numbers."""
+        cursor = self._connection.cursor()
+        columns = []
+        for name in _CODED_TEXT:
+            values = f"SELECT DISTINCT {name} FROM index WHERE {name} IS NOT NULL ORDER BY 1"
+            [(count,)] = cursor.execute(f"SELECT count(*) FROM ({values})").fetchall()
+            if count:
+                cursor.execute(f"CREATE TYPE _{name} AS ENUM ({values})")
+            columns.append(f"CAST(_rows.{name} AS {f'_{name}' if count else 'VARCHAR'}) AS {name}")
+        cursor.execute(
+            "CREATE TABLE _codes AS WITH"
+            " patients AS (SELECT collection_id, PatientID, min(_row) AS patient"
+            " FROM _rows GROUP BY ALL),"
+            " studies AS (SELECT StudyInstanceUID, min(_row) AS study FROM _rows GROUP BY ALL)"
+            f" SELECT CAST(_row AS INTEGER) AS _row, {', '.join(columns)}, instanceCount,"
+            " series_size_MB, CAST(patient AS INTEGER) AS patient, CAST(study AS INTEGER) AS study"
+            " FROM _rows JOIN patients USING (collection_id, PatientID)"
+            " JOIN studies USING (StudyInstanceUID)"
+        )
 
     def _load_csv(self, path: Path) -> None:
         names, delimiter = _header(path)

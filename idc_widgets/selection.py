@@ -121,14 +121,13 @@ class Selection:
     def licenses(self) -> tuple[License, ...]:
         """The licences of these series, the most series first."""
         where, params = self.cohort.predicate
-        table = self.cohort.engine.query(
-            f"SELECT license_short_name, count(*) AS series FROM index WHERE {where}"
+        source = self.cohort.source
+        rows = self.cohort.engine.rows(
+            f"SELECT license_short_name, count(*) AS series FROM {source.table} WHERE {where}"
             " AND license_short_name IS NOT NULL GROUP BY 1 ORDER BY series DESC, 1",
             params,
         )
-        return tuple(
-            License(str(row["license_short_name"]), int(row["series"])) for row in table.to_pylist()
-        )
+        return tuple(License(str(name), series) for name, series in rows)
 
     def __len__(self) -> int:
         return self.summary().series

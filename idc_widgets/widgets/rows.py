@@ -1,8 +1,8 @@
 """Rows of a grid without the grid: how many, a window of them, their order, their keys.
 
 A `RowSource` holds the rows of one cohort at one level in one order, and never changes: a sort or
-another filter is another source. Series are so many that only their order is held, as one row id
-each, and every window is a query by row id; patients and studies are aggregates, computed once.
+another filter is another source. Where rows are very many, only their order is held, as one row id
+each, and every window is a query by row id; fewer patients and studies are computed at once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..cohort import Cohort
+from ..engine import INDEX, Engine
 from ..errors import InvalidQueryError, unknown
-from .state import KEYS
+from .state import KEYS, narrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "Column", "GridView", "RowSource", "Sort", "row_source"]
 
-#: Above this many series, a source without a sort keeps the order of the file (collection,
+#: Above this many rows, a source without a sort keeps the order of the file (collection,
 #: patient, study), which costs nothing; fewer are put into an order for reading.
 _READABLE = 10_000
 
@@ -159,6 +160,10 @@ def row_source(cohort: Cohort, level: str, sort: Sort | None = None) -> RowSourc
         raise InvalidQueryError(unknown("level", level, COLUMNS))
     if level == "series":
         return _SeriesRows(cohort, sort)
+    if sort is None and cohort.source is not INDEX:
+        many = _GroupRows(cohort, level)
+        if len(many) > _READABLE:
+            return many
     rows = _AggregateRows(level, cohort.engine.query(*cohort.level_sql(level)))
     return rows if sort is None else rows.sorted(sort)
 
@@ -199,36 +204,77 @@ class _SeriesRows:
         return len(self._ids)
 
     def window(self, start: int, stop: int) -> pa.Table:
-        return self._read([column.name for column in COLUMNS[self.level]], self._ids[start:stop])
+        names = [column.name for column in COLUMNS[self.level]]
+        return _read(self._engine, names, self._ids[start:stop])
 
     def keys(self, rows: Iterable[range]) -> tuple[str, ...]:
-        import numpy as np
-
-        parts = [self._ids[one.start : one.stop] for one in rows]
-        ids = np.concatenate(parts) if parts else self._ids[:0]
-        return tuple(map(str, self._read(["SeriesInstanceUID"], ids).column(0).to_pylist()))
+        ids = _pick(self._ids, rows)
+        return tuple(_keys_of(self.level, _read(self._engine, ["SeriesInstanceUID"], ids)))
 
     def positions(self, keys: Sequence[str]) -> list[int]:
-        import numpy as np
-
         if not keys:
             return []
         where, params = self._cohort.of_series(keys).predicate
-        found = self._engine.query(f"SELECT {self._id} FROM {self._table} WHERE {where}", params)
-        here = np.isin(self._ids, found.column(0).to_numpy())
-        return [int(row) for row in np.flatnonzero(here)]
+        return _where(
+            self._ids,
+            self._engine.query(f"SELECT {self._id} FROM {self._table} WHERE {where}", params),
+        )
 
     def sorted(self, sort: Sort | None) -> _SeriesRows:
         return _SeriesRows(self._cohort, sort)
 
-    def _read(self, columns: Sequence[str], ids: Any) -> pa.Table:
-        """The rows with these ids, in their order."""
-        return self._engine.query(
-            f"SELECT {', '.join(columns)} FROM {self._table} JOIN"
-            " (SELECT unnest(?) AS id, unnest(?) AS position) AS wanted"
-            f" ON {self._id} = wanted.id ORDER BY position",
-            [ids.tolist(), list(range(len(ids)))],
+
+class _GroupRows:
+    """Very many patients or studies, in the order of the file.
+
+    Only their numbers are held (see `CODES`), which are the row ids of their first series; a
+    window is computed when asked for.
+    """
+
+    def __init__(self, cohort: Cohort, level: str) -> None:
+        self.sort: Sort | None = None
+        self.level, self._cohort, self._engine = level, cohort, cohort.engine
+        self._number = cohort.source.patient if level == "patients" else cohort.source.study
+        where, params = cohort.predicate
+        rows = self._engine.query(
+            f"SELECT DISTINCT {self._number} AS number FROM {cohort.source.table} WHERE {where}"
+            " ORDER BY number",
+            params,
         )
+        self._numbers = rows.column(0).to_numpy()
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def window(self, start: int, stop: int) -> pa.Table:
+        keys = self.keys([range(start, min(stop, len(self)))])
+        rows = _AggregateRows(
+            self.level,
+            self._engine.query(*narrow(self._cohort, self.level, keys).level_sql(self.level)),
+        )
+        places = [rows.positions([key])[0] for key in keys]
+        return rows.window(0, len(rows)).take(places)
+
+    def keys(self, rows: Iterable[range]) -> tuple[Any, ...]:
+        numbers = _pick(self._numbers, rows)
+        return tuple(_keys_of(self.level, _read(self._engine, KEYS[self.level], numbers)))
+
+    def positions(self, keys: Sequence[Any]) -> list[int]:
+        if not keys:
+            return []
+        table, row_id = self._engine.row_id
+        where, params = narrow(self._cohort, self.level, tuple(keys)).predicate
+        return _where(
+            self._numbers,
+            self._engine.query(
+                f"SELECT DISTINCT {self._number} FROM {self._cohort.source.table} WHERE _row IN"
+                f" (SELECT {row_id} FROM {table} WHERE {where})",
+                params,
+            ),
+        )
+
+    def sorted(self, sort: Sort | None) -> RowSource:
+        return self if sort is None else row_source(self._cohort, self.level, sort)
 
 
 class _AggregateRows:
@@ -253,7 +299,9 @@ class _AggregateRows:
 
     def keys(self, rows: Iterable[range]) -> tuple[Any, ...]:
         return tuple(
-            key for one in rows for key in self._keys_of(self._rows.slice(one.start, len(one)))
+            key
+            for one in rows
+            for key in _keys_of(self.level, self._rows.slice(one.start, len(one)))
         )
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
@@ -264,11 +312,38 @@ class _AggregateRows:
 
     @cached_property
     def _position(self) -> dict[Any, int]:
-        return {key: row for row, key in enumerate(self._keys_of(self._rows))}
+        return {key: row for row, key in enumerate(_keys_of(self.level, self._rows))}
 
-    def _keys_of(self, rows: pa.Table) -> Iterable[Any]:
-        columns = [rows.column(name).to_pylist() for name in KEYS[self.level]]
-        return zip(*columns, strict=True) if len(columns) > 1 else columns[0]
+
+def _read(engine: Engine, columns: Sequence[str], ids: Any) -> pa.Table:
+    """The rows of the index with these row ids, in their order."""
+    table, row_id = engine.row_id
+    return engine.query(
+        f"SELECT {', '.join(columns)} FROM {table} JOIN"
+        " (SELECT unnest(?) AS id, unnest(?) AS position) AS wanted"
+        f" ON {row_id} = wanted.id ORDER BY position",
+        [ids.tolist(), list(range(len(ids)))],
+    )
+
+
+def _keys_of(level: str, rows: pa.Table) -> Iterable[Any]:
+    columns = [rows.column(name).to_pylist() for name in KEYS[level]]
+    return zip(*columns, strict=True) if len(columns) > 1 else columns[0]
+
+
+def _pick(ids: Any, rows: Iterable[range]) -> Any:
+    """The row ids of these rows."""
+    import numpy as np
+
+    parts = [ids[one.start : one.stop] for one in rows]
+    return np.concatenate(parts) if parts else ids[:0]
+
+
+def _where(ids: Any, found: pa.Table) -> list[int]:
+    """The rows whose row ids were found."""
+    import numpy as np
+
+    return [int(row) for row in np.flatnonzero(np.isin(ids, found.column(0).to_numpy()))]
 
 
 def _by(sort: Sort) -> str:

@@ -121,10 +121,10 @@ class BrowserState(HasTraits):
             shown = self.filters
             if patients is not None:
                 picks["patients"] = tuple(self._patient_keys(shown, _as_list(patients)))
-            shown = _narrow(shown, "patients", picks.get("patients", self.patients))
+            shown = narrow(shown, "patients", picks.get("patients", self.patients))
             if studies is not None:
                 picks["studies"] = _shown_keys(shown, "studies", _as_list(studies))
-            shown = _narrow(shown, "studies", picks.get("studies", self.studies))
+            shown = narrow(shown, "studies", picks.get("studies", self.studies))
             if series is not None:
                 picks["series"] = _shown_keys(shown, "series", _as_list(series))
             self._update(**picks)
@@ -183,7 +183,7 @@ class BrowserState(HasTraits):
                 present = _present(shown, level, keys)
                 keys = tuple(key for key in keys if key in present)
             result[level] = keys
-            shown = _narrow(shown, level, keys)
+            shown = narrow(shown, level, keys)
             if derived:
                 result[derived] = shown
         result["selection"] = self.selection if shown == self.selection.cohort else Selection(shown)
@@ -231,7 +231,7 @@ def _as_list(keys: Any) -> list[Any]:
         raise InvalidQueryError(f"{keys!r} is no list of keys") from error
 
 
-def _narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
+def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
     """The cohort with only these rows of that level; with no keys, all of it."""
     if not keys:
         return cohort
@@ -242,7 +242,7 @@ def _narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
 
 def _present(shown: Cohort, level: str, keys: tuple[Any, ...]) -> set[Any]:
     """Those of the keys that the cohort has."""
-    where, params = _narrow(shown, level, keys).predicate
+    where, params = narrow(shown, level, keys).predicate
     rows = shown.engine.rows(
         f"SELECT DISTINCT {', '.join(KEYS[level])} FROM index WHERE {where}", params
     )

@@ -208,5 +208,7 @@ def _chip(kind: str, name: str, text: str, hint: str = "") -> dict[str, str]:
 
 def _count(cohort: Cohort) -> int:
     where, params = cohort.predicate
-    [(count,)] = cohort.engine.rows(f"SELECT count(*) FROM index WHERE {where}", params)
+    [(count,)] = cohort.engine.rows(
+        f"SELECT count(*) FROM {cohort.source.table} WHERE {where}", params
+    )
     return int(count)

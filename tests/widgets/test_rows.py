@@ -79,6 +79,35 @@ def test_picks_survive_any_order(cohort: Cohort, level: str) -> None:
     assert source.keys([]) == ()
 
 
+def plain(rows: pd.DataFrame) -> list[list[Any]]:
+    """Values that can be compared: one kind of missing, sums in any order."""
+    rounded = rows.assign(size_MB=rows.size_MB.round(6)).astype(object)
+    values: list[list[Any]] = rounded.where(rounded.notna(), None).values.tolist()
+    return values
+
+
+@pytest.mark.parametrize("level", ["patients", "studies"])
+def test_very_many_rows_are_those_of_the_table(client: IDCClient, level: str) -> None:
+    cohort = client.cohort(Modality=["CT", "MR"])
+    source = row_source(cohort, level)
+    assert len(source) > 10_000
+    table = getattr(cohort, level)()
+    table = table.set_index(list(KEYS[level]), drop=False)
+    keys = keys_in_order(source)
+    assert len(keys) == len(table)
+    assert set(keys) == set(table.index)
+    for start in (0, len(keys) // 2, len(keys) - 3):
+        shown = source.window(start, start + 20).to_pylist()
+        expected = table.loc[keys[start : start + 20], [one.name for one in COLUMNS[level]]]
+        assert plain(pd.DataFrame(shown)) == plain(expected)
+    picked = [keys[7], keys[-1], keys[12_345 % len(keys)]]
+    assert source.positions(picked) == sorted(keys.index(key) for key in picked)
+    down = source.sorted(Sort("series", descending=True))
+    assert down.window(0, 1).column("series")[0].as_py() == table.series.max()
+    assert len(down.sorted(None)) == len(keys)
+    assert source.positions([]) == []
+
+
 def test_the_whole_index(client: IDCClient) -> None:
     source = row_source(client.cohort(), "series")
     assert len(source) == 1_044_191
