@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.lab import find_chromium
-
-ROOT = Path(__file__).parents[1]
+from support.wheel import ROOT, build, install
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,3 +57,15 @@ def client():
     from idc_widgets import IDCClient
 
     return IDCClient()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return build(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the wheel installs, for PYTHONPATH."""
+    return install(wheel, tmp_path_factory.mktemp("installed"))

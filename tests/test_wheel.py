@@ -2,47 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[1]
-
-
-def run(*command: str | Path, cwd: Path, **env: str) -> str:
-    """The output of a command of this Python; when it fails, so does the test, with all it said."""
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=cwd,
-        env={**os.environ, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # No isolation: hatchling is among the test packages, so that building needs no network.
-    folder = tmp_path_factory.mktemp("wheel")
-    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
-    run("-m", "pip", "wheel", *options, "--wheel-dir", folder, ROOT, cwd=folder)
-    (path,) = folder.glob("idc_widgets-*.whl")
-    return path
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("installed")
-    options = ["--no-deps", "--no-index", "--no-compile", "--quiet"]
-    run("-m", "pip", "install", *options, "--target", target, wheel, cwd=target)
-    return target
+from support.wheel import ROOT, run
 
 
 def elsewhere(installed: Path, code: str) -> str:
