@@ -97,9 +97,7 @@ class DuckDBEngine:
     def __init__(self, index: Index | None = None) -> None:
         self.index = index if index is not None else Index.default()
         self.data_version = self.index.data_version
-        self._connection = duckdb.connect(":memory:")
-        # A progress bar printed into a notebook cell is nobody's wish.
-        self._connection.execute("SET enable_progress_bar = false")
+        self._connection = _connect()
         self._local = threading.local()
         self._coding = threading.Lock()
         self._is_coded = False
@@ -284,6 +282,13 @@ def literal(value: object) -> str:
     raise InvalidQueryError(f"{value!r} cannot be written as SQL")
 
 
+def _connect() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:")
+    # A progress bar printed into a notebook cell is nobody's wish.
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
 def _arrow(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) -> pa.Table:
     table: pa.Table
     if hasattr(cursor, "fetch_arrow_table"):  # DuckDB 1
@@ -318,7 +323,7 @@ def _copy_in_small_groups(source: Path, target: Path) -> None:
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect(":memory:") as connection:
+        with _connect() as connection:
             connection.execute(
                 f"COPY (FROM read_parquet({_file(source)})) TO {literal(str(unfinished))}"
                 " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 32768,"
