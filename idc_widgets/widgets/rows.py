@@ -247,13 +247,13 @@ class _GroupRows:
         return len(self._numbers)
 
     def window(self, start: int, stop: int) -> pa.Table:
+        import numpy as np
+
         keys = self.keys([range(start, min(stop, len(self)))])
-        rows = _AggregateRows(
-            self.level,
-            self._engine.query(*narrow(self._cohort, self.level, keys).level_sql(self.level)),
-        )
+        of = self._cohort.of_patients if self.level == "patients" else self._cohort.of_studies
+        rows = _AggregateRows(self.level, self._engine.query(*of(keys).level_sql(self.level)))
         places = [rows.positions([key])[0] for key in keys]
-        return rows.window(0, len(rows)).take(places)
+        return rows.window(0, len(rows)).take(np.asarray(places, dtype="int64"))
 
     def keys(self, rows: Iterable[range]) -> tuple[Any, ...]:
         numbers = _pick(self._numbers, rows)

@@ -100,6 +100,8 @@ def test_very_many_rows_are_those_of_the_table(client: IDCClient, level: str) ->
         shown = source.window(start, start + 20).to_pylist()
         expected = table.loc[keys[start : start + 20], [one.name for one in COLUMNS[level]]]
         assert plain(pd.DataFrame(shown)) == plain(expected)
+    assert source.window(len(keys) - 2, len(keys) + 50).num_rows == 2
+    assert source.window(len(keys) + 5, len(keys) + 50).num_rows == 0
     picked = [keys[7], keys[-1], keys[12_345 % len(keys)]]
     assert source.positions(picked) == sorted(keys.index(key) for key in picked)
     down = source.sorted(Sort("series", descending=True))
