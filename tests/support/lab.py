@@ -221,6 +221,11 @@ class Lab:
         )
         self.run_cell(page, -1, allow_errors=True)
         text = self.output_text(page, -1)
+        # The kernel may be idle, seen from here, before what it printed has arrived.
+        deadline = time.monotonic() + 10
+        while not text and "print(" in code and time.monotonic() < deadline:
+            page.wait_for_timeout(50)
+            text = self.output_text(page, -1)
         if not allow_errors:
             self._refuse_error(page, -1)
         page.evaluate(
