@@ -85,8 +85,9 @@ class Engine(Protocol):
 class DuckDBEngine:
     """DuckDB in this process, straight on the files of an `Index`.
 
-    Opening reads no rows of a Parquet file: every query scans the file in place. A CSV is read
-    once, into memory. After opening, the database can read these files and nothing else.
+    Opening reads no rows of a Parquet file: queries scan the file in place, but for the columns of
+    facets, which are held in memory once asked for (see `source`). A CSV is read once, into
+    memory. After opening, the database can read these files and nothing else.
 
     Raises:
         IndexFileError: a table cannot be read, or lacks a required column.
