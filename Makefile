@@ -1,5 +1,6 @@
 # make lab    browse in JupyterLab            make test   everything that must pass, but lint
 # make lint   ruff and mypy                   make bench  ratios against peers and limits
+# make test-engines   the same cohorts on Apache Spark and others; needs Java 17 or later
 #
 # Each makes the environment that it needs the first time, and again when pyproject.toml changes.
 #   PYTHON=python3.12   the Python that environments are made with (3.10 or later)
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 install = bin/python -m pip install --quiet --editable
 
 .NOTPARALLEL:
-.PHONY: lab test lint bench chromium clean
+.PHONY: lab test test-engines lint bench chromium java clean
 
 lab: .venv/.lab
 	.venv/bin/python -c 'from idc_widgets import IDCClient; IDCClient().prepare()'
@@ -24,9 +25,13 @@ lab: .venv/.lab
 # Colab first, for it is the quicker run; the whole suite has the last word.
 test: .venv-colab/.test .venv/.test chromium
 	@echo '== All but the browser tests, on what Google Colab has installed'
-	.venv-colab/bin/python -m pytest -m 'not browser' $(TEST_ARGS)
+	IDC_WIDGETS_EXAMPLES=60 .venv-colab/bin/python -m pytest -m 'not browser' $(TEST_ARGS)
 	@echo '== Everything, on the newest releases'
 	.venv/bin/python -m pytest $(TEST_ARGS)
+
+# A step of its own: Spark is 400 MB. The variable makes what is missing a failure, not a skip.
+test-engines: .venv-engines/.test-engines java
+	IDC_WIDGETS_ENGINES=1 .venv-engines/bin/python -m pytest tests/other_engines $(TEST_ARGS)
 
 lint: .venv/.dev
 	.venv/bin/ruff check
@@ -39,7 +44,7 @@ bench: .venv-bench/.bench
 	  echo "== $$script"; .venv-bench/bin/python "$$script"; done
 
 clean:
-	rm -rf .venv .venv-colab .venv-bench dist screenshots
+	rm -rf .venv .venv-colab .venv-bench .venv-engines dist screenshots
 
 # --- environments: each extra has a stamp, younger than pyproject.toml when it is installed ------
 
@@ -58,7 +63,12 @@ clean:
 	@.venv-bench/$(install) '.[bench]'
 	@touch $@
 
-.venv/.made .venv-colab/.made .venv-bench/.made: %/.made:
+.venv-engines/.test-engines: pyproject.toml | .venv-engines/.made
+	@echo 'Installing Spark and ibis into .venv-engines (a few minutes the first time)'
+	@.venv-engines/$(install) '.[test-engines]'
+	@touch $@
+
+.venv/.made .venv-colab/.made .venv-bench/.made .venv-engines/.made: %/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo 'This needs Python 3.10 or later: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -81,3 +91,14 @@ chromium: .venv/.test
 	$$sudo apt-get update -qq; \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
 	  -o DPkg::Lock::Timeout=300 chromium fonts-liberation libatomic1 </dev/null >/dev/null || true
+
+# --- the Java that Spark runs on: Debian's, likewise ---------------------------------------------
+
+java:
+	@if [ -n "$$JAVA_HOME" ] || command -v java >/dev/null; then exit 0; fi; \
+	command -v apt-get >/dev/null || exit 0; \
+	sudo=; if [ "$$(id -u)" != 0 ]; then sudo='sudo -n'; $$sudo true 2>/dev/null || exit 0; fi; \
+	echo 'Installing Java for the tests on Spark'; \
+	$$sudo apt-get update -qq; \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	  -o DPkg::Lock::Timeout=300 openjdk-17-jre-headless </dev/null >/dev/null || true

@@ -5,15 +5,33 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
+from threading import current_thread, get_ident, main_thread
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from .cohort import Cohort
 from .engine import DuckDBEngine, Engine
-from .errors import DownloadError, IndexFileError, InvalidQueryError, nearest, unknown
-from .index import Index
+from .errors import (
+    DownloadError,
+    FetchError,
+    IndexFileError,
+    InvalidQueryError,
+    nearest,
+    unknown,
+)
+from .index import (
+    METADATA_BUCKET,
+    METADATA_ENDPOINT,
+    MIRRORS,
+    Index,
+    is_clinical_name,
+    schema,
+)
 from .selection import Selection
+from .uids import FoundUids, find_uids
 from .units import plural
 
 if TYPE_CHECKING:
@@ -21,6 +39,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .download import DownloadPlan
+    from .remote import Progress
 
 __all__ = ["IDCClient"]
 
@@ -40,6 +59,7 @@ _SPELLINGS = {
 }
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
+_Answer = TypeVar("_Answer")
 
 
 def _any_spelling(method: _Method) -> _Method:
@@ -72,6 +92,9 @@ class IDCClient:
         engine: what runs the queries; by default DuckDB, in this process, on `index`.
         endpoint_url: the S3 server of `get_images`; by default the variable S3_ENDPOINT_URL,
             else AWS.
+        mirrors: where `fetch` finds tables, tried in turn: addresses with ``{version}`` and
+            ``{name}``; by default those of idc-index-data.
+        metadata_endpoint_url: the S3 server of clinical tables; by default AWS.
 
     Raises:
         IndexFileError: the table cannot be read, or lacks a required column.
@@ -87,7 +110,11 @@ class IDCClient:
         *,
         engine: Engine | None = None,
         endpoint_url: str | None = None,
+        mirrors: Sequence[str] | None = None,
+        metadata_endpoint_url: str | None = None,
     ) -> None:
+        if isinstance(mirrors, str):
+            mirrors = [mirrors]
         if engine is None:
             if index is not None and not isinstance(index, Index):
                 index = Index(Path(index))
@@ -97,6 +124,8 @@ class IDCClient:
         #: Runs the queries of this client.
         self.engine: Engine = engine
         self.endpoint_url = endpoint_url
+        self.mirrors = MIRRORS if mirrors is None else tuple(mirrors)
+        self.metadata_endpoint_url = metadata_endpoint_url or METADATA_ENDPOINT
 
     @property
     def version(self) -> str:
@@ -109,30 +138,219 @@ class IDCClient:
         """The series that fulfil all these filters; arguments and errors as of `Cohort.where`."""
         return Cohort(self.engine, **filters)
 
+    def find_uids(self, given: str | Iterable[str]) -> FoundUids:
+        """Looks up a list of UIDs of series and studies, such as one that was pasted.
+
+        Args:
+            given: a text with one UID a line (or set apart otherwise), or the UIDs; 100,000 at
+                most.
+
+        Returns:
+            The known UIDs and the cohort of their series, those that only earlier versions of IDC
+            had, and those that are unknown.
+
+        Raises:
+            InvalidQueryError: a piece of the text is no UID; its line is named.
+        """
+        return find_uids(self.engine, given)
+
     def sql(self, query: str) -> pd.DataFrame:
         """The answer to one SELECT in DuckDB's dialect, as a DataFrame.
 
         The tables are ``index`` (one row a series), ``collections_index``,
-        ``analysis_results_index``, ``prior_versions_index`` and ``version_metadata_index``.
+        ``analysis_results_index``, ``prior_versions_index``, ``version_metadata_index``, and those
+        that were fetched: see `tables`, `describe` and `fetch`.
 
         Raises:
             InvalidQueryError: the query does not parse, names what is not there, or would write.
+            KeyboardInterrupt: it was interrupted (Ctrl-C, or ■ in a notebook); it ends at once.
         """
-        return self.engine.query(query).to_pandas()
+        return _interruptible(self.engine, lambda: self.engine.query(query).to_pandas())
 
-    def prepare(self) -> Path:
-        """Makes lookups of one patient, study or series quick, once for every data version.
+    def fetch(self, name: str, *, progress: bool | Progress = True) -> Path:
+        """Fetches a further table, once for every data version: from then on it is there in SQL.
 
-        Takes some seconds and about 95 MB of the user's cache folder; see `DuckDBEngine.prepare`.
+        It goes to the user's data folder ($IDC_WIDGETS_DATA_DIR, or the platform's own), where
+        later sessions find it. What broke off is gone on with by the next call.
+
+        Args:
+            name: one of `tables`, such as "seg_index", or a clinical table by its
+                short_table_name in clinical_index, which is then fetched as well.
+            progress: whether to show it in one line on stderr (of a terminal or of Jupyter), or
+                what to call instead, with the bytes that are there and those in all (or None).
 
         Returns:
-            The path of the copy that was made.
+            The path of its file, or of a clinical table its folder.
+
+        Raises:
+            InvalidQueryError: there is no such table; the nearest is named.
+            FetchError: it cannot be had or written, or its checksum is wrong: each mirror is named
+                with what it said. Nothing has changed then.
+        """
+        from .remote import fetch_file, fetch_folder, progress_line, remove
+
+        if not isinstance(self.engine, DuckDBEngine):
+            raise FetchError("tables are fetched only for an index that is queried with DuckDB")
+        index, there = self.engine.index, self.engine.files.get(str(name))
+        if there is not None and there.exists():
+            return there
+        if index.data_folder is None:
+            raise FetchError(
+                "which tables there are is known from idc-index-data, which is not installed; "
+                "run: pip install idc-index-data"
+            )
+        if name not in index.fetchable:
+            # Checked before any address or path is made of it.
+            if not is_clinical_name(name):
+                raise InvalidQueryError(unknown("table", name, self._table_names()))
+            try:
+                self.fetch("clinical_index", progress=progress)
+            except FetchError as error:
+                what = unknown("table", name, self._table_names())
+                raise FetchError(
+                    f"{what}; whether it is a clinical one is unknown: {error}"
+                ) from error
+            if name not in self._clinical_tables():
+                raise InvalidQueryError(unknown("table", name, self._table_names()))
+        target = index.place(name)
+        if target.exists():  # another session fetched it
+            try:
+                self.engine.attach(name, target)
+                return target
+            except IndexFileError:
+                try:
+                    remove(target)
+                except OSError as error:
+                    message = f"{target} is damaged and cannot be removed: {error.strerror}"
+                    raise FetchError(message) from error
+        report = progress if callable(progress) else progress_line(name) if progress else None
+        if name in index.fetchable:
+            urls = index.urls(name, self.mirrors)
+            fetch_file(
+                name, urls, target, sha256_urls=[f"{url}.sha256" for url in urls], progress=report
+            )
+        else:
+            prefix = index.clinical_prefix(name)
+            fetch_folder(
+                name, self.metadata_endpoint_url, METADATA_BUCKET, prefix, target, progress=report
+            )
+        try:
+            self.engine.attach(name, target)
+        except IndexFileError as error:
+            with suppress(OSError):
+                remove(target)
+            raise FetchError(f"what was fetched as {name} is no table: {error}") from error
+        return target
+
+    def tables(self) -> pd.DataFrame:
+        """The tables: those that are there, and those that can be fetched.
+
+        Clinical tables are listed once clinical_index was fetched.
+
+        Returns:
+            table, available (whether it is there in SQL, without `fetch`), rows (of those) and
+            description.
+        """
+        import pandas as pd
+
+        there = self.engine.tables()
+        clinical = self._clinical_tables()
+        lines = []
+        for name in dict.fromkeys([*there, *self._table_names()]):
+            described = schema(name)
+            text = described.description if described is not None else ""
+            if not text and name in clinical:
+                text = f"Clinical data of the collection {clinical[name]}."
+            rows = self._row_count(name) if name in there else None
+            lines.append((name, name in there, rows, text))
+        frame = pd.DataFrame(lines, columns=["table", "available", "rows", "description"])
+        return frame.astype({"available": bool, "rows": "Int64"})
+
+    def describe(self, table: str) -> pd.DataFrame:
+        """The columns of a table, fetched or not, and what they mean.
+
+        Args:
+            table: one of `tables`.
+
+        Returns:
+            column, type (in SQL; None for a clinical table that is not fetched yet) and
+            description, in the order of the table.
+
+        Raises:
+            InvalidQueryError: there is no such table; the nearest is named.
+        """
+        import pandas as pd
+
+        there = self.engine.tables()
+        names = self._table_names()
+        if str(table) not in {*there, *names}:
+            message = unknown("table", table, [*there, *names])
+            if "clinical_index" in names and "clinical_index" not in there:
+                message += " (clinical tables are known after client.fetch('clinical_index'))"
+            raise InvalidQueryError(message)
+        described = schema(table)
+        types: dict[str, str | None] = dict(there.get(table, {}))
+        if described is not None:
+            texts = {column: text for column, (_, text) in described.columns.items()}
+            types = types or {column: kind for column, (kind, _) in described.columns.items()}
+        else:
+            texts = self._clinical_columns(table)
+            types = types or dict.fromkeys(texts)
+        lines = [(column, kind, texts.get(column, "")) for column, kind in types.items()]
+        return pd.DataFrame(lines, columns=["column", "type", "description"])
+
+    def _table_names(self) -> list[str]:
+        """The tables that are there, and those that are known of and can be fetched."""
+        fetchable = self.engine.index.fetchable if isinstance(self.engine, DuckDBEngine) else ()
+        names = [*self.engine.tables(), *fetchable, *self._clinical_tables()]
+        return list(dict.fromkeys(names))
+
+    def _clinical_tables(self) -> dict[str, str]:
+        """Clinical table → its collection; none before clinical_index was fetched."""
+        if "clinical_index" not in self.engine.tables():
+            return {}
+        rows = self.engine.rows(
+            "SELECT short_table_name, string_agg(DISTINCT collection_id, ', ')"
+            " FROM clinical_index GROUP BY 1 ORDER BY 1"
+        )
+        return {name: str(collections) for name, collections in rows if is_clinical_name(name)}
+
+    def _clinical_columns(self, table: str) -> dict[str, str]:
+        """Column → its label, of a clinical table; none before clinical_index was fetched."""
+        if "clinical_index" not in self.engine.tables():
+            return {}
+        rows = self.engine.rows(
+            'SELECT "column", any_value(column_label) FROM clinical_index'
+            " WHERE short_table_name = ? GROUP BY 1",
+            [table],
+        )
+        return {str(column): str(label or "") for column, label in rows}
+
+    def _row_count(self, table: str) -> int | None:
+        try:
+            [(count,)] = self.engine.rows(f'SELECT count(*) FROM "{table}"')
+        except InvalidQueryError:  # its file was deleted, or is damaged
+            return None
+        return int(count)
+
+    def prepare(self) -> Path:
+        """Makes the first click, and lookups of one study or series, quick in every later session.
+
+        Done once for every data version; takes some seconds and 235 MB of the user's cache folder:
+        a copy of the index (see `DuckDBEngine.prepare`) and what is held in memory for facets and
+        grids, which is then there at once, and shared by all kernels.
+
+        Returns:
+            The path of the copy of the index.
 
         Raises:
             IndexFileError: it cannot be written, or there is nothing to prepare.
         """
         if not isinstance(self.engine, DuckDBEngine):
             raise IndexFileError("only the installed index, queried with DuckDB, is prepared")
+        from .memory import prepare  # here, so that opening a client does not wait for Arrow
+
+        prepare(self.engine)
         return self.engine.prepare()
 
     def __repr__(self) -> str:
@@ -294,6 +512,22 @@ class IDCClient:
                 return _formatted(table, key, outputFormat)
         where, params = self.cohort(**given).predicate
         return _formatted(self.engine.query(sql.format(where=where), params), key, outputFormat)
+
+
+def _interruptible(engine: Engine, ask: Callable[[], _Answer]) -> _Answer:
+    """An answer that a KeyboardInterrupt need not wait for, as it would for a database in C++."""
+    if current_thread() is not main_thread():
+        return ask()  # no KeyboardInterrupt comes here
+    threads: list[int] = []
+    with ThreadPoolExecutor(1, initializer=lambda: threads.append(get_ident())) as pool:
+        answer = pool.submit(ask)
+        try:
+            while not wait([answer], timeout=0.2).done:  # no signal ends an endless one on Windows
+                pass
+        except KeyboardInterrupt:
+            engine.interrupt(*threads)
+            raise
+        return answer.result()
 
 
 def _formatted(table: pa.Table, key: str, outputFormat: str) -> Any:

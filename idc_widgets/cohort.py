@@ -4,45 +4,56 @@ from __future__ import annotations
 
 import datetime
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
-from .engine import Engine, Source, literal
+from .arguments import check_column, collection_values, condition, patients
+from .conditions import (
+    PATIENT,
+    PATIENT_KEY,
+    Condition,
+    IsCommercial,
+    OneOf,
+    Scalar,
+    Uids,
+    unique,
+    where,
+)
+from .engine import Engine, literal
 from .errors import InvalidQueryError, unknown
-from .index import COLUMNS, DATES, NUMERIC
+from .fields import (
+    ALIASES,
+    COLLECTION_FACETS,
+    FACETS,
+    MORE_FACETS,
+    RANGES,
+    TEXT_COLUMNS,
+    Bound,
+)
+from .index import COLUMNS, DATES
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .memory import Matches
     from .selection import Selection
 
-__all__ = ["FACETS", "LEVELS", "TEXT_COLUMNS", "Cohort", "FacetValue", "Summary"]
+__all__ = [
+    "FACETS",
+    "LEVELS",
+    "MORE_FACETS",
+    "PATIENT_KEY",
+    "RANGES",
+    "TEXT_COLUMNS",
+    "Cohort",
+    "FacetValue",
+    "Histogram",
+    "Summary",
+]
 
-#: Columns that `Cohort.facets` counts by default, in the order they are shown.
-FACETS = (
-    "collection_id",
-    "Modality",
-    "BodyPartExamined",
-    "PatientSex",
-    "Manufacturer",
-    "license_short_name",
-)
-
-#: Columns that the filter ``text`` looks into.
-TEXT_COLUMNS = (
-    "collection_id",
-    "PatientID",
-    "StudyDescription",
-    "SeriesDescription",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-)
-
-PATIENT_KEY = ("collection_id", "PatientID")
-
-#: Level → the SQL of its table, one row a patient, study or series. ``{where}`` is the cohort.
+#: Level → the SQL of its table, one row a patient, study or series; {rows}, a relation.
 _LEVEL_SQL = {
     "patients": (
         "SELECT collection_id, PatientID,"
@@ -50,7 +61,7 @@ _LEVEL_SQL = {
         " string_agg(DISTINCT PatientAge, ',' ORDER BY PatientAge) AS PatientAge,"
         " count(DISTINCT StudyInstanceUID) AS studies, count(*) AS series,"
         " CAST(sum(instanceCount) AS BIGINT) AS instances, sum(series_size_MB) AS size_MB"
-        " FROM index WHERE {where} GROUP BY collection_id, PatientID"
+        " FROM {rows} GROUP BY collection_id, PatientID"
         " ORDER BY collection_id, PatientID"
     ),
     # One study of IDC v25 has two patients, so the patient is an attribute here, not a key.
@@ -60,23 +71,16 @@ _LEVEL_SQL = {
         " AS StudyDescription, string_agg(DISTINCT Modality, ', ' ORDER BY Modality) AS Modality,"
         " count(*) AS series,"
         " CAST(sum(instanceCount) AS BIGINT) AS instances, sum(series_size_MB) AS size_MB"
-        " FROM index WHERE {where} GROUP BY StudyInstanceUID"
+        " FROM {rows} GROUP BY StudyInstanceUID"
         " ORDER BY 1, 2, 4, 3"
     ),
     "series": (
-        "SELECT * FROM index WHERE {where} ORDER BY collection_id, PatientID, StudyDate,"
+        "SELECT * FROM {rows} ORDER BY collection_id, PatientID, StudyDate,"
         " StudyInstanceUID, Modality, TRY_CAST(SeriesNumber AS BIGINT), SeriesInstanceUID"
     ),
 }
 
 LEVELS = tuple(_LEVEL_SQL)
-
-#: Above this many values a list is bound as one array parameter and joined.
-_INLINE_VALUES = 50
-
-Scalar: TypeAlias = "str | int | float | None"
-#: How a value enters the SQL text: as ``?`` and a bound parameter, or as a literal.
-_Bind: TypeAlias = Callable[[object], str]
 
 
 @dataclass(frozen=True)
@@ -97,113 +101,42 @@ class Summary:
 class FacetValue:
     """One value of a facet, and how many series and patients of the cohort have it."""
 
-    value: str | None
+    value: Scalar
     series: int
     patients: int
 
 
 @dataclass(frozen=True)
-class _OneOf:
+class Histogram:
+    """How many series of a cohort are in each bin of a column's range.
+
+    A bin reaches from its edge up to the next one, which belongs to the next bin. The edges are
+    those of the whole index, whatever the filters; the first and the last bin also count what lies
+    beyond. Ages are in years, sizes in MB (10^6 bytes), dates ISO 8601.
+    """
+
     column: str
-    values: tuple[Scalar, ...]
+    #: One more than there are bins; empty if the index has no value of the column.
+    edges: tuple[Bound, ...]
+    series: tuple[int, ...]
+    #: Series without a value.
+    missing: int
 
-    def sql(self, bind: _Bind) -> str:
-        present = [value for value in self.values if value is not None]
-        parts = []
-        if len(present) == 1:
-            parts.append(f"{self.column} = {bind(present[0])}")
-        elif present:
-            parts.append(f"{self.column} IN {_bind_list(present, bind)}")
-        if None in self.values:
-            parts.append(f"{self.column} IS NULL")
-        return f"({' OR '.join(parts)})" if parts else "FALSE"
+    def between(self, first: int, last: int) -> tuple[Bound | None, Bound | None]:
+        """The range that `Cohort.where` takes for the bins from `first` to `last`, both included.
 
-    def and_(self, other: _OneOf | _Between) -> _OneOf:
-        return _OneOf(self.column, tuple(v for v in self.values if other.allows(v)))
-
-    def allows(self, value: Scalar) -> bool:
-        return value in self.values
-
-    def argument(self) -> object:
-        return self.values[0] if len(self.values) == 1 else list(self.values)
-
-
-@dataclass(frozen=True)
-class _Between:
-    column: str
-    low: Scalar
-    high: Scalar
-
-    def sql(self, bind: _Bind) -> str:
-        parts = []
-        if self.low is not None:
-            parts.append(f"{self.column} >= {bind(self.low)}")
-        if self.high is not None:
-            parts.append(f"{self.column} <= {bind(self.high)}")
-        return " AND ".join(parts) or f"{self.column} IS NOT NULL"
-
-    def and_(self, other: _OneOf | _Between) -> _OneOf | _Between:
-        if isinstance(other, _OneOf):
-            return other.and_(self)
-
-        def pick(choose: Callable[..., Scalar], one: Scalar, two: Scalar) -> Scalar:
-            return one if two is None else two if one is None else choose(one, two)
-
-        return _Between(
-            self.column, pick(max, self.low, other.low), pick(min, self.high, other.high)
-        )
-
-    def allows(self, value: Any) -> bool:
-        return (
-            value is not None
-            and (self.low is None or value >= self.low)
-            and (self.high is None or value <= self.high)
-        )
-
-    def argument(self) -> object:
-        return (self.low, self.high)
-
-
-@dataclass(frozen=True)
-class _Text:
-    words: tuple[str, ...]
-    column: str = field(default="text", init=False)
-
-    def sql(self, bind: _Bind) -> str:
-        # Words hold no white space, so none can match across the joint of two columns.
-        columns = f"lower(concat_ws(' ', {', '.join(TEXT_COLUMNS)}))"
-        return " AND ".join(f"contains({columns}, lower({bind(word)}))" for word in self.words)
-
-    def and_(self, other: _Text) -> _Text:
-        return _Text(tuple(sorted({*self.words, *other.words})))
-
-    def argument(self) -> object:
-        return " ".join(self.words)
-
-
-@dataclass(frozen=True)
-class _Patients:
-    keys: tuple[tuple[str, str], ...]
-    column: str = field(default="patients", init=False)
-
-    def sql(self, bind: _Bind) -> str:
-        if not self.keys:
-            return "FALSE"
-        columns = ", ".join(PATIENT_KEY)
-        if len(self.keys) <= _INLINE_VALUES or bind is literal:
-            pairs = ", ".join(f"({bind(one)}, {bind(two)})" for one, two in self.keys)
-            return f"({columns}) IN ({pairs})"
-        ones, twos = (list(column) for column in zip(*self.keys, strict=True))
-        return f"({columns}) IN (SELECT unnest({bind(ones)}), unnest({bind(twos)}))"
-
-    def and_(self, other: _Patients) -> _Patients:
-        return _Patients(tuple(key for key in self.keys if key in set(other.keys)))
-
-    def argument(self) -> object:
-        return list(self.keys)
-
-
-_Condition: TypeAlias = "_OneOf | _Between | _Text | _Patients"
+        Open at an end of the histogram.
+        """
+        low = None if first <= 0 else self.edges[first]
+        if last >= len(self.series) - 1:
+            return low, None
+        high = self.edges[last + 1]
+        if self.column in DATES:
+            day = datetime.date.fromisoformat(str(high)) - datetime.timedelta(days=1)
+            return low, day.isoformat()
+        if isinstance(high, int) and self.column == "instanceCount":
+            return low, high - 1
+        return low, math.nextafter(float(high), -math.inf)
 
 
 class Cohort:
@@ -215,30 +148,35 @@ class Cohort:
     >>> cohort.where(series_size_MB=(None, 500)).summary().series
     """
 
-    __slots__ = ("_conditions", "engine")
+    __slots__ = ("_conditions", "_joins", "engine")
 
     engine: Engine
-    _conditions: tuple[_Condition, ...]
+    _conditions: tuple[Condition, ...]
+    _joins: tuple[_Join, ...]
 
     def __init__(self, engine: Engine, **filters: object) -> None:
         narrowed = Cohort._of(engine, ()).where(**filters)
         object.__setattr__(self, "engine", engine)
         object.__setattr__(self, "_conditions", narrowed._conditions)
+        object.__setattr__(self, "_joins", ())
 
     @classmethod
-    def _of(cls, engine: Engine, conditions: Iterable[_Condition]) -> Cohort:
+    def _of(
+        cls, engine: Engine, conditions: Iterable[Condition], joins: tuple[_Join, ...] = ()
+    ) -> Cohort:
         """A cohort of checked conditions; those on one column become one (AND)."""
-        merged: dict[str, _Condition] = {}
-        for condition in conditions:
-            earlier = merged.get(condition.column)
-            merged[condition.column] = (
-                # Conditions on one column are of kinds that know each other.
-                condition if earlier is None else earlier.and_(condition)  # type: ignore[arg-type]
-            )
+        merged: dict[str, Condition] = {}
+        for one in conditions:
+            earlier = merged.get(one.column)
+            merged[one.column] = one if earlier is None else earlier.and_(one)
         cohort = object.__new__(cls)
         object.__setattr__(cohort, "engine", engine)
         object.__setattr__(cohort, "_conditions", tuple(merged[key] for key in sorted(merged)))
+        object.__setattr__(cohort, "_joins", joins)
         return cohort
+
+    def _and(self, *conditions: Condition) -> Cohort:
+        return Cohort._of(self.engine, (*self._conditions, *conditions), self._joins)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Cohort is immutable; use where({name}=...) to make a new one")
@@ -246,22 +184,20 @@ class Cohort:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Cohort):
             return NotImplemented
-        return self.engine is other.engine and self._conditions == other._conditions
+        return (
+            self.engine is other.engine
+            and self._conditions == other._conditions
+            and self._joins == other._joins
+        )
 
     def __hash__(self) -> int:
         return hash((id(self.engine), self._conditions))
 
     def __repr__(self) -> str:
-        return f"Cohort({', '.join(f'{k}={v}' for k, v in self._described())})"
-
-    def _described(self) -> Iterable[tuple[str, str]]:
-        for condition in self._conditions:
-            text = repr(condition.argument())
-            if isinstance(condition, (_OneOf, _Patients)):
-                values = condition.values if isinstance(condition, _OneOf) else condition.keys
-                if len(values) > 6:
-                    text = f"[{', '.join(map(repr, values[:3]))}, ... {len(values):,} in all]"
-            yield condition.column, text
+        described = (
+            f"{column}={_shortened(argument)}" for column, argument in self.filters.items()
+        )
+        return f"Cohort({', '.join(described)})"
 
     # --- narrowing -------------------------------------------------------------------------
 
@@ -270,17 +206,24 @@ class Cohort:
 
         Args:
             **filters: column = a value (equality), a list (any of), a 2-tuple (closed range,
-                None for open, on number and date columns); None, alone or in a list, is "is
-                missing". ``text="lung kernel"``: every word, as a substring in any letter case,
-                of a description or identifier column (`TEXT_COLUMNS`). ``patients=[...]``: as
-                `of_patients`.
+                None for open, on number and date columns, and years of PatientAge); None, alone or
+                in a list, is "is missing". Columns are those of the index; of collections,
+                ``cancer_types``, ``tumor_locations``, ``species`` and ``program_id``, whose
+                comma-joined values are looked at one by one; and ``commercial_use``, True or
+                False. Further:
+
+                - ``text="lung kernel"``: every word, as a substring in any letter case, of a
+                  description, an identifier or the collection's name (`TEXT_COLUMNS`);
+                - ``uids=[...]``: UIDs of series and studies, all of which must be known;
+                - ``patients=[...]``: as `of_patients`;
+                - ``having={"Modality": [...], "level": "study"}``: as `having`;
+                - ``originals_of=``, ``derived_from=`` a cohort: as `originals_of`.
 
         Raises:
             InvalidQueryError: unknown column or value (the nearest is named), a range upside
                 down or on a text column, a date that is none, a value of the wrong type.
         """
-        conditions = [self._condition(name, value) for name, value in filters.items()]
-        return Cohort._of(self.engine, (*self._conditions, *conditions))
+        return self._and(*(condition(self.engine, name, one) for name, one in filters.items()))
 
     def without(self, *columns: str) -> Cohort:
         """This cohort without its filters on these columns (``"text"`` for the text filter).
@@ -288,11 +231,37 @@ class Cohort:
         Raises:
             InvalidQueryError: no such column.
         """
-        for name in columns:
-            _check_column(name)
-        return Cohort._of(
-            self.engine, (one for one in self._conditions if one.column not in columns)
-        )
+        names = {check_column(name) for name in columns}
+        kept = (one for one in self._conditions if one.column not in names)
+        return Cohort._of(self.engine, kept, self._joins)
+
+    def having(self, *, level: str = "study", **columns: object) -> Cohort:
+        """This cohort narrowed to studies, or patients, that have *all* of these values.
+
+        Each value may be that of another series of the study or patient, in this cohort or not:
+        ``cohort(Modality="CT").having(Modality=["CT", "SEG"])`` are the CT series of the studies
+        that have segmentations as well.
+
+        Args:
+            level: "study" or "patient".
+            **columns: column of the index = a value or a list, all of which must be there.
+
+        Raises:
+            InvalidQueryError: unknown level, column or value.
+        """
+        return self.where(having={"level": level, **columns})
+
+    def originals_of(self) -> Cohort:
+        """The original images in the studies of this cohort's series.
+
+        Original is what is no analysis result (``analysis_result_id``) and of no modality that
+        tells about images, such as SEG, SR or RTSTRUCT (`DERIVED_MODALITIES`).
+        """
+        return Cohort(self.engine, originals_of=self)
+
+    def derived_from(self) -> Cohort:
+        """What was derived (segmentations, reports, plans ...) in the studies of these series."""
+        return Cohort(self.engine, derived_from=self)
 
     def of_patients(self, keys: Iterable[tuple[str, str]]) -> Cohort:
         """This cohort narrowed to these patients, each a (collection_id, PatientID).
@@ -300,97 +269,176 @@ class Cohort:
         Raises:
             InvalidQueryError: a key is not such a pair.
         """
-        return Cohort._of(self.engine, (*self._conditions, _patients(keys)))
+        return self._and(patients(self.engine, keys))
 
     def of_studies(self, uids: Iterable[str]) -> Cohort:
         """This cohort narrowed to these StudyInstanceUIDs; unlike `where`, none is looked up."""
-        return self._of_keys("StudyInstanceUID", uids)
+        return self._and(OneOf("StudyInstanceUID", unique(uids)))
 
     def of_series(self, uids: Iterable[str]) -> Cohort:
         """This cohort narrowed to these SeriesInstanceUIDs; unlike `where`, none is looked up."""
-        return self._of_keys("SeriesInstanceUID", uids)
+        return self._and(OneOf("SeriesInstanceUID", unique(uids)))
 
-    def _of_keys(self, column: str, uids: Iterable[str]) -> Cohort:
-        return Cohort._of(self.engine, (*self._conditions, _OneOf(column, _unique(uids))))
+    def of_uids(self, uids: Iterable[str]) -> Cohort:
+        """This cohort narrowed to these UIDs of series or studies; none is looked up."""
+        return self._and(Uids((unique(uids),)))
+
+    def join(self, table: str, columns: Sequence[str] | None = None) -> Cohort:
+        """This cohort with columns of another table in `series`, such as ct_index.
+
+        The tables are joined by SeriesInstanceUID, else by StudyInstanceUID, else by
+        collection_id. Where the table has several rows a series, the values are lists. A column
+        that the series have already is called ``table_column``.
+
+        Args:
+            table: one of ``client.tables()`` that is available; see `IDCClient.fetch`.
+            columns: which; by default all.
+
+        Raises:
+            InvalidQueryError: no such table or column, or nothing to join by.
+        """
+        return Cohort._of(
+            self.engine, self._conditions, (*self._joins, _join(self.engine, table, columns))
+        )
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The filters as conditions, sorted by column."""
+        return self._conditions
 
     @property
     def filters(self) -> dict[str, object]:
         """The filters as keyword arguments of `where` (``patients`` as of `of_patients`)."""
-        return {condition.column: condition.argument() for condition in self._conditions}
+        return {one.column: one.argument() for one in self._conditions}
 
     def values(self, column: str) -> tuple[Scalar, ...]:
         """The values that this cohort allows of a column by equality or list; empty: any."""
-        for condition in self._conditions:
-            if isinstance(condition, _OneOf) and condition.column == column:
-                return condition.values
-        return ()
+        argument = self.filters.get(column, ())
+        values = argument if isinstance(argument, list) else [argument]
+        if any(isinstance(value, (tuple, list, dict)) for value in values):
+            return ()  # a range, several lists, or what is no column
+        return tuple(values)
 
     # --- questions -------------------------------------------------------------------------
 
     def summary(self) -> Summary:
         """How many collections, patients, studies, series and instances, and how much."""
-        where, params = self._where()
-        source = self.source
+        licenses = tuple(str(one.value) for one in self.licenses())
+        if self.matches is not None:
+            found = self.matches
+            files, size_MB = found.files_and_size()
+            return Summary(
+                found.collections(),
+                len(found.patients),
+                len(found.studies),
+                len(found),
+                files,
+                size_MB,
+                licenses,
+            )
+        condition, params = self.predicate
         [(collections, patients, studies, series, instances, size_MB)] = self.engine.rows(
-            f"SELECT count(DISTINCT collection_id), count(DISTINCT {source.patient}),"
-            f" count(DISTINCT {source.study}), count(*),"
+            f"SELECT count(DISTINCT collection_id), count(DISTINCT {PATIENT}),"
+            " count(DISTINCT StudyInstanceUID), count(*),"
             " CAST(coalesce(sum(instanceCount), 0) AS BIGINT), coalesce(sum(series_size_MB), 0)"
-            f" FROM {source.table} WHERE {where}",
+            f" FROM index WHERE {condition}",
             params,
         )
-        licenses = self.engine.rows(
-            f"SELECT license_short_name FROM {source.table}"
-            f" WHERE {where} AND license_short_name IS NOT NULL"
-            " GROUP BY 1 ORDER BY count(*) DESC, 1",
-            params,
-        )
-        names = tuple(str(name) for (name,) in licenses)
-        return Summary(collections, patients, studies, series, instances, size_MB, names)
+        return Summary(collections, patients, studies, series, instances, size_MB, licenses)
+
+    def licenses(self) -> list[FacetValue]:
+        """The licences of these series, most series first; unlike a facet, of these only."""
+        counted = self._count("license_short_name")
+        return [one for one in counted if one.value is not None]
 
     def facets(self, columns: Sequence[str] = FACETS) -> dict[str, list[FacetValue]]:
         """The values of each column with their counts, most series first.
 
         Each facet ignores this cohort's own filter on its column (cross-filter), so that the
-        other values of the column can still be seen and chosen.
+        other values of the column can still be seen and chosen. Quickest are `FACETS` and
+        `MORE_FACETS`; any column of the index can be counted.
 
         Raises:
             InvalidQueryError: unknown column.
         """
+        known = [*COLUMNS, *MORE_FACETS, *ALIASES]
+        found = {}
         for column in columns:
-            if column not in COLUMNS:
-                raise InvalidQueryError(unknown("column", column, COLUMNS))
-        by_cohort: dict[Cohort, list[str]] = {}
-        for column in dict.fromkeys(columns):
-            by_cohort.setdefault(self.without(column), []).append(column)
-        found = {
-            column: values
-            for cohort, group in by_cohort.items()
-            for column, values in cohort._count_values(group).items()
-        }
-        return {column: found[column] for column in columns}
+            if column not in known:
+                raise InvalidQueryError(unknown("column", column, known))
+            name = ALIASES.get(column, column)
+            others = self.without(name)
+            if name in COLLECTION_FACETS:
+                found[column] = others._count_in_collections(name)
+            else:
+                found[column] = others._count(name)
+        return found
 
-    def _count_values(self, columns: Sequence[str]) -> dict[str, list[FacetValue]]:
-        """Counts of all these columns from one scan."""
-        where, params = self._where()
-        source = self.engine.source({*columns, *(one.column for one in self._conditions)})
-        names = ", ".join(columns)
-        sets = ", ".join(f"({column})" for column in columns)
-        table = self.engine.query(
-            f"SELECT GROUPING({names}) AS grouping, {names}, count(*) AS series,"
-            f" count(DISTINCT {source.patient}) AS patients FROM {source.table} WHERE {where}"
-            f" GROUP BY GROUPING SETS ({sets}) ORDER BY series DESC, {names}",
+    def _count(self, column: str) -> list[FacetValue]:
+        """The values of a column in this cohort, its own filter included."""
+        if self.matches is not None and column in self.matches.memory.facets:
+            return most_series_first(FacetValue(*one) for one in self.matches.counted(column))
+        condition, params = self.predicate
+        value = IsCommercial.SQL if column == "commercial_use" else column
+        rows = self.engine.rows(
+            f"SELECT {value} AS value, count(*) AS series, count(DISTINCT {PATIENT}) AS patients"
+            f" FROM index WHERE {condition} GROUP BY 1",
             params,
         )
-        # GROUPING has a bit a column, the first column's the highest, 0 where it is grouped by.
-        everything = (1 << len(columns)) - 1
-        of_bits = {
-            everything ^ (1 << (len(columns) - 1 - at)): column for at, column in enumerate(columns)
-        }
-        counted: dict[str, list[FacetValue]] = {column: [] for column in columns}
-        for row in table.to_pylist():
-            column = of_bits[row["grouping"]]
-            counted[column].append(FacetValue(row[column], row["series"], row["patients"]))
-        return counted
+        return most_series_first(FacetValue(*row) for row in rows)
+
+    def _count_in_collections(self, column: str) -> list[FacetValue]:
+        """Of the collections' counts: a series and a patient are in one collection each."""
+        values = collection_values(self.engine, column)
+        counts: dict[Scalar, list[int]] = {}
+        for collection in self._count("collection_id"):
+            for value in values.get(str(collection.value)) or (None,):
+                total = counts.setdefault(value, [0, 0])
+                total[0] += collection.series
+                total[1] += collection.patients
+        return most_series_first(FacetValue(value, *two) for value, two in counts.items())
+
+    def histogram(self, column: str, bins: int = 20) -> Histogram:
+        """How many series are in each bin of a column of `RANGES`.
+
+        Like a facet, it ignores this cohort's own filter on the column.
+
+        Raises:
+            InvalidQueryError: the column has no histogram, or there are no bins.
+        """
+        if column not in RANGES:
+            raise InvalidQueryError(unknown("column of a histogram", column, RANGES))
+        if bins < 1:
+            raise InvalidQueryError(f"bins={bins!r}: expected 1 or more")
+        edges = _edges(self.engine, column, bins)
+        return self.without(column)._histogram(column, edges)
+
+    def _histogram(self, column: str, edges: tuple[Bound, ...]) -> Histogram:
+        if self.matches is not None:
+            series, missing = self.matches.binned(column, edges)
+            return Histogram(column, edges, tuple(series), missing)
+        value = RANGES[column].sql
+        inner = edges[1:-1]
+        steps = "".join(
+            f" WHEN {value} < {literal(edge)} THEN {at}" for at, edge in enumerate(inner)
+        )
+        condition, params = self.predicate
+        rows = self.engine.rows(
+            f"SELECT CASE WHEN {value} IS NULL THEN -1{steps} ELSE {len(inner)} END AS bin,"
+            f" count(*) FROM index WHERE {condition} GROUP BY 1",
+            params,
+        )
+        counts = dict(rows)
+        by_bin = tuple(counts.get(at, 0) for at in range(len(edges) - 1))
+        return Histogram(column, edges, by_bin, missing=counts.get(-1, 0))
+
+    @property
+    def matches(self) -> Matches | None:
+        """What matches, in memory; None where the index is in a database elsewhere."""
+        from .memory import memory_of  # here, so that opening a client does not wait for Arrow
+
+        memory = memory_of(self.engine)
+        return None if memory is None else memory.matches(self._conditions)
 
     def patients(self) -> pd.DataFrame:
         """One row a patient: (collection_id, PatientID), sex, age, counts and size in MB."""
@@ -401,7 +449,7 @@ class Cohort:
         return self._frame("studies")
 
     def series(self) -> pd.DataFrame:
-        """One row a series, with every column of the index."""
+        """One row a series, with every column of the index, and those of `join`."""
         return self._frame("series")
 
     def _frame(self, level: str) -> pd.DataFrame:
@@ -411,24 +459,32 @@ class Cohort:
         """The query behind `patients`, `studies` or `series`, with ``?``, and its parameters."""
         if level not in _LEVEL_SQL:
             raise InvalidQueryError(unknown("level", level, LEVELS))
-        where, params = self._where()
-        return _LEVEL_SQL[level].format(where=where), params
+        condition, params = self.predicate
+        rows = f"(SELECT * FROM index WHERE {condition}) AS matching"
+        if level == "series":
+            rows = _joined(rows, self._joins)
+        return _LEVEL_SQL[level].format(rows=rows), params
 
     @property
     def predicate(self) -> tuple[str, list[object]]:
         """What a row of the index must fulfil, as SQL with ``?``, and its parameters."""
-        return self._where()
+        params: list[object] = []
 
-    @property
-    def source(self) -> Source:
-        """Where what this cohort matches is counted the quickest; `predicate` holds there too."""
-        return self.engine.source({condition.column for condition in self._conditions})
+        def bind(value: object) -> str:
+            params.append(value)
+            return "?"
+
+        return where(self._conditions, bind), params
 
     @property
     def sql(self) -> str:
         """The SQL of what this cohort matches, runnable as it stands in ``client.sql(...)``."""
-        where = " AND ".join(condition.sql(literal) for condition in self._conditions)
-        return f"SELECT * FROM index WHERE {where}" if where else "SELECT * FROM index"
+        rows = "index"
+        if self._conditions:
+            rows = f"index WHERE {where(self._conditions, literal)}"
+        if not self._joins:
+            return f"SELECT * FROM {rows}"
+        return f"SELECT * FROM {_joined(f'(SELECT * FROM {rows}) AS matching', self._joins)}"
 
     def select(self) -> Selection:
         """All series of this cohort as a `Selection`, which can be downloaded or saved."""
@@ -436,153 +492,94 @@ class Cohort:
 
         return Selection(self)
 
-    def _where(self) -> tuple[str, list[object]]:
-        params: list[object] = []
 
-        def bind(value: object) -> str:
-            params.append(value)
-            return "?"
+def most_series_first(counted: Iterable[FacetValue]) -> list[FacetValue]:
+    """In the order of a facet: by series, then by value, what is missing last."""
+    return sorted(counted, key=lambda one: (-one.series, one.value is None, one.value))
 
-        where = " AND ".join(condition.sql(bind) for condition in self._conditions)
-        return where or "TRUE", params
 
-    # --- checking what people pass ---------------------------------------------------------
+def _shortened(argument: object) -> str:
+    if isinstance(argument, list) and len(argument) > 6:
+        return f"[{', '.join(map(repr, argument[:3]))}, ... {len(argument):,} in all]"
+    return repr(argument)
 
-    def _condition(self, name: str, value: object) -> _Condition:
-        if name == "text":
-            return _text(value)
-        if name == "patients":
-            return _patients(value)
-        _check_column(name)
-        if isinstance(value, tuple):
-            return _between(name, value)
-        values = _as_list(value)
-        one_of = _OneOf(name, _unique(_scalar(name, one) for one in values))
-        self._check_values(one_of)
-        return one_of
 
-    def _check_values(self, one_of: _OneOf) -> None:
-        column = one_of.column
-        texts = [value for value in one_of.values if isinstance(value, str)]
-        if not texts:
-            return
-        missing = self.engine.rows(
-            f"SELECT value FROM (SELECT unnest(?) AS value) AS given"
-            f" WHERE NOT EXISTS (SELECT 1 FROM index WHERE {column} = value)",
-            [texts],
+# --- edges of histograms: those of the whole index, so that they stay when filters change ---
+
+_known_edges: WeakKeyDictionary[Engine, dict[tuple[str, int], tuple[Bound, ...]]] = (
+    WeakKeyDictionary()
+)
+
+
+def _edges(engine: Engine, column: str, bins: int) -> tuple[Bound, ...]:
+    known = _known_edges.setdefault(engine, {})
+    found = known.get((column, bins))
+    if found is None:
+        coarse = RANGES[column].coarse
+        counted = engine.rows(
+            f"SELECT * FROM (SELECT {coarse} AS value, count(*) AS series FROM index GROUP BY 1)"
+            " AS counted WHERE value IS NOT NULL"
         )
-        if missing:
-            known = self.engine.rows(
-                f"SELECT DISTINCT {column} FROM index WHERE {column} IS NOT NULL"
-            )
-            kind = "collection" if column == "collection_id" else column
-            others = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
-            unknown_ones = {value for (value,) in missing}
-            first = next(text for text in texts if text in unknown_ones)
-            raise InvalidQueryError(unknown(kind, first, (value for (value,) in known)) + others)
+        found = known[column, bins] = RANGES[column].bins(counted, bins)
+    return found
 
 
-def _check_column(name: str) -> None:
-    if name not in COLUMNS and name not in ("text", "patients"):
-        raise InvalidQueryError(unknown("column", name, [*COLUMNS, "text", "patients"]))
+# --- columns of other tables ---------------------------------------------------------------
 
 
-def _as_list(value: object) -> list[object]:
-    """A list, set, array or other collection as a list; anything else as a list of itself."""
-    single = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
-    if isinstance(value, Iterable) and not single:
-        return list(value)
-    return [value]
+@dataclass(frozen=True)
+class _Join:
+    table: str
+    key: str
+    columns: tuple[str, ...]
+    #: Whether it may have several rows a key, so that values are lists.
+    is_many: bool
 
 
-def _scalar(column: str, value: object) -> Scalar:
-    """One value as the index has it: None for every kind of "missing", dates as ISO text."""
-    value = _plain(value)
-    if value is None:
-        return None
-    expected = (int, float) if column in NUMERIC else (str,)
-    if not isinstance(value, expected) or isinstance(value, bool):
-        kind = "a number" if column in NUMERIC else "text"
-        raise InvalidQueryError(f"{column}={value!r}: expected {kind}, not {type(value).__name__}")
-    if column in DATES and isinstance(value, str) and re.fullmatch(r"\d{8}", value, re.ASCII):
-        return f"{value[:4]}-{value[4:6]}-{value[6:]}"  # as DICOM writes it
-    return value
+#: What a table may be joined by, the closest first.
+_JOIN_KEYS = ("SeriesInstanceUID", "StudyInstanceUID", "collection_id")
 
 
-def _plain(value: object) -> object:
-    """NumPy's, pandas' and datetime's values as plain Python."""
-    if getattr(getattr(value, "dtype", None), "kind", "") == "M":  # numpy.datetime64
-        value = str(value)[:10].replace("NaT", "") or None
-    elif hasattr(value, "item"):  # any other NumPy scalar
-        value = value.item()
-    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' missing values
-        return None
-    if isinstance(value, datetime.datetime):
-        value = value.date()
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    return None if isinstance(value, float) and value != value else value
-
-
-def _between(column: str, bounds: tuple[object, ...]) -> _Between:
-    if len(bounds) != 2:
+def _join(engine: Engine, table: str, columns: Sequence[str] | None) -> _Join:
+    tables = engine.tables()
+    if table not in tables:
         raise InvalidQueryError(
-            f"{column}={bounds!r}: a tuple is a range and has two ends, (low, high); "
-            "use a list for several values"
+            f"{unknown('table', table, tables)}; client.tables() lists those that "
+            "client.fetch(...) could get"
         )
-    if column not in NUMERIC and column not in DATES:
+    present = tables[table]
+    key = next((name for name in _JOIN_KEYS if name in present), None)
+    if key is None or table == "index":
         raise InvalidQueryError(
-            f"{column}={bounds!r}: a range needs a number or date column, and {column} is text; "
-            "use a list for several values"
+            f"the table {table!r} cannot be joined to series: expected another table with a column "
+            f"{' or '.join(_JOIN_KEYS)}"
         )
-    low, high = (_bound(column, bound) for bound in bounds)
-    if low is not None and high is not None and low > high:  # type: ignore[operator]
-        raise InvalidQueryError(f"{column}={bounds!r}: the range is upside down, {low} > {high}")
-    return _Between(column, low, high)
+    for name in columns or ():
+        if name not in present:
+            raise InvalidQueryError(unknown(f"column of {table}", name, present))
+    chosen = tuple(name for name in (present if columns is None else columns) if name != key)
+    [(rows, keys)] = engine.rows(f'SELECT count({key}), count(DISTINCT {key}) FROM "{table}"')
+    return _Join(table, key, chosen, is_many=rows != keys)
 
 
-def _bound(column: str, given: object) -> Scalar:
-    value = _scalar(column, given)
-    if isinstance(value, float) and math.isinf(value):
-        return None  # an end that is infinitely far is open
-    if column in DATES and value is not None and not _is_date(str(value)):
-        raise InvalidQueryError(
-            f"{column}: {given!r} is not a date; expected YYYY-MM-DD, such as '2010-04-01'"
+def _joined(rows: str, joins: Sequence[_Join]) -> str:
+    """A relation with the columns of other tables."""
+    taken = set(COLUMNS)
+    for join in joins:
+        columns = []
+        for name in join.columns:
+            shown = name if name not in taken else f"{join.table}_{name}"
+            taken.add(shown)
+            value = f"list({_quoted(name)})" if join.is_many else _quoted(name)
+            columns.append(f"{value} AS {_quoted(shown)}")
+        grouped = f" GROUP BY {join.key}" if join.is_many else ""
+        other = ", ".join([join.key, *columns])
+        rows += (
+            f" LEFT JOIN (SELECT {other} FROM {_quoted(join.table)}{grouped}) AS"
+            f" {_quoted('of_' + join.table)} USING ({join.key})"
         )
-    return value
+    return rows
 
 
-def _is_date(text: str) -> bool:
-    try:
-        # Python 3.11 reads other forms of ISO 8601 as well, which would be compared as text.
-        return datetime.date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-def _text(value: object) -> _Text:
-    if not isinstance(value, str) or not value.split():
-        raise InvalidQueryError(f"text={value!r}: expected one or more words")
-    return _Text(tuple(sorted(set(value.lower().split()))))
-
-
-def _patients(keys: object) -> _Patients:
-    pairs = _as_list(keys)
-    for pair in pairs:
-        if not (isinstance(pair, (tuple, list)) and [type(one) for one in pair] == [str, str]):
-            raise InvalidQueryError(
-                f"patients={pair!r}: expected (collection_id, PatientID), "
-                "such as ('nsclc_radiomics', 'LUNG1-365')"
-            )
-    return _Patients(_unique(tuple(pair) for pair in pairs))  # type: ignore[arg-type]
-
-
-def _unique(values: Iterable[object]) -> tuple:  # type: ignore[type-arg]
-    """Sorted, each once, None last: so that equal filters are equal cohorts."""
-    return tuple(sorted(set(values), key=lambda value: (value is None, str(type(value)), value)))
-
-
-def _bind_list(values: Sequence[Scalar], bind: _Bind) -> str:
-    if len(values) > _INLINE_VALUES and bind is not literal:
-        return f"(SELECT unnest({bind(values)}))"
-    return f"({', '.join(map(bind, values))})"
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

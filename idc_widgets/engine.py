@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import os
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
-from .errors import IndexFileError, InvalidQueryError
+from .errors import IndexFileError, InvalidQueryError, QueryInterruptedError
 from .index import COLUMNS, Index, normalized_select
 
 if TYPE_CHECKING:
@@ -23,37 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DuckDBEngine", "Engine", "literal"]
 
+_log = logging.getLogger(__name__)
 
-#: Columns that are asked for at every click: `DuckDBEngine` holds them in memory, as codes.
-_CODED_TEXT = (
-    "collection_id",
-    "analysis_result_id",
-    "PatientSex",
-    "BodyPartExamined",
-    "Modality",
-    "sop_class_name",
-    "transfer_syntax_name",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "license_short_name",
-)
-_CODED = frozenset({*_CODED_TEXT, "instanceCount", "series_size_MB"})
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where series are counted: a table, and what in it tells patients and studies apart."""
-
-    table: str
-    patient: str
-    study: str
-
-
-#: The table "index" itself, which has every column.
-INDEX = Source("index", "(collection_id, PatientID)", "StudyInstanceUID")
-
-#: The columns in memory. A patient and a study are the numbers of their first rows.
-CODES = Source("_codes", "patient", "study")
+#: Rows of one piece of a long result.
+_BATCH = 1_000_000
 
 
 class Engine(Protocol):
@@ -61,9 +35,6 @@ class Engine(Protocol):
 
     #: What the data is a release of, such as "25.0.5".
     data_version: str
-
-    #: The table and the column that name one row of the index most cheaply.
-    row_id: tuple[str, str]
 
     def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
         """The result of a query, its ``?`` bound to `params`. Safe from any thread."""
@@ -73,46 +44,53 @@ class Engine(Protocol):
         """The same as Python values, for small results: needs no Arrow."""
         ...
 
-    def source(self, columns: Collection[str]) -> Source:
-        """The quickest place to count series in, when only these columns are asked for."""
-        ...
-
     def tables(self) -> Mapping[str, Mapping[str, str]]:
         """Table name → column name → SQL type."""
+        ...
+
+    def interrupt(self, thread: int | None = None) -> None:
+        """Ends the queries that run now, of one thread (its ident) or of all."""
         ...
 
 
 class DuckDBEngine:
     """DuckDB in this process, straight on the files of an `Index`.
 
-    Opening reads no rows of a Parquet file: queries scan the file in place, but for the columns of
-    facets, which are held in memory once asked for (see `source`). A CSV is read once, into
-    memory. After opening, the database can read these files and nothing else.
+    Opening reads no rows of a Parquet file: queries scan the file in place. (What is asked at every
+    click is held in memory beside it, see `memory_of`.) A CSV is read once, into memory. After
+    opening, the database can read these files, those in the index's data folder, and nothing else.
 
     Raises:
         IndexFileError: a table cannot be read, or lacks a required column.
     """
-
-    row_id = ("_rows", "_row")
 
     def __init__(self, index: Index | None = None) -> None:
         self.index = index if index is not None else Index.default()
         self.data_version = self.index.data_version
         self._connection = _connect()
         self._local = threading.local()
-        self._coding = threading.Lock()
-        self._is_coded = False
+        #: Thread → its cursor, while the thread lives.
+        self._cursors: dict[int, weakref.ref[duckdb.DuckDBPyConnection]] = {}
+        #: Table name in SQL → the file, or folder of files, that it is read from.
+        self.files: Mapping[str, Path] = {}
+        folder = self.index.data_folder
         for name, path in self.index.tables.items():
             try:
                 self._open(name, path)
             except duckdb.Error as error:
-                raise IndexFileError(
-                    f"cannot read {path} as the table {name!r}: {_explain(error)[:400]}"
-                ) from error
+                message = f"cannot read {path} as the table {name!r}: {_explain(error)[:400]}"
+                if name == "index" or folder is None or folder not in path.parents:
+                    raise IndexFileError(message) from error
+                _log.warning("%s", message)  # an extra that went bad; all else works without it
+            else:
+                self.files = {**self.files, name: path}
         paths = [*self.index.tables.values(), *filter(None, [self.index.prepared])]
         # A path with glob characters is opened by its pattern, so both must be allowed.
         files = ", ".join(f"{literal(str(path))}, {_file(path)}" for path in paths)
         self._connection.execute(f"SET allowed_paths = [{files}]")
+        if folder is not None:  # what is fetched later must be readable then
+            folders = f"{literal(str(folder))}, {_file(folder)}"
+            self._connection.execute(f"SET allowed_directories = [{folders}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
 
@@ -137,19 +115,28 @@ class DuckDBEngine:
             self._check_reads_only(sql)
             return self._cursor().execute(sql, list(params)).fetchall()
 
-    def source(self, columns: Collection[str]) -> Source:
-        """The quickest place to count series in, when only these columns are asked for.
+    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """The result of one of our own queries piece by piece, so that it is never held whole."""
+        with _explained():
+            yield from _reader(self._cursor(), sql)
 
-        The first call with columns of facets takes half a second: it reads them into memory
-        (115 MB for IDC's index), where a count is five to ten times quicker.
+    @property
+    def plain_parquet(self) -> Path | None:
+        """The file that the table index is, row by row and column by column, if it is one."""
+        return None if self.index.is_own else self.index.tables["index"]
+
+    def interrupt(self, thread: int | None = None) -> None:
+        """Ends the queries that run now, each with a QueryInterruptedError in its thread.
+
+        Args:
+            thread: the ident of one thread; by default the queries of all threads end.
         """
-        if not _CODED.issuperset(columns):
-            return INDEX
-        with self._coding:
-            if not self._is_coded:
-                self._code()
-                self._is_coded = True
-        return CODES
+        for ident, reference in list(self._cursors.items()):
+            cursor = reference()
+            if cursor is None:  # its thread has ended
+                self._cursors.pop(ident, None)
+            elif thread in (None, ident):
+                cursor.interrupt()
 
     def prepare(self) -> Path:
         """Makes a copy of the installed index for quick lookups, once for every data version.
@@ -175,13 +162,35 @@ class DuckDBEngine:
         self._connection.cursor().execute(_rows_view(target, "*"))
         return target
 
+    def attach(self, name: str, path: Path) -> None:
+        """Makes what was fetched a table, from now on and for all threads.
+
+        Args:
+            name: what it is called in SQL.
+            path: a Parquet file, or a folder of them, in `Index.data_folder`.
+
+        Raises:
+            IndexFileError: it cannot be read.
+        """
+        try:
+            self._connection.cursor().execute(_view(name, path))
+        except duckdb.Error as error:
+            raise IndexFileError(
+                f"cannot read {path} as the table {name!r}: {_explain(error)[:400]}"
+            ) from error
+        self.files = {**self.files, name: path}
+
     def tables(self) -> dict[str, dict[str, str]]:
         """Table name → column name → SQL type."""
-        return {name: self._describe(f'"{name}"') for name in self.index.tables}
+        found = {}
+        for name, path in self.files.items():
+            if name == "index" or path.exists():  # what was fetched may be deleted
+                found[name] = self._describe(f'"{name}"')
+        return found
 
     def _open(self, name: str, path: Path) -> None:
         if name != "index":
-            self._connection.execute(f'CREATE VIEW "{name}" AS FROM read_parquet({_file(path)})')
+            self._connection.execute(_view(name, path))
             return
         if path.suffix.lower() == ".csv":
             self._load_csv(path)
@@ -195,27 +204,6 @@ class DuckDBEngine:
             view = _rows_view(path, select)
         self._connection.execute(view)
         self._connection.execute("CREATE VIEW index AS SELECT * EXCLUDE (_row) FROM _rows")
-
-    def _code(self) -> None:
-        """Makes the table `_codes`: the columns of facets as enumerations, patients as numbers."""
-        cursor = self._connection.cursor()
-        columns = []
-        for name in _CODED_TEXT:
-            values = f"SELECT DISTINCT {name} FROM index WHERE {name} IS NOT NULL ORDER BY 1"
-            [(count,)] = cursor.execute(f"SELECT count(*) FROM ({values})").fetchall()
-            if count:
-                cursor.execute(f"CREATE TYPE _{name} AS ENUM ({values})")
-            columns.append(f"CAST(_rows.{name} AS {f'_{name}' if count else 'VARCHAR'}) AS {name}")
-        cursor.execute(
-            "CREATE TABLE _codes AS WITH"
-            " patients AS (SELECT collection_id, PatientID, min(_row) AS patient"
-            " FROM _rows GROUP BY ALL),"
-            " studies AS (SELECT StudyInstanceUID, min(_row) AS study FROM _rows GROUP BY ALL)"
-            f" SELECT CAST(_row AS INTEGER) AS _row, {', '.join(columns)}, instanceCount,"
-            " series_size_MB, CAST(patient AS INTEGER) AS patient, CAST(study AS INTEGER) AS study"
-            " FROM _rows JOIN patients USING (collection_id, PatientID)"
-            " JOIN studies USING (StudyInstanceUID)"
-        )
 
     def _load_csv(self, path: Path) -> None:
         names, delimiter = _header(path)
@@ -247,6 +235,7 @@ class DuckDBEngine:
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if cursor is None:
             cursor = self._local.cursor = self._connection.cursor()
+            self._cursors[threading.get_ident()] = weakref.ref(cursor)
         return cursor
 
     def _check_reads_only(self, sql: str) -> None:
@@ -300,13 +289,30 @@ def _arrow(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) ->
     return table
 
 
+def _reader(cursor: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
+    if hasattr(cursor, "fetch_record_batch"):  # DuckDB 1
+        cursor.execute(sql)
+        return iter(getattr(cursor, "fetch_record_batch")(_BATCH))  # noqa: B009 (as above)
+    return iter(cursor.sql(sql).to_arrow_reader(_BATCH))
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     """Around a query: DuckDB's errors become ours."""
     try:
         yield
+    except duckdb.InterruptException as error:
+        raise QueryInterruptedError("this query was interrupted") from error
     except duckdb.Error as error:
         raise InvalidQueryError(_explain(error)) from error
+
+
+def _view(name: str, path: Path) -> str:
+    """The view of a table that is one Parquet file, or a folder of them."""
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    listed = ", ".join(map(_file, files))
+    source = f"read_parquet([{listed}], union_by_name = {len(files) > 1})"
+    return f'CREATE OR REPLACE VIEW "{name}" AS FROM {source}'
 
 
 def _rows_view(path: Path, select: str) -> str:
@@ -325,6 +331,7 @@ def _copy_in_small_groups(source: Path, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _connect() as connection:
+            connection.execute("SET threads = 1")  # two need 2.5 GB, and Binder has 2
             connection.execute(
                 f"COPY (FROM read_parquet({_file(source)})) TO {literal(str(unfinished))}"
                 " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 32768,"

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 
 __all__ = [
     "DownloadError",
+    "FetchError",
     "IDCError",
     "IndexFileError",
     "InvalidQueryError",
+    "QueryInterruptedError",
     "nearest",
     "unknown",
 ]
@@ -27,8 +29,16 @@ class InvalidQueryError(IDCError, ValueError):
     """A filter, a column, a value, a level or an SQL text that cannot be answered."""
 
 
+class QueryInterruptedError(IDCError):
+    """A question that was ended before it was answered, because somebody asked for that."""
+
+
 class DownloadError(IDCError):
     """A download that cannot be planned or started; the message names what to change."""
+
+
+class FetchError(IDCError):
+    """A table that cannot be fetched; the message names each mirror and what it said."""
 
 
 def nearest(name: object, candidates: Iterable[object]) -> str | None:

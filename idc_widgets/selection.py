@@ -120,14 +120,7 @@ class Selection:
     @property
     def licenses(self) -> tuple[License, ...]:
         """The licences of these series, the most series first."""
-        where, params = self.cohort.predicate
-        source = self.cohort.source
-        rows = self.cohort.engine.rows(
-            f"SELECT license_short_name, count(*) AS series FROM {source.table} WHERE {where}"
-            " AND license_short_name IS NOT NULL GROUP BY 1 ORDER BY series DESC, 1",
-            params,
-        )
-        return tuple(License(str(name), series) for name, series in rows)
+        return tuple(License(str(one.value), one.series) for one in self.cohort.licenses())
 
     def __len__(self) -> int:
         return self.summary().series
@@ -265,14 +258,18 @@ class Selection:
         """
         where, params = self.cohort.predicate
         table = self.cohort.engine.query(
-            "SELECT StudyInstanceUID, list(SeriesInstanceUID ORDER BY SeriesInstanceUID),"
-            f" bool_or(coalesce(Modality = 'SM', false)) FROM index WHERE {where} GROUP BY 1"
-            " ORDER BY 1",
+            "SELECT StudyInstanceUID, SeriesInstanceUID, Modality"
+            f" FROM index WHERE {where} ORDER BY 1, 2",
             params,
         )
+        of_studies: dict[str, tuple[list[str], set[str]]] = {}
+        for study, uid, modality in zip(*(c.to_pylist() for c in table.columns), strict=True):
+            series, modalities = of_studies.setdefault(study, ([], set()))
+            series.append(uid)
+            modalities.add(modality)
         urls = {}
-        for study, series, is_slides in zip(*(c.to_pylist() for c in table.columns), strict=True):
-            if is_slides:
+        for study, (series, modalities) in of_studies.items():
+            if "SM" in modalities:
                 urls[study] = f"{VIEWER_URL}/slim/studies/{study}"
             else:
                 query = f"StudyInstanceUIDs={study}&SeriesInstanceUIDs={','.join(series)}"

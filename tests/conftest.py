@@ -28,10 +28,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """No test sees, or leaves, a copy of the index in the cache folder of whoever runs it."""
+    """No test sees, or leaves, a copy of the index or a fetched table of whoever runs it."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IDC_WIDGETS_CACHE_DIR", str(folder))
+        patch.setenv("IDC_WIDGETS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield folder
 
 

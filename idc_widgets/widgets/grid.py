@@ -71,18 +71,19 @@ class _LevelGrid(VBox):
         state.observe(self._on_picks, self._level)
 
     def _on_rows(self, _change: Any) -> None:
-        with self._state.reporting(clears=False):
-            self._refill()
+        self._state.refresh(self._refill)
 
     def _on_picks(self, _change: Any) -> None:
-        with self._state.reporting(clears=False):
-            self._view.pick(self._picked)
-            self._say()
+        self._state.refresh(self._repick)
 
     def _refill(self) -> None:
         cohort = getattr(self._state, self._rows_trait)
         self._rows = row_source(cohort, self._level, self._sort)
         self._view.show(self._rows, self._picked)
+        self._say()
+
+    def _repick(self) -> None:
+        self._view.pick(self._picked)
         self._say()
 
     def _resort(self, sort: Sort | None) -> None:
@@ -91,7 +92,7 @@ class _LevelGrid(VBox):
         self._view.show(self._rows, self._picked)
 
     def _pick(self, keys: Iterable[Any]) -> None:
-        with self._state.reporting():
+        with self._state.turn(), self._state.reporting():
             setattr(self._state, self._level, tuple(keys))
 
     @property

@@ -1,36 +1,38 @@
 """Rows of a grid without the grid: how many, a window of them, their order, their keys.
 
 A `RowSource` holds the rows of one cohort at one level in one order, and never changes: a sort or
-another filter is another source. Where rows are very many, only their order is held, as one row id
-each, and every window is a query by row id; fewer patients and studies are computed at once.
+another filter is another source. Only the order is held, as one number a row; what a window shows
+is worked out when it is scrolled to. Of a database elsewhere, all rows are fetched at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..coding import Coded
 from ..cohort import Cohort
-from ..engine import INDEX, Engine
+from ..engine import Engine
 from ..errors import InvalidQueryError, unknown
-from .state import KEYS, narrow
+from ..memory import Matches
+from .state import KEYS
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from ipywidgets import DOMWidget
 
 __all__ = ["COLUMNS", "Column", "GridView", "RowSource", "Sort", "row_source"]
 
-#: Above this many rows, a source without a sort keeps the order of the file (collection,
+#: Above this many series, a source without a sort keeps the order of the file (collection,
 #: patient, study), which costs nothing; fewer are put into an order for reading.
 _READABLE = 10_000
 
-_READING_ORDER = (
-    "collection_id, PatientID, StudyDate, StudyInstanceUID, Modality,"
-    " TRY_CAST(SeriesNumber AS BIGINT), SeriesDescription, _row"
-)
+_Array: TypeAlias = "npt.NDArray[Any]"
 
 
 @dataclass(frozen=True)
@@ -158,14 +160,12 @@ def row_source(cohort: Cohort, level: str, sort: Sort | None = None) -> RowSourc
     """
     if level not in COLUMNS:
         raise InvalidQueryError(unknown("level", level, COLUMNS))
+    matches = cohort.matches
+    if matches is None:
+        return _FetchedRows(level, cohort.engine.query(*cohort.level_sql(level)), sort)
     if level == "series":
-        return _SeriesRows(cohort, sort)
-    if sort is None and cohort.source is not INDEX:
-        many = _GroupRows(cohort, level)
-        if len(many) > _READABLE:
-            return many
-    rows = _AggregateRows(level, cohort.engine.query(*cohort.level_sql(level)))
-    return rows if sort is None else rows.sorted(sort)
+        return _SeriesRows(cohort.engine, matches, sort)
+    return _GroupRows(level, matches, sort)
 
 
 def _check_sort(level: str, sort: Sort | None) -> None:
@@ -175,117 +175,236 @@ def _check_sort(level: str, sort: Sort | None) -> None:
 
 
 class _SeriesRows:
-    """Series: their order as row ids; a window is read from the index when asked for."""
+    """Series, each the number of its row in the index."""
 
     level = "series"
 
-    def __init__(self, cohort: Cohort, sort: Sort | None) -> None:
+    def __init__(self, engine: Engine, matches: Matches, sort: Sort | None) -> None:
         _check_sort(self.level, sort)
-        self.sort, self._cohort = sort, cohort
-        self._engine = cohort.engine
-        self._table, self._id = self._engine.row_id
-        self._ids = self._order()
+        self.sort, self._engine, self._matches = sort, engine, matches
+        self._memory = matches.memory
+        if sort is not None:
+            self._rows = matches.rows[self._order(sort)]
+        elif len(matches.rows) <= _READABLE:
+            self._rows = matches.rows[self._reading_order()]
+        else:
+            self._rows = matches.rows
 
-    def _order(self) -> Any:
-        if self.sort is not None:
-            return self._query_ids(f"{_by(self.sort)}, {self._id}")
-        ids = self._query_ids(self._id)
-        return self._query_ids(_READING_ORDER) if 1 < len(ids) <= _READABLE else ids
+    def _order(self, sort: Sort) -> _Array:
+        rows, memory = self._matches.rows, self._memory
+        if sort.column == "SeriesInstanceUID":
+            # Only the file has them.
+            sorted_ = self._engine.query("SELECT _row FROM _rows ORDER BY SeriesInstanceUID")
+            rank = np.empty(memory.series_count, dtype=np.int32)
+            rank[sorted_.column(0).to_numpy()] = np.arange(memory.series_count, dtype=np.int32)
+            return _ordered(rank[rows], None, sort.descending)
+        if sort.column in memory.numbers:
+            numbers = memory.numbers[sort.column][rows]
+            return _ordered(numbers, np.isnan(numbers), sort.descending)
+        coded = self._coded(sort.column)
+        codes = self._codes(sort.column, rows)
+        if sort.column == "SeriesNumber":  # in the order of the numbers
+            codes, missing = _numeric_rank(coded)[codes], len(coded.values)
+        else:
+            missing = coded.missing
+        return _ordered(codes, codes == missing, sort.descending)
 
-    def _query_ids(self, order: str) -> Any:
-        where, params = self._cohort.predicate
-        table = self._engine.query(
-            f"SELECT CAST({self._id} AS INTEGER) FROM {self._table} WHERE {where} ORDER BY {order}",
-            params,
+    def _reading_order(self) -> _Array:
+        """By patient, date, study, modality, number and description."""
+        rows = self._matches.rows
+        number = self._memory.columns["SeriesNumber"]
+        return np.lexsort(
+            [
+                self._codes("SeriesDescription", rows),
+                _whole_numbers(number)[self._codes("SeriesNumber", rows)],
+                self._codes("Modality", rows),
+                self._memory.study[rows],
+                self._memory.patient[self._memory.group[rows]],
+            ]
         )
-        return table.column(0).to_numpy()
+
+    def _coded(self, column: str) -> Coded:
+        memory = self._memory
+        if column == "PatientID":
+            return memory.patient_ids
+        return memory.facets.get(column) or memory.columns[column]
+
+    def _codes(self, column: str, rows: _Array) -> _Array:
+        memory = self._memory
+        if column in memory.columns:
+            return memory.columns[column].codes[rows]
+        groups = memory.group[rows]
+        if column == "PatientID":
+            return memory.patient_ids.codes[memory.patient[groups]]
+        return memory.facets[column].codes[groups]
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._rows)
 
     def window(self, start: int, stop: int) -> pa.Table:
-        names = [column.name for column in COLUMNS[self.level]]
-        return _read(self._engine, names, self._ids[start:stop])
+        rows = self._rows[start:stop]
+        columns: dict[str, Any] = {}
+        for name in (column.name for column in COLUMNS[self.level]):
+            if name == "SeriesInstanceUID":
+                columns[name] = self._memory.uids_of(rows)
+            elif name in self._memory.numbers:
+                columns[name] = pa.array(self._memory.numbers[name][rows], from_pandas=True)
+            else:
+                columns[name] = self._coded(name).take(self._codes(name, rows))
+        return pa.table(columns)
 
     def keys(self, rows: Iterable[range]) -> tuple[str, ...]:
-        ids = _pick(self._ids, rows)
-        return tuple(_keys_of(self.level, _read(self._engine, ["SeriesInstanceUID"], ids)))
+        return tuple(self._memory.uids_of(_pick(self._rows, rows)))
 
     def positions(self, keys: Sequence[str]) -> list[int]:
-        if not keys:
-            return []
-        where, params = self._cohort.of_series(keys).predicate
-        return _where(
-            self._ids,
-            self._engine.query(f"SELECT {self._id} FROM {self._table} WHERE {where}", params),
-        )
+        return _positions(self._rows, self._memory.numbers_of(self.level, keys))
 
     def sorted(self, sort: Sort | None) -> _SeriesRows:
-        return _SeriesRows(self._cohort, sort)
+        return _SeriesRows(self._engine, self._matches, sort)
 
 
 class _GroupRows:
-    """Very many patients or studies, in the order of the file.
+    """Patients or studies, each by its number."""
 
-    Only their numbers are held (see `CODES`), which are the row ids of their first series; a
-    window is computed when asked for.
-    """
-
-    def __init__(self, cohort: Cohort, level: str) -> None:
-        self.sort: Sort | None = None
-        self.level, self._cohort, self._engine = level, cohort, cohort.engine
-        self._number = cohort.source.patient if level == "patients" else cohort.source.study
-        where, params = cohort.predicate
-        rows = self._engine.query(
-            f"SELECT DISTINCT {self._number} AS number FROM {cohort.source.table} WHERE {where}"
-            " ORDER BY number",
-            params,
-        )
-        self._numbers = rows.column(0).to_numpy()
+    def __init__(self, level: str, matches: Matches, sort: Sort | None) -> None:
+        _check_sort(level, sort)
+        self.level, self.sort, self._matches = level, sort, matches
+        numbers = matches.patients if level == "patients" else matches.studies
+        self._numbers = numbers
+        if sort is not None:
+            values = _Aggregate(level, matches, numbers).sortable(sort.column)
+            self._numbers = numbers[_ordered(*values, sort.descending)]
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def window(self, start: int, stop: int) -> pa.Table:
-        import numpy as np
-
-        keys = self.keys([range(start, min(stop, len(self)))])
-        of = self._cohort.of_patients if self.level == "patients" else self._cohort.of_studies
-        rows = _AggregateRows(self.level, self._engine.query(*of(keys).level_sql(self.level)))
-        places = [rows.positions([key])[0] for key in keys]
-        return rows.window(0, len(rows)).take(np.asarray(places, dtype="int64"))
+        numbers = self._numbers[start:stop]
+        ascending = np.sort(numbers)
+        aggregate = _Aggregate(self.level, self._matches, ascending)
+        columns = {
+            name: aggregate.column(name) for name in (one.name for one in COLUMNS[self.level])
+        }
+        return pa.table(columns).take(np.searchsorted(ascending, numbers))
 
     def keys(self, rows: Iterable[range]) -> tuple[Any, ...]:
         numbers = _pick(self._numbers, rows)
-        return tuple(_keys_of(self.level, _read(self._engine, KEYS[self.level], numbers)))
+        return tuple(self._matches.memory.keys_of(self.level, numbers))
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
-        if not keys:
-            return []
-        table, row_id = self._engine.row_id
-        where, params = narrow(self._cohort, self.level, tuple(keys)).predicate
-        return _where(
-            self._numbers,
-            self._engine.query(
-                f"SELECT DISTINCT {self._number} FROM {self._cohort.source.table} WHERE _row IN"
-                f" (SELECT {row_id} FROM {table} WHERE {where})",
-                params,
-            ),
-        )
+        return _positions(self._numbers, self._matches.memory.numbers_of(self.level, keys))
 
-    def sorted(self, sort: Sort | None) -> RowSource:
-        return self if sort is None else row_source(self._cohort, self.level, sort)
+    def sorted(self, sort: Sort | None) -> _GroupRows:
+        return _GroupRows(self.level, self._matches, sort)
 
 
-class _AggregateRows:
-    """Patients or studies: computed once, then cut into windows."""
+class _Aggregate:
+    """What the matching series of some patients or studies amount to.
+
+    Args:
+        level: "patients" or "studies".
+        matches: the series.
+        numbers: the patients or studies, ascending.
+    """
+
+    def __init__(self, level: str, matches: Matches, numbers: _Array) -> None:
+        memory = matches.memory
+        self._memory, self._level, self._numbers = memory, level, numbers
+        rows, group = matches.rows, memory.group
+        count = memory.patient_count if level == "patients" else memory.study_count
+        place = np.full(count, -1, dtype=np.int32)
+        place[numbers] = np.arange(len(numbers), dtype=np.int32)
+        if level == "patients":
+            places = place[memory.patient][group[rows]]
+        else:
+            places = place[memory.study[rows]]
+        chosen = places >= 0
+        #: The series, and of each the place of its patient or study.
+        self._rows, self._places = rows[chosen], places[chosen]
+
+    def column(self, name: str) -> Any:
+        """A column of the grid, in the order of the numbers."""
+        memory = self._memory
+        if name == "size_MB":
+            return pa.array(self._sum("series_size_MB"), from_pandas=True)
+        if name == "instances":
+            files = pa.array(self._sum("instanceCount"), from_pandas=True)
+            return files.cast(pa.int64())
+        if name == "series":
+            return np.bincount(self._places, minlength=len(self._numbers))
+        if name == "studies":
+            pairs = np.unique(self._places.astype(np.int64) << 32 | memory.study[self._rows])
+            return np.bincount(pairs >> 32, minlength=len(self._numbers))
+        if name == "StudyInstanceUID":
+            return memory.keys_of("studies", self._numbers)
+        if name in ("PatientSex", "PatientAge", "Modality"):
+            return self._joined(name, ", " if name == "Modality" else ",")
+        coded, codes = self._codes(name)
+        return coded.take(self._lowest(coded, codes))
+
+    def sortable(self, name: str) -> tuple[_Array, _Array | None]:
+        """A column as something to sort by, and where it is missing."""
+        if name in ("PatientSex", "PatientAge", "Modality", "StudyInstanceUID"):
+            texts = np.array(self.column(name), dtype=object)
+            missing = np.array([text is None for text in texts], dtype=bool)
+            return np.where(missing, "", texts), missing
+        if name in ("size_MB", "instances", "series", "studies"):
+            column = self.column(name)
+            numbers = (
+                column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+                if isinstance(column, pa.Array)
+                else column
+            )
+            return numbers, np.isnan(numbers)
+        coded, codes = self._codes(name)
+        lowest = self._lowest(coded, codes)
+        return lowest, lowest == coded.missing
+
+    def _codes(self, name: str) -> tuple[Coded, _Array]:
+        """A column, and its codes of these series."""
+        memory = self._memory
+        if name in memory.columns:
+            return memory.columns[name], memory.columns[name].codes[self._rows]
+        groups = memory.group[self._rows]
+        if name == "PatientID":
+            return memory.patient_ids, memory.patient_ids.codes[memory.patient[groups]]
+        return memory.facets[name], memory.facets[name].codes[groups]
+
+    def _lowest(self, coded: Coded, codes: _Array) -> _Array:
+        """The first value in order that a series of the patient or study has."""
+        lowest = np.full(len(self._numbers), coded.missing, dtype=np.int32)
+        np.minimum.at(lowest, self._places, codes.astype(np.int32))
+        return lowest
+
+    def _joined(self, name: str, separator: str) -> list[str | None]:
+        """All values that the series have, in order."""
+        coded, codes = self._codes(name)
+        pairs = np.unique(self._places.astype(np.int64) << 32 | codes)
+        pairs = pairs[(pairs & 0xFFFFFFFF) != coded.missing]
+        texts: list[str | None] = [None] * len(self._numbers)
+        for place, code in zip((pairs >> 32).tolist(), (pairs & 0xFFFFFFFF).tolist(), strict=True):
+            text, before = coded.texts[code], texts[place]
+            texts[place] = text if before is None else f"{before}{separator}{text}"
+        return texts
+
+    def _sum(self, name: str) -> _Array:
+        """The sum of a number; NaN where no series has one."""
+        numbers = self._memory.numbers[name][self._rows]
+        values = np.nan_to_num(numbers)
+        total = np.bincount(self._places, values, len(self._numbers)).astype(float)
+        present = np.bincount(self._places[~np.isnan(numbers)], minlength=len(self._numbers))
+        total[present == 0] = np.nan
+        return total
+
+
+class _FetchedRows:
+    """All rows of a level, fetched at once from a database elsewhere."""
 
     def __init__(self, level: str, natural: pa.Table, sort: Sort | None = None) -> None:
         _check_sort(level, sort)
         self.level, self.sort, self._natural = level, sort, natural
-        if sort is None:
-            self._rows = natural
-        else:
+        self._rows = natural
+        if sort is not None:
             self._rows = natural.sort_by(
                 [(sort.column, "descending" if sort.descending else "ascending")]
             )
@@ -305,25 +424,12 @@ class _AggregateRows:
         )
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
-        return sorted(self._position[key] for key in keys if key in self._position)
+        wanted = set(keys)
+        every = enumerate(_keys_of(self.level, self._rows))
+        return [row for row, key in every if key in wanted]
 
-    def sorted(self, sort: Sort | None) -> _AggregateRows:
-        return _AggregateRows(self.level, self._natural, sort)
-
-    @cached_property
-    def _position(self) -> dict[Any, int]:
-        return {key: row for row, key in enumerate(_keys_of(self.level, self._rows))}
-
-
-def _read(engine: Engine, columns: Sequence[str], ids: Any) -> pa.Table:
-    """The rows of the index with these row ids, in their order."""
-    table, row_id = engine.row_id
-    return engine.query(
-        f"SELECT {', '.join(columns)} FROM {table} JOIN"
-        " (SELECT unnest(?) AS id, unnest(?) AS position) AS wanted"
-        f" ON {row_id} = wanted.id ORDER BY position",
-        [ids.tolist(), list(range(len(ids)))],
-    )
+    def sorted(self, sort: Sort | None) -> _FetchedRows:
+        return _FetchedRows(self.level, self._natural, sort)
 
 
 def _keys_of(level: str, rows: pa.Table) -> Iterable[Any]:
@@ -331,25 +437,51 @@ def _keys_of(level: str, rows: pa.Table) -> Iterable[Any]:
     return zip(*columns, strict=True) if len(columns) > 1 else columns[0]
 
 
-def _pick(ids: Any, rows: Iterable[range]) -> Any:
-    """The row ids of these rows."""
-    import numpy as np
-
-    parts = [ids[one.start : one.stop] for one in rows]
-    return np.concatenate(parts) if parts else ids[:0]
+def _pick(numbers: _Array, rows: Iterable[range]) -> _Array:
+    """The numbers of these rows."""
+    parts = [numbers[one.start : one.stop] for one in rows]
+    return np.concatenate(parts) if parts else numbers[:0]
 
 
-def _where(ids: Any, found: pa.Table) -> list[int]:
-    """The rows whose row ids were found."""
-    import numpy as np
+def _positions(numbers: _Array, found: Mapping[Any, int]) -> list[int]:
+    """The rows with the numbers that were found."""
+    if not found:
+        return []
+    places: list[int] = np.flatnonzero(np.isin(numbers, list(found.values()))).tolist()
+    return places
 
-    return [int(row) for row in np.flatnonzero(np.isin(ids, found.column(0).to_numpy()))]
+
+def _ordered(keys: _Array, missing: _Array | None, descending: bool) -> _Array:
+    """The order of the keys, missing ones last; equal keys stay as they are."""
+    if missing is None or not missing.any():
+        return _argsort(keys, descending)
+    present = np.flatnonzero(~missing)
+    return np.concatenate([present[_argsort(keys[present], descending)], np.flatnonzero(missing)])
 
 
-def _by(sort: Sort) -> str:
-    # Numbers written as text are put in the order of the numbers.
-    number = f"TRY_CAST({sort.column} AS DOUBLE), " if sort.column == "SeriesNumber" else ""
-    direction = "DESC" if sort.descending else "ASC"
-    return ", ".join(
-        f"{part} {direction} NULLS LAST" for part in f"{number}{sort.column}".split(", ")
-    )
+def _argsort(keys: _Array, descending: bool) -> _Array:
+    if not descending:
+        return np.argsort(keys, kind="stable")
+    return len(keys) - 1 - np.argsort(keys[::-1], kind="stable")[::-1]
+
+
+def _whole_numbers(coded: Coded) -> _Array:
+    """Of each code, the number that its text is; infinite if none."""
+    return np.array([_number(text) for text in coded.texts])
+
+
+def _numeric_rank(coded: Coded) -> _Array:
+    """Of each code, its place in the order of numbers, then of texts; missing stays last."""
+    order = np.lexsort([np.arange(len(coded.values)), _whole_numbers(coded)[:-1]])
+    rank = np.empty(len(order) + 1, dtype=np.int32)
+    rank[order] = np.arange(len(order))
+    rank[-1] = len(order)
+    return rank
+
+
+def _number(text: str | None) -> float:
+    try:
+        number = float(text or "inf")
+    except ValueError:
+        number = math.inf
+    return number if math.isfinite(number) else math.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from traitlets import HasTraits, Instance, Tuple, Unicode, observe
 
 from ..client import IDCClient
 from ..cohort import PATIENT_KEY, Cohort
-from ..errors import IDCError, InvalidQueryError, nearest
+from ..errors import IDCError, InvalidQueryError, QueryInterruptedError, nearest
 from ..selection import Selection
 from ..units import plural
 
@@ -72,6 +72,12 @@ class BrowserState(HasTraits):
         self.client = client if client is not None else IDCClient()
         #: Held while a change is worked in: callbacks may come from several threads.
         self.lock = threading.RLock()
+        self._counting = threading.Lock()
+        #: How many turns wait for the lock, and the thread in which a view follows an older one.
+        self._waiting = 0
+        self._refreshing: int | None = None
+        #: Views that do not show yet what is settled, in order.
+        self._late: dict[Callable[[], None], None] = {}
         everything = self.client.cohort(**filters)
         #: The choices and consequences that agree with each other.
         self._settled: dict[str, Any] = {
@@ -216,6 +222,54 @@ class BrowserState(HasTraits):
             if clears:
                 self.message = ""
 
+    # --- turns -----------------------------------------------------------------------------
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Around what a person asks for: one at a time, and the newest is not kept waiting.
+
+        Kernels may work on messages in several threads. Choices are worked in one after the
+        other; but views that still follow an older one are interrupted, and follow both at the end
+        of this turn.
+        """
+        with self._counting:
+            self._waiting += 1
+        while not self.lock.acquire(timeout=0.02):
+            thread = self._refreshing
+            if thread is not None:  # again and again, for a query may only be about to begin
+                self.client.engine.interrupt(thread)
+        with self._counting:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            try:
+                for view in list(self._late):
+                    self.refresh(view)
+            finally:
+                self.lock.release()
+
+    def refresh(self, view: Callable[[], None]) -> None:
+        """Lets a view follow a change: now or, if a newer turn is waiting, at the end of that."""
+        with self.lock:
+            self._late.pop(view, None)
+            if self._waiting:
+                self._late[view] = None
+                return
+            self._refreshing = threading.get_ident()
+            try:
+                view()
+            except QueryInterruptedError:
+                self._late[view] = None
+            except Exception as error:
+                self.report(error)
+            finally:
+                self._refreshing = None
+
+    def is_late(self, view: Callable[[], None]) -> bool:
+        """Whether a view does not follow the last change yet."""
+        return view in self._late
+
 
 def _as_list(keys: Any) -> list[Any]:
     """Keys as a list, each once.
@@ -242,6 +296,8 @@ def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
 
 def _present(shown: Cohort, level: str, keys: tuple[Any, ...]) -> set[Any]:
     """Those of the keys that the cohort has."""
+    if shown.matches is not None:
+        return shown.matches.present(level, keys)
     where, params = narrow(shown, level, keys).predicate
     rows = shown.engine.rows(
         f"SELECT DISTINCT {', '.join(KEYS[level])} FROM index WHERE {where}", params

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from idc_widgets import IDCClient, Index, IndexFileError, InvalidQueryError
+from idc_widgets import (
+    DuckDBEngine,
+    IDCClient,
+    Index,
+    IndexFileError,
+    InvalidQueryError,
+    QueryInterruptedError,
+    memory,
+)
+from idc_widgets.cohort import FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.engine import literal
+from idc_widgets.widgets.rows import Sort, row_source
 
 
 @pytest.mark.parametrize(
@@ -82,12 +94,13 @@ def test_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client = IDCClient()
     ids = "SELECT _row, SeriesInstanceUID FROM _rows WHERE PatientID = 'LUNG1-365' ORDER BY 1"
     before = client.engine.rows(ids)
-    stale = tmp_path / "new" / "index-1.0.0.parquet"
-    stale.parent.mkdir()
-    stale.touch()
+    (tmp_path / "new").mkdir()
+    for stale in ("index-1.0.0.parquet", "coding-1.0.0-1.arrow"):
+        (tmp_path / "new" / stale).touch()
 
     path = client.prepare()
-    assert [one.name for one in path.parent.iterdir()] == [path.name], "nothing else is left"
+    left = sorted(one.name.partition("-")[0] for one in path.parent.iterdir())
+    assert left == ["coding", "index"], "nothing else is left"
     assert Index.default().tables["index"] == path
     shipped = Path(duckdb.__file__).parents[1] / "idc_index_data" / "idc_index.parquet"
     different = duckdb.sql(
@@ -105,6 +118,44 @@ def test_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             one.sql("SELECT * FROM read_csv('/etc/passwd')")
 
 
+def test_a_prepared_memory_answers_like_a_new_one(
+    client: IDCClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
+    assert isinstance(client.engine, DuckDBEngine)
+    monkeypatch.setattr(client.engine.index, "prepared_coding", tmp_path / "coding-1-1.arrow")
+    memory.prepare(client.engine)
+    fresh = IDCClient()
+    monkeypatch.setattr(fresh.engine.index, "prepared_coding", tmp_path / "coding-1-1.arrow")
+    loaded = memory.memory_of(fresh.engine)
+    assert loaded is not None
+    assert loaded.series_uid is not None
+    for filters in ({}, {"text": "lung 1.3.6.1.4.1.14519"}, {"StudyDate": ("2010-01-01", None)}):
+        one, two = client.cohort(**filters), fresh.cohort(**filters)
+        assert one.summary() == two.summary()
+        assert one.facets(FACETS + MORE_FACETS) == two.facets(FACETS + MORE_FACETS)
+        for column in RANGES:
+            assert one.histogram(column) == two.histogram(column)
+        for level in LEVELS:
+            for sort in (None, Sort("PatientID", descending=True)):
+                rows, others = row_source(one, level, sort), row_source(two, level, sort)
+                assert rows.window(5, 50).to_pylist() == others.window(5, 50).to_pylist()
+                assert rows.keys([range(3, 9)]) == others.keys([range(3, 9)])
+                assert others.positions(rows.keys([range(3, 9)])) == list(range(3, 9))
+
+
+def test_a_spoilt_prepared_memory_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
+    client = IDCClient()
+    assert isinstance(client.engine, DuckDBEngine)
+    path = client.engine.index.prepared_coding
+    assert path is not None
+    path.write_bytes(b"ARROW1\0\0 and then nothing")
+    assert client.cohort(Modality="XC").summary().series == 4
+
+
 def test_what_cannot_be_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "mine.csv"
     own.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n1,2,3,4\n")
@@ -116,3 +167,50 @@ def test_what_cannot_be_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(IndexFileError, match="cannot write"):
         client.prepare()
     assert len(client.get_collection_ids()) == 179
+
+
+SLOW = (
+    "SELECT count(*) FROM index AS one, index AS two"
+    " WHERE one.SeriesInstanceUID || two.SeriesInstanceUID LIKE '%x%'"
+)
+
+
+def test_a_long_query_can_be_interrupted(client: IDCClient) -> None:
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            client.engine.rows(SLOW)
+        except QueryInterruptedError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while thread.is_alive():  # once it has begun
+        thread.join(0.2)
+        client.engine.interrupt(thread.ident)
+    assert len(errors) == 1
+    assert client.engine.rows("SELECT 1") == [(1,)]
+
+
+def test_only_the_named_thread_is_interrupted(client: IDCClient) -> None:
+    client.engine.interrupt(-1)
+    assert client.sql("SELECT count(*) AS n FROM index").n[0] == 1_044_191
+
+
+def test_ctrl_c_ends_a_long_query() -> None:
+    script = f"""
+import os, signal, threading
+from idc_widgets import IDCClient
+signal.signal(signal.SIGINT, signal.default_int_handler)
+client = IDCClient()
+threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    client.sql({SLOW!r})
+except KeyboardInterrupt:
+    print("interrupted", client.sql("SELECT 1 AS one").one[0])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "interrupted 1\n"

@@ -1,0 +1,110 @@
+"""A pasted list of UIDs: which series they mean, and what became of those the index lacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .arguments import known_texts
+from .cohort import Cohort
+from .engine import Engine
+from .errors import InvalidQueryError
+from .units import plural
+
+__all__ = ["FoundUids", "find_uids"]
+
+#: More in one list is a matter for a file and SQL.
+MOST_UIDS = 100_000
+
+#: DICOM PS3.5, 9.1: numbers joined by dots, 64 characters at most.
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+", re.ASCII)
+
+#: What stands between UIDs that were copied from a table, a list in Python or a manifest.
+_BETWEEN = re.compile(r"[\s,;\"'()\[\]{}]+")
+
+
+@dataclass(frozen=True)
+class FoundUids:
+    """What a list of UIDs means in one version of the index."""
+
+    #: The series and studies of the index that are named.
+    known: tuple[str, ...]
+    #: Series and studies of earlier IDC versions only → the last version that had them.
+    prior: dict[str, int]
+    #: UIDs that no version had.
+    unknown: tuple[str, ...]
+    #: The series of the known UIDs.
+    cohort: Cohort
+
+    def __str__(self) -> str:
+        """In words.
+
+        >>> str(client.find_uids("1.3.6.1.4.1.32722.99.99.1"))
+        '0 of 1 UID found; 1 unknown: 1.3.6.1.4.1.32722.99.99.1'
+        """
+        total = len(self.known) + len(self.prior) + len(self.unknown)
+        words = [f"{len(self.known):,} of {plural(total, 'UID')} found"]
+        if self.prior:
+            first, version = next(iter(self.prior.items()))
+            words.append(f"{len(self.prior):,} only in prior versions: {first} until v{version}")
+        if self.unknown:
+            words.append(f"{len(self.unknown):,} unknown: {self.unknown[0]}")
+        return "; ".join(words)
+
+
+def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
+    """Looks up UIDs of series and studies, one a line or otherwise set apart.
+
+    Args:
+        engine: where to look.
+        given: a text, or the UIDs; `MOST_UIDS` at most. A line that begins with # is left out.
+
+    Raises:
+        InvalidQueryError: a piece of it is no UID (its line is named), it is empty or too long.
+    """
+    lines = given.splitlines() if isinstance(given, str) else [str(one) for one in given]
+    line_of: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.lstrip().startswith("#"):
+            for piece in _BETWEEN.split(line):
+                if piece:
+                    line_of.setdefault(piece, number)
+    if not line_of:
+        raise InvalidQueryError("no UIDs: expected one a line")
+    if len(line_of) > MOST_UIDS:
+        raise InvalidQueryError(f"{len(line_of):,} UIDs; expected {MOST_UIDS:,} at most")
+    uids = list(line_of)
+    series = known_texts(engine, "SeriesInstanceUID", uids)
+    rest = [uid for uid in uids if uid not in series]
+    known = series | known_texts(engine, "StudyInstanceUID", rest)
+    rest = [uid for uid in rest if uid not in known]
+    for uid in rest:
+        if len(uid) > 64 or not _UID.fullmatch(uid):
+            raise InvalidQueryError(
+                f"line {line_of[uid]:,}: {uid[:80]!r} is no UID; expected numbers joined by dots, "
+                "such as 1.3.6.1.4.1.14519.5.2.1"
+            )
+    prior = _prior_versions(engine, rest)
+    return FoundUids(
+        known=tuple(uid for uid in uids if uid in known),
+        prior=prior,
+        unknown=tuple(uid for uid in rest if uid not in prior),
+        cohort=Cohort(engine).of_uids(known),
+    )
+
+
+def _prior_versions(engine: Engine, uids: list[str]) -> dict[str, int]:
+    """Those of the UIDs that an earlier version of IDC had, and the last version that did."""
+    if not uids or "prior_versions_index" not in engine.tables():
+        return {}
+    last: dict[str, int] = {}
+    for column in ("SeriesInstanceUID", "StudyInstanceUID"):
+        known = known_texts(engine, column, uids, table="prior_versions_index")
+        if known:
+            # Few have a prior version only: reading all of that small table is quick.
+            versions = engine.rows(
+                f"SELECT {column}, max(max_idc_version) FROM prior_versions_index GROUP BY 1"
+            )
+            last.update((uid, version) for uid, version in versions if uid in known)
+    return {uid: last[uid] for uid in uids if uid in last}

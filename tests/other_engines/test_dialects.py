@@ -1,0 +1,174 @@
+"""The SQL for BigQuery, where no test can run it: every question must parse in its dialect."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from idc_widgets import IbisEngine, IDCClient, InvalidQueryError
+from idc_widgets.cohort import FACETS, LEVELS, MORE_FACETS, RANGES
+from idc_widgets.ibis_engine import translated
+from idc_widgets.index import COLUMNS
+
+TYPES = {"VARCHAR": "string", "BIGINT": "int64", "DOUBLE": "float64"}
+TABLE = "my-project.my_dataset.idc_index"
+UID = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+
+
+class Recorded(IbisEngine):
+    """Writes down what it would ask BigQuery, and has the answers from DuckDB."""
+
+    def __init__(self, client: IDCClient) -> None:
+        schema = {name: TYPES[kind] for name, kind in COLUMNS.items()}
+        # As one writes it in BigQuery, where dates may be dates.
+        table = ibis.table({**schema, "StudyDate": "date", "series_size_MB": "decimal"})
+        con: Any = SimpleNamespace(
+            name="bigquery", dialect="bigquery", table=lambda name, database: table
+        )
+        super().__init__(con, TABLE)
+        self.client = client
+        self.asked: list[str] = []
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
+        if "collections_index" not in sql:
+            self.asked.append(translated(sql, params, self._relations, "bigquery"))
+        return self.client.engine.query(sql, params)
+
+
+@pytest.fixture(scope="module")
+def asked(client: IDCClient) -> list[str]:
+    """Every kind of filter and question, as SQL for BigQuery."""
+    engine = Recorded(client)
+    bigquery = IDCClient(engine=engine)
+    rows = client.engine.rows("SELECT DISTINCT collection_id, PatientID FROM index LIMIT 60")
+    cohort = bigquery.cohort(
+        collection_id=["nsclc_radiomics", "rider_lung_ct"],
+        Modality=["CT", None],
+        PatientAge=("006M", 80),
+        StudyDate=("2000-01-01", None),
+        series_size_MB=(0.5, 99.5),
+        instanceCount=(2, None),
+        text="lung it's%",
+        uids=[UID],
+        having=[{"Modality": "SEG"}, {"Modality": "CT", "level": "patient"}],
+        originals_of={"Modality": "SEG"},
+        cancer_types="Lung Cancer",
+        commercial_use=[False, None],
+    )
+    for one in (bigquery.cohort(), cohort, bigquery.cohort(patients=rows)):
+        one.summary()
+        one.facets((*FACETS, *MORE_FACETS))
+        for column in RANGES:
+            one.histogram(column)
+    for level in LEVELS:
+        cohort.level_sql(level)
+        engine.query(*cohort.level_sql(level))
+    selection = bigquery.cohort(SeriesInstanceUID=UID, derived_from={"uids": UID}).select()
+    assert selection.uids == () and selection.viewer_urls() == {}
+    bigquery.get_patients("rider_lung_ct")
+    bigquery.get_patient_study("rider_lung_ct")
+    bigquery.get_series("rider_lung_ct")
+    return engine.asked
+
+
+def test_bigquery_parses_it(asked: list[str]) -> None:
+    assert len(asked) > 50
+    for sql in asked:
+        [statement] = sqlglot.parse(sql, read="bigquery", error_level=sqlglot.ErrorLevel.RAISE)
+        assert {table.sql("bigquery") for table in statement.find_all(exp.Table)} <= {
+            "`my-project`.`my_dataset`.`idc_index`"
+        }
+        # Functions that sqlglot does not know it passes on as they are.
+        unknown = {str(one.this).upper() for one in statement.find_all(exp.Anonymous)}
+        assert unknown <= {"LOG10"}, sql
+        assert not statement.find(exp.Placeholder, exp.Parameter)
+        for found in statement.find_all(exp.In):
+            query = found.args.get("query")
+            assert query is None or len(query.this.expressions) == 1
+            assert not isinstance(found.this, exp.Tuple)
+        for order in statement.find_all(exp.Order):
+            if isinstance(order.parent, exp.Select):
+                for one in order.expressions:
+                    assert one.args.get("nulls_first") is False or one.args.get("desc"), sql
+
+
+def test_what_bigquery_does_not_have(asked: list[str]) -> None:
+    everything = "\n".join(asked)
+    for name in (
+        "TRY_CAST",
+        "CONCAT_WS",
+        " CONTAINS",
+        "CONTAINS_",
+        "LISTAGG",
+        "UNNEST",
+        "VARCHAR",
+        "::",
+    ):
+        assert name not in everything
+    for name in ("SAFE_CAST", "INSTR", "REGEXP_CONTAINS", "STRING_AGG", "NULLS LAST", "INT64"):
+        assert name in everything
+    assert "CAST(`StudyDate` AS STRING) AS `StudyDate`" in everything
+    assert "CAST(`series_size_MB` AS FLOAT64) AS `series_size_MB`" in everything
+    assert "it\\'s%" in everything
+
+
+def test_the_table_is_made_of_shipped_sql() -> None:
+    spec = importlib.util.find_spec("idc_index_data")
+    assert spec is not None and spec.submodule_search_locations
+    sql = Path(spec.submodule_search_locations[0], "idc_index.sql").read_text(encoding="utf-8")
+    for text in (sql, f"CREATE TABLE `my_dataset.idc_index` AS\n{sql}"):
+        [statement] = sqlglot.parse(text, read="bigquery", error_level=sqlglot.ErrorLevel.RAISE)
+        select = statement if isinstance(statement, exp.Query) else statement.expression
+        assert select.named_selects == list(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x", "DELETE"),
+        ("SELECT * INTO mine FROM index", "INTO"),
+        ("COPY index TO 'file'", "COPY"),
+        ("EXPLAIN ANALYZE SELECT 1", "COMMAND"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "only tables of the index"),
+        ("SELECT * FROM '/etc/passwd'", "unknown table '/etc/passwd'"),
+        ("SELECT * FROM other.index", "unknown table 'other.index'"),
+        ("SELECT * FROM x WHERE EXISTS (WITH x AS (SELECT 1) SELECT 2)", "unknown table 'x'"),
+        ("WITH x AS (SELECT * FROM x) SELECT * FROM x", "unknown table 'x'"),
+        ("SELECT ?", "expected a value for each of 1 parameters, got 0"),
+        ("SELECT $1", "expected a value"),
+        ("", "got 0"),
+        ("SELECT 'abc", "tokenizing"),
+    ],
+)
+def test_nothing_is_written_or_read_elsewhere(sql: str, message: str) -> None:
+    with pytest.raises(InvalidQueryError, match=message):
+        translated(sql, [], {"index": exp.select("*").from_("t")}, "postgres")
+
+
+def test_values_are_nodes_not_text() -> None:
+    relations = {"index": exp.select("*").from_("t")}
+
+    def asked(sql: str, *params: object) -> str:
+        return translated(sql, params, relations, "spark").split(" WHERE ")[-1]
+
+    # In the order of the text, wherever they stand; a mark in a text or a comment is none.
+    sql = "SELECT ?, '?' /* ? */ FROM index WHERE a = ? AND b IN (SELECT unnest(?)) ORDER BY ?"
+    text = translated(sql, [1, "?", ["x", "y"], -0.5], relations, "spark")
+    assert text.startswith("SELECT 1, '?' FROM")
+    assert text.endswith("WHERE `a` = '?' AND `b` IN ('x', 'y') ORDER BY -0.5e0 NULLS LAST")
+    assert asked("SELECT 1 FROM index WHERE a IN (SELECT unnest(?))", []) == "FALSE"
+    assert asked("SELECT 1 FROM index WHERE a = ?", None) == "`a` = NULL"
+    assert asked("SELECT 1 FROM index WHERE a = ?", True) == "`a` = TRUE"
+    assert asked("SELECT 1 FROM index WHERE a = ?", "a${b}") == "`a` = ('a' || '$' || '{b}')"
+    for value in (float("nan"), b"bytes", object()):
+        with pytest.raises(InvalidQueryError, match="cannot be written as SQL"):
+            asked("SELECT 1 FROM index WHERE a = ?", value)

@@ -1,0 +1,342 @@
+"""Every kind of filter and question, on ibis' DuckDB and on Spark, as on our own DuckDB."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from idc_widgets import Cohort, IbisEngine, IDCClient, Index, IndexFileError, InvalidQueryError
+from idc_widgets.cohort import FACETS, LEVELS, MORE_FACETS, RANGES
+
+PATIENT = ("nsclc_radiomics", "LUNG1-365")
+LUNG = {"collection_id": ["nsclc_radiomics", "rider_lung_ct"]}
+
+
+def _uids(client: IDCClient) -> list[str]:
+    """Of 3,000 series."""
+    return [
+        uid
+        for (uid,) in client.engine.rows(
+            "SELECT SeriesInstanceUID FROM index WHERE Modality = 'PT' ORDER BY 1 LIMIT 3000"
+        )
+    ]
+
+
+def _patients(client: IDCClient) -> list[tuple[str, str]]:
+    """Sixty of them, in more than one collection."""
+    rows = client.engine.rows(
+        "SELECT DISTINCT collection_id, PatientID FROM index WHERE Modality = 'PT'"
+        " ORDER BY PatientID, collection_id LIMIT 60"
+    )
+    assert len({collection for collection, _ in rows}) > 1
+    return rows
+
+
+def _study(client: IDCClient) -> str:
+    return str(client.cohort(patients=[PATIENT]).studies().StudyInstanceUID[0])
+
+
+#: Name → filters, or what makes them of our own client.
+CASES: dict[str, dict[str, Any] | Callable[[IDCClient], dict[str, Any]]] = {
+    "equal": {"collection_id": "nsclc_radiomics"},
+    "list": {"Modality": ["CT", "SEG"], **LUNG},
+    "missing": {"BodyPartExamined": None, "Modality": "MR"},
+    "list with missing": {"PatientSex": [None, "M"], "Modality": ["RTSTRUCT", "SEG"]},
+    "numbers": {"instanceCount": (100, 134), "series_size_MB": (0.5, 70.513634), **LUNG},
+    "numbers in a list": {"instanceCount": [134, 135.0, None]},
+    "size from": {"series_size_MB": (2500.5, None)},
+    "version": {"series_init_idc_version": [23, 24], "Modality": "SR"},
+    "dates": {"StudyDate": ("2010-04-01", "2010-04-02")},
+    "some date": {"SeriesDate": (None, None), **LUNG},
+    "ages": {"PatientAge": ("006M", 2)},
+    "weeks": {"PatientAge": (None, "003W")},
+    "one word": {"text": "MEDIASTINUM"},
+    "two words": {"text": "lung chest", "Modality": ["CT", "SR"]},
+    "a collection's name": {"text": "nsclc-radiomics", "Modality": "SEG"},
+    "percent": {"text": "%"},
+    "underline": {"text": "t1_", "Modality": "MR", "PatientSex": "M"},
+    "quote": {"text": "'"},
+    "backslash": {"text": "\\"},
+    "uids": lambda client: {"uids": [_study(client), _uids(client)[0]]},
+    "many uids": lambda client: {"uids": _uids(client)},
+    "many series": lambda client: {"SeriesInstanceUID": _uids(client)},
+    "patients": {"patients": [PATIENT, ("nlst", "100002")]},
+    "many patients": lambda client: {"patients": _patients(client)},
+    "studies having": {"having": {"Modality": ["CT", "RTSTRUCT", "SEG"]}, **LUNG},
+    "patients having": {"having": {"Modality": ["PT", "MR"], "level": "patient"}, "Modality": "PT"},
+    "missing in a study": {"having": {"BodyPartExamined": None}, **LUNG},
+    "originals": {"originals_of": {"Modality": "SEG", "collection_id": "rider_lung_ct"}},
+    "derived": {"derived_from": {"patients": [PATIENT], "Modality": "CT"}},
+    "cancer type": {"cancer_types": "Mesothelioma"},
+    "no tumor": {"tumor_locations": [None, "Prostate"], "Modality": "SEG"},
+    "species": {"species": "Mouse"},
+    "program": {"program": "rider", "Modality": "CT"},
+    "commercial": {"commercial_use": True, "collection_id": "nsclc_radiomics"},
+    "not commercial": {"commercial_use": False, "Modality": "SEG"},
+    "no licence": {"commercial_use": [None]},
+    "nothing": {"Modality": []},
+    "several": {
+        "Modality": ["CT", "MR", "PT", None],
+        "StudyDate": ("1990-01-01", "2012-12-31"),
+        "PatientAge": (50, 70),
+        "commercial_use": [True, None],
+        "having": {"Modality": "SEG", "level": "patient"},
+    },
+}
+
+#: Those that match nothing: what they must not match counts.
+EMPTY = ("nothing", "no licence", "backslash")
+
+#: Of these, every question: each is some twenty queries.
+WHOLE = ["many patients", "several"]
+
+
+def _filters(client: IDCClient, case: str) -> dict[str, Any]:
+    filters = CASES[case]
+    return filters(client) if callable(filters) else filters
+
+
+def _same(
+    ours: Cohort,
+    theirs: Cohort,
+    facets: Sequence[str],
+    ranges: Sequence[str],
+    levels: Sequence[str],
+) -> None:
+    assert theirs.filters == ours.filters
+    one, two = ours.summary(), theirs.summary()
+    assert vars(two) == {**vars(one), "size_MB": pytest.approx(one.size_MB, rel=1e-9)}
+    assert theirs.facets(facets) == ours.facets(facets)
+    for column in ranges:
+        assert theirs.histogram(column) == ours.histogram(column)
+    for level in levels:
+        _same_rows(ours, theirs, level)
+
+
+def _same_rows(ours: Cohort, theirs: Cohort, level: str) -> None:
+    """In the same order as well, missing values last."""
+    expected, found = (one.engine.query(*one.level_sql(level)) for one in (ours, theirs))
+    assert found.column_names == expected.column_names
+    for name in found.column_names:
+        one, two = expected.column(name).to_pylist(), found.column(name).to_pylist()
+        if name == "size_MB":  # a sum depends on the order of its terms
+            one, two = ([math.nan if x is None else x for x in each] for each in (one, two))
+            two = pytest.approx(two, rel=1e-9, nan_ok=True)
+        assert one == two, f"{level}.{name}"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_filter(client: IDCClient, other: IDCClient, case: str) -> None:
+    filters = _filters(client, case)
+    ours, theirs = client.cohort(**filters), other.cohort(**filters)
+    series = ours.summary().series
+    assert (series == 0) == (case in EMPTY)
+    if series < 5000:  # every value of every row
+        assert theirs.filters == ours.filters
+        _same_rows(ours, theirs, "series")
+    else:
+        own = [name for name in filters if name in (*FACETS, *MORE_FACETS)]
+        _same(ours, theirs, own[:1], [], [])
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_every_question(client: IDCClient, other: IDCClient, case: str) -> None:
+    filters = _filters(client, case)
+    ours, theirs = client.cohort(**filters), other.cohort(**filters)
+    levels = LEVELS if ours.summary().series < 50_000 else LEVELS[:2]
+    _same(ours, theirs, (*FACETS, *MORE_FACETS), list(RANGES), levels)
+
+
+def test_the_whole_index(client: IDCClient, other: IDCClient) -> None:
+    _same(client.cohort(), other.cohort(), (*FACETS, *MORE_FACETS), list(RANGES), ["patients"])
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"collection_id": "nsclc_radiomic"},
+        {"Modality": ["ct", "xx"]},
+        {"uids": ["1.2.3"]},
+        {"Manufacturer": "'; DROP TABLE idc_index; --"},
+        {"cancer_types": "Lung Cancre"},
+        {"StudyDate": ("2010-13-01", None)},
+        {"having": {"Modality": "ct"}},
+    ],
+)
+def test_errors_are_the_same(client: IDCClient, other: IDCClient, filters: dict[str, Any]) -> None:
+    with pytest.raises(InvalidQueryError) as ours:
+        client.cohort(**filters)
+    with pytest.raises(InvalidQueryError) as theirs:
+        other.cohort(**filters)
+    assert str(theirs.value) == str(ours.value)
+
+
+def test_the_calls_of_a_client(client: IDCClient, other: IDCClient, tmp_path: Path) -> None:
+    study = _study(client)
+    for call, arguments in [
+        ("get_collection_ids", {}),
+        ("get_patients", {"collection": "nsclc_radiomics"}),
+        ("get_patient_study", {"patientId": [PATIENT[1], "LUNG1-001"]}),
+        ("get_series", {"studyInstanceUid": study}),
+        ("get_series", {"collection": "rider_lung_ct", "modality": ["CT", "SEG"]}),
+    ]:
+        assert getattr(other, call)(**arguments) == getattr(client, call)(**arguments)
+    uid = client.get_series(studyInstanceUid=study, outputFormat="list")[0]
+    assert other.get_series_size(uid) == client.get_series_size(uid)
+
+    [(old,)] = client.engine.rows(
+        "SELECT min(SeriesInstanceUID) FROM prior_versions_index WHERE SeriesInstanceUID NOT IN"
+        " (SELECT SeriesInstanceUID FROM index)"
+    )
+    given = f"{study}\n{uid}\n1.2.3.4\n{old}"
+    assert str(other.find_uids(given)) == str(client.find_uids(given))
+
+    filters = {"patients": [PATIENT, ("tcga_luad", "TCGA-05-4244")]}
+    ours, theirs = client.cohort(**filters).select(), other.cohort(**filters).select()
+    assert theirs.uids == ours.uids
+    assert theirs.licenses == ours.licenses
+    assert theirs.viewer_urls() == ours.viewer_urls()
+    assert theirs.to_code() == ours.to_code()
+    one, two = (each.to_manifest(tmp_path / "m").read_text() for each in (ours, theirs))
+    assert one == two
+    plans = [each.plan(tmp_path, check_disk=False) for each in (ours, theirs)]
+    assert plans[0].series == plans[1].series
+    assert other.version == "25.0.5"
+
+
+def test_sql(client: IDCClient, other: IDCClient) -> None:
+    cohort = client.cohort(**LUNG, PatientAge=(60, None), series_size_MB=(0.25, None))
+    counted = other.sql(f"SELECT count(*) AS n FROM ({cohort.sql}) AS rows_of_it").n[0]
+    assert counted == cohort.summary().series > 0
+    names = other.sql("SELECT collection_id FROM collections_index ORDER BY 1 LIMIT 2")
+    assert names.collection_id.tolist() == client.get_collection_ids()[:2]
+    assert set(other.engine.tables()) >= {"index", "collections_index", "prior_versions_index"}
+    for query, message in [
+        ("DROP TABLE idc_index", "DROP; the index can only be read"),
+        ("SELECT 1; SELECT 2", "expected one SQL statement, got 2"),
+        ("SELECT * FROM idc_index", "unknown table 'idc_index'; did you mean 'index'"),
+        ("SELECT Modalty FROM index", "Modalty"),
+        ("SELECT * FROM index JOIN collections_index USING (collection_id)", "name it there"),
+        ("SELEC 1", "line 1"),
+    ]:
+        with pytest.raises(InvalidQueryError, match=message):
+            other.sql(query)
+
+
+# --- a small table of one's own ------------------------------------------------------------
+
+HOSTILE = [
+    "'; DROP TABLE x; --",
+    "back\\slash",
+    "\\'",
+    "\\",
+    "\\u0041",
+    "new\nline",
+    "car\rriage",
+    "tab\t",
+    '"double"',
+    "`tick`",
+    "${spark.app.name} and ${env:HOME}",
+    "$p0",
+    "?",
+    ":name",
+    "{fn now()}",
+    "%_",
+    "--",
+    "/* */",
+    "é😀",
+    "",
+    " ",
+    "/",
+]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few columns, an odd type, and texts that break out of whatever is not careful."""
+    count = len(HOSTILE)
+    ages = ["012Y", "012Y\n", "6M", "0012Y", None, "3w", "Y", "99"]
+    path = tmp_path_factory.mktemp("hostile") / "own.parquet"
+    pq.write_table(
+        pa.table(
+            {
+                "collection_id": ["mine"] * count,
+                "patientid": HOSTILE,
+                "StudyInstanceUID": [f"1.{at // 2}" for at in range(count)],
+                "SeriesInstanceUID": [f"1.1.{at}" for at in range(count)],
+                "SeriesDescription": HOSTILE[::-1],
+                "PatientAge": [ages[at % len(ages)] for at in range(count)],
+                "SeriesNumber": pa.array(range(count), pa.int32()),
+                "something_else": HOSTILE,
+            }
+        ),
+        path,
+    )
+    return path
+
+
+def test_hostile_texts(database: Any, hostile: Path) -> None:
+    ours, theirs = IDCClient(hostile), database.client(hostile, "hostile")
+    for cohort in (ours, theirs):
+        assert {one.value for one in cohort.cohort().facets(["PatientID"])["PatientID"]} == set(
+            HOSTILE
+        )
+    _same(ours.cohort(), theirs.cohort(), ["SeriesDescription"], list(RANGES), LEVELS)
+    # As values of a query, and compared with what the database holds.
+    marks = ", ".join(f"max(?) AS c{at}" for at in range(len(HOSTILE)))
+    assert theirs.engine.rows(f"SELECT {marks} FROM index", HOSTILE) == [tuple(HOSTILE)]
+    with pytest.raises(InvalidQueryError, match="unknown Modality ''"):
+        theirs.cohort(Modality=HOSTILE[11:])
+    found = theirs.cohort(PatientID=HOSTILE).select().uids
+    assert found == ours.cohort(PatientID=HOSTILE).select().uids
+    for text in ("\\", "${env:home}", "%", "😀", "'"):
+        one, two = ours.cohort(text=text), theirs.cohort(text=text)
+        assert two.select().uids == one.select().uids
+        assert one.summary().series > 0
+    young = {"PatientAge": (0, 12)}
+    assert theirs.cohort(**young).select().uids == ours.cohort(**young).select().uids
+    keys = [("mine", text) for text in HOSTILE * 3]
+    assert theirs.cohort(patients=keys).summary().series == len(HOSTILE)
+
+
+def test_a_table_that_will_not_do(database: Any, hostile: Path, tmp_path: Path) -> None:
+    with pytest.raises(IndexFileError, match="cannot read 'no_such_table' as the table 'index'"):
+        IbisEngine(database.con, "no_such_table")
+    path = tmp_path / "lacking.parquet"
+    table = pq.read_table(hostile).rename_columns(
+        [
+            "collection_id",
+            "PatientID",
+            "StudyInstanceUID",
+            "Series_Instance_UID",
+            "d",
+            "a",
+            "n",
+            "s",
+        ]
+    )
+    pq.write_table(table, path)
+    with pytest.raises(IndexFileError, match=r"no column SeriesInstanceUID.*did you mean 'Series_"):
+        database.client(path, "lacking")
+
+
+def test_other_tables(database: Any, client: IDCClient) -> None:
+    tables = Index.default().tables
+    database.read(tables["collections_index"], "the_collections")
+    other = database.client(
+        tables["index"], "idc_index", tables={"collections_index": "the_collections"}
+    )
+    filters = {"species": "Mouse", "Modality": "CT"}
+    ours, theirs = (each.cohort(**filters) for each in (client, other))
+    assert theirs.select().uids == ours.select().uids
+    joined = [each.join("collections_index", ["program_id", "subjects"]) for each in (ours, theirs)]
+    one, two = (each.series().to_dict("list") for each in joined)
+    assert set(one) == set(two)
+    for name in ("SeriesInstanceUID", "program_id", "subjects"):
+        assert one[name] == two[name]
