@@ -9,13 +9,13 @@ from typing import Any
 from ipywidgets import Box, VBox
 from traitlets import Dict, Instance, observe
 
+from ..arguments import KEYWORDS
 from ..client import IDCClient
-from ..cohort import FACETS, Cohort
+from ..cohort import Cohort
 from ..download import DownloadJob
-from ..index import COLUMNS
 from ..selection import Selection
 from .download import DownloadWidget
-from .facets import FacetPanel
+from .filters import FilterPanel
 from .grid import PatientGrid, SeriesGrid, StudyGrid
 from .keywords import check_keywords
 from .state import BrowserState
@@ -29,8 +29,8 @@ _OWN_KEYWORDS = ("client", "download_dir", "endpoint_url")
 class IDCBrowser(VBox):
     """Browse the Imaging Data Commons, download from it, and have the paths in the next cell.
 
-    Everything follows everything else: the dropdowns narrow the patients, picked patients narrow
-    the studies, picked studies the series; what is left can be downloaded.
+    Everything follows everything else: search and filters narrow the patients, picked patients
+    narrow the studies, picked studies the series; what is left can be downloaded.
 
     Args:
         client: the data to browse; by default ``IDCClient()``.
@@ -49,7 +49,7 @@ class IDCBrowser(VBox):
     """
 
     filters = Instance(Cohort)
-    """What the dropdowns chose; can be set. Type: Cohort; default: everything."""
+    """What is filtered by; can be set. Type: Cohort; default: everything."""
 
     selection = Instance(Selection, read_only=True)
     """What Download would fetch: the picked series or, with none picked, all that are shown."""
@@ -65,7 +65,7 @@ class IDCBrowser(VBox):
         endpoint_url: str | None = None,
         **filters: Any,
     ) -> None:
-        check_keywords("IDCBrowser", filters, [*_OWN_KEYWORDS, *COLUMNS, "text", "patients"])
+        check_keywords("IDCBrowser", filters, [*_OWN_KEYWORDS, *KEYWORDS])
         #: The state that the parts share.
         self.state = BrowserState(client, **filters)
         self._download = DownloadWidget(
@@ -74,6 +74,8 @@ class IDCBrowser(VBox):
             endpoint_url=endpoint_url,
             done_hint="The browser's .paths has the files, by SeriesInstanceUID.",
         )
+        self._filters = FilterPanel(self.state)
+        self._summary = SummaryBar(self.state, columns=self._filters.columns)
         two_grids = Box(
             [
                 _cell(PatientGrid(self.state), "1 1 420px"),
@@ -83,10 +85,10 @@ class IDCBrowser(VBox):
         )
         super().__init__(
             [
-                FacetPanel(self.state, FACETS),
+                self._filters,
                 two_grids,
                 SeriesGrid(self.state, height="280px"),
-                SummaryBar(self.state),
+                self._summary,
                 self._download,
             ],
             layout={"width": "100%", "grid_gap": "8px"},
@@ -96,6 +98,7 @@ class IDCBrowser(VBox):
         self.add_class("idc-browser")
         self.state.observe(self._follow_state, ["filters", "selection"])
         self._download.observe(self._follow_paths, "paths")
+        self._filters.observe(self._follow_expanded, "expanded")
 
     # --- from Python -----------------------------------------------------------------------
 
@@ -140,6 +143,9 @@ class IDCBrowser(VBox):
 
     def _follow_paths(self, change: Any) -> None:
         self.set_trait("paths", change["new"])
+
+    def _follow_expanded(self, _change: Any) -> None:
+        self._summary.columns = self._filters.columns
 
     @observe("filters")
     def _on_filters(self, change: Any) -> None:

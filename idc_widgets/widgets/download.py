@@ -16,7 +16,7 @@ from ..errors import DownloadError, IDCError
 from ..selection import Selection
 from ..units import human_duration, human_size, plural
 from .keywords import check_keywords
-from .look import STATIC, style
+from .look import script, style
 from .state import BrowserState
 
 __all__ = ["DownloadWidget"]
@@ -49,7 +49,7 @@ class DownloadWidget(anywidget.AnyWidget):
         layout: as of every ipywidgets widget.
     """
 
-    _esm = STATIC / "download.js"
+    _esm = script("download")
     _css = style("download")
 
     selection = Instance(Selection, allow_none=True)

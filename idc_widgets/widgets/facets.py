@@ -10,17 +10,20 @@ import anywidget
 import ipywidgets
 from traitlets import Int, List, Unicode
 
-from ..cohort import FACETS, FacetValue
+from ..cohort import FACETS, MORE_FACETS, FacetValue
 from ..errors import InvalidQueryError, unknown
 from ..index import COLUMNS
 from .keywords import check_keywords
-from .look import STATIC, label, style
+from .look import label, missing, script, style
 from .state import BrowserState
 
 __all__ = ["FacetDropdown", "FacetPanel", "Facets"]
 
 #: A dropdown lists this many values at most: the most frequent, and those that are chosen.
 MOST_VALUES = 1000
+
+#: Columns whose values are listed from the highest on, rather than by frequency.
+_HIGHEST_FIRST = ("series_init_idc_version",)
 
 
 class FacetDropdown(anywidget.AnyWidget):
@@ -33,40 +36,45 @@ class FacetDropdown(anywidget.AnyWidget):
 
     Args:
         state: what the choice filters, and whose filters the counts follow.
-        column: a column of the index.
+        column: a column of the index, or one of `MORE_FACETS`.
         layout: as of every ipywidgets widget.
 
     Raises:
         InvalidQueryError: unknown column; the nearest is named.
     """
 
-    _esm = STATIC / "facets.js"
-    _css = style("facets")
+    _esm = script("popover", "facets")
+    _css = style("popover", "facets")
 
     _label = Unicode().tag(sync=True)
     """What the button says. Type: str."""
 
+    _missing = Unicode().tag(sync=True)
+    """What None is called. Type: str."""
+
     _values: List[list[Any]] = List().tag(sync=True)
-    """The values and their counts, most series first. Type: list of [value, series, patients]."""
+    """The values and their counts, in order. Type: list of [value, series, patients]."""
 
     _distinct = Int().tag(sync=True)
     """How many values there are; more than `_values` has if they are too many. Type: int."""
 
     _chosen: List[Any] = List().tag(sync=True)
-    """The values that are filtered by; None is "missing". Type: list of str, int, float, None."""
+    """The values that are filtered by; None is "missing". Type: list of str, bool, number, None."""
 
     _answered = Unicode().tag(sync=True)
     """The last request of the front end that all of the above takes in. Type: view:number."""
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("FacetDropdown", keywords, ["column", "layout", "state"])
-        if column not in COLUMNS:
-            raise InvalidQueryError(unknown("column", column, COLUMNS))
+        known = [*COLUMNS, *MORE_FACETS]
+        if column not in known:
+            raise InvalidQueryError(unknown("column", column, known))
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
-        super().__init__(_label=label(column), **keywords)
+        super().__init__(_label=label(column), _missing=missing(column), **keywords)
         self.state = state
         self.column = column
-        self._requests: dict[str, int] = {}  # of each view, the last one that was answered
+        self._requests: dict[str, int] = {}  # of each view, the last one that was worked in
+        self._request = ""  # the last of all
         self.on_msg(self._on_message)
         Facets.of(state).add(self)
 
@@ -76,24 +84,30 @@ class FacetDropdown(anywidget.AnyWidget):
         shown = [*counted[:MOST_VALUES], *(v for v in counted[MOST_VALUES:] if v.value in chosen)]
         listed = {facet.value for facet in shown}
         # What is chosen stays in the list when nothing is left of it, or nobody could untick it.
-        gone = [FacetValue(value, 0, 0) for value in chosen if value not in listed]  # type: ignore[arg-type]
+        gone = [FacetValue(value, 0, 0) for value in chosen if value not in listed]
+        listing = shown + gone
+        if self.column in _HIGHEST_FIRST:
+            listing.sort(key=lambda one: (one.value is not None, one.value), reverse=True)
         with self.hold_sync():
             self._distinct = len(counted) + len(gone)
-            self._values = [[facet.value, facet.series, facet.patients] for facet in shown + gone]
+            self._values = [[facet.value, facet.series, facet.patients] for facet in listing]
             self._chosen = list(chosen)
+            self._answered = self._request
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") != "choose":
             return
         # One message takes the counts and the id back, so that no front end mixes two answers.
-        with self.state.lock, self.hold_sync():
+        with self.state.turn(), self.hold_sync():
             view, number = str(content["view"]), int(content["number"])
             # Kernels may work on two messages in two threads: a later click has won already.
             if number > self._requests.get(view, 0):
                 self._requests[view] = number
                 with self.state.reporting():
                     self.state.filter_values(self.column, content["values"])
-                self._answered = f"{view}:{number}"
+                self._request = f"{view}:{number}"
+                if not Facets.of(self.state).is_late(self.state):
+                    self._answered = self._request
 
     def close(self) -> None:
         """Removes the widget from every page, and stops counting for it."""
@@ -142,13 +156,19 @@ class Facets:
         self._dropdowns.discard(dropdown)
 
     def _on_filters(self, change: Any) -> None:
-        state = change["owner"]
-        with state.reporting(clears=False):
-            self._counted = {}
-            dropdowns = list(self._dropdowns)
-            self.count(state, [dropdown.column for dropdown in dropdowns])
-            for dropdown in dropdowns:
-                dropdown.show(self._counted[dropdown.column])
+        change["owner"].refresh(self._recount)
+
+    def _recount(self) -> None:
+        self._counted = {}
+        dropdowns = list(self._dropdowns)
+        if dropdowns:
+            self.count(dropdowns[0].state, [dropdown.column for dropdown in dropdowns])
+        for dropdown in dropdowns:
+            dropdown.show(self._counted[dropdown.column])
+
+    def is_late(self, state: BrowserState) -> bool:
+        """Whether the counts do not follow the last change of the filters yet."""
+        return state.is_late(self._recount)
 
 
 class FacetPanel(ipywidgets.Box):

@@ -8,11 +8,12 @@ from typing import Any
 import anywidget
 from traitlets import Bool, List, Unicode
 
-from ..cohort import FACETS, Cohort
+from ..cohort import FACETS, RANGES, Cohort
 from ..units import human_size, plural
 from .keywords import check_keywords
-from .look import STATIC, label, style
+from .look import script, style
 from .state import BrowserState
+from .words import in_words
 
 __all__ = ["SummaryBar"]
 
@@ -22,9 +23,6 @@ _NOUNS = {"patients": "patient", "studies": "study", "series": "series"}
 #: What the selection follows from.
 _CHOICES = ["filters", *_NOUNS]
 
-#: So many values of a filter are named on its chip.
-_NAMED = 3
-
 
 class SummaryBar(anywidget.AnyWidget):
     """What Download would get, which filters and picks lead to it, and what went wrong last.
@@ -33,11 +31,11 @@ class SummaryBar(anywidget.AnyWidget):
 
     Args:
         state: what it tells of.
-        columns: filters on these need no chip, because a dropdown shows them.
+        columns: filters on these need no chip, because another widget shows them.
         layout: as of every ipywidgets widget.
     """
 
-    _esm = STATIC / "summary.js"
+    _esm = script("summary")
     _css = style("summary")
 
     _counts: List[list[str]] = List().tag(sync=True)
@@ -74,13 +72,24 @@ class SummaryBar(anywidget.AnyWidget):
 
     # --- what it says ----------------------------------------------------------------------
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Filters on these need no chip; can be set."""
+        return self._columns
+
+    @columns.setter
+    def columns(self, columns: Collection[str]) -> None:
+        self._columns = frozenset(columns)
+        with self.state.reporting(clears=False):
+            if not self._problem:  # then all filters have a chip
+                self._chips = [*self._filter_chips(), *self._pick_chips()]
+
     def _on_choice(self, _change: Any = None) -> None:
         # One change of the state may be told as several, of which the first says all.
         choices = tuple(getattr(self.state, name) for name in _CHOICES)
         if choices != self._shown:
             self._shown = choices
-            with self.state.reporting(clears=False):
-                self._show()
+            self.state.refresh(self._show)
 
     def _on_state_message(self, change: Any) -> None:
         self._message = change["new"]
@@ -122,7 +131,9 @@ class SummaryBar(anywidget.AnyWidget):
         return [
             _chip("filter", column, in_words(column, argument))
             for column, argument in filters.filters.items()
-            if column not in self._columns or not filters.values(column)
+            if column not in self._columns
+            # A dropdown cannot show a range, nor "one of these and one of those".
+            or (column not in RANGES and not filters.values(column))
         ]
 
     def _pick_chips(self) -> list[dict[str, str]]:
@@ -153,13 +164,13 @@ class SummaryBar(anywidget.AnyWidget):
         state = self.state
         match content:
             case {"kind": "filter", "name": str(column)}:
-                with state.reporting():
+                with state.turn(), state.reporting():
                     state.filters = state.filters.without(column)
             case {"kind": "pick", "name": "patients" | "studies" | "series" as level}:
-                with state.reporting():
+                with state.turn(), state.reporting():
                     state.pick(**{level: []})
             case {"kind": "clear"}:
-                with state.reporting():
+                with state.turn(), state.reporting():
                     state.clear()
             case {"kind": "dismiss"}:
                 state.message = ""
@@ -172,43 +183,9 @@ class SummaryBar(anywidget.AnyWidget):
         super().close()
 
 
-def in_words(column: str, argument: object) -> str:
-    """A filter as a person would write it; `argument` as in `Cohort.filters`.
-
-    >>> in_words("series_size_MB", (None, 500)), in_words("Modality", ["CT", None])
-    ('series_size_MB ≤ 500', 'Modality = CT, (missing)')
-    """
-    name = label(column)
-    if column == "text":
-        return f"Text “{argument}”"
-    if column == "patients":
-        return plural(len(argument), "patient")  # type: ignore[arg-type]
-    if isinstance(argument, tuple):
-        low, high = (_value(bound) for bound in argument)
-        if argument[0] is None:
-            return f"{name} is not missing" if argument[1] is None else f"{name} ≤ {high}"
-        return f"{name} ≥ {low}" if argument[1] is None else f"{name} {low} – {high}"
-    values = argument if isinstance(argument, list) else [argument]
-    if not values:
-        return f"{name} = none of its values"
-    named = ", ".join(map(_value, values[:_NAMED]))
-    more = f" and {len(values) - _NAMED:,} more" if len(values) > _NAMED else ""
-    return f"{name} = {named}{more}"
-
-
-def _value(value: object) -> str:
-    if value is None:
-        return "(missing)"
-    return f"{value:,}" if isinstance(value, (int, float)) else str(value)
-
-
 def _chip(kind: str, name: str, text: str, hint: str = "") -> dict[str, str]:
     return {"kind": kind, "name": name, "text": text, "hint": hint}
 
 
 def _count(cohort: Cohort) -> int:
-    where, params = cohort.predicate
-    [(count,)] = cohort.engine.rows(
-        f"SELECT count(*) FROM {cohort.source.table} WHERE {where}", params
-    )
-    return int(count)
+    return cohort.summary().series

@@ -202,7 +202,7 @@ def test_chips_and_messages(lab: Lab, page: Page) -> None:
     lab.run(page, "state.filters = state.filters.where(Modality='XC', series_size_MB=(None, 5))")
     expect(page.locator(".idc-summary-line")).to_have_text(re.compile("^No series match"))
     page.get_by_role("button", name="Remove: Modality = XC").click()
-    expect(page.locator(".idc-chip")).to_have_text([re.compile("series_size_MB ≤ 5")])
+    expect(page.locator(".idc-chip")).to_have_text([re.compile("Size ≤ 5 MB")])
     page.get_by_role("button", name="Clear all").click()
     expect(page.locator(".idc-summary-line")).to_contain_text("179 collections")
     lab.run(page, "state.report(ValueError('too bad'))")

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from idc_widgets.client import IDCClient
-from idc_widgets.engine import DuckDBEngine
+from idc_widgets.cohort import Cohort
 from idc_widgets.errors import InvalidQueryError
-from idc_widgets.index import Index
 from idc_widgets.widgets import facets
 from idc_widgets.widgets.facets import FacetDropdown, FacetPanel
 from idc_widgets.widgets.state import BrowserState
@@ -141,37 +140,34 @@ def test_too_many_values_are_not_all_sent(client, monkeypatch):
     assert dropdown._distinct == 422
 
 
-class CountingEngine(DuckDBEngine):
-    """Counts the queries that count values."""
+def test_counted_once_for_all(own, monkeypatch):
+    asked = []
+    count = Cohort.facets
 
-    facet_queries = 0
+    def counting(self, columns):
+        asked.append(sorted(columns))
+        return count(self, columns)
 
-    def query(self, sql, params=()):
-        self.facet_queries += "GROUPING" in sql
-        return super().query(sql, params)
-
-
-def test_one_query_counts_for_all(own):
-    engine = CountingEngine(Index(own))
-    state = BrowserState(IDCClient(engine=engine))
+    monkeypatch.setattr(Cohort, "facets", counting)
+    state = BrowserState(IDCClient(own))
     panel = FacetPanel(state, ["collection_id", "Modality", "PatientSex"])
-    assert engine.facet_queries == 1
+    assert asked == [["Modality", "PatientSex", "collection_id"]]
     alone = FacetDropdown(state, "Modality")
-    assert engine.facet_queries == 1  # counted already
+    assert len(asked) == 1  # counted already
     other = FacetDropdown(state, "BodyPartExamined")
-    assert engine.facet_queries == 2
+    assert asked[1:] == [["BodyPartExamined"]]
     state.filters = state.filters.where(PatientID="Ann")
-    assert engine.facet_queries == 3
+    assert asked[2:] == [["BodyPartExamined", "Modality", "PatientSex", "collection_id"]]
     assert alone._values == panel.dropdowns["Modality"]._values == [[HOSTILE, 1, 1], ["CT", 1, 1]]
     panel.close()
     alone.close()
     state.filters = state.filters.without("PatientID")
-    assert engine.facet_queries == 4
+    assert asked[3:] == [["BodyPartExamined"]]
     assert other._values == [[None, 4, 2]]
     assert len(alone._values) == 2  # closed: left as it was
     other.close()
     state.filters = state.filters.where(PatientID="Ann")
-    assert engine.facet_queries == 4
+    assert len(asked) == 4
 
 
 def test_panel_has_the_usual_columns(state):

@@ -48,8 +48,16 @@ def test_chips_only_for_what_no_dropdown_shows(state):
     assert bar._chips == []
     assert bar._clearable  # by the collection, which a dropdown shows
     state.filters = state.filters.where(Modality="CT", series_size_MB=(None, 500), text="LUNG1 365")
-    assert texts(bar) == ["series_size_MB ≤ 500", "Text “365 lung1”"]
+    assert texts(bar) == ["Size ≤ 500 MB", "Text “365 lung1”"]
     assert texts(SummaryBar(state, columns=["Modality"]))[0] == "Collection = nsclc_radiomics"
+
+
+def test_chips_follow_what_is_shown_elsewhere(state):
+    bar = SummaryBar(state)
+    state.filters = state.filters.where(PatientAge=(60, 80), text="lung1", commercial_use=True)
+    assert texts(bar) == ["Age 60 – 80 years", "Commercial use allowed", "Text “lung1”"]
+    bar.columns = [*bar.columns, "PatientAge", "text"]
+    assert texts(bar) == ["Commercial use allowed"]
 
 
 def test_chips_take_filters_and_picks_back(state):
@@ -57,7 +65,7 @@ def test_chips_take_filters_and_picks_back(state):
     state.filters = state.filters.where(series_size_MB=(1, 500))
     state.pick(patients=["LUNG1-365", "LUNG1-001"])
     state.pick(studies=[state.study_cohort.studies().StudyInstanceUID[0]])
-    assert texts(bar) == ["series_size_MB 1 – 500", "2 patients picked", "1 study picked"]
+    assert texts(bar) == ["Size 1 – 500 MB", "2 patients picked", "1 study picked"]
     click(bar, "filter", "series_size_MB")
     assert "series_size_MB" not in state.filters.filters
     click(bar, "pick", "patients")
@@ -129,10 +137,10 @@ def test_a_closed_bar_no_longer_follows(state):
         ("Modality", None, "Modality = (missing)"),
         ("BodyPartExamined", list("ABCDE"), "Body part = A, B, C and 2 more"),
         ("PatientID", HOSTILE, f"PatientID = {HOSTILE}"),
-        ("instanceCount", (1000, None), "instanceCount ≥ 1,000"),
-        ("series_size_MB", (None, 0.5), "series_size_MB ≤ 0.5"),
-        ("StudyDate", ("2010-01-01", "2011-01-01"), "StudyDate 2010-01-01 – 2011-01-01"),
-        ("StudyDate", (None, None), "StudyDate is not missing"),
+        ("instanceCount", (1000, None), "Files ≥ 1,000"),
+        ("series_size_MB", (None, 0.5), "Size ≤ 0.5 MB"),
+        ("StudyDate", ("2010-01-01", "2011-01-01"), "Study date 2010-01-01 – 2011-01-01"),
+        ("StudyDate", (None, None), "Study date is not missing"),
         ("Modality", [], "Modality = none of its values"),
         ("text", "lung", "Text “lung”"),
         ("patients", [("a", "b"), ("c", "d")], "2 patients"),

@@ -4,14 +4,6 @@
 const POLL = 500; // ms
 const GIVE_UP = 5000; // ms; then an answer to a poll is no longer expected, and asked for again
 
-/** An element; text is set as text, whatever it holds. */
-function h(tag, className, text) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
-
 /** A path whose last part is never cut: what matters of it is at both ends. */
 function elided(path) {
   const element = h("span", "idc-elided");
@@ -32,11 +24,10 @@ function render({ model, el }) {
   root.dataset.lmSuppressShortcuts = "true"; // single keys are commands to JupyterLab
 
   const bar = h("div", "idc-download-bar");
-  const start = h("button", "idc-download-start");
-  const cancel = h("button", "idc-download-cancel", "Cancel");
-  start.type = cancel.type = "button";
+  const start = button("idc-download-start");
+  const cancel = button("idc-control idc-download-cancel", "Cancel");
   const where = h("label", "idc-download-where");
-  const folder = h("input", "idc-download-folder");
+  const folder = h("input", "idc-control idc-download-folder");
   folder.type = "text";
   folder.spellcheck = false;
   folder.setAttribute("aria-label", "Download folder");
@@ -151,7 +142,7 @@ function render({ model, el }) {
       item.append(mark, series, result);
       return item;
     });
-    if (more) items.push(h("li", "idc-download-more", `and ${more.toLocaleString("en-US")} more series`));
+    if (more) items.push(h("li", "idc-download-more", `and ${NUMBER.format(more)} more series`));
     list.replaceChildren(...items);
     list.hidden = !items.length;
   }

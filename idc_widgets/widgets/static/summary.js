@@ -1,25 +1,6 @@
 // What is selected, chips that take filters and picks back, and the message area. A click goes to
 // Python as {kind: "filter" | "pick" | "clear" | "dismiss", name}.
 
-/** An element; text is set as text, whatever it holds. */
-function h(tag, className, text) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
-
-function button(className, text, label, onclick) {
-  const element = h("button", className, text);
-  element.type = "button";
-  if (label) {
-    element.title = label;
-    element.setAttribute("aria-label", label);
-  }
-  element.addEventListener("click", onclick);
-  return element;
-}
-
 function render({ model, el }) {
   const root = h("div", "idc-root idc-summary");
   root.dataset.lmSuppressShortcuts = "true"; // single keys are commands to JupyterLab

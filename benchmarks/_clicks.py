@@ -1,0 +1,168 @@
+"""Clicks as a person would make them, and all that the screen shows after one.
+
+Imports idc_widgets, so only processes that measure it import this.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from idc_widgets.cohort import FACETS, MORE_FACETS, RANGES, FacetValue, Histogram
+from idc_widgets.widgets.rows import row_source
+from idc_widgets.widgets.state import BrowserState
+
+#: How often each kind of click is made, relative to the others.
+KINDS = {"tick": 50, "untick": 10, "range": 12, "words": 10, "patient": 9, "study": 6, "clear": 3}
+
+#: Rows of a grid that are on the screen.
+WINDOW = 40
+
+#: What people look for, beside the words that they see.
+_WORDS = ("lung", "chest", "brain", "kernel", "axial", "contrast", "t2", "flair", "pet", "recon")
+
+_WORD = re.compile(r"[A-Za-z]{3,}")
+
+_LEVELS = {"patients": "filters", "studies": "study_cohort", "series": "cohort"}
+
+#: A click: its kind and what it is on. Anything of JSON, so that other processes can repeat it.
+Click = list[Any]
+
+
+@dataclass
+class Screen:
+    """What there is to see after a click, and how long it took to work out."""
+
+    facets: dict[str, list[FacetValue]]
+    windows: dict[str, Any]
+    histograms: dict[str, Histogram]
+    #: Seconds of all but the histograms, and of these.
+    seconds: float
+    histogram_seconds: float
+
+
+def make(state: BrowserState, click: Click | None) -> Screen:
+    """Makes a click (None: none) and works out the whole screen."""
+    before = time.perf_counter()
+    if click is not None:
+        apply(state, click)
+    facets = state.filters.facets([*FACETS, *MORE_FACETS])
+    state.selection.summary()
+    _ = state.selection.licenses
+    windows = {
+        level: row_source(getattr(state, trait), level).window(0, WINDOW)
+        for level, trait in _LEVELS.items()
+    }
+    between = time.perf_counter()
+    histograms = {column: state.filters.histogram(column) for column in RANGES}
+    after = time.perf_counter()
+    return Screen(facets, windows, histograms, between - before, after - between)
+
+
+def apply(state: BrowserState, click: Click) -> None:
+    """Makes a click, as the widgets do."""
+    kind, *rest = click
+    if kind in ("tick", "untick"):
+        column, values = rest
+        state.filter_values(column, values)
+    elif kind == "range":
+        column, low, high = rest
+        state.filters = state.filters.without(column).where(**{column: (low, high)})
+    elif kind == "words":
+        state.filters = state.filters.without("text").where(text=rest[0])
+    elif kind == "patient":
+        state.pick(patients=[tuple(rest[0])])
+    elif kind == "study":
+        state.pick(studies=rest)
+    else:
+        state.clear()
+
+
+def walk(rng: random.Random, state: BrowserState) -> Iterator[tuple[Click, Screen]]:
+    """2 to 6 clicks from the unfiltered state, each on what is shown then."""
+    state.clear()
+    screen = make(state, None)
+    for _ in range(rng.randint(2, 6)):
+        click = _next(rng, state, screen)
+        screen = make(state, click)
+        yield click, screen
+
+
+def _next(rng: random.Random, state: BrowserState, screen: Screen) -> Click:
+    while True:
+        [kind] = rng.choices([*KINDS], [*KINDS.values()])
+        click = _CHOICES[kind](rng, state, screen)
+        if click is not None:
+            return [kind, *click]
+
+
+def _tick(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
+    """Of a usual facet more often than of one behind "More filters"; a frequent value."""
+    column = rng.choice([*FACETS * 4, *MORE_FACETS])
+    chosen = list(state.filters.values(column))
+    others = [one for one in screen.facets[column] if one.value not in chosen]
+    if not sum(one.series for one in others):
+        return None
+    [ticked] = rng.choices(others, [one.series for one in others])
+    return [column, [*chosen, ticked.value]]
+
+
+def _untick(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
+    ticked = [(column, one) for column in screen.facets for one in state.filters.values(column)]
+    if not ticked:
+        return None
+    column, value = rng.choice(ticked)
+    return [column, [one for one in state.filters.values(column) if one != value]]
+
+
+def _range(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
+    """From a bin of a histogram to another; bins of many series more often."""
+    histogram = screen.histograms[rng.choice([*RANGES])]
+    if not sum(histogram.series):
+        return None
+    bins = range(len(histogram.series))
+    first, last = sorted(rng.choices(bins, histogram.series, k=2))
+    if last - first == len(bins) - 1:
+        return None
+    return [histogram.column, *histogram.between(first, last)]
+
+
+def _words(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
+    """One or two: of those that people look for, or of a description that is shown."""
+    shown = screen.windows["series"].column("SeriesDescription").to_pylist()
+    seen = {word.lower() for text in shown for word in _WORD.findall(text or "")}
+    words = rng.sample(_WORDS, 1)
+    if seen and rng.random() < 0.5:
+        words = [rng.choice(sorted(seen))]
+    if rng.random() < 0.3:
+        words.append(rng.choice(_WORDS))
+    return [" ".join(words)]
+
+
+def _patient(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
+    shown = screen.windows["patients"].select(["collection_id", "PatientID"]).to_pylist()
+    return [list(rng.choice(shown).values())] if shown else None
+
+
+def _study(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
+    shown = screen.windows["studies"].column("StudyInstanceUID").to_pylist()
+    return [rng.choice(shown)] if shown else None
+
+
+def _clear(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
+    return [] if state.filters.filters or state.patients or state.studies else None
+
+
+_CHOICES = {
+    "tick": _tick,
+    "untick": _untick,
+    "range": _range,
+    "words": _words,
+    "patient": _patient,
+    "study": _study,
+    "clear": _clear,
+}

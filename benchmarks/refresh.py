@@ -1,0 +1,373 @@
+"""The whole screen after a click: how long it takes to work out, and what is held for it.
+
+Click paths are drawn at random, with a seed: 2 to 6 clicks from the unfiltered state, as a person
+makes them (see _clicks.py). The whole screen is all facets with cross-filtered counts of series and
+patients, the summary, the licences and the first 40 rows of the three grids; then, separately, the
+five histograms too.
+
+The limit is one scan: one column of codes, a byte a series, counted with numpy. idc-index is asked
+for the same numbers in SQL, on one state, because it takes its time; facets of the collections'
+table it does not have. Every measurement has a process of its own; all is measured as in a first
+session and, fewer clicks, after IDCClient().prepare().
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import chain
+from statistics import median
+from typing import Any
+
+from _measure import (
+    Memory,
+    aim,
+    answer,
+    heading,
+    in_a_process,
+    number,
+    percentile,
+    print_table,
+    require_peer,
+    task,
+)
+
+#: Seconds after which the peer is asked no more.
+PATIENCE = 60
+
+#: Aims of the project: seconds of 95 in 100 clicks, and MB.
+AIM_P95_MS, AIM_RSS_MB = 100, 250
+
+
+def main() -> None:
+    todo = task()
+    if todo is not None:
+        known = {"engine": engine, "browser": browser, "prepare": prepare, "peer": peer}
+        what = known[todo.pop("what")]
+        answer(what(**todo))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--paths", type=int, default=200, help="how many click paths (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the random clicks (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="10 paths, and no idc-index")
+    given = parser.parse_args()
+    paths = 10 if given.quick else given.paths
+    if not given.quick:
+        require_peer()
+
+    fewer = max(1, paths // 4)
+    by_name = {}
+    with tempfile.TemporaryDirectory() as folder:
+        # What an earlier session prepared would hide what it is like without.
+        os.environ["IDC_WIDGETS_CACHE_DIR"] = folder
+        ours = in_a_process(__file__, {"what": "engine", "paths": paths, "seed": given.seed})
+        # The same clicks, as this is about what the widgets add.
+        repeat = {"what": "browser", "clicks": [*chain(*ours["paths"][:fewer])]}
+        by_name["engine"] = ours
+        by_name["IDCBrowser"] = in_a_process(__file__, repeat)
+        in_a_process(__file__, {"what": "prepare"})
+        by_name["engine, prepared"] = in_a_process(
+            __file__, {"what": "engine", "paths": fewer, "seed": given.seed}
+        )
+        by_name["IDCBrowser, prepared"] = in_a_process(__file__, repeat)
+    theirs = None if given.quick else in_a_process(__file__, {"what": "peer", **ours["asked"]})
+
+    heading(f"The whole screen after a click ({paths} random paths, seed {given.seed})")
+    show_times(by_name)
+    show_memory(by_name)
+    show_ratios(ours, theirs)
+
+
+def show_times(by_name: dict[str, Any]) -> None:
+    """A line a kind of click, and one for each of the other processes."""
+    clicks = by_name["engine"]["clicks"]
+    lines = [("all", clicks)]
+    for kind in dict.fromkeys(sorted(click["kind"] for click in clicks)):
+        lines.append((kind, [click for click in clicks if click["kind"] == kind]))
+    lines.append(("all, prepared", by_name["engine, prepared"]["clicks"]))
+    table = []
+    for kind, some in lines:
+        screens = [click["screen"] * 1e3 for click in some]
+        both = [(click["screen"] + click["histograms"]) * 1e3 for click in some]
+        table.append([kind, f"{len(some):,}", *three(screens), *three(both)])
+    for name in ("IDCBrowser", "IDCBrowser, prepared"):
+        figures = [seconds * 1e3 for seconds in by_name[name]["seconds"]]
+        table.append([f"all, in {name}", f"{len(figures):,}", *three(figures), "", "", ""])
+    names = ["p50", "p95", "most", "with histograms: p50", "p95", "most"]
+    print_table(["click, ms", "clicks", *names], table)
+    print("\nthe slowest:")
+    for click in sorted(clicks, key=lambda one: -one["screen"])[:3]:
+        print(f"  {click['screen'] * 1e3:.0f} ms: {click['click']} -> {click['cohort']}")
+
+
+def three(figures: Sequence[float]) -> list[str]:
+    """Median, 95th percentile and the most."""
+    return [number(one) for one in (median(figures), percentile(figures, 95), max(figures))]
+
+
+def show_memory(by_name: dict[str, Any]) -> None:
+    """A line for each stage of each process."""
+    table = []
+    for name, process in by_name.items():
+        for stage in process["stages"]:
+            figures = (stage["seconds"], stage["now"], stage["peak"])
+            table.append([f"{name}: {stage['after']}", *map(number, figures)])
+    print_table(["after", "s", "RSS, MB", "peak RSS, MB"], table)
+
+
+def show_ratios(ours: Any, theirs: Any) -> None:
+    """Against the limit, the peer and the aims."""
+    screens = [click["screen"] * 1e3 for click in ours["clicks"]]
+    p50, p95 = median(screens), percentile(screens, 95)
+    limit = ours["limit"] * 1e3
+    print(
+        f"\nlimit: one column of {ours['series']:,} series counted with numpy, {number(limit)} ms; "
+        f"the whole screen is {number(p50 / limit)} (p50) or {number(p95 / limit)} (p95) times that"
+    )
+    if theirs is not None:
+        done, seconds = len(theirs["seconds"]), sum(theirs["seconds"])
+        asked = ours["asked"]
+        at_least = "" if done == len(asked["queries"]) else " at least"
+        print(
+            f"idc-index: {done} of {len(asked['queries'])} queries for the state {asked['cohort']}"
+            f" took {number(seconds)} s (ours for all of it: {number(asked['ours'] * 1e3)} ms),"
+            f"{at_least} {number(seconds / asked['ours'])} times ours;"
+            f" client {number(theirs['client'])} s, RSS {number(theirs['now'])} MB,"
+            f" peak {number(theirs['peak'])} MB; {theirs['compared']:,} counts are the same"
+        )
+    aim("p95 of the whole screen", p95, AIM_P95_MS, "ms")
+    aim("RSS of the engine alone, at the end", ours["stages"][-1]["now"], AIM_RSS_MB, "MB")
+    print()
+
+
+# --- each in a process of its own ----------------------------------------------------------
+
+
+class Stages:
+    """Seconds and memory from the start of the process on."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+        self._before = time.perf_counter()
+
+    def add(self, after: str) -> None:
+        seconds = time.perf_counter() - self._before
+        memory = Memory.of_this_process()._asdict()
+        self.found.append({"after": after, "seconds": seconds, **memory})
+        self._before = time.perf_counter()
+
+
+def engine(paths: int, seed: int) -> Any:
+    """Draws the click paths and measures them without widgets."""
+    import random
+
+    stages = Stages()
+    import _clicks
+
+    state = _clicks.BrowserState()
+    stages.add("import and client")
+    _clicks.make(state, None)
+    stages.add("first screen")
+    rng = random.Random(seed)
+    clicks, recorded, asked = [], [], None
+    for _ in range(paths):
+        recorded.append([["clear"]])
+        for click, screen in _clicks.walk(rng, state):
+            recorded[-1].append(click)
+            clicks.append(
+                {
+                    "kind": click[0],
+                    "click": repr(click),
+                    "cohort": repr(state.cohort),
+                    "screen": screen.seconds,
+                    "histograms": screen.histogram_seconds,
+                }
+            )
+            if asked is None and _is_for_the_peer(state):
+                asked = _questions(state, screen)
+    stages.add("all clicks")
+    assert "ipywidgets" not in sys.modules
+    return {
+        "stages": stages.found,
+        "clicks": clicks,
+        "paths": recorded,
+        "asked": asked,
+        "series": state.client.cohort().summary().series,
+        "limit": _bare_scan(state),
+    }
+
+
+def _bare_scan(state: Any) -> float:
+    """Seconds to count one column of all series, as codes of one byte."""
+    import numpy as np
+
+    from idc_widgets.memory import memory_of
+
+    memory = memory_of(state.client.engine)
+    codes = memory.facets["Modality"].codes[memory.group]
+    assert codes.dtype == np.uint8
+    seconds = []
+    for _ in range(51):
+        before = time.perf_counter()
+        np.bincount(codes, minlength=256)
+        seconds.append(time.perf_counter() - before)
+    return median(seconds)
+
+
+def browser(clicks: list[Any]) -> Any:
+    """Makes the same clicks in a whole IDCBrowser, all of whose facets are shown."""
+    stages = Stages()
+    from idc_widgets import IDCBrowser
+
+    stages.add("import")
+    browser = IDCBrowser()
+    browser.children[0].expanded = True
+    stages.add("first screen")
+    import _clicks
+
+    seconds = []
+    for click in clicks:
+        before = time.perf_counter()
+        _clicks.apply(browser.state, click)
+        if click != ["clear"]:  # of which most only begin the next path
+            seconds.append(time.perf_counter() - before)
+        assert not browser.state.message, browser.state.message
+    stages.add("all clicks")
+    return {"stages": stages.found, "seconds": seconds}
+
+
+def prepare() -> None:
+    """What makes later sessions quicker."""
+    from idc_widgets import IDCClient
+
+    IDCClient().prepare()
+
+
+# --- the same numbers, of idc-index --------------------------------------------------------
+
+_PATIENT = "(collection_id, PatientID)"
+
+_LEVELS = {
+    "patients": (
+        "SELECT collection_id, PatientID, string_agg(DISTINCT PatientSex, ','),"
+        " string_agg(DISTINCT PatientAge, ','), count(DISTINCT StudyInstanceUID), count(*),"
+        " sum(instanceCount), sum(series_size_MB) FROM ({rows}) GROUP BY 1, 2 ORDER BY 1, 2"
+    ),
+    "studies": (
+        "SELECT min(collection_id), min(PatientID), min(StudyDate), min(StudyDescription),"
+        " string_agg(DISTINCT Modality, ', '), count(*), sum(instanceCount), sum(series_size_MB),"
+        " StudyInstanceUID FROM ({rows}) GROUP BY StudyInstanceUID ORDER BY 1, 2, 3, 4"
+    ),
+    "series": "{rows}",
+}
+
+
+def _is_for_the_peer(state: Any) -> bool:
+    """Whether a state is one like most: some filters, and matches left."""
+    return len(state.filters.filters) >= 2 and len(state.selection) > 10_000
+
+
+def _questions(state: Any, screen: Any) -> dict[str, Any]:
+    """The whole screen in SQL, as few queries as can be; and what the answers must be."""
+    from idc_widgets.cohort import COLLECTION_FACETS
+    from idc_widgets.conditions import IsCommercial
+
+    filters = state.filters
+    # Facets with a filter of their own are counted without it.
+    of_rows: dict[str, list[str]] = {}
+    for column in screen.facets:
+        if column not in COLLECTION_FACETS:
+            of_rows.setdefault(filters.without(column).sql, []).append(column)
+    queries = []
+    for rows, columns in of_rows.items():
+        values = [IsCommercial.SQL if one == "commercial_use" else one for one in columns]
+        names = ", ".join(f"{value} AS f{at}" for at, value in enumerate(values))
+        keys = [f"f{at}" for at in range(len(values))]
+        queries.append(
+            {
+                "columns": columns,
+                "sql": f"SELECT {', '.join(keys)}, GROUPING({', '.join(keys)}) AS which,"
+                f" count(*) AS series, count(DISTINCT {_PATIENT}) AS patients"
+                f" FROM (SELECT {names}, collection_id, PatientID FROM ({rows}))"
+                f" GROUP BY GROUPING SETS ({', '.join(f'({key})' for key in keys)})",
+            }
+        )
+    queries.append(
+        {
+            "columns": [],
+            "sql": f"SELECT count(DISTINCT collection_id), count(DISTINCT {_PATIENT}),"
+            " count(DISTINCT StudyInstanceUID), count(*), sum(instanceCount), sum(series_size_MB)"
+            f" FROM ({filters.sql})",
+        }
+    )
+    for sql in _LEVELS.values():
+        queries.append({"columns": [], "sql": f"{sql.format(rows=filters.sql)} LIMIT 40"})
+    counts = {
+        column: [[one.value, one.series, one.patients] for one in screen.facets[column]]
+        for query in queries
+        for column in query["columns"]
+    }
+    return {
+        "cohort": repr(filters),
+        "ours": screen.seconds,
+        "queries": queries,
+        "counts": counts,
+        "series": filters.summary().series,
+    }
+
+
+def peer(cohort: str, ours: float, queries: list[Any], counts: Any, series: int) -> Any:
+    """Asks idc-index, and compares what it says with our counts."""
+    before = time.perf_counter()
+    import idc_index
+
+    client = idc_index.IDCClient()
+    started = time.perf_counter() - before
+    seconds: list[float] = []
+    compared = 0
+    for query in queries:
+        if sum(seconds) > PATIENCE:
+            break
+        before = time.perf_counter()
+        frame = client.sql_query(query["sql"])
+        seconds.append(time.perf_counter() - before)
+        if query["columns"]:
+            compared += _compare(frame, query["columns"], counts)
+        elif len(frame.columns) == 6:  # the summary
+            assert int(frame.iloc[0, 3]) == series, "they do not agree on the number of series"
+            compared += 1
+    memory = Memory.of_this_process()._asdict()
+    return {"client": started, "seconds": seconds, "compared": compared, **memory}
+
+
+def _compare(frame: Any, columns: list[str], counts: Any) -> int:
+    """How many counts of facets were compared; they must be the same."""
+    import pandas as pd
+
+    compared = 0
+    for at, column in enumerate(columns):
+        # The bit of a column is unset where rows are grouped by it; the first has the highest.
+        of_column = frame[(frame["which"] & (1 << (len(columns) - 1 - at))) == 0]
+        theirs = {
+            None if pd.isna(value) else _plain(value): [int(series), int(patients)]
+            for value, series, patients in zip(
+                of_column[f"f{at}"], of_column["series"], of_column["patients"], strict=True
+            )
+        }
+        ours = {value: two for value, *two in counts[column]}
+        assert theirs == ours, f"they do not agree on {column}"
+        compared += 2 * len(ours)
+    return compared
+
+
+def _plain(value: Any) -> Any:
+    """A value of numpy as one of Python."""
+    return value.item() if hasattr(value, "item") else value
+
+
+if __name__ == "__main__":
+    main()

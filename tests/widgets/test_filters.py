@@ -1,0 +1,173 @@
+"""All filters of the browser together, and filters in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from idc_widgets.cohort import MORE_FACETS, RANGES
+from idc_widgets.widgets.facets import FacetDropdown, Facets
+from idc_widgets.widgets.filters import FilterPanel
+from idc_widgets.widgets.state import BrowserState
+from idc_widgets.widgets.words import in_words, range_in_words
+
+
+@pytest.fixture
+def state(client) -> BrowserState:
+    return BrowserState(client, collection_id="nsclc_radiomics")
+
+
+def toggle(panel: FilterPanel) -> None:
+    """What the front end sends when "More filters" is clicked."""
+    panel._toggle._handle_custom_msg({"kind": "toggle"}, [])
+
+
+def dropdown(panel: FilterPanel, column: str) -> FacetDropdown:
+    return next(one for one in panel.children[2].children if one.column == column)
+
+
+def choose(one: FacetDropdown, values: list, number: int = 1) -> None:
+    content = {"kind": "choose", "view": "view", "number": number, "values": values}
+    one._handle_custom_msg(content, [])
+
+
+def test_more_is_made_when_it_is_first_shown(state):
+    panel = FilterPanel(state)
+    assert len(panel.children) == 2
+    toggle(panel)
+    assert panel.expanded
+    more = panel.children[2]
+    assert [one.column for one in more.children] == [*MORE_FACETS, *RANGES]
+    toggle(panel)
+    toggle(panel)
+    assert panel.children[2] is more
+    assert FilterPanel(state, expanded=True).expanded
+
+
+def test_what_is_hidden_is_not_counted(state):
+    panel = FilterPanel(state)
+    toggle(panel)
+    species = dropdown(panel, "species")
+    toggle(panel)
+    assert panel.children[2].layout.display == "none"
+    before = species._values
+    state.filters = state.filters.where(Modality="CT")
+    assert species._values == before
+    toggle(panel)
+    assert panel.children[2].layout.display == ""
+    assert species._values == [["Human", 422, 422]] != before
+
+
+def test_how_many_hidden_filters_are_active(state):
+    panel = FilterPanel(state)
+    assert panel._toggle._count == 0
+    state.filters = state.filters.where(PatientAge=(60, 80), commercial_use=True, text="lung")
+    assert panel._toggle._count == 2
+    assert "PatientAge" not in panel.columns
+    panel.expanded = True
+    assert {"PatientAge", "commercial_use", "text", "uids", "Modality"} <= set(panel.columns)
+
+
+@pytest.mark.parametrize("column", MORE_FACETS)
+def test_every_column_can_be_chosen(state, column):
+    panel = FilterPanel(state, expanded=True)
+    one = dropdown(panel, column)
+    values = [value for value, *_ in one._values]
+    assert one._label != column
+    choose(one, values[:1])
+    assert state.message == ""
+    assert state.filters.values(column) == tuple(values[:1])
+    assert one._chosen == values[:1]
+
+
+def test_what_missing_means(state):
+    panel = FilterPanel(state, expanded=True)
+    assert dropdown(panel, "analysis_result_id")._missing == "(original images)"
+    assert dropdown(panel, "species")._missing == "(missing)"
+
+
+def test_versions_are_listed_newest_first(client):
+    one = FacetDropdown(BrowserState(client), "series_init_idc_version")
+    values = [value for value, *_ in one._values]
+    assert len(values) > 10
+    assert values == sorted(values, reverse=True)
+
+
+def test_a_closed_panel_no_longer_counts(state):
+    panel = FilterPanel(state, expanded=True)
+    species = dropdown(panel, "species")
+    panel.close()
+    before = species._values
+    state.filters = state.filters.where(Modality="CT")
+    assert species._values == before
+    assert not Facets.of(state)._dropdowns
+
+
+def test_misspelt_arguments_are_refused(state):
+    with pytest.raises(
+        TypeError, match="FilterPanel has no argument 'expandet'; did you mean 'exp"
+    ):
+        FilterPanel(state, expandet=True)
+
+
+# --- in words ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "argument", "words"),
+    [
+        ("having", {"level": "study", "Modality": ["CT", "SEG"]}, "Studies with CT and SEG"),
+        (
+            "having",
+            [
+                {"level": "patient", "Modality": ["CT"], "BodyPartExamined": ["LUNG"]},
+                {"level": "study", "Modality": ["SR"]},
+            ],
+            "Patients with CT and Body part LUNG; Studies with SR",
+        ),
+        ("originals_of", {"Modality": "SEG"}, "Originals of: Modality = SEG"),
+        (
+            "derived_from",
+            [{"Modality": "CT", "PatientAge": (60, None)}, {}],
+            "Derived from: Modality = CT; Age ≥ 60 years and of everything",
+        ),
+        ("uids", ["1.2"], "1 UID"),
+        ("uids", [str(i) for i in range(50_000)], "50,000 UIDs"),
+        ("uids", [["1.1", "1.2"], ["1.3"]], "2 UIDs and 1 UID"),
+        ("uids", [], "0 UIDs"),
+        ("commercial_use", True, "Commercial use allowed"),
+        ("commercial_use", False, "Commercial use not allowed"),
+        ("commercial_use", [True, None], "Commercial use = yes, (missing)"),
+        ("PatientAge", (60, 80), "Age 60 – 80 years"),
+        ("PatientAge", ["060Y"], "Age = 060Y"),
+        ("analysis_result_id", None, "Original images"),
+        ("analysis_result_id", ["x", None], "Analysis result = x, (original images)"),
+        (
+            "cancer_types",
+            [["Lung"], ["Breast", None]],
+            "Cancer type = Lung and Cancer type = Breast, (missing)",
+        ),
+        ("series_init_idc_version", [24, 25], "New in IDC version = 24, 25"),
+    ],
+)
+def test_filters_in_words(column, argument, words):
+    assert in_words(column, argument) == words
+
+
+def test_chips_of_real_cohorts(client):
+    cohort = client.cohort(Modality="SEG").originals_of().having(Modality=["CT", "SEG"])
+    words = [in_words(column, argument) for column, argument in cohort.filters.items()]
+    assert words == ["Studies with CT and SEG", "Originals of: Modality = SEG"]
+
+
+@pytest.mark.parametrize(
+    ("column", "low", "high", "words"),
+    [
+        ("PatientAge", 60.0, 79.99999999999999, "60 – 79 years"),
+        ("PatientAge", 0.5, 1.25, "0.5 – 1.25 years"),
+        ("series_size_MB", 0.0032, 12.999999999999998, "0.0032 – 13 MB"),
+        ("series_size_MB", None, 1234567.8, "≤ 1,234,568 MB"),
+        ("instanceCount", 5, 5, "5"),
+    ],
+)
+def test_ranges_in_words(column, low, high, words):
+    assert range_in_words(column, low, high) == words
