@@ -133,7 +133,7 @@ def _range(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any]
 
 def _words(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
     """One or two: of those that people look for, or of a description that is shown."""
-    shown = screen.windows["series"].column("SeriesDescription").to_pylist()
+    shown = screen.windows["series"]["SeriesDescription"]
     seen = {word.lower() for text in shown for word in _WORD.findall(text or "")}
     words = rng.sample(_WORDS, 1)
     if seen and rng.random() < 0.5:
@@ -144,12 +144,13 @@ def _words(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any]
 
 
 def _patient(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
-    shown = screen.windows["patients"].select(["collection_id", "PatientID"]).to_pylist()
-    return [list(rng.choice(shown).values())] if shown else None
+    rows = screen.windows["patients"]
+    shown = list(zip(rows["collection_id"], rows["PatientID"], strict=True))
+    return [list(rng.choice(shown))] if shown else None
 
 
 def _study(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
-    shown = screen.windows["studies"].column("StudyInstanceUID").to_pylist()
+    shown = screen.windows["studies"]["StudyInstanceUID"]
     return [rng.choice(shown)] if shown else None
 
 

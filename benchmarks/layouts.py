@@ -442,7 +442,9 @@ def others(turns: int) -> dict[str, Any]:
     rows = row_source(everything, "series", Sort("SeriesDescription"))
     every = engine.query(f"SELECT SeriesInstanceUID FROM _rows {sort}").column(0)
     shown = engine.query(f"SELECT {columns} FROM _rows {sort} LIMIT 40 OFFSET {middle}").to_pylist()
-    assert shown == rows.window(middle, middle + 40).to_pylist(), "they do not agree on a window"
+    window = rows.window(middle, middle + 40)
+    as_shown = [dict(zip(window, row, strict=True)) for row in zip(*window.values(), strict=True)]
+    assert shown == as_shown, "they do not agree on a window"
     uids = every.take(np.random.default_rng(1).permutation(len(every))[:50_000]).to_pylist()
     asked = "SELECT _row FROM _rows WHERE SeriesInstanceUID IN (SELECT unnest(?)) ORDER BY 1"
     found = engine.query(asked, [uids]).column(0).to_numpy()

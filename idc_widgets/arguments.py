@@ -51,6 +51,9 @@ _LEVELS = ("study", "patient")
 
 #: Facts of the collections, by engine: see `_collections`.
 _known_collections: WeakKeyDictionary[Engine, dict[str, dict[str, str]]] = WeakKeyDictionary()
+_known_values: WeakKeyDictionary[Engine, dict[str, dict[str, tuple[str, ...]]]] = (
+    WeakKeyDictionary()
+)
 
 
 def condition(engine: Engine, name: str, value: object) -> Condition:
@@ -80,10 +83,13 @@ def check_column(name: str) -> str:
 
 def collection_values(engine: Engine, column: str) -> dict[str, tuple[str, ...]]:
     """collection_id → the values that the collection has of one of `COLLECTION_FACETS`."""
-    return {
-        name: tuple(dict.fromkeys(filter(None, map(str.strip, facts[column].split(",")))))
-        for name, facts in _collections(engine).items()
-    }
+    known = _known_values.setdefault(engine, {})
+    if column not in known:
+        known[column] = {
+            name: tuple(dict.fromkeys(filter(None, map(str.strip, facts[column].split(",")))))
+            for name, facts in _collections(engine).items()
+        }
+    return known[column]
 
 
 # --- kinds of value ------------------------------------------------------------------------

@@ -9,6 +9,8 @@ which has the number of its row in the index. See docs/performance.md for what w
 
 from __future__ import annotations
 
+import ctypes
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +40,8 @@ __all__ = [
     "numbered",
     "read_index",
     "save",
+    "to_arrow",
+    "to_numpy",
 ]
 
 Array: TypeAlias = "npt.NDArray[Any]"
@@ -73,6 +77,11 @@ _OF_SERIES = (
 
 _NUMBERS = ("instanceCount", "series_size_MB")
 
+_NO_HASHES = np.zeros(0, dtype=np.uint64)
+
+
+_FALSE_AND_TRUE: Arrow = pa.Array.from_buffers(pa.bool_(), 2, [None, pa.py_buffer(b"\x02")])
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -101,16 +110,23 @@ class Coded:
             else:
                 present.append(value)
         if pa.types.is_string(self.values.type):
-            places = pc.index_in(pa.array(present, self.values.type), self.values)
-            found[places.drop_null().to_numpy()] = True
+            texts = [value for value in present if isinstance(value, str)]
+            found[:-1] |= to_numpy(pc.is_in(self.values, to_arrow(texts)))
         else:
-            found[:-1] |= np.isin(self.values.to_numpy(zero_copy_only=False), present)
+            found[:-1] |= np.isin(to_numpy(self.values), present)
         return found
 
     def take(self, codes: Array) -> list[Any]:
         """The values of these codes; None for missing."""
-        present: Arrow = pa.array(codes, mask=codes == self.missing)
-        return list(self.values.take(present).to_pylist())
+        missing = codes == self.missing
+        if not missing.any():
+            return list(self.values.take(to_arrow(codes)).to_pylist())
+        values: list[Any] = [None] * len(codes)
+        for place, value in zip(
+            np.flatnonzero(~missing).tolist(), self.take(codes[~missing]), strict=True
+        ):
+            values[place] = value
+        return values
 
     @cached_property
     def texts(self) -> list[Any]:
@@ -121,6 +137,11 @@ class Coded:
     def lower(self) -> Arrow:
         """The values in lower case, for searching."""
         return pc.utf8_lower(self.values)
+
+    @cached_property
+    def whole_numbers(self) -> Array:
+        """Of each code, the number that its text is; infinite if it is none."""
+        return np.array([_number(text) for text in self.texts])
 
 
 @dataclass
@@ -137,6 +158,8 @@ class Coding:
     size_MB: Array
     #: Of each group, the values of the facets' columns.
     facets: dict[str, Coded]
+    #: The pairs of a facet's value and a patient: of each group its pair, of each pair the value.
+    pairs: dict[str, tuple[Array, Array]]
     #: Of each series, dates and descriptions; and numbers, NaN where missing.
     columns: dict[str, Coded]
     numbers: dict[str, Array]
@@ -173,6 +196,15 @@ class Coding:
 
 def read_index(engine: DuckDBEngine) -> Coding:
     """Reads what questions are mostly about; about a second for IDC's index."""
+    coding = _read_index(engine)
+    # What was needed for reading only goes back to the system: 40 MB that allocators would keep.
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):  # glibc only
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return coding
+
+
+def _read_index(engine: DuckDBEngine) -> Coding:
     read = _Reader(engine)
     of_series = {name: read.coded(name) for name in _OF_GROUPS}
     columns = {name: read.coded(name) for name in _OF_SERIES}
@@ -189,19 +221,20 @@ def read_index(engine: DuckDBEngine) -> Coding:
     facets = {name: Coded(one.values, one.codes[first]) for name, one in of_series.items()}
     licenses = facets["license_short_name"]
     commercial = np.array([*("-NC" not in one for one in licenses.texts[:-1]), 2], dtype=np.uint8)
-    facets["commercial_use"] = Coded(pa.array([False, True]), commercial[licenses.codes])
+    facets["commercial_use"] = Coded(_FALSE_AND_TRUE, commercial[licenses.codes])
 
     study, study_uid = _studies(read.coded("StudyInstanceUID"), patient, columns)
-    read.release()
     files = np.nan_to_num(numbers["instanceCount"])
+    of_group = (groups % max(len(patients), 1)).astype(np.int32)
     return Coding(
         group=group,
         study=study,
-        patient=(groups % max(len(patients), 1)).astype(np.int32),
+        patient=of_group,
         series=np.bincount(group, minlength=count).astype(np.int32),
         files=np.bincount(group, files, count).astype(np.int64),
         size_MB=np.bincount(group, np.nan_to_num(numbers["series_size_MB"]), count).astype(float),
         facets=facets,
+        pairs={name: _pairs(one.codes, of_group, len(patients)) for name, one in facets.items()},
         columns=columns,
         numbers=numbers,
         collection_of_patient=(patients // many).astype(collection.codes.dtype),
@@ -213,8 +246,7 @@ def read_index(engine: DuckDBEngine) -> Coding:
 def hashed(engine: DuckDBEngine, column: str, table: str, params: Sequence[object] = ()) -> Array:
     """64-bit hashes of a column of texts."""
     found = engine.query(f"SELECT md5_number_lower({column}) FROM {table}", params)
-    hashes: Array = found.column(0).to_numpy()
-    return hashes
+    return np.concatenate([to_numpy(chunk) for chunk in found.column(0).chunks] or [_NO_HASHES])
 
 
 def _groups(columns: Mapping[str, Coded], patient: Array, patients: int) -> tuple[Array, Array]:
@@ -233,6 +265,11 @@ def _groups(columns: Mapping[str, Coded], patient: Array, patients: int) -> tupl
     return numbered(key.astype(np.int64) * patients + patient)
 
 
+def _pairs(codes: Array, patient: Array, patients: int) -> tuple[Array, Array]:
+    keys, pair = numbered(codes.astype(np.int64) * patients + patient)
+    return pair, (keys // max(patients, 1)).astype(codes.dtype)
+
+
 def _studies(uid: Coded, patient: Array, columns: Mapping[str, Coded]) -> tuple[Array, Arrow]:
     """Of each series its study, and the UIDs of the studies in the order that people read them in.
 
@@ -247,7 +284,7 @@ def _studies(uid: Coded, patient: Array, columns: Mapping[str, Coded]) -> tuple[
     order = np.lexsort(of_study[::-1])
     rank = np.empty(count, dtype=np.int32)
     rank[order] = np.arange(count, dtype=np.int32)
-    return rank[uid.codes], uid.values.take(pa.array(order))
+    return rank[uid.codes], uid.values.take(to_arrow(order))
 
 
 # --- reading -------------------------------------------------------------------------------
@@ -271,55 +308,89 @@ class _Reader:
             # Parquet has dictionaries of its own, which Arrow can hand over.
             # In this thread: others would keep what they needed for it.
             return _coded(self._file.read([name], use_threads=False).column(0))
-        values: Arrow = self._engine.query(
-            f"SELECT DISTINCT {name} FROM index WHERE {name} IS NOT NULL ORDER BY 1"
-        ).column(0)
-        values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
-        codes = np.empty(self.rows, dtype=np.min_scalar_type(len(values)))
-        start = 0
-        for batch in self._engine.batches(f"SELECT {name} FROM index"):
-            places = pc.index_in(batch.column(0), values).fill_null(len(values))
-            codes[start : start + len(places)] = places.to_numpy(zero_copy_only=False)
-            start += len(places)
-        return Coded(values, codes)
+        batches = self._engine.batches(f"SELECT {name} FROM index")
+        encoded = [batch.column(0).dictionary_encode() for batch in batches]
+        return _coded(pa.chunked_array(encoded)) if encoded else _NOTHING
 
     def number(self, name: str) -> Array:
         """A column of numbers; NaN is missing."""
         column = self._engine.query(f"SELECT {name} FROM index").column(0)
         if column.null_count:
-            return column.cast(pa.float64()).to_numpy()
-        numbers: Array = column.to_numpy()
+            missing = np.concatenate([to_numpy(chunk.is_null()) for chunk in column.chunks])
+            numbers = np.concatenate([_bare(chunk).astype(float) for chunk in column.chunks])
+            numbers[missing] = np.nan
+            return numbers
+        numbers = np.concatenate([_bare(chunk) for chunk in column.chunks] or [np.zeros(0)])
         highest = int(numbers.max(initial=0)) if numbers.dtype.kind == "i" else None
         return numbers.astype(np.int32) if highest is not None and highest < 2**31 else numbers
-
-    def release(self) -> None:
-        """Gives memory that was needed for reading only back to the system."""
-        pa.default_memory_pool().release_unused()
 
 
 def _coded(column: Arrow) -> Coded:
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     column = column.unify_dictionaries()
-    values = column.chunk(0).dictionary if column.num_chunks else pa.array([], pa.string())
-    order = pc.sort_indices(values).to_numpy()
+    values = column.chunk(0).dictionary
+    order = to_numpy(pc.sort_indices(values))
     many = len(values)
     kind = np.min_scalar_type(many)
     rank = np.empty(many + 1, dtype=kind)
     rank[order] = np.arange(many, dtype=kind)
     rank[many] = many
-    codes = [rank[chunk.indices.fill_null(many).to_numpy()] for chunk in column.chunks]
-    return Coded(values.take(pa.array(order)), np.concatenate(codes) if codes else rank[:0])
+    codes = []
+    for chunk in column.chunks:
+        places = _bare(chunk.indices)
+        if chunk.null_count:
+            places = np.where(to_numpy(chunk.is_null()), many, places)
+        codes.append(rank[places])
+    return Coded(values.take(to_arrow(order)), np.concatenate(codes))
+
+
+# --- between Arrow and numpy ---------------------------------------------------------------
+#
+# Not by pa.array() and to_numpy(): these import pandas, which takes 45 MB and a third of a second.
+
+
+def to_numpy(array: Arrow) -> Array:
+    """An array of numbers or flags in which nothing is missing."""
+    if array.null_count:
+        raise ValueError("missing values have no place in a numpy array")
+    return _bare(array)
+
+
+def _bare(array: Arrow) -> Array:
+    """The same, whatever stands where something is missing."""
+    buffer, start, stop = array.buffers()[1], array.offset, array.offset + len(array)
+    if buffer is None:  # of no elements
+        return np.zeros(len(array), dtype=array.type.to_pandas_dtype())
+    if pa.types.is_boolean(array.type):
+        bits = np.unpackbits(np.frombuffer(buffer, dtype=np.uint8), bitorder="little")
+        return bits[start:stop].astype(bool)
+    return np.frombuffer(buffer, dtype=array.type.to_pandas_dtype())[start:stop]
+
+
+def to_arrow(values: Array | Sequence[str]) -> Arrow:
+    """An array of numbers, or texts, as Arrow has it."""
+    if isinstance(values, np.ndarray):
+        contiguous: Any = np.ascontiguousarray(values)
+        kind = pa.from_numpy_dtype(values.dtype)
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(contiguous)])
+    encoded = [value.encode() for value in values]
+    ends: Any = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+_NOTHING = Coded(to_arrow([]), np.zeros(0, dtype=np.uint8))
 
 
 def numbered(keys: Array) -> tuple[Array, Array]:
     """The distinct keys in order, and of each key its place among them."""
-    encoded = pa.array(keys).dictionary_encode()
-    distinct = encoded.dictionary.to_numpy()
+    encoded = to_arrow(keys).dictionary_encode()
+    distinct = to_numpy(encoded.dictionary)
     order = np.argsort(distinct)
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    return distinct[order], rank[encoded.indices.to_numpy()]
+    return distinct[order], rank[to_numpy(encoded.indices)]
 
 
 # --- a coding in a file --------------------------------------------------------------------
@@ -351,9 +422,11 @@ def save(engine: DuckDBEngine, coding: Coding, path: Path) -> None:
         for name, coded in getattr(coding, kind).items():
             parts[f"{kind}.{name}.values"] = coded.values
             parts[f"{kind}.{name}.codes"] = coded.codes
+    for name, (pair, value) in coding.pairs.items():
+        parts[f"pairs.{name}.pair"], parts[f"pairs.{name}.value"] = pair, value
     for name, numbers in coding.numbers.items():
         parts[f"numbers.{name}"] = numbers
-    lists = {name: _as_list(pa.array(part)) for name, part in parts.items()}
+    lists = {name: _as_list(part) for name, part in parts.items()}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -381,7 +454,7 @@ def load(path: Path) -> Coding:
         record: Arrow = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
         parts: dict[str, Any] = {name: record.column(name).values for name in record.schema.names}
         arrays = {
-            name: part.to_numpy(zero_copy_only=True)
+            name: to_numpy(part)
             for name, part in parts.items()
             if pa.types.is_primitive(part.type) and not pa.types.is_boolean(part.type)
         }
@@ -400,6 +473,10 @@ def load(path: Path) -> Coding:
         return Coding(
             **{name: arrays[name] for name in _PLAIN if name != "study_uid"},
             facets=coded("facets"),
+            pairs={
+                name: (arrays[f"pairs.{name}.pair"], arrays[f"pairs.{name}.value"])
+                for name in coded("facets")
+            },
             columns=coded("columns"),
             numbers={name: arrays[f"numbers.{name}"] for name in _NUMBERS},
             patient_ids=Coded(parts["patient_ids.values"], arrays["patient_ids.codes"]),
@@ -424,6 +501,16 @@ _PLAIN = (
 )
 
 
-def _as_list(values: Arrow) -> Arrow:
+def _as_list(values: Array | Arrow) -> Arrow:
     """An array as one list."""
+    if isinstance(values, np.ndarray):
+        values = to_arrow(values)
     return pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values)
+
+
+def _number(text: str | None) -> float:
+    try:
+        number = float(text or "inf")
+    except ValueError:
+        number = math.inf
+    return number if math.isfinite(number) else math.inf

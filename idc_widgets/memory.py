@@ -21,7 +21,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .coding import Array, Arrow, Coding, Flags, hashed, load, numbered, read_index, save
+from .coding import (
+    Array,
+    Arrow,
+    Coding,
+    Flags,
+    hashed,
+    load,
+    read_index,
+    save,
+    to_arrow,
+    to_numpy,
+)
 from .conditions import Condition, Scalar
 from .engine import DuckDBEngine, Engine
 from .errors import IndexFileError
@@ -32,7 +43,7 @@ __all__ = ["Mask", "Matches", "Memory", "memory_of", "prepare"]
 _log = logging.getLogger(__name__)
 
 #: Masks of conditions, and sets of matching series, that are kept for the next question.
-_KEPT_MASKS, _KEPT_MATCHES = 16, 4
+_KEPT_MASKS, _KEPT_MATCHES = 8, 3
 
 _Value = TypeVar("_Value")
 
@@ -79,7 +90,7 @@ class Memory(Coding):
         self._masks: OrderedDict[Condition, Mask] = OrderedDict()
         self._weights: OrderedDict[Any, Array] = OrderedDict()
         self._matches: OrderedDict[Any, Matches] = OrderedDict()
-        self._pairs: dict[str, tuple[Array, Array]] = {}
+        self._values: dict[str, Array] = {}
         self._bins: dict[tuple[str, tuple[Bound, ...]], Array] = {}
 
     # --- what a condition is made of -------------------------------------------------------
@@ -147,12 +158,17 @@ class Memory(Coding):
 
     def measured(self, column: str) -> Array:
         """The values of a coded column as what a range compares."""
-        coded = self.facets.get(column) or self.columns[column]
-        if column == "PatientAge":
-            return np.array([years(age) for age in coded.texts[:-1]], dtype=float)
-        if pa.types.is_integer(coded.values.type):
-            return np.asarray(coded.values)
-        return np.array(coded.texts[:-1], dtype=object)
+        found = self._values.get(column)
+        if found is None:
+            coded = self.facets.get(column) or self.columns[column]
+            if column == "PatientAge":
+                found = np.array([years(age) for age in coded.texts[:-1]], dtype=float)
+            elif pa.types.is_integer(coded.values.type):
+                found = to_numpy(coded.values)
+            else:
+                found = np.array(coded.texts[:-1], dtype=object)
+            self._values[column] = found
+        return found
 
     def text(self, word: str, collections: Collection[str]) -> Mask:
         """A word, in lower case, in a text of the series; or the series of these collections."""
@@ -173,7 +189,7 @@ class Memory(Coding):
     def in_uids(self, word: str) -> Mask:
         """A word, in lower case, in the UID of the series or its study."""
         texts = self.study_uid if self.has_plain_uids else pc.utf8_lower(self.study_uid)
-        in_study = np.asarray(pc.match_substring(texts, word))
+        in_study = to_numpy(pc.match_substring(texts, word))
         uid = "SeriesInstanceUID" if self.has_plain_uids else "lower(SeriesInstanceUID)"
         in_series = self.series_where(f"contains({uid}, ?)", [word])
         return Mask(self, in_study[self.study] | in_series.flags, False)
@@ -190,8 +206,7 @@ class Memory(Coding):
             rows = self.series_rows(list(keys)).tolist()
             return {key: row for key, row in zip(keys, rows, strict=True) if row >= 0}
         if level == "studies":
-            wanted: Arrow = pa.array(list(keys), pa.string())
-            places = np.flatnonzero(np.asarray(pc.is_in(self.study_uid, wanted)))
+            places = np.flatnonzero(to_numpy(pc.is_in(self.study_uid, to_arrow(list(keys)))))
             return dict(zip(self.keys_of(level, places), places.tolist(), strict=True))
         wanted_keys = set(keys)
         flags = self.patient_ids.flags(patient for _, patient in wanted_keys)
@@ -202,7 +217,7 @@ class Memory(Coding):
     def keys_of(self, level: str, numbers: Array) -> list[Any]:
         """The keys of patients or studies with these numbers."""
         if level == "studies":
-            return list(self.study_uid.take(pa.array(numbers)).to_pylist())
+            return list(self.study_uid.take(to_arrow(numbers)).to_pylist())
         names = self.facets["collection_id"].texts
         collections = [names[code] for code in self.collection_of_patient[numbers].tolist()]
         ids = self.patient_ids.take(self.patient_ids.codes[numbers])
@@ -232,7 +247,7 @@ class Memory(Coding):
     def uids_of(self, rows: Array) -> list[str]:
         """The SeriesInstanceUIDs of these rows, in their order."""
         if self.series_uid is not None:
-            return list(self.series_uid.take(pa.array(rows)).to_pylist())
+            return list(self.series_uid.take(to_arrow(rows)).to_pylist())
         found = self._living.query(
             "SELECT SeriesInstanceUID FROM _rows JOIN"
             " (SELECT unnest(?) AS id, unnest(?) AS position) AS wanted"
@@ -251,7 +266,8 @@ class Memory(Coding):
         """The series that fulfil a condition in SQL: for columns that are not held here."""
         flags = np.zeros(self.series_count, dtype=bool)
         found = self._living.query(f"SELECT _row FROM _rows WHERE {sql}", params)
-        flags[found.column(0).to_numpy()] = True
+        for chunk in found.column(0).chunks:
+            flags[to_numpy(chunk)] = True
         return Mask(self, flags, False)
 
     @cached_property
@@ -289,7 +305,7 @@ class Memory(Coding):
             coded = self.patient_ids
         if coded is None:
             return None
-        wanted: Arrow = pa.array(texts, pa.string())
+        wanted = to_arrow(texts)
         return set(wanted.filter(pc.is_in(wanted, coded.values)).to_pylist())
 
     # --- questions -------------------------------------------------------------------------
@@ -320,16 +336,6 @@ class Memory(Coding):
             return np.bincount(self.group[rows], minlength=self.group_count).astype(np.int32)
 
         return self._kept(self._weights, tuple(conditions), _KEPT_MATCHES, count)
-
-    def pairs(self, column: str) -> tuple[Array, Array]:
-        """The pairs of a facet's value and a patient: of each group its pair, of each its value."""
-        found = self._pairs.get(column)
-        if found is None:
-            codes = self.facets[column].codes.astype(np.int64)
-            keys, pair = numbered(codes * self.patient_count + self.patient)
-            values = (keys // max(self.patient_count, 1)).astype(self.facets[column].codes.dtype)
-            found = self._pairs[column] = (pair, values)
-        return found
 
     def _kept(
         self, kept: OrderedDict[Any, _Value], key: Any, most: int, make: Callable[[], _Value]
@@ -371,7 +377,12 @@ class Matches:
     @cached_property
     def groups(self) -> Array:
         """The groups of which some series match."""
-        return np.flatnonzero(self.weights)
+        return np.flatnonzero(self.weights).astype(np.int32)
+
+    @cached_property
+    def _as_floats(self) -> Array:
+        """The weights of these groups as `np.bincount` wants them."""
+        return self.weights[self.groups].astype(float)
 
     def __len__(self) -> int:
         return int(self.weights.sum(dtype=np.int64))
@@ -407,6 +418,15 @@ class Matches:
         flags[self.memory.study[self.rows]] = True
         return np.flatnonzero(flags).astype(np.int32)
 
+    def equal(self, other: Matches | None) -> bool:
+        """Whether the same series of the same index match."""
+        return (
+            other is not None
+            and self.memory is other.memory
+            and np.array_equal(self.weights, other.weights)
+            and np.array_equal(self.rows, other.rows)
+        )
+
     def present(self, level: str, keys: Collection[Any]) -> set[Any]:
         """Those of the keys of patients, studies or series that are here."""
         numbers = self.memory.numbers_of(level, keys)
@@ -435,13 +455,17 @@ class Matches:
     def counted(self, column: str) -> Iterator[tuple[Scalar, int, int]]:
         """The values of a facet's column, how many series and how many patients have each."""
         coded = self.memory.facets[column]
-        pair, value_of_pair = self.memory.pairs(column)
-        groups = self.groups
+        pair, value_of_pair = self.memory.pairs[column]
         many = len(coded.values) + 1
-        series = np.bincount(coded.codes[groups], self.weights[groups], many).astype(np.int64)
-        flags = np.zeros(len(value_of_pair), dtype=bool)
-        flags[pair[groups]] = True
-        patients = np.bincount(value_of_pair[flags], minlength=many)
+        if len(self.groups) == self.memory.group_count:
+            series = np.bincount(coded.codes, self._as_floats, many).astype(np.int64)
+            patients = np.bincount(value_of_pair, minlength=many)
+        else:
+            groups = self.groups
+            series = np.bincount(coded.codes[groups], self._as_floats, many).astype(np.int64)
+            flags = np.zeros(len(value_of_pair), dtype=bool)
+            flags[pair[groups]] = True
+            patients = np.bincount(value_of_pair[flags], minlength=many)
         for code in np.flatnonzero(series).tolist():
             yield coded.texts[code], int(series[code]), int(patients[code])
 
@@ -480,7 +504,7 @@ def _within(values: Array, low: Scalar, high: Scalar) -> Flags:
 
 def _with_missing(flags: Arrow) -> Flags:
     """Flags of values, and False for what is missing."""
-    return np.append(flags.to_numpy(zero_copy_only=False), False)
+    return np.append(to_numpy(flags), False)
 
 
 # --- one memory an engine ------------------------------------------------------------------

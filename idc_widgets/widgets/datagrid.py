@@ -158,11 +158,9 @@ class DataGridView:
             return
         start, stop = max(0, start), min(len(self._rows), stop)
         if start < stop:
-            table = self._rows.window(start, stop)
+            rows = self._rows.window(start, stop)
             cells = {
-                column.title: [
-                    _cell(column, value) for value in table.column(column.name).to_pylist()
-                ]
+                column.title: [_cell(column, value) for value in rows[column.name]]
                 for column in self._columns
             }
             self.widget.send_rows(start, cells)

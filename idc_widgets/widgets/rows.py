@@ -7,7 +7,6 @@ is worked out when it is scrolled to. Of a database elsewhere, all rows are fetc
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ..coding import Coded
+from ..coding import Coded, to_numpy
 from ..cohort import Cohort
 from ..engine import Engine
 from ..errors import InvalidQueryError, unknown
@@ -26,13 +25,16 @@ from .state import KEYS
 if TYPE_CHECKING:
     from ipywidgets import DOMWidget
 
-__all__ = ["COLUMNS", "Column", "GridView", "RowSource", "Sort", "row_source"]
+__all__ = ["COLUMNS", "Column", "GridView", "RowSource", "Sort", "Window", "row_source"]
 
 #: Above this many series, a source without a sort keeps the order of the file (collection,
 #: patient, study), which costs nothing; fewer are put into an order for reading.
 _READABLE = 10_000
 
 _Array: TypeAlias = "npt.NDArray[Any]"
+
+#: Some rows: the name of a column → its values, None for missing.
+Window: TypeAlias = "dict[str, list[Any]]"
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class RowSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def window(self, start: int, stop: int) -> pa.Table:
+    def window(self, start: int, stop: int) -> Window:
         """The rows [start, stop), cut off at the end, with the level's `COLUMNS` by name."""
         ...
 
@@ -196,7 +198,9 @@ class _SeriesRows:
             # Only the file has them.
             sorted_ = self._engine.query("SELECT _row FROM _rows ORDER BY SeriesInstanceUID")
             rank = np.empty(memory.series_count, dtype=np.int32)
-            rank[sorted_.column(0).to_numpy()] = np.arange(memory.series_count, dtype=np.int32)
+            rank[to_numpy(sorted_.column(0).combine_chunks())] = np.arange(
+                memory.series_count, dtype=np.int32
+            )
             return _ordered(rank[rows], None, sort.descending)
         if sort.column in memory.numbers:
             numbers = memory.numbers[sort.column][rows]
@@ -216,7 +220,7 @@ class _SeriesRows:
         return np.lexsort(
             [
                 self._codes("SeriesDescription", rows),
-                _whole_numbers(number)[self._codes("SeriesNumber", rows)],
+                number.whole_numbers[self._codes("SeriesNumber", rows)],
                 self._codes("Modality", rows),
                 self._memory.study[rows],
                 self._memory.patient[self._memory.group[rows]],
@@ -241,17 +245,17 @@ class _SeriesRows:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def window(self, start: int, stop: int) -> pa.Table:
+    def window(self, start: int, stop: int) -> Window:
         rows = self._rows[start:stop]
-        columns: dict[str, Any] = {}
+        columns: Window = {}
         for name in (column.name for column in COLUMNS[self.level]):
             if name == "SeriesInstanceUID":
                 columns[name] = self._memory.uids_of(rows)
             elif name in self._memory.numbers:
-                columns[name] = pa.array(self._memory.numbers[name][rows], from_pandas=True)
+                columns[name] = _present(self._memory.numbers[name][rows], name)
             else:
                 columns[name] = self._coded(name).take(self._codes(name, rows))
-        return pa.table(columns)
+        return columns
 
     def keys(self, rows: Iterable[range]) -> tuple[str, ...]:
         return tuple(self._memory.uids_of(_pick(self._rows, rows)))
@@ -278,14 +282,16 @@ class _GroupRows:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def window(self, start: int, stop: int) -> pa.Table:
+    def window(self, start: int, stop: int) -> Window:
         numbers = self._numbers[start:stop]
         ascending = np.sort(numbers)
         aggregate = _Aggregate(self.level, self._matches, ascending)
-        columns = {
-            name: aggregate.column(name) for name in (one.name for one in COLUMNS[self.level])
-        }
-        return pa.table(columns).take(np.searchsorted(ascending, numbers))
+        places = np.searchsorted(ascending, numbers).tolist()
+        columns = {}
+        for name in (one.name for one in COLUMNS[self.level]):
+            values = aggregate.column(name)
+            columns[name] = [values[place] for place in places]
+        return columns
 
     def keys(self, rows: Iterable[range]) -> tuple[Any, ...]:
         numbers = _pick(self._numbers, rows)
@@ -296,6 +302,10 @@ class _GroupRows:
 
     def sorted(self, sort: Sort | None) -> _GroupRows:
         return _GroupRows(self.level, self._matches, sort)
+
+
+#: Columns of `_Aggregate` that are numbers.
+_COUNTED = ("studies", "series", "instances", "size_MB")
 
 
 class _Aggregate:
@@ -322,25 +332,28 @@ class _Aggregate:
         #: The series, and of each the place of its patient or study.
         self._rows, self._places = rows[chosen], places[chosen]
 
-    def column(self, name: str) -> Any:
+    def column(self, name: str) -> list[Any]:
         """A column of the grid, in the order of the numbers."""
-        memory = self._memory
-        if name == "size_MB":
-            return pa.array(self._sum("series_size_MB"), from_pandas=True)
-        if name == "instances":
-            files = pa.array(self._sum("instanceCount"), from_pandas=True)
-            return files.cast(pa.int64())
-        if name == "series":
-            return np.bincount(self._places, minlength=len(self._numbers))
-        if name == "studies":
-            pairs = np.unique(self._places.astype(np.int64) << 32 | memory.study[self._rows])
-            return np.bincount(pairs >> 32, minlength=len(self._numbers))
+        if name in _COUNTED:
+            return _present(self._counts(name), name)
         if name == "StudyInstanceUID":
-            return memory.keys_of("studies", self._numbers)
+            return self._memory.keys_of("studies", self._numbers)
         if name in ("PatientSex", "PatientAge", "Modality"):
-            return self._joined(name, ", " if name == "Modality" else ",")
+            return list(self._joined(name, ", " if name == "Modality" else ","))
         coded, codes = self._codes(name)
         return coded.take(self._lowest(coded, codes))
+
+    def _counts(self, name: str) -> _Array:
+        """A column of numbers; NaN for missing."""
+        many = len(self._numbers)
+        if name == "size_MB":
+            return self._sum("series_size_MB")
+        if name == "instances":
+            return self._sum("instanceCount")
+        if name == "series":
+            return np.bincount(self._places, minlength=many)
+        pairs = np.unique(self._places.astype(np.int64) << 32 | self._memory.study[self._rows])
+        return np.bincount(pairs >> 32, minlength=many)
 
     def sortable(self, name: str) -> tuple[_Array, _Array | None]:
         """A column as something to sort by, and where it is missing."""
@@ -348,13 +361,8 @@ class _Aggregate:
             texts = np.array(self.column(name), dtype=object)
             missing = np.array([text is None for text in texts], dtype=bool)
             return np.where(missing, "", texts), missing
-        if name in ("size_MB", "instances", "series", "studies"):
-            column = self.column(name)
-            numbers = (
-                column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-                if isinstance(column, pa.Array)
-                else column
-            )
+        if name in _COUNTED:
+            numbers = self._counts(name)
             return numbers, np.isnan(numbers)
         coded, codes = self._codes(name)
         lowest = self._lowest(coded, codes)
@@ -412,9 +420,12 @@ class _FetchedRows:
     def __len__(self) -> int:
         return int(self._rows.num_rows)
 
-    def window(self, start: int, stop: int) -> pa.Table:
-        names = [column.name for column in COLUMNS[self.level]]
-        return self._rows.select(names).slice(start, max(0, stop - start))
+    def window(self, start: int, stop: int) -> Window:
+        rows = self._rows.slice(start, max(0, stop - start))
+        return {
+            name: list(rows.column(name).to_pylist())
+            for name in (column.name for column in COLUMNS[self.level])
+        }
 
     def keys(self, rows: Iterable[range]) -> tuple[Any, ...]:
         return tuple(
@@ -465,23 +476,16 @@ def _argsort(keys: _Array, descending: bool) -> _Array:
     return len(keys) - 1 - np.argsort(keys[::-1], kind="stable")[::-1]
 
 
-def _whole_numbers(coded: Coded) -> _Array:
-    """Of each code, the number that its text is; infinite if none."""
-    return np.array([_number(text) for text in coded.texts])
-
-
 def _numeric_rank(coded: Coded) -> _Array:
     """Of each code, its place in the order of numbers, then of texts; missing stays last."""
-    order = np.lexsort([np.arange(len(coded.values)), _whole_numbers(coded)[:-1]])
+    order = np.lexsort([np.arange(len(coded.values)), coded.whole_numbers[:-1]])
     rank = np.empty(len(order) + 1, dtype=np.int32)
     rank[order] = np.arange(len(order))
     rank[-1] = len(order)
     return rank
 
 
-def _number(text: str | None) -> float:
-    try:
-        number = float(text or "inf")
-    except ValueError:
-        number = math.inf
-    return number if math.isfinite(number) else math.inf
+def _present(numbers: _Array, name: str) -> list[Any]:
+    """Numbers as Python values, sizes as float and counts as int; None for NaN."""
+    kind = float if name in ("size_MB", "series_size_MB") else int
+    return [None if value != value else kind(value) for value in numbers.tolist()]

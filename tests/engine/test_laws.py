@@ -38,6 +38,7 @@ from support.bruteforce import (
     series_number,
     whole_index,
 )
+from support.rows import records
 
 from idc_widgets import Cohort, IDCClient
 from idc_widgets.cohort import FACETS, MORE_FACETS, RANGES
@@ -501,7 +502,7 @@ def check_grid(cohort: Cohort, table: BruteForce, mask: np.ndarray, look: Look) 
     assert len(source) == total
     start = math.floor(look.place * max(0, total - look.height))
     stop = min(total, start + look.height)
-    shown = source.window(start, start + look.height).to_pylist()
+    shown = records(source.window(start, start + look.height))
     keys = list(source.keys([range(start, stop)]))
     middle = (start + stop) // 2
     assert keys == list(source.keys([range(start, middle), range(middle, stop)]))
@@ -523,7 +524,7 @@ def check_grid(cohort: Cohort, table: BruteForce, mask: np.ndarray, look: Look) 
             columns = (getattr(table, level)(mask)[name] for name in ("collection_id", "PatientID"))
             patients = list(zip(*columns, strict=True))
             assert [grid.patient(key) for key in everything] == patients
-    assert source.window(total + 1, total + 5).num_rows == 0
+    assert len(records(source.window(total + 1, total + 5))) == 0
     assert source.positions([]) == []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from support.rows import records
 
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
 from idc_widgets.widgets.rows import COLUMNS, RowSource, Sort, row_source
@@ -37,13 +38,13 @@ def test_windows_are_cut_from_one_order(cohort: Cohort, level: str, sort: Sort |
     assert sorted(keys) == sorted(flat)
 
     start = len(rows) // 3
-    window = source.window(start, start + 7).to_pylist()
+    window = records(source.window(start, start + 7))
     assert [list(row) for row in window] == [[one.name for one in COLUMNS[level]]] * 7
     shown = [tuple(row[name] for name in names if name in row) for row in window]
     expected = [key if isinstance(key, tuple) else (key,) for key in keys[start : start + 7]]
     assert shown == expected
-    assert source.window(len(rows) - 2, len(rows) + 50).num_rows == 2
-    assert source.window(len(rows) + 5, len(rows) + 50).num_rows == 0
+    assert len(records(source.window(len(rows) - 2, len(rows) + 50))) == 2
+    assert len(records(source.window(len(rows) + 5, len(rows) + 50))) == 0
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_windows_are_cut_from_one_order(cohort: Cohort, level: str, sort: Sort |
 @pytest.mark.parametrize("descending", [False, True])
 def test_every_column_sorts(cohort: Cohort, level: str, column: str, descending: bool) -> None:
     source = row_source(cohort, level).sorted(Sort(column, descending))
-    values = pd.Series(source.window(0, len(source)).column(column).to_pylist())
+    values = pd.Series(source.window(0, len(source))[column])
     present = values.dropna()
     assert list(present.index) == list(range(len(present))), "missing values come last"
     if column == "SeriesNumber":
@@ -97,15 +98,15 @@ def test_very_many_rows_are_those_of_the_table(client: IDCClient, level: str) ->
     assert len(keys) == len(table)
     assert set(keys) == set(table.index)
     for start in (0, len(keys) // 2, len(keys) - 3):
-        shown = source.window(start, start + 20).to_pylist()
+        shown = records(source.window(start, start + 20))
         expected = table.loc[keys[start : start + 20], [one.name for one in COLUMNS[level]]]
         assert plain(pd.DataFrame(shown)) == plain(expected)
-    assert source.window(len(keys) - 2, len(keys) + 50).num_rows == 2
-    assert source.window(len(keys) + 5, len(keys) + 50).num_rows == 0
+    assert len(records(source.window(len(keys) - 2, len(keys) + 50))) == 2
+    assert len(records(source.window(len(keys) + 5, len(keys) + 50))) == 0
     picked = [keys[7], keys[-1], keys[12_345 % len(keys)]]
     assert source.positions(picked) == sorted(keys.index(key) for key in picked)
     down = source.sorted(Sort("series", descending=True))
-    assert down.window(0, 1).column("series")[0].as_py() == table.series.max()
+    assert down.window(0, 1)["series"][0] == table.series.max()
     assert len(down.sorted(None)) == len(keys)
     assert source.positions([]) == []
 
@@ -113,10 +114,10 @@ def test_very_many_rows_are_those_of_the_table(client: IDCClient, level: str) ->
 def test_the_whole_index(client: IDCClient) -> None:
     source = row_source(client.cohort(), "series")
     assert len(source) == 1_044_191
-    assert source.window(1_044_190, 1_044_191).num_rows == 1
+    assert len(records(source.window(1_044_190, 1_044_191))) == 1
     largest = source.sorted(Sort("series_size_MB", descending=True))
     assert largest.keys([range(1)]) == (LARGEST,)
-    assert largest.window(0, 1).to_pylist()[0]["series_size_MB"] == 195185.148264
+    assert records(largest.window(0, 1))[0]["series_size_MB"] == 195185.148264
 
 
 def test_a_patient_is_a_collection_and_an_id(client: IDCClient) -> None:
