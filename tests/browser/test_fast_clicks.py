@@ -1,0 +1,279 @@
+"""In haste: whatever was clicked and typed, and however busy the kernel, the last state wins."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from support.lab import NOTEBOOK, PATIENCE, Lab
+
+SHOW = """
+import json, time
+from idc_widgets import IDCBrowser
+from idc_widgets.cohort import FACETS
+from idc_widgets.widgets.look import label, missing
+
+def all_of(**filters):
+    "What the screen must show under these filters."
+    cohort = browser.client.cohort(**filters)
+    summary = cohort.summary()
+    return json.dumps({
+        "facets": {
+            label(column): {
+                missing(column) if facet.value is None else facet.value:
+                [facet.value in cohort.values(column), facet.series, facet.patients]
+                for facet in counted
+            }
+            for column, counted in cohort.facets(FACETS).items()
+        },
+        "grids": [summary.patients, summary.studies, summary.series],
+        "summary": [summary.collections, summary.patients, summary.studies, summary.series,
+                    summary.instances],
+    })
+
+browser = IDCBrowser()
+told = []
+browser.state.observe(lambda change: told.append(change["new"]), "filters")
+browser
+"""
+
+BUSY = """
+import time
+from pathlib import Path
+Path("busy").touch()
+patience = time.monotonic() + 60
+while Path("busy").exists() and time.monotonic() < patience:
+    time.sleep(0.05)
+"""
+
+# Works in CT, and keeps CT with MR waiting until the file is gone.
+HOLD = """
+import time
+from pathlib import Path
+def hold(change):
+    if change["new"].values("Modality") == ("CT", "MR"):
+        Path("held").touch()
+        patience = time.monotonic() + 60
+        while Path("held").exists() and time.monotonic() < patience:
+            time.sleep(0.05)
+browser.state.observe(hold, "filters")
+"""
+
+#: Labels of dropdowns, values of them; each is a click that ticks or unticks.
+CLICKS = [
+    ("Modality", "CT"),
+    ("Modality", "MR"),
+    ("Body part", "CHEST"),
+    ("Modality", "CT"),
+    ("Sex", "F"),
+    ("Sex", "F"),
+    ("Sex", "F"),
+    ("Modality", "CT"),
+    ("Body part", "CHEST"),
+    ("Modality", "MR"),
+]
+COLUMNS = {"Modality": "Modality", "Body part": "BodyPartExamined", "Sex": "PatientSex"}
+
+# As quickly as a page can, or with a pause; a dropdown is opened and closed as it is by a person.
+CLICK = """async ([clicks, pause]) => {
+  const facets = [...document.querySelectorAll(".idc-facet")];
+  const start = performance.now();
+  for (const [label, value] of clicks) {
+    const facet = facets.find(
+      (one) => one.querySelector(".idc-facet-label")?.textContent === label);
+    if (!facet.classList.contains("idc-facet-open")) {
+      facet.querySelector(".idc-facet-button").click();
+    }
+    const row = [...facet.querySelectorAll(".idc-facet-row")].find(
+      (one) => one.querySelector(".idc-facet-name").textContent === value);
+    if (!row) throw new Error(`${label} does not list ${value}`);
+    row.click();
+    if (pause) await new Promise((done) => setTimeout(done, pause));
+  }
+  return performance.now() - start;
+}"""
+
+# All that is shown, read in one go.
+SHOWN = """() => {
+  const number = (element) => Number(element.textContent.replaceAll(",", ""));
+  const facets = {};
+  for (const facet of document.querySelectorAll(".idc-facet")) {
+    const opener = facet.querySelector(".idc-facet-button");
+    if (opener.getAttribute("aria-expanded") === "false") opener.click();
+    facets[facet.querySelector(".idc-facet-label").textContent] = Object.fromEntries(
+      [...facet.querySelectorAll(".idc-facet-row")].map((row) => [
+        row.querySelector(".idc-facet-name").textContent,
+        [row.getAttribute("aria-selected") === "true",
+         ...[...row.querySelectorAll(".idc-facet-number")].map(number)],
+      ]));
+    opener.click();
+  }
+  return {
+    facets,
+    grids: [...document.querySelectorAll(".idc-grid-count")].map(number),
+    summary: [...document.querySelectorAll(".idc-summary-item b")].slice(0, 5).map(number),
+  };
+}"""
+
+WAITING = ".idc-facet-waiting, .idc-search-waiting"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[tuple[Lab, Page]]:
+    """One notebook for all tests: each begins without filters."""
+    with Lab(tmp_path_factory.mktemp("lab"), chromium=chromium) as lab:
+        shown = lab.open_notebook([SHOW], height=1300)
+        lab.run_all(shown)
+        expect(shown.locator(".idc-grid-count").nth(2)).to_have_text("1,044,191")
+        yield lab, shown
+        errors = [line for line in lab.console(shown) if line.startswith(("error", "uncaught"))]
+        assert errors == []
+
+
+@pytest.fixture
+def lab(opened: tuple[Lab, Page]) -> Lab:
+    return opened[0]
+
+
+@pytest.fixture
+def page(opened: tuple[Lab, Page]) -> Page:
+    """The browser without filters, nothing under way."""
+    lab, shown = opened
+    expect(shown.locator(WAITING)).to_have_count(0)
+    lab.run(shown, "browser.state.clear(); told.clear()")
+    expect(shown.locator(".idc-search-input")).to_have_value("")
+    expect(shown.locator(".idc-grid-count").nth(2)).to_have_text("1,044,191")
+    return shown
+
+
+@contextmanager
+def busy_kernel(lab: Lab, page: Page) -> Iterator[None]:
+    """A cell that runs until the end of this, and is over then."""
+    flag = lab.folder / "busy"
+    page.evaluate(
+        f"(code) => {{ {NOTEBOOK}"
+        " const future = panel.sessionContext.session.kernel.requestExecute({ code });"
+        " window.cellIsOver = false;"
+        " future.done.then(() => { window.cellIsOver = true; }); }",
+        BUSY,
+    )
+    until(page, flag.exists)
+    yield
+    assert not page.evaluate("() => window.cellIsOver")
+    flag.unlink()
+    page.wait_for_function("() => window.cellIsOver")
+
+
+def until(page: Page, condition: Any) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(20)
+
+
+def states() -> list[dict[str, list[str]]]:
+    """What is filtered by after each of the clicks."""
+    now: dict[str, list[str]] = {}
+    found = []
+    for label, value in CLICKS:
+        column = COLUMNS[label]
+        chosen = now.get(column, [])
+        chosen = [one for one in chosen if one != value] if value in chosen else [*chosen, value]
+        now = {**now, column: chosen}
+        found.append({name: values for name, values in now.items() if values})
+    return found
+
+
+def assert_agrees(lab: Lab, page: Page, **filters: Any) -> None:
+    """The kernel filters by these, and all that is shown follows from them, and stays."""
+    expect(page.locator(WAITING)).to_have_count(0)
+    same = f"browser.filters == browser.cohort == browser.client.cohort(**{filters!r})"
+    found = lab.run(page, f"print({same}, browser.filters)")
+    assert found.startswith("True "), found
+    expected = json.loads(lab.run(page, f"print(all_of(**{filters!r}))"))
+    deadline = time.monotonic() + PATIENCE / 4
+    while (shown := page.evaluate(SHOWN)) != expected and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    assert shown == expected
+    page.wait_for_timeout(1000)  # nothing older comes later
+    assert page.evaluate(SHOWN) == expected
+    assert lab.run(page, f"print({same}, repr(browser.state.message))") == "True ''"
+
+
+@pytest.mark.parametrize("pause", [0, 70])
+def test_ten_clicks_within_a_second(lab: Lab, page: Page, pause: int) -> None:
+    page.evaluate(CLICK, [CLICKS, pause])
+    assert_agrees(lab, page, **states()[-1])
+
+
+def test_the_same_value_on_and_off(lab: Lab, page: Page) -> None:
+    page.evaluate(CLICK, [[("Modality", "CT")] * 9 + [("Sex", "M")] * 8, 20])
+    assert_agrees(lab, page, Modality="CT")
+
+
+def test_an_older_answer_takes_no_tick_back(lab: Lab, page: Page) -> None:
+    lab.run(page, HOLD)
+    page.evaluate(CLICK, [[("Modality", "CT"), ("Modality", "MR")], 0])
+    # CT alone has been answered, for only then is the second click sent.
+    until(page, (lab.folder / "held").exists)
+    page.evaluate(CLICK, [[("Modality", "MR")], 0])
+    (lab.folder / "held").unlink()
+    assert_agrees(lab, page, Modality="CT")
+    lab.run(page, "browser.state.unobserve(hold, 'filters')")
+
+
+def test_clear_all_after_clicks(lab: Lab, page: Page) -> None:
+    page.evaluate(CLICK, [[("Modality", "MR")], 0])
+    clear = page.get_by_role("button", name="Clear all")
+    clear.wait_for()
+    page.evaluate(CLICK, [CLICKS[2:6], 0])
+    clear.evaluate("(one) => one.click()")
+    assert_agrees(lab, page)
+
+
+def test_clicks_while_a_cell_runs(lab: Lab, page: Page) -> None:
+    with busy_kernel(lab, page):
+        page.evaluate(CLICK, [CLICKS, 10])
+        # Every dropdown shows at once what was clicked, whatever the kernel does.
+        chosen = page.evaluate(SHOWN)["facets"]
+        for label, column in COLUMNS.items():
+            ticked = [value for value, (is_ticked, *_) in chosen[label].items() if is_ticked]
+            assert ticked == states()[-1].get(column, []), label
+    assert_agrees(lab, page, **states()[-1])
+    # Nothing is made up: each state that there was is one that somebody saw, in order.
+    expected = f"iter([browser.client.cohort(**one) for one in {states()!r}])"
+    in_order = f"seen = {expected}\nprint(len(told), all(one in seen for one in told))"
+    assert lab.run(page, in_order).endswith(" True"), lab.run(page, "print(*told, sep='\\n')")
+
+
+def test_typing_while_a_cell_runs(lab: Lab, page: Page) -> None:
+    box = page.locator(".idc-search-input")
+    with busy_kernel(lab, page):
+        box.click()
+        page.keyboard.type("ct chest", delay=20)
+        expect(page.locator(".idc-search-waiting")).to_have_count(1)  # it is sent
+        page.evaluate(CLICK, [[("Sex", "M")], 0])
+        box.click()
+        page.keyboard.press("ControlOrMeta+a")
+        page.keyboard.type("lung1-3650", delay=20)
+        page.keyboard.press("Backspace")
+        assert box.input_value() == "lung1-365"
+    expect(page.locator(WAITING)).to_have_count(0)
+    assert box.input_value() == "lung1-365"
+    assert_agrees(lab, page, text="lung1-365", PatientSex="M")
+    assert box.input_value() == "lung1-365"
+
+
+def test_typing_while_counts_come_in(lab: Lab, page: Page) -> None:
+    page.evaluate(CLICK, [CLICKS, 0])
+    box = page.locator(".idc-search-input")
+    box.click()
+    page.keyboard.type("lung", delay=250)  # slow enough that every letter is searched for
+    page.keyboard.type(" 0", delay=20)
+    assert box.input_value() == "lung 0"
+    assert_agrees(lab, page, **states()[-1], text="lung 0")
