@@ -6,7 +6,7 @@ import datetime
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from .conditions import (
@@ -27,9 +27,6 @@ from .engine import Engine
 from .errors import InvalidQueryError, unknown
 from .fields import ALIASES, COLLECTION_FACETS, RANGES, years
 from .index import COLUMNS, DATES, NUMERIC
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["KEYWORDS", "check_column", "collection_values", "condition", "known_texts", "patients"]
 
@@ -112,9 +109,20 @@ def _scalar(column: str, value: object) -> Scalar:
     if not isinstance(value, expected) or isinstance(value, bool):
         kind = "a number" if column in NUMERIC else "text"
         raise InvalidQueryError(f"{column}={value!r}: expected {kind}, not {type(value).__name__}")
+    if isinstance(value, str):
+        _check_unicode(column, value)
+    elif isinstance(value, int) and abs(value) >= 1 << 63:
+        raise InvalidQueryError(f"{column}: a number of that size is none of the index")
     if column in DATES and isinstance(value, str) and re.fullmatch(r"\d{8}", value, re.ASCII):
         return f"{value[:4]}-{value[4:6]}-{value[6:]}"  # as DICOM writes it
     return value
+
+
+def _check_unicode(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidQueryError(f"{name}={text!r} is not Unicode: {error.reason}") from error
 
 
 def _plain(value: object) -> object:
@@ -189,18 +197,20 @@ def _between(column: str, bounds: tuple[object, ...]) -> Between:
             f"{column}={bounds!r}: a range needs a number or date column, and {column} is text; "
             "use a list for several values"
         )
-    low, high = (_bound(column, bound) for bound in bounds)
+    low, high = (_bound(column, bound, is_high) for is_high, bound in enumerate(bounds))
     if low is not None and high is not None and low > high:  # type: ignore[operator]
         raise InvalidQueryError(f"{column}: the range is upside down, {low} > {high}")
     return Between(column, low, high)
 
 
-def _bound(column: str, given: object) -> Scalar:
-    if column == "PatientAge":
-        return _age(given)
-    value = _scalar(column, given)
+def _bound(column: str, given: object, is_high: int) -> Scalar:
+    value = _age(given) if column == "PatientAge" else _scalar(column, given)
     if isinstance(value, float) and math.isinf(value):
-        return None  # an end that is infinitely far is open
+        if (value > 0) == is_high:
+            return None  # an end that is infinitely far is open
+        raise InvalidQueryError(f"{column}: a range cannot {'end' if is_high else 'begin'} there")
+    if column == "PatientAge":
+        return value
     if column in DATES and value is not None and not _is_date(str(value)):
         raise InvalidQueryError(
             f"{column}: {given!r} is not a date; expected YYYY-MM-DD, such as '2010-04-01'"
@@ -210,11 +220,13 @@ def _bound(column: str, given: object) -> Scalar:
 
 def _age(given: object) -> float | None:
     value = _plain(given)
+    if value is None:
+        return None
     if isinstance(value, str):
         value = years(value)
-    elif value is None or (isinstance(value, float) and math.isinf(value)):
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        value = None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
         raise InvalidQueryError(
             f"PatientAge: {given!r} is no age; expected years, such as 60 or '060Y'"
         )
@@ -290,11 +302,17 @@ def _in_collections(engine: Engine, column: str, value: object) -> InCollections
 def _text(engine: Engine, value: object) -> Text:
     if not isinstance(value, str) or not value.split():
         raise InvalidQueryError(f"text={value!r}: expected one or more words")
-    words = tuple(sorted(set(value.lower().split())))
-    names = {name: facts["collection_name"].lower() for name, facts in _collections(engine).items()}
+    _check_unicode("text", value)
+    words = tuple(sorted(set(_lower(value).split())))
+    names = {name: _lower(facts["collection_name"]) for name, facts in _collections(engine).items()}
     return Text(
         words, tuple(frozenset(one for one in names if word in names[one]) for word in words)
     )
+
+
+def _lower(text: str) -> str:
+    """In lower case, character by character, as databases do: Python knows of final sigmas."""
+    return "".join(character.lower()[0] for character in text)
 
 
 def patients(_engine: Engine, keys: object) -> Patients:
@@ -353,6 +371,8 @@ def _having(engine: Engine, value: object) -> Having:
             if name not in COLUMNS:
                 raise InvalidQueryError(unknown("column", name, COLUMNS))
             scalars = unique(_scalar(name, one) for one in _as_list(values))
+            if not scalars:
+                raise InvalidQueryError(f"having: {name}=[] names no value to have")
             _check_values(engine, name, scalars)
             required.extend((str(level), name, one) for one in scalars)
     return Having(unique(required))
@@ -373,6 +393,8 @@ def _same_study(column: str) -> Callable[[Engine, object], SameStudy]:
             if one.engine is not engine:
                 raise InvalidQueryError(f"{column}: that cohort is of another client")
             sources.append(one.conditions)
+        if not sources:
+            raise InvalidQueryError(f"{column}=[]: expected a cohort")
         return SameStudy(column, tuple(sorted(set(sources), key=repr)))
 
     return make

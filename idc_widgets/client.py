@@ -134,7 +134,7 @@ class IDCClient:
             return self.engine.index.version
         return self.engine.data_version
 
-    def cohort(self, **filters: object) -> Cohort:
+    def cohort(self, /, **filters: object) -> Cohort:
         """The series that fulfil all these filters; arguments and errors as of `Cohort.where`."""
         return Cohort(self.engine, **filters)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -374,7 +375,7 @@ def to_arrow(values: Array | Sequence[str]) -> Arrow:
         contiguous: Any = np.ascontiguousarray(values)
         kind = pa.from_numpy_dtype(values.dtype)
         return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(contiguous)])
-    encoded = [value.encode() for value in values]
+    encoded = [value.encode(errors="surrogatepass") for value in values]
     ends: Any = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.string(), len(values), buffers)
@@ -427,7 +428,7 @@ def save(engine: DuckDBEngine, coding: Coding, path: Path) -> None:
     for name, numbers in coding.numbers.items():
         parts[f"numbers.{name}"] = numbers
     lists = {name: _as_list(part) for name, part in parts.items()}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         table = pa.table(lists)
@@ -470,7 +471,7 @@ def load(path: Path) -> Coding:
                 for name in names
             }
 
-        return Coding(
+        coding = Coding(
             **{name: arrays[name] for name in _PLAIN if name != "study_uid"},
             facets=coded("facets"),
             pairs={
@@ -484,8 +485,17 @@ def load(path: Path) -> Coding:
             series_uid=parts["series_uid"],
             uid_hashes=(arrays["uid_hashes.hashes"], arrays["uid_hashes.rows"]),
         )
-    except (OSError, KeyError, TypeError, pa.ArrowException) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        # Of another kind, cut off or damaged; pyarrow's own errors are among these.
         raise IndexFileError(f"{path} is no index that was prepared: {error}") from error
+    of_series = [coding.study, *coding.numbers.values()]
+    of_series += [one.codes for one in coding.columns.values()]
+    of_groups = [coding.series, coding.files, *(one.codes for one in coding.facets.values())]
+    if {len(one) for one in of_series} != {coding.series_count} or {
+        len(one) for one in of_groups
+    } != {coding.group_count}:
+        raise IndexFileError(f"{path} is damaged: its columns differ in length")
+    return coding
 
 
 #: What is an array itself.

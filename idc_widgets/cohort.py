@@ -154,7 +154,7 @@ class Cohort:
     _conditions: tuple[Condition, ...]
     _joins: tuple[_Join, ...]
 
-    def __init__(self, engine: Engine, **filters: object) -> None:
+    def __init__(self, engine: Engine, /, **filters: object) -> None:
         narrowed = Cohort._of(engine, ()).where(**filters)
         object.__setattr__(self, "engine", engine)
         object.__setattr__(self, "_conditions", narrowed._conditions)
@@ -201,7 +201,7 @@ class Cohort:
 
     # --- narrowing -------------------------------------------------------------------------
 
-    def where(self, **filters: object) -> Cohort:
+    def where(self, /, **filters: object) -> Cohort:
         """This cohort narrowed further: all filters, old and new, must hold.
 
         Args:
@@ -362,6 +362,7 @@ class Cohort:
             InvalidQueryError: unknown column.
         """
         known = [*COLUMNS, *MORE_FACETS, *ALIASES]
+        columns = [columns] if isinstance(columns, str) else columns
         found = {}
         for column in columns:
             if column not in known:
@@ -406,9 +407,9 @@ class Cohort:
         Raises:
             InvalidQueryError: the column has no histogram, or there are no bins.
         """
-        if column not in RANGES:
+        if not isinstance(column, str) or column not in RANGES:
             raise InvalidQueryError(unknown("column of a histogram", column, RANGES))
-        if bins < 1:
+        if not isinstance(bins, int) or bins < 1:
             raise InvalidQueryError(f"bins={bins!r}: expected 1 or more")
         edges = _edges(self.engine, column, bins)
         return self.without(column)._histogram(column, edges)
@@ -542,7 +543,10 @@ _JOIN_KEYS = ("SeriesInstanceUID", "StudyInstanceUID", "collection_id")
 
 def _join(engine: Engine, table: str, columns: Sequence[str] | None) -> _Join:
     tables = engine.tables()
-    if table not in tables:
+    columns = [columns] if isinstance(columns, str) else columns
+    if columns is not None and not all(isinstance(one, str) for one in list(columns)):
+        raise InvalidQueryError(f"columns={columns!r}: expected names of columns")
+    if not isinstance(table, str) or table not in tables:
         raise InvalidQueryError(
             f"{unknown('table', table, tables)}; client.tables() lists those that "
             "client.fetch(...) could get"
@@ -564,12 +568,12 @@ def _join(engine: Engine, table: str, columns: Sequence[str] | None) -> _Join:
 
 def _joined(rows: str, joins: Sequence[_Join]) -> str:
     """A relation with the columns of other tables."""
-    taken = set(COLUMNS)
+    taken = {name.casefold() for name in COLUMNS}  # SQL does not tell letter case apart
     for join in joins:
         columns = []
         for name in join.columns:
-            shown = name if name not in taken else f"{join.table}_{name}"
-            taken.add(shown)
+            shown = name if name.casefold() not in taken else f"{join.table}_{name}"
+            taken.add(shown.casefold())
             value = f"list({_quoted(name)})" if join.is_many else _quoted(name)
             columns.append(f"{value} AS {_quoted(shown)}")
         grouped = f" GROUP BY {join.key}" if join.is_many else ""

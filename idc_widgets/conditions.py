@@ -275,7 +275,7 @@ class Text:
         return found
 
     def and_(self, other: Text) -> Text:
-        merged = {**dict(zip(self.words, self.collections, strict=True))}
+        merged = dict(zip(self.words, self.collections, strict=True))
         merged.update(zip(other.words, other.collections, strict=True))
         words = tuple(sorted(merged))
         return Text(words, tuple(merged[word] for word in words))

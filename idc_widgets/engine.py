@@ -26,6 +26,9 @@ __all__ = ["DuckDBEngine", "Engine", "literal"]
 
 _log = logging.getLogger(__name__)
 
+#: Keywords that write, wherever they stand.
+_WRITING = re.compile(rb"(?i:INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE)\b")
+
 #: Rows of one piece of a long result.
 _BATCH = 1_000_000
 
@@ -253,6 +256,16 @@ class DuckDBEngine:
                 f"this is a statement of type {kind.name}; the index can only be read: "
                 "expected a SELECT"
             )
+        # DuckDB 2 takes a SELECT of what a DELETE or COPY inside it returns for a SELECT.
+        text = sql.encode()
+        for start, token in duckdb.tokenize(sql):
+            if token == duckdb.token_type.keyword:
+                word = _WRITING.match(text, start)
+                if word is not None:
+                    raise InvalidQueryError(
+                        f"the index can only be read, and this has {word[0].decode().upper()}; "
+                        "a name that is spelt so needs quotes"
+                    )
 
 
 def literal(value: object) -> str:
@@ -301,6 +314,8 @@ def _explained() -> Iterator[None]:
     """Around a query: DuckDB's errors become ours."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise InvalidQueryError(f"{error.object!r} is not Unicode: {error.reason}") from error
     except duckdb.InterruptException as error:
         raise QueryInterruptedError("this query was interrupted") from error
     except duckdb.Error as error:
@@ -327,7 +342,7 @@ def _rows_view(path: Path, select: str) -> str:
 
 def _copy_in_small_groups(source: Path, target: Path) -> None:
     """Writes the copy of `DuckDBEngine.prepare`, all or nothing; drops those of other versions."""
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _connect() as connection:

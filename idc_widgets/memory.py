@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -540,12 +541,18 @@ def prepare(engine: DuckDBEngine) -> None:
         IndexFileError: it cannot be written.
     """
     path = engine.index.prepared_coding
-    if path is not None and not path.is_file():
+    if path is not None and not _is_sound(path):
         save(engine, read_index(engine), path)
         for other in path.parent.glob("coding-*.arrow"):
             with suppress(OSError):  # in use, on Windows
                 if other != path:
                     other.unlink()
+
+
+def _is_sound(path: Path) -> bool:
+    with suppress(IndexFileError):
+        return path.is_file() and load(path) is not None
+    return False
 
 
 def _coding_of(engine: DuckDBEngine) -> Coding:

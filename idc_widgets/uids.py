@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from .arguments import known_texts
 from .cohort import Cohort
@@ -63,6 +64,9 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
     Raises:
         InvalidQueryError: a piece of it is no UID (its line is named), it is empty or too long.
     """
+    anything: Any = given
+    if isinstance(anything, bytes) or not isinstance(anything, Iterable):
+        raise InvalidQueryError(f"{str(given)[:80]!r} is no text and no list of UIDs")
     lines = given.splitlines() if isinstance(given, str) else [str(one) for one in given]
     line_of: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
