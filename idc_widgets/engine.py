@@ -74,6 +74,7 @@ class DuckDBEngine:
         self._local = threading.local()
         #: Thread → its cursor, while the thread lives.
         self._cursors: dict[int, weakref.ref[duckdb.DuckDBPyConnection]] = {}
+        self._is_copy_spoilt = False
         #: Table name in SQL → the file, or folder of files, that it is read from.
         self.files: Mapping[str, Path] = {}
         folder = self.index.data_folder
@@ -82,6 +83,14 @@ class DuckDBEngine:
                 self._open(name, path)
             except duckdb.Error as error:
                 message = f"cannot read {path} as the table {name!r}: {_explain(error)[:400]}"
+                if name == "index" and path == self.index.prepared:
+                    # A copy that was cut off or damaged can be made again.
+                    _log.warning("%s; the installed index is read instead", message)
+                    self._open(name, self.index.shipped)
+                    self.index.tables = {**self.index.tables, name: self.index.shipped}
+                    self.files = {**self.files, name: self.index.shipped}
+                    self._is_copy_spoilt = True
+                    continue
                 if name == "index" or folder is None or folder not in path.parents:
                     raise IndexFileError(message) from error
                 _log.warning("%s", message)  # an extra that went bad; all else works without it
@@ -160,7 +169,7 @@ class DuckDBEngine:
         target = self.index.prepared
         if target is None:
             raise IndexFileError(f"{self.index!r} is used as it is; only IDC's own is prepared")
-        if not target.is_file():
+        if not target.is_file() or self._is_copy_spoilt:
             _copy_in_small_groups(self.index.tables["index"], target)
         self._connection.cursor().execute(_rows_view(target, "*"))
         return target

@@ -170,6 +170,8 @@ class Index:
             self.is_own: bool = False
             self.prepared = _cache_folder() / f"index-{version}.parquet"
             self.prepared_coding = _cache_folder() / f"coding-{version}-{_CODING}.arrow"
+            #: The index as idc-index-data ships it.
+            self.shipped: Path = tables["index"]
             if self.prepared.is_file():
                 tables["index"] = self.prepared
         else:

@@ -112,6 +112,13 @@ def test_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     again = IDCClient()
     assert again.prepare() == path
+
+    whole = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: whole // 2])
+    spoilt = IDCClient()
+    assert spoilt.engine.rows(ids) == before, "the installed index is read instead"
+    assert spoilt.prepare() == path
+    assert path.stat().st_size == whole, "and the copy made again"
     for one in (client, again):
         assert one.engine.rows(ids) == before, "rows keep their numbers"
         assert one.cohort().summary().series == 1_044_191
