@@ -233,7 +233,9 @@ class Memory(Coding):
         hashes, rows = self._hashes_and_rows()
         if not uids or not len(hashes):
             return np.full(len(uids), -1, dtype=np.int64)
-        wanted = hashed(self._living, "uid", "(SELECT unnest(?) AS uid)", [list(uids)])
+        # What is no Unicode is known to no database, and some DuckDB cannot even be asked.
+        texts = [uid.encode(errors="replace").decode() for uid in uids]
+        wanted = hashed(self._living, "uid", "(SELECT unnest(?) AS uid)", [texts])
         places = np.searchsorted(hashes, wanted)
         places[places == len(hashes)] = 0
         return np.where(hashes[places] == wanted, rows[places], -1)

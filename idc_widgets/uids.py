@@ -79,22 +79,29 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
     if len(line_of) > MOST_UIDS:
         raise InvalidQueryError(f"{len(line_of):,} UIDs; expected {MOST_UIDS:,} at most")
     uids = list(line_of)
+    for uid in uids:
+        if not uid.isprintable():  # lone surrogates and control characters: no database knows them
+            raise _no_uid(uid, line_of[uid])
     series = known_texts(engine, "SeriesInstanceUID", uids)
     rest = [uid for uid in uids if uid not in series]
     known = series | known_texts(engine, "StudyInstanceUID", rest)
     rest = [uid for uid in rest if uid not in known]
     for uid in rest:
         if len(uid) > 64 or not _UID.fullmatch(uid):
-            raise InvalidQueryError(
-                f"line {line_of[uid]:,}: {uid[:80]!r} is no UID; expected numbers joined by dots, "
-                "such as 1.3.6.1.4.1.14519.5.2.1"
-            )
+            raise _no_uid(uid, line_of[uid])
     prior = _prior_versions(engine, rest)
     return FoundUids(
         known=tuple(uid for uid in uids if uid in known),
         prior=prior,
         unknown=tuple(uid for uid in rest if uid not in prior),
         cohort=Cohort(engine).of_uids(known),
+    )
+
+
+def _no_uid(text: str, line: int) -> InvalidQueryError:
+    return InvalidQueryError(
+        f"line {line:,}: {text[:80]!r} is no UID; expected numbers joined by dots, "
+        "such as 1.3.6.1.4.1.14519.5.2.1"
     )
 
 
