@@ -301,7 +301,6 @@ class _Reader:
         if path is not None:
             coded = [*_OF_GROUPS, *_OF_SERIES, "PatientID", "StudyInstanceUID"]
             self._file = pq.ParquetFile(path, read_dictionary=coded)
-        [(self.rows,)] = engine.rows("SELECT count(*) FROM index")
 
     def coded(self, name: str) -> Coded:
         """A column as codes."""
