@@ -38,7 +38,7 @@ from _measure import aim, heading, number, percentile, print_table
 AIM_P95_MS = 200
 
 #: Seconds after which a run of clicks ends, however few were made: the machine is too busy.
-PATIENCE = 40
+PATIENCE = 120
 
 #: Nothing has happened for so many milliseconds: it is over.
 QUIET = 500

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import anywidget
-from ipywidgets import Box, VBox
-from traitlets import Int, Unicode
+from ipywidgets import Box, DOMWidget, VBox, widget_serialization
+from traitlets import Instance, Int, Unicode
 
 from .keywords import check_keywords
-from .look import STATIC, style
+from .look import script, style
 from .rows import COLUMNS, GridView, Sort, row_source
 from .state import BrowserState
 
@@ -20,7 +20,7 @@ __all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
 class _Title(anywidget.AnyWidget):
     """The line above a grid: what it shows, how many, how many are picked; or why it is empty."""
 
-    _esm = STATIC / "grid.js"
+    _esm = script("datagrid", "grid")
     _css = style("grid")
 
     _title = Unicode().tag(sync=True)
@@ -28,6 +28,8 @@ class _Title(anywidget.AnyWidget):
     _picked = Int().tag(sync=True)
     _empty = Unicode().tag(sync=True)
     _height = Unicode().tag(sync=True)
+    #: The grid under it, which its front end makes paint quickly.
+    _grid = Instance(DOMWidget).tag(sync=True, **widget_serialization)
 
 
 class _LevelGrid(VBox):
@@ -59,7 +61,9 @@ class _LevelGrid(VBox):
             height=height,
             guard=lambda: state.reporting(clears=False),
         )
-        self._heading = _Title(_title=self._title, _empty=self._empty, _height=height)
+        self._heading = _Title(
+            _title=self._title, _empty=self._empty, _height=height, _grid=self._view.widget
+        )
         self._heading.on_msg(lambda *_: self._pick(()))
         self._body = Box([self._view.widget], layout={"width": "100%"})
         self._body.add_class("idc-grid-body")

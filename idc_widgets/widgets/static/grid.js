@@ -33,7 +33,13 @@ function render({ model, el }) {
   const traits = ["_title", "_count", "_picked", "_empty", "_height"];
   traits.forEach((trait) => model.on(`change:${trait}`, show));
   show();
-  return () => traits.forEach((trait) => model.off(`change:${trait}`, show));
+  const painting = paintQuickly(model.widget_manager, model.get("_grid"));
+  // A host may build its widgets in another way: then the grid is slow, and works.
+  painting.catch((error) => console.warn("idc_widgets: grids paint slowly here:", error));
+  return () => {
+    traits.forEach((trait) => model.off(`change:${trait}`, show));
+    painting.then((stop) => stop(), () => {});
+  };
 }
 
 export default { render };
