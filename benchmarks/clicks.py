@@ -453,7 +453,7 @@ def show(runs: dict[str, list[Any]], echoes: list[float], keys: dict[str, list[f
         limit = median(echoes)
         print(
             f"More filters {name}: a click is answered by {answers:.0f} messages of"
-            f" {number(size)} kB, and the grids copy {copies:,.0f} cells to the screen;"
+            f" {number(size)} kB, and the grids copy {copies:,.0f} pieces to the screen;"
             f" shown after {number(p50 / limit)} (p50) or {number(p95 / limit)} (p95)"
             " times the limit"
         )

@@ -197,9 +197,14 @@ class Coding:
 
 def read_index(engine: DuckDBEngine) -> Coding:
     """Reads what questions are mostly about; about a second for IDC's index."""
-    coding = _read_index(engine)
-    # What was needed for reading only goes back to the system: 40 MB that allocators would keep.
-    pa.default_memory_pool().release_unused()
+    # Arrow's own allocators would keep 70 MB of what is needed for reading only. Meanwhile other
+    # threads allocate there too, which does no harm: every buffer goes back to where it is from.
+    usual = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        coding = _read_index(engine)
+    finally:
+        pa.set_memory_pool(usual)
     with suppress(OSError, AttributeError):  # glibc only
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     return coding
@@ -300,7 +305,8 @@ class _Reader:
         self._file = None
         if path is not None:
             coded = [*_OF_GROUPS, *_OF_SERIES, "PatientID", "StudyInstanceUID"]
-            self._file = pq.ParquetFile(path, read_dictionary=coded)
+            # Mapped, as what is read otherwise stays with an allocator that cannot be chosen.
+            self._file = pq.ParquetFile(path, read_dictionary=coded, memory_map=True)
 
     def coded(self, name: str) -> Coded:
         """A column as codes."""

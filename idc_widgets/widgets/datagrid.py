@@ -62,6 +62,8 @@ class DataGridView:
         self._rows: RowSource | None = None
         #: The source that the front end has last asked for: what a person saw when clicking.
         self._seen: RowSource | None = None
+        #: No view has asked for rows further down since these rows came.
+        self._at_top = True
         self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
         self._sort_callbacks: list[Callable[[Sort | None], None]] = []
         self.widget = _Grid(self, self._columns, height)
@@ -69,7 +71,8 @@ class DataGridView:
     def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
         """Shows these rows from the top, with the rows of these keys picked."""
         self._rows = rows
-        self.widget.reset(len(rows), self._transforms(rows.sort))
+        self.widget.reset(len(rows), self._transforms(rows.sort), scroll=not self._at_top)
+        self._at_top = True
         self._send(0, _FIRST_ROWS)
         self.pick(picked)
         self.widget.tick()
@@ -94,6 +97,7 @@ class DataGridView:
         """The front end shows rows [start, stop) and needs them."""
         with self._guard():
             self._seen = self._rows
+            self._at_top = self._at_top and start == 0
             self._send(start - _MARGIN, stop + _MARGIN)
 
     def selected(self, rectangles: Iterable[dict[str, int]], before: list[dict[str, int]]) -> None:
@@ -175,6 +179,7 @@ class _Grid(StreamingDataGrid):
         self._view = view
         self._columns = columns
         self._generation = itertools.count()
+        self._shown_transforms: list[dict[str, Any]] = []
         self._header_clicked: str | None = None
         #: What the kernel set last; anything else in `selections` came from a person.
         self._known_selections: list[dict[str, int]] = []
@@ -194,8 +199,8 @@ class _Grid(StreamingDataGrid):
         # The base class fails with a KeyError on every message that is not about a cell.
         self.on_msg(self._DataGrid__handle_custom_msg, remove=True)
 
-    def reset(self, row_count: int, transforms: list[dict[str, Any]]) -> None:
-        """Drops all rows that the front end holds, and scrolls to the top."""
+    def reset(self, row_count: int, transforms: list[dict[str, Any]], *, scroll: bool) -> None:
+        """Drops all rows that the front end holds and, with `scroll`, scrolls to the top."""
         # First the selection: the front end would report the loss of it as a person's choice.
         self.set_selections([])
         # Empty columns rather than none: without their names a header shows no arrow, and a
@@ -203,15 +208,19 @@ class _Grid(StreamingDataGrid):
         names = [field["name"] for field in self._data["schema"]["fields"]]
         empty = {name: pd.Series([], dtype="int64") for name in names}
         schema = {**self._data["schema"], "generation": next(self._generation)}
+        # A person may have set `_transforms` to these already, with the menu of a header.
+        resorted, self._shown_transforms = transforms != self._shown_transforms, transforms
+        # Each message is a painting, so there is one unless there must be more.
         with self.hold_sync():
             self._data = {"data": empty, "schema": schema, "fields": self._data["fields"]}
             # A grid keeps its place, and nobody can tell it to scroll; without rows it must.
-            self._row_count = 0
+            self._row_count = 0 if scroll else row_count
             self._transforms = transforms
         self._row_count = row_count
-        # Headers are not painted again for a new sort, but they are for a new default size; that
-        # of row headers is seen nowhere.
-        self.base_row_header_size = 64 + schema["generation"] % 2
+        if resorted:
+            # Headers are not painted again for a new sort, but they are for a new default size;
+            # that of row headers is seen nowhere.
+            self.base_row_header_size = 64 + schema["generation"] % 2
 
     def set_selections(self, rectangles: list[dict[str, int]]) -> None:
         """Shows a selection that no person made."""

@@ -276,4 +276,5 @@ def test_typing_while_counts_come_in(lab: Lab, page: Page) -> None:
     page.keyboard.type("lung", delay=250)  # slow enough that every letter is searched for
     page.keyboard.type(" 0", delay=20)
     assert box.input_value() == "lung 0"
+    page.wait_for_timeout(1000)  # the box itself waits for a pause before it searches
     assert_agrees(lab, page, **states()[-1], text="lung 0")

@@ -1,0 +1,121 @@
+"""What grids paint is the same picture as ipydatagrid's own painting, in far fewer copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page
+from support.lab import Lab
+
+SHOW = """
+import anywidget
+from ipywidgets import VBox
+from traitlets import List
+from idc_widgets.client import IDCClient
+from idc_widgets.widgets.grid import PatientGrid, SeriesGrid, StudyGrid
+from idc_widgets.widgets.state import BrowserState
+
+state = BrowserState(IDCClient(), collection_id="nsclc_radiomics")
+grids = VBox([grid(state) for grid in (PatientGrid, StudyGrid, SeriesGrid)])
+grids
+"""
+
+# Gives the page Lumino's DataGrids, which nothing else leads to.
+REACH = """
+class Reach(anywidget.AnyWidget):
+    _esm = '''
+    export default { async render({ model }) {
+      window.grids = [];
+      for (const id of model.get("ids")) {
+        const grid = await model.widget_manager.get_model(id);
+        for (const view of Object.values(grid.views)) window.grids.push((await view).grid.grid);
+      }
+    } };
+    '''
+    ids = List().tag(sync=True)
+
+bodies = [grid.children[1] for grid in grids.children]
+Reach(ids=[body.children[0].model_id for body in bodies])
+"""
+
+# Paints a grid as it does now and as ipydatagrid does: copies, pictures, and how they differ.
+PAINT = """(at) => {
+  const grid = window.grids[at];
+  grid._refreshDPI(); // as when it is shown
+  const drawImage = CanvasRenderingContext2D.prototype.drawImage;
+  let copies = 0;
+  CanvasRenderingContext2D.prototype.drawImage = function () {
+    copies++;
+    return drawImage.apply(this, arguments);
+  };
+  const paint = () => {
+    copies = 0;
+    const { width, height } = grid._canvas;
+    grid._canvasGC.setTransform(1, 0, 0, 1, 0, 0);
+    grid._canvasGC.clearRect(0, 0, width, height);
+    grid.paintContent(0, 0, width, height);
+    return { copies, picture: grid._canvasGC.getImageData(0, 0, width, height).data };
+  };
+  const quick = paint();
+  const { _drawCells, _blitContent } = grid;
+  delete grid._drawCells;
+  delete grid._blitContent;
+  const slow = paint();
+  Object.assign(grid, { _drawCells, _blitContent });
+  CanvasRenderingContext2D.prototype.drawImage = drawImage;
+  let different = 0;
+  slow.picture.forEach((value, byte) => { if (value !== quick.picture[byte]) different++; });
+  return { ratio: grid._dpiRatio, quick: quick.copies, slow: slow.copies, different,
+           colours: new Set(slow.picture).size };
+}"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("lab"), chromium=chromium) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(lab: Lab) -> Iterator[Page]:
+    shown = lab.open_notebook([SHOW], height=1200)
+    lab.run_all(shown)
+    yield shown
+    lab.close(shown)
+
+
+def reached(lab: Lab, page: Page, views: int) -> None:
+    """Waits until each view has asked for rows, and gives the page all of their grids."""
+    page.locator(f".ipydatagrid-widget >> nth={views - 1}").wait_for()
+    page.wait_for_timeout(1000)
+    lab.run(page, REACH)
+    page.wait_for_function("(views) => window.grids?.length === views", arg=views)
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+@pytest.mark.parametrize("place", [(0, 0), (37, 1013)])
+def test_the_picture_is_the_same_and_takes_a_copy_for_each_part(
+    lab: Lab, page: Page, ratio: int, place: tuple[int, int]
+) -> None:
+    reached(lab, page, 3)
+    tools = page.context.new_cdp_session(page)
+    screen = {"width": 1000, "height": 1200, "deviceScaleFactor": ratio, "mobile": False}
+    tools.send("Emulation.setDeviceMetricsOverride", screen)
+    for grid in range(3):
+        page.evaluate("([grid, x, y]) => window.grids[grid].scrollTo(x, y)", [grid, *place])
+        page.wait_for_timeout(300)
+        painted = page.evaluate(PAINT, grid)
+        assert painted["colours"] > 20, "nothing was painted"
+        assert painted["ratio"] == ratio
+        assert painted["different"] == 0
+        # Headers, body, and what a last section that is made to fit adds.
+        assert painted["quick"] <= 4 < 40 < painted["slow"], painted
+
+
+def test_a_second_view_of_the_same_grids_paints_quickly_too(lab: Lab, page: Page) -> None:
+    lab.run(page, "grids")
+    reached(lab, page, 6)
+    for grid in range(6):
+        painted = page.evaluate(PAINT, grid)
+        assert painted["quick"] <= 4 < 40 < painted["slow"], painted
