@@ -320,7 +320,10 @@ class _Reader:
 
     def number(self, name: str) -> Array:
         """A column of numbers; NaN is missing."""
-        column = self._engine.query(f"SELECT {name} FROM index").column(0)
+        if self._file is not None:
+            column = self._file.read([name], use_threads=False).column(0)
+        else:
+            column = self._engine.query(f"SELECT {name} FROM index").column(0)
         if column.null_count:
             missing = np.concatenate([to_numpy(chunk.is_null()) for chunk in column.chunks])
             numbers = np.concatenate([_bare(chunk).astype(float) for chunk in column.chunks])
