@@ -92,6 +92,7 @@ class Memory(Coding):
         self._weights: OrderedDict[Any, Array] = OrderedDict()
         self._matches: OrderedDict[Any, Matches] = OrderedDict()
         self._values: dict[str, Array] = {}
+        self._spans: dict[str, tuple[Array, Array]] = {}
         self._bins: dict[tuple[str, tuple[Bound, ...]], Array] = {}
 
     # --- what a condition is made of -------------------------------------------------------
@@ -259,6 +260,19 @@ class Memory(Coding):
         )
         return [str(uid) for uid in found.column(0).to_pylist()]
 
+    def span(self, level: str) -> tuple[Array, Array]:
+        """Of each patient or study, its first and its last row: mostly, its rows are together."""
+        found = self._spans.get(level)
+        if found is None:
+            owner = self.patient[self.group] if level == "patients" else self.study
+            count = self.patient_count if level == "patients" else self.study_count
+            rows = np.arange(self.series_count, dtype=np.int32)
+            first, last = (np.zeros(count, dtype=np.int32) for _ in range(2))
+            last[owner] = rows
+            first[owner[::-1]] = rows[::-1]
+            found = self._spans[level] = first, last
+        return found
+
     @property
     def _living(self) -> DuckDBEngine:
         engine = self._engine()
@@ -278,11 +292,12 @@ class Memory(Coding):
         """Whether all UIDs are of digits and dots, as DICOM has them: no word can be in them."""
         if not self._living.index.is_own:
             return True
-        plain = " AND ".join(
-            f"coalesce(bool_and(regexp_full_match({name}, '[0-9.]*')), true)"
-            for name in ("StudyInstanceUID", "SeriesInstanceUID")
+        if to_numpy(pc.match_substring_regex(self.study_uid, "[^0-9.]")).any():
+            return False
+        [(found,)] = self._living.rows(
+            "SELECT NOT coalesce(bool_or(regexp_matches(SeriesInstanceUID, '[^0-9.]')), false)"
+            " FROM index"
         )
-        [(found,)] = self._living.rows(f"SELECT {plain} FROM index")
         return bool(found)
 
     def same_patient(self, mask: Mask) -> Mask:
@@ -406,6 +421,18 @@ class Matches:
         if self._groups is not None:
             rows = rows[self._groups[memory.group[rows]]]
         return rows.astype(np.int32)
+
+    def rows_near(self, level: str, numbers: Array) -> Array:
+        """The rows of these patients or studies, and others that lie between their rows."""
+        first, last = (one[numbers] for one in self.memory.span(level))
+        order = np.argsort(first)
+        first, stop = first[order], np.maximum.accumulate(last[order]) + 1
+        is_apart = first[1:] >= stop[:-1]
+        starts = np.searchsorted(self.rows, first[np.append(True, is_apart)])
+        stops = np.searchsorted(self.rows, stop[np.append(is_apart, True)])
+        return np.concatenate(
+            [self.rows[start:end] for start, end in zip(starts, stops, strict=True)]
+        )
 
     @cached_property
     def patients(self) -> Array:

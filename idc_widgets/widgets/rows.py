@@ -31,6 +31,9 @@ __all__ = ["COLUMNS", "Column", "GridView", "RowSource", "Sort", "Window", "row_
 #: patient, study), which costs nothing; fewer are put into an order for reading.
 _READABLE = 10_000
 
+#: Up to so many patients or studies, their series are looked for where they are.
+_FEW = 1_000
+
 _Array: TypeAlias = "npt.NDArray[Any]"
 
 #: Some rows: the name of a column → its values, None for missing.
@@ -320,12 +323,14 @@ class _Aggregate:
     def __init__(self, level: str, matches: Matches, numbers: _Array) -> None:
         memory = matches.memory
         self._memory, self._level, self._numbers = memory, level, numbers
-        rows, group = matches.rows, memory.group
+        rows = matches.rows
+        if 0 < len(numbers) <= _FEW:
+            rows = matches.rows_near(level, numbers)
         count = memory.patient_count if level == "patients" else memory.study_count
         place = np.full(count, -1, dtype=np.int32)
         place[numbers] = np.arange(len(numbers), dtype=np.int32)
         if level == "patients":
-            places = place[memory.patient][group[rows]]
+            places = place[memory.patient[memory.group[rows]]]
         else:
             places = place[memory.study[rows]]
         chosen = places >= 0
