@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -52,6 +54,9 @@ __all__ = [
     "Histogram",
     "Summary",
 ]
+
+#: Where facets are counted, one in each thread: numpy lets others work meanwhile.
+_COUNTERS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="idc_widgets")
 
 #: Level → the SQL of its table, one row a patient, study or series; {rows}, a relation.
 _LEVEL_SQL = {
@@ -363,17 +368,26 @@ class Cohort:
         """
         known = [*COLUMNS, *MORE_FACETS, *ALIASES]
         columns = [columns] if isinstance(columns, str) else columns
-        found = {}
+        others: dict[str, Cohort] = {}
         for column in columns:
             if column not in known:
                 raise InvalidQueryError(unknown("column", column, known))
+            others[column] = self.without(ALIASES.get(column, column))
+
+        def count(column: str) -> list[FacetValue]:
             name = ALIASES.get(column, column)
-            others = self.without(name)
             if name in COLLECTION_FACETS:
-                found[column] = others._count_in_collections(name)
-            else:
-                found[column] = others._count(name)
-        return found
+                return others[column]._count_in_collections(name)
+            return others[column]._count(name)
+
+        in_memory = []
+        for column, cohort in others.items():
+            name, matches = ALIASES.get(column, column), cohort.matches
+            if matches is not None and (name in COLLECTION_FACETS or name in matches.memory.facets):
+                _ = matches.groups  # in this thread, where a query for it can be interrupted
+                in_memory.append(column)
+        found = dict(zip(in_memory, _COUNTERS.map(count, in_memory), strict=True))
+        return {column: found[column] if column in found else count(column) for column in others}
 
     def _count(self, column: str) -> list[FacetValue]:
         """The values of a column in this cohort, its own filter included."""

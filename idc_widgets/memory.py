@@ -492,9 +492,10 @@ class Matches:
             patients = np.bincount(value_of_pair, minlength=many)
         else:
             groups = self.groups
-            series = np.bincount(coded.codes[groups], self._as_floats, many).astype(np.int64)
+            codes = coded.codes.take(groups)  # twice as quick as [groups]
+            series = np.bincount(codes, self._as_floats, many).astype(np.int64)
             flags = np.zeros(len(value_of_pair), dtype=bool)
-            flags[pair[groups]] = True
+            flags[pair.take(groups)] = True
             patients = np.bincount(value_of_pair[flags], minlength=many)
         for code in np.flatnonzero(series).tolist():
             yield coded.texts[code], int(series[code]), int(patients[code])
