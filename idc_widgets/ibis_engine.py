@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
 
 from .engine import DuckDBEngine
 from .errors import IndexFileError, InvalidQueryError, unknown
-from .index import COLUMNS, REQUIRED
+from .index import COLUMNS, REQUIRED, columns_by_folded_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -421,15 +421,7 @@ def _normalized(given: str, place: exp.Table, schema: Schema) -> exp.Query:
         IndexFileError: a required column is missing.
     """
     present = {str(name): kind for name, kind in schema.items()}
-    by_folded = {name.casefold(): name for name in present}
-    by_folded.update({name.casefold(): name for name in present if name in COLUMNS})
-    missing = [name for name in REQUIRED if name.casefold() not in by_folded]
-    if missing:
-        hint = unknown("column", missing[0], present).partition("; ")[2]
-        raise IndexFileError(
-            f"{given} has no column {missing[0]}, which every table of series needs"
-            + (f"; {hint}" if hint else "")
-        )
+    by_folded = columns_by_folded_name(given, present)
 
     def column(name: str, sql_type: str) -> exp.Expression:
         named = by_folded.get(name.casefold())

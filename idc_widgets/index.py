@@ -10,7 +10,7 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -235,12 +235,12 @@ class Index:
         return f"Index({str(self.tables['index'])!r})" if self.is_own else "Index.default()"
 
 
-def normalized_select(path: Path, present: Mapping[str, str]) -> str:
-    """The SELECT list that gives a user's table the columns of the index.
+def columns_by_folded_name(place: object, present: Collection[str]) -> dict[str, str]:
+    """The columns that a table of series has, by name without regard to case.
 
     Args:
-        path: named in errors.
-        present: the columns that the table has, by name, and what each is called in SQL.
+        place: named in errors.
+        present: the columns; of two that differ in case only, the index's own spelling is taken.
 
     Raises:
         IndexFileError: a required column is missing.
@@ -251,9 +251,23 @@ def normalized_select(path: Path, present: Mapping[str, str]) -> str:
     if missing:
         hint = unknown("column", missing[0], present).partition("; ")[2]
         raise IndexFileError(
-            f"{path} has no column {missing[0]}, which every table of series needs"
+            f"{place} has no column {missing[0]}, which every table of series needs"
             + (f"; {hint}" if hint else "")
         )
+    return by_folded
+
+
+def normalized_select(path: Path, present: Mapping[str, str]) -> str:
+    """The SELECT list that gives a user's table the columns of the index.
+
+    Args:
+        path: named in errors.
+        present: the columns that the table has, by name, and what each is called in SQL.
+
+    Raises:
+        IndexFileError: a required column is missing.
+    """
+    by_folded = columns_by_folded_name(path, present)
 
     def source(name: str) -> str:
         given = by_folded.get(name.casefold())

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -93,7 +93,7 @@ class Memory(Coding):
         self._matches: OrderedDict[Any, Matches] = OrderedDict()
         self._values: dict[str, Array] = {}
         self._spans: dict[str, tuple[Array, Array]] = {}
-        self._bins: dict[tuple[str, tuple[Bound, ...]], Array] = {}
+        self._bins: OrderedDict[tuple[str, tuple[Bound, ...]], Array] = OrderedDict()
 
     # --- what a condition is made of -------------------------------------------------------
 
@@ -149,14 +149,14 @@ class Memory(Coding):
 
     def bins(self, column: str, inner: tuple[Bound, ...]) -> Array:
         """Of each series, its bin of a column of numbers; the one after the last for missing."""
-        found = self._bins.get((column, inner))
-        if found is None:
+
+        def make() -> Array:
             numbers = self.numbers[column]
             found = np.searchsorted(np.asarray(inner, dtype=float), numbers, side="right")
             found[np.isnan(numbers)] = len(inner) + 1
-            found = found.astype(np.min_scalar_type(len(inner) + 1))
-            self._bins = {**self._bins, (column, inner): found} if len(self._bins) < 8 else {}
-        return found
+            return found.astype(np.min_scalar_type(len(inner) + 1))
+
+        return self._kept(self._bins, (column, inner), _KEPT_MASKS, make)
 
     def measured(self, column: str) -> Array:
         """The values of a coded column as what a range compares."""
@@ -341,16 +341,18 @@ class Memory(Coding):
         """Which groups or series fulfil a condition."""
         return self._kept(self._masks, condition, _KEPT_MASKS, lambda: condition.mask(self))
 
+    def all_of(self, conditions: Sequence[Condition]) -> Flags:
+        """Of each series, whether it fulfils all these conditions on series, of which are some."""
+        flags = [self.mask(one).flags for one in conditions]
+        return reduce(np.logical_and, flags)
+
     def weights(self, conditions: Sequence[Condition]) -> Array:
         """Of each group, how many of its series fulfil these conditions on series."""
         if not conditions:
             return self.series
 
         def count() -> Array:
-            flags = self.mask(conditions[0]).flags
-            for other in conditions[1:]:
-                flags = flags & self.mask(other).flags
-            rows = np.flatnonzero(flags)
+            rows = np.flatnonzero(self.all_of(conditions))
             return np.bincount(self.group[rows], minlength=self.group_count).astype(np.int32)
 
         return self._kept(self._weights, tuple(conditions), _KEPT_MATCHES, count)
@@ -409,15 +411,11 @@ class Matches:
     def rows(self) -> Array:
         """The matching series, by their rows in the index."""
         memory = self.memory
-        flags: Flags | None = None
-        for condition in self._of_series:
-            mask = memory.mask(condition).flags
-            flags = mask if flags is None else flags & mask
-        if flags is None:
+        if not self._of_series:
             if self._groups is None:
                 return np.arange(memory.series_count, dtype=np.int32)
             return np.flatnonzero(self._groups[memory.group]).astype(np.int32)
-        rows = np.flatnonzero(flags)
+        rows = np.flatnonzero(memory.all_of(self._of_series))
         if self._groups is not None:
             rows = rows[self._groups[memory.group[rows]]]
         return rows.astype(np.int32)

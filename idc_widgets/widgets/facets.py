@@ -15,7 +15,7 @@ from ..errors import InvalidQueryError, unknown
 from ..index import COLUMNS
 from .keywords import check_keywords
 from .look import label, missing, script, style
-from .state import BrowserState
+from .state import BrowserState, Requests
 
 __all__ = ["FacetDropdown", "FacetPanel", "Facets"]
 
@@ -73,8 +73,8 @@ class FacetDropdown(anywidget.AnyWidget):
         super().__init__(_label=label(column), _missing=missing(column), **keywords)
         self.state = state
         self.column = column
-        self._requests: dict[str, int] = {}  # of each view, the last one that was worked in
-        self._request = ""  # the last of all
+        self._requests = Requests()
+        self._request = ""  # the last that was worked in
         self.on_msg(self._on_message)
         Facets.of(state).add(self)
 
@@ -99,13 +99,11 @@ class FacetDropdown(anywidget.AnyWidget):
             return
         # One message takes the counts and the id back, so that no front end mixes two answers.
         with self.state.turn(), self.hold_sync():
-            view, number = str(content["view"]), int(content["number"])
-            # Kernels may work on two messages in two threads: a later click has won already.
-            if number > self._requests.get(view, 0):
-                self._requests[view] = number
+            request = self._requests.take(content)
+            if request is not None:
                 with self.state.reporting():
                     self.state.filter_values(self.column, content["values"])
-                self._request = f"{view}:{number}"
+                self._request = request
                 if not Facets.of(self.state).is_late(self.state):
                     self._answered = self._request
 

@@ -14,7 +14,7 @@ from ..errors import IDCError, InvalidQueryError, unknown
 from ..index import DATES
 from .keywords import check_keywords
 from .look import label, script, style
-from .state import BrowserState
+from .state import BrowserState, Requests
 from .words import bound, in_words, range_in_words
 
 __all__ = ["RangeFilter"]
@@ -85,7 +85,7 @@ class RangeFilter(anywidget.AnyWidget):
         super().__init__(_label=label(column), _hints=hints, **keywords)
         self.state = state
         self.column = column
-        self._requests: dict[str, int] = {}  # of each view, the last one that was answered
+        self._requests = Requests()
         self._counted: Histogram | None = None
         with state.lock:
             self._others = state.filters.without(column)
@@ -162,11 +162,9 @@ class RangeFilter(anywidget.AnyWidget):
     def _choose(self, content: Any, narrowed: Any) -> None:
         # One message takes all of it back, so that no front end mixes two answers.
         with self.state.turn(), self.hold_sync():
-            view, number = str(content["view"]), int(content["number"])
-            # Kernels may work on two messages in two threads: a later request has won already.
-            if number <= self._requests.get(view, 0):
+            request = self._requests.take(content)
+            if request is None:
                 return
-            self._requests[view] = number
             with self.state.reporting():
                 try:
                     filters, self._problem = narrowed(), ""
@@ -174,7 +172,7 @@ class RangeFilter(anywidget.AnyWidget):
                     self._problem = str(error)
                 else:
                     self.state.filters = filters
-            self._answered = f"{view}:{number}"
+            self._answered = request
 
     def _between(self, first: int, last: int) -> Cohort:
         self._count()

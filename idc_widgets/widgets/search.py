@@ -12,7 +12,7 @@ from ..errors import IDCError
 from ..units import plural
 from .keywords import check_keywords
 from .look import script, style
-from .state import BrowserState
+from .state import BrowserState, Requests
 from .words import in_words
 
 __all__ = ["SearchBox"]
@@ -55,7 +55,7 @@ class SearchBox(anywidget.AnyWidget):
         keywords.setdefault("layout", {"margin": "0", "width": "100%", "max_width": "480px"})
         super().__init__(**keywords)
         self.state = state
-        self._requests: dict[str, int] = {}  # of each view, the last one that was answered
+        self._requests = Requests()
         # What a person wrote, and the filters that it became: these do not keep it.
         self._typed: tuple[str, object] = ("", None)
         self._found: tuple[dict[str, str], object] = ({}, None)
@@ -92,11 +92,9 @@ class SearchBox(anywidget.AnyWidget):
             return
         # One message takes all of it back, so that no front end mixes two answers.
         with self.state.turn(), self.hold_sync():
-            view, number = str(content["view"]), int(content["number"])
-            # Kernels may work on two messages in two threads: a later request has won already.
-            if number <= self._requests.get(view, 0):
+            request = self._requests.take(content)
+            if request is None:
                 return
-            self._requests[view] = number
             with self.state.reporting():
                 filters, self._problem = self.state.filters, ""
                 earlier = self._typed
@@ -110,7 +108,7 @@ class SearchBox(anywidget.AnyWidget):
                 else:
                     self.state.filters = filters
                     self._show()  # the same filter may have been typed in other words
-            self._answered = f"{view}:{number}"
+            self._answered = request
 
     def _search_text(self, filters: Cohort, text: str) -> Cohort:
         filters = filters.without("text")

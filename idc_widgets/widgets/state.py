@@ -16,7 +16,7 @@ from ..errors import IDCError, InvalidQueryError, QueryInterruptedError, nearest
 from ..selection import Selection
 from ..units import plural
 
-__all__ = ["BrowserState"]
+__all__ = ["BrowserState", "Requests"]
 
 logger = logging.getLogger(__name__)
 
@@ -269,6 +269,24 @@ class BrowserState(HasTraits):
     def is_late(self, view: Callable[[], None]) -> bool:
         """Whether a view does not follow the last change yet."""
         return view in self._late
+
+
+class Requests:
+    """What the views of a widget ask for: each numbers its own, see `requests` in base.js."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}  # of each view
+
+    def take(self, content: Any) -> str | None:
+        """What `_answered` calls a request; None if a later one of its view was taken already.
+
+        Kernels may work on two messages in two threads, so the later one may come first.
+        """
+        view, number = str(content["view"]), int(content["number"])
+        if number <= self._last.get(view, 0):
+            return None
+        self._last[view] = number
+        return f"{view}:{number}"
 
 
 def _as_list(keys: Any) -> list[Any]:
