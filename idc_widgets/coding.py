@@ -81,6 +81,9 @@ _NUMBERS = ("instanceCount", "series_size_MB")
 _NO_HASHES = np.zeros(0, dtype=np.uint64)
 
 
+#: One reads at a time, as all share the allocator.
+_reading = threading.Lock()
+
 _FALSE_AND_TRUE: Arrow = pa.Array.from_buffers(pa.bool_(), 2, [None, pa.py_buffer(b"\x02")])
 
 
@@ -199,12 +202,13 @@ def read_index(engine: DuckDBEngine) -> Coding:
     """Reads what questions are mostly about; about a second for IDC's index."""
     # Arrow's own allocators would keep 70 MB of what is needed for reading only. Meanwhile other
     # threads allocate there too, which does no harm: every buffer goes back to where it is from.
-    usual = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        coding = _read_index(engine)
-    finally:
-        pa.set_memory_pool(usual)
+    with _reading:
+        usual = pa.default_memory_pool()
+        pa.set_memory_pool(pa.system_memory_pool())
+        try:
+            coding = _read_index(engine)
+        finally:
+            pa.set_memory_pool(usual)
     with suppress(OSError, AttributeError):  # glibc only
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     return coding
@@ -229,6 +233,10 @@ def _read_index(engine: DuckDBEngine) -> Coding:
     commercial = np.array([*("-NC" not in one for one in licenses.texts[:-1]), 2], dtype=np.uint8)
     facets["commercial_use"] = Coded(_FALSE_AND_TRUE, commercial[licenses.codes])
 
+    uid_hashes = None
+    if engine.index.is_own:
+        uid_hashes = hashes_and_rows(engine)
+        _refuse_repeated(engine, *uid_hashes)
     study, study_uid = _studies(read.coded("StudyInstanceUID"), patient, columns)
     files = np.nan_to_num(numbers["instanceCount"])
     of_group = (groups % max(len(patients), 1)).astype(np.int32)
@@ -246,7 +254,32 @@ def _read_index(engine: DuckDBEngine) -> Coding:
         collection_of_patient=(patients // many).astype(collection.codes.dtype),
         patient_ids=Coded(patient_id.values, (patients % many).astype(np.int32)),
         study_uid=study_uid,
+        uid_hashes=uid_hashes,
     )
+
+
+def hashes_and_rows(engine: DuckDBEngine) -> tuple[Array, Array]:
+    """The hashes of all SeriesInstanceUIDs in order, and their rows."""
+    hashes = hashed(engine, "SeriesInstanceUID", "index")
+    rows = np.argsort(hashes).astype(np.int32)
+    return hashes[rows], rows
+
+
+def _refuse_repeated(engine: DuckDBEngine, hashes: Array, rows: Array) -> None:
+    """Raises if a table of one's own has a series twice: all counts would be of something else.
+
+    Raises:
+        IndexFileError: it has; the series is named.
+    """
+    repeated = np.flatnonzero(hashes[1:] == hashes[:-1])
+    if len(repeated):
+        [(uid,)] = engine.rows(
+            "SELECT SeriesInstanceUID FROM _rows WHERE _row = ?", [int(rows[repeated[0]])]
+        )
+        raise IndexFileError(
+            f"{engine.data_version} has the series {uid!r} in several rows; "
+            "expected one row a series"
+        )
 
 
 def hashed(engine: DuckDBEngine, column: str, table: str, params: Sequence[object] = ()) -> Array:
@@ -416,11 +449,10 @@ def save(engine: DuckDBEngine, coding: Coding, path: Path) -> None:
         IndexFileError: it cannot be written.
     """
     uid = engine.query("SELECT SeriesInstanceUID FROM index").column(0).combine_chunks()
-    hashes = hashed(engine, "SeriesInstanceUID", "index")
-    rows = np.argsort(hashes).astype(np.int32)
+    hashes, rows = hashes_and_rows(engine)
     parts: dict[str, Any] = {
         "series_uid": uid if isinstance(uid, pa.Array) else uid.chunk(0),
-        "uid_hashes.hashes": hashes[rows],
+        "uid_hashes.hashes": hashes,
         "uid_hashes.rows": rows,
         "patient_ids.values": coding.patient_ids.values,
         "patient_ids.codes": coding.patient_ids.codes,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 from .arguments import check_column, collection_values, condition, patients
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from .memory import Matches
     from .selection import Selection
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
 __all__ = [
     "FACETS",
     "LEVELS",
@@ -54,9 +58,6 @@ __all__ = [
     "Histogram",
     "Summary",
 ]
-
-#: Where facets are counted, one in each thread: numpy lets others work meanwhile.
-_COUNTERS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="idc_widgets")
 
 #: Level → the SQL of its table, one row a patient, study or series; {rows}, a relation.
 _LEVEL_SQL = {
@@ -368,31 +369,34 @@ class Cohort:
         """
         known = [*COLUMNS, *MORE_FACETS, *ALIASES]
         columns = [columns] if isinstance(columns, str) else columns
-        others: dict[str, Cohort] = {}
-        for column in columns:
+        names = {column: ALIASES.get(column, column) for column in columns}
+        counted: dict[str, list[FacetValue]] = {}
+        in_memory: dict[str, tuple[Matches, str]] = {}
+        for column, name in names.items():
             if column not in known:
                 raise InvalidQueryError(unknown("column", column, known))
-            others[column] = self.without(ALIASES.get(column, column))
-
-        def count(column: str) -> list[FacetValue]:
-            name = ALIASES.get(column, column)
+            others = self.without(name)
             if name in COLLECTION_FACETS:
-                return others[column]._count_in_collections(name)
-            return others[column]._count(name)
-
-        in_memory = []
-        for column, cohort in others.items():
-            name, matches = ALIASES.get(column, column), cohort.matches
-            if matches is not None and (name in COLLECTION_FACETS or name in matches.memory.facets):
+                name = "collection_id"
+            matches = others.matches
+            if matches is not None and name in matches.memory.facets:
                 _ = matches.groups  # in this thread, where a query for it can be interrupted
-                in_memory.append(column)
-        found = dict(zip(in_memory, _COUNTERS.map(count, in_memory), strict=True))
-        return {column: found[column] if column in found else count(column) for column in others}
+                in_memory[column] = matches, name
+            else:
+                counted[column] = others._count(name)
+        found = _side_by_side(lambda one: _values(*one), list(in_memory.values()))
+        counted |= zip(in_memory, found, strict=True)
+        return {
+            column: _by_collection(collection_values(self.engine, name), counted[column])
+            if name in COLLECTION_FACETS
+            else counted[column]
+            for column, name in names.items()
+        }
 
     def _count(self, column: str) -> list[FacetValue]:
         """The values of a column in this cohort, its own filter included."""
         if self.matches is not None and column in self.matches.memory.facets:
-            return most_series_first(FacetValue(*one) for one in self.matches.counted(column))
+            return _values(self.matches, column)
         condition, params = self.predicate
         value = IsCommercial.SQL if column == "commercial_use" else column
         rows = self.engine.rows(
@@ -401,17 +405,6 @@ class Cohort:
             params,
         )
         return most_series_first(FacetValue(*row) for row in rows)
-
-    def _count_in_collections(self, column: str) -> list[FacetValue]:
-        """Of the collections' counts: a series and a patient are in one collection each."""
-        values = collection_values(self.engine, column)
-        counts: dict[Scalar, list[int]] = {}
-        for collection in self._count("collection_id"):
-            for value in values.get(str(collection.value)) or (None,):
-                total = counts.setdefault(value, [0, 0])
-                total[0] += collection.series
-                total[1] += collection.patients
-        return most_series_first(FacetValue(value, *two) for value, two in counts.items())
 
     def histogram(self, column: str, bins: int = 20) -> Histogram:
         """How many series are in each bin of a column of `RANGES`.
@@ -511,6 +504,38 @@ class Cohort:
 def most_series_first(counted: Iterable[FacetValue]) -> list[FacetValue]:
     """In the order of a facet: by series, then by value, what is missing last."""
     return sorted(counted, key=lambda one: (-one.series, one.value is None, one.value))
+
+
+def _values(matches: Matches, column: str) -> list[FacetValue]:
+    """The values of a facet that is held in memory."""
+    return most_series_first(FacetValue(*one) for one in matches.counted(column))
+
+
+def _by_collection(
+    values: Mapping[str, Sequence[str]], collections: Iterable[FacetValue]
+) -> list[FacetValue]:
+    """Of the collections' counts: a series and a patient are in one collection each."""
+    counts: dict[Scalar, list[int]] = {}
+    for collection in collections:
+        for value in values.get(str(collection.value)) or (None,):
+            total = counts.setdefault(value, [0, 0])
+            total[0] += collection.series
+            total[1] += collection.patients
+    return most_series_first(FacetValue(value, *two) for value, two in counts.items())
+
+
+def _side_by_side(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """Works on the items in as many threads as there are cores: numpy lets others work meanwhile.
+
+    The threads end with it: those that stayed would be missing in a forked process.
+    """
+    if len(items) > 1:
+        with (
+            suppress(RuntimeError),  # the interpreter ends, and starts no threads any more
+            ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="idc_widgets") as threads,
+        ):
+            return list(threads.map(work, items))
+    return [work(one) for one in items]
 
 
 def _shortened(argument: object) -> str:

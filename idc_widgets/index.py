@@ -292,7 +292,8 @@ def normalized_select(path: Path, present: Mapping[str, str]) -> str:
         if name in NUMERIC:  # counts, sizes and versions: less than nothing and NaN are missing
             number = f"CAST({given} AS DOUBLE)"
             value = f"CASE WHEN isfinite({number}) AND {number} >= 0 THEN {value} END"
-        elif name in DATES:  # as DICOM writes them, 20100401, or as ISO does
+        elif name in DATES:  # as DICOM writes them, 20100401, or as ISO does, with a time or not
+            value = f"split_part({value}, ' ', 1)"
             value = f"regexp_replace({value}, '^(\\d{{4}})(\\d\\d)(\\d\\d)$', '\\1-\\2-\\3')"
         # An empty key still is a key: its rows are shown and can be picked.
         return f"coalesce({value}, '') AS {name}" if name in REQUIRED else f"{value} AS {name}"

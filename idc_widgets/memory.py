@@ -28,6 +28,7 @@ from .coding import (
     Coding,
     Flags,
     hashed,
+    hashes_and_rows,
     load,
     read_index,
     save,
@@ -243,9 +244,7 @@ class Memory(Coding):
 
     def _hashes_and_rows(self) -> tuple[Array, Array]:
         if self.uid_hashes is None:
-            hashes = hashed(self._living, "SeriesInstanceUID", "index")
-            rows = np.argsort(hashes).astype(np.int32)
-            self.uid_hashes = hashes[rows], rows
+            self.uid_hashes = hashes_and_rows(self._living)
         return self.uid_hashes
 
     def uids_of(self, rows: Array) -> list[str]:

@@ -163,6 +163,8 @@ class Selection:
         return Selection(Cohort(self.cohort.engine).of_series(uids))
 
     def _other(self, other: Selection) -> Selection:
+        if not isinstance(other, Selection):
+            raise TypeError(f"expected another Selection, not {other!r}")
         if self.data_version != other.data_version:
             raise InvalidQueryError(
                 f"these selections are of different data, {self.data_version!r} and "

@@ -174,6 +174,7 @@ class _Grid(StreamingDataGrid):
     """ipydatagrid's grid without a DataFrame behind it: it shows what a `DataGridView` sends."""
 
     _data: Any
+    _transforms: Any
 
     def __init__(self, view: DataGridView, columns: Sequence[Column], height: str) -> None:
         self._view = view
@@ -208,8 +209,10 @@ class _Grid(StreamingDataGrid):
         names = [field["name"] for field in self._data["schema"]["fields"]]
         empty = {name: pd.Series([], dtype="int64") for name in names}
         schema = {**self._data["schema"], "generation": next(self._generation)}
-        # A person may have set `_transforms` to these already, with the menu of a header.
-        resorted, self._shown_transforms = transforms != self._shown_transforms, transforms
+        # A person may have set `_transforms` to these already, with the menu of a header, or to
+        # others that could not be had.
+        resorted = transforms != self._shown_transforms or transforms != self._transforms
+        self._shown_transforms = transforms
         # Each message is a painting, so there is one unless there must be more.
         with self.hold_sync():
             self._data = {"data": empty, "schema": schema, "fields": self._data["fields"]}

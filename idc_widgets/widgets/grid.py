@@ -91,9 +91,11 @@ class _LevelGrid(VBox):
         self._say()
 
     def _resort(self, sort: Sort | None) -> None:
-        self._sort = sort
-        self._rows = self._rows.sorted(sort)
-        self._view.show(self._rows, self._picked)
+        try:
+            self._rows = self._rows.sorted(sort)
+            self._sort = sort
+        finally:  # what could not be sorted stays as it is, and so does the arrow in its header
+            self._view.show(self._rows, self._picked)
 
     def _pick(self, keys: Iterable[Any]) -> None:
         with self._state.turn(), self._state.reporting():

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from idc_widgets import DuckDBEngine, IDCClient, IDCError, InvalidQueryError, memory
+from idc_widgets import DuckDBEngine, IDCClient, IDCError, InvalidQueryError, coding, memory
 
 
 @pytest.mark.parametrize(
@@ -109,3 +115,60 @@ def test_a_damaged_prepared_file_is_made_again(
     assert IDCClient().cohort(Modality="XC").summary().series == 4
     memory.prepare(client.engine)
     assert path.stat().st_size == len(whole)
+
+
+def test_a_series_twice_in_a_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "own.parquet"
+    columns = {name: ["1", "1", "1"] for name in ("StudyInstanceUID", "PatientID", "collection_id")}
+    pq.write_table(pa.table({"SeriesInstanceUID": ["1.1", "1.2", "1.1"], **columns}), path)
+    with pytest.raises(IDCError, match=r"the series '1\.1' in several rows"):
+        IDCClient(path).cohort().summary()
+
+
+def test_dates_with_a_time_are_dates(tmp_path: Path) -> None:
+    path = tmp_path / "own.parquet"
+    keys = ("StudyInstanceUID", "PatientID", "collection_id")
+    columns = {name: ["1", "2"] for name in ("SeriesInstanceUID", *keys)}
+    days = [datetime(2010, 4, 1), datetime(2010, 4, 2, 13)]
+    pq.write_table(pa.table({**columns, "StudyDate": days}), path)
+    client = IDCClient(path)
+    assert client.cohort(StudyDate="2010-04-01").summary().series == 1
+    assert client.cohort(StudyDate=("2010-04-01", "2010-04-02")).summary().series == 2
+
+
+AFTER_ALL = """
+import atexit, sys
+from idc_widgets import IDCClient
+cohort = IDCClient().cohort(collection_id="nlst")
+before = cohort.facets(["Modality", "PatientSex", "species"])
+if "fork" in sys.argv:
+    import os
+    child = os.fork()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    assert cohort.facets(["Modality", "PatientSex", "species"]) == before
+    os._exit(0)
+atexit.register(lambda: print(cohort.facets(["Modality", "PatientSex"]) is not None))
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "exit"])
+def test_facets_in_a_forked_process_and_at_the_very_end(how: str) -> None:
+    if how == "fork" and not hasattr(os, "fork"):
+        pytest.skip("no fork here")
+    command = [sys.executable, "-c", AFTER_ALL, how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "Error" not in done.stderr
+    assert how == "fork" or done.stdout == "True\n"
+
+
+def test_the_allocator_of_arrow_is_what_it_was(tmp_path: Path) -> None:
+    usual = pa.default_memory_pool().backend_name
+    clients = [IDCClient() for _ in range(3)]
+    threads = [Thread(target=coding.read_index, args=(client.engine,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pa.default_memory_pool().backend_name == usual

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from idc_widgets import BrowserState, IDCClient, PatientGrid, SeriesGrid, StudyGrid
+from idc_widgets.errors import QueryInterruptedError
 from idc_widgets.widgets.datagrid import _ranges, _rectangles
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -103,6 +104,23 @@ def test_sorting_with_the_menu(state: BrowserState) -> None:
     counts = [int(cell.replace(",", "")) for cell in front.column("Files")]
     assert counts == sorted(counts, reverse=True)
     front.widget.set_state({"_transforms": []})
+    assert front.column("PatientID")[0] == "LUNG1-001"
+
+
+def test_a_sort_that_fails_leaves_no_trace(
+    state: BrowserState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = SeriesGrid(state)
+    front = FrontEnd(grid)
+
+    def interrupted(_sort: Any) -> Any:
+        raise QueryInterruptedError("interrupted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(grid._rows), "sorted", lambda _rows, sort: interrupted(sort))
+        front.widget.set_state({"_transforms": [{"type": "sort", "column": "Files", "desc": True}]})
+    assert front.widget._transforms == []
+    assert grid._sort is None
     assert front.column("PatientID")[0] == "LUNG1-001"
 
 
