@@ -18,13 +18,13 @@ from .units import human_size, plural
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .download import DownloadJob, DownloadPlan
+    from .download import DownloadJob, DownloadPlan, Source
 
 __all__ = ["License", "Selection"]
 
 VIEWER_URL = "https://viewer.imaging.datacommons.cancer.gov"
 
-#: What a download plan with the default template reads of a series.
+#: What a download plan reads of a series, unless its template is one of a person's own.
 _PLAN_COLUMNS = (
     "SeriesInstanceUID",
     "series_aws_url",
@@ -34,6 +34,7 @@ _PLAN_COLUMNS = (
     "PatientID",
     "StudyInstanceUID",
     "Modality",
+    "license_short_name",
 )
 
 
@@ -179,7 +180,9 @@ class Selection:
         folder: str | os.PathLike[str] = "idc_data",
         *,
         template: str | None = None,
+        source: Source = "aws",
         endpoint_url: str | None = None,
+        max_GB: float | None = 50,
     ) -> DownloadJob:
         """Starts to download these series, and returns at once; ``job.wait()`` waits.
 
@@ -189,51 +192,80 @@ class Selection:
             folder: where to; made if it does not exist.
             template: the folder of a series below `folder`, from columns of the index; by default
                 ``%collection_id/%PatientID/%StudyInstanceUID/%Modality_%SeriesInstanceUID``.
-            endpoint_url: the S3 server; by default the variable S3_ENDPOINT_URL, else AWS.
+                ``"short"`` is ``%collection_id/%PatientID/%crdc_series_uuid``; ``"flat"`` puts
+                all files right into `folder`.
+            source: whose copy: "aws" (Amazon) or "gcs" (Google).
+            endpoint_url: the S3 server; by default that of `source`, and for "aws" the one in
+                the variable S3_ENDPOINT_URL, if it is set.
+            max_GB: refuse if more is still to fetch, in GB (10^9 bytes); None for no limit.
 
         Raises:
             DownloadError: nothing was selected, or the download cannot be planned: a folder that
-                cannot be written, a template with an unknown column, too little disk space.
+                cannot be written, a template with an unknown column, too little disk space, paths
+                that are too long; or more than `max_GB` are still to fetch.
         """
         from .download import DownloadJob  # here, so that asking the index does not wait for it
 
-        return DownloadJob(self.plan(folder, template=template, endpoint_url=endpoint_url)).start()
+        plan = self.plan(folder, template=template, source=source, endpoint_url=endpoint_url)
+        plan.check_consent(max_GB)
+        return DownloadJob(plan).start()
 
     def plan(
         self,
         folder: str | os.PathLike[str] = "idc_data",
         *,
         template: str | None = None,
+        source: Source = "aws",
         endpoint_url: str | None = None,
         check_disk: bool = True,
     ) -> DownloadPlan:
-        """What `download` would fetch, and to where.
+        """What `download` would fetch, and to where: a dry run, nothing is written.
+
+        >>> plan = client.cohort(collection_id="nsclc_radiomics").select().plan("idc_data")
+        >>> print(plan.preview())     # how much, space, licences, time
+        >>> plan.table()              # one row a series: folder, files, size_MB, on_disk, license
+        >>> DownloadJob(plan).start()
 
         Args:
             folder: as of `download`.
             template: as of `download`.
+            source: as of `download`.
             endpoint_url: as of `download`.
             check_disk: False to plan for a folder that is only looked at, not written to.
 
         Raises:
-            DownloadError: as of `download`.
+            DownloadError: as of `download`, but for `max_GB`.
         """
-        from .download import DEFAULT_TEMPLATE, DownloadPlan
+        from .download import DEFAULT_TEMPLATE, FORMS, DownloadPlan
 
         template = DEFAULT_TEMPLATE if template is None else template
-        if check_disk:
-            DownloadPlan.check_capacity(folder, round(self.size_MB * 1e6))
-        # A template of one's own may name any column, and a misspelt one gets the nearest named.
-        columns = ", ".join(_PLAN_COLUMNS if template == DEFAULT_TEMPLATE else COLUMNS)
         where, params = self.cohort.predicate
+        if check_disk:
+            DownloadPlan.check_capacity(folder, self._size_bytes())
+        # A template of one's own may name any column, and a misspelt one gets the nearest named.
+        usual = template == DEFAULT_TEMPLATE or template in FORMS
+        columns = ", ".join(_PLAN_COLUMNS if usual else COLUMNS)
         rows = self.cohort.engine.query(
             f"SELECT {columns} FROM index WHERE {where} ORDER BY collection_id, PatientID,"
             " StudyInstanceUID, SeriesInstanceUID",
             params,
         )
         return DownloadPlan.make(
-            rows, folder, template=template, endpoint_url=endpoint_url, check_disk=check_disk
+            rows,
+            folder,
+            template=template,
+            source=source,
+            endpoint_url=endpoint_url,
+            check_disk=check_disk,
         )
+
+    def _size_bytes(self) -> int:
+        if self._summary is not None:
+            return round(self._summary.size_MB * 1e6)
+        # A whole summary would first read the index into memory
+        where, params = self.cohort.predicate
+        query = f"SELECT sum(series_size_MB) FROM index WHERE {where}"
+        return round((self.cohort.engine.query(query, params).column(0)[0].as_py() or 0) * 1e6)
 
     def to_manifest(self, path: str | os.PathLike[str]) -> Path:
         """Writes an s5cmd manifest, one ``cp`` a series, as the IDC portal does; returns its path.

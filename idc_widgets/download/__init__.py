@@ -7,6 +7,18 @@
 """
 
 from .job import DownloadJob, Progress
-from .plan import DEFAULT_TEMPLATE, DownloadPlan, PlannedSeries
+from .names import DEFAULT_TEMPLATE, FORMS
+from .plan import DownloadPlan, PlannedSeries, Source
+from .preview import MAX_GB, Preview
 
-__all__ = ["DEFAULT_TEMPLATE", "DownloadJob", "DownloadPlan", "PlannedSeries", "Progress"]
+__all__ = [
+    "DEFAULT_TEMPLATE",
+    "FORMS",
+    "MAX_GB",
+    "DownloadJob",
+    "DownloadPlan",
+    "PlannedSeries",
+    "Preview",
+    "Progress",
+    "Source",
+]

@@ -19,19 +19,31 @@ __all__ = [
     "check_space",
     "dicom_files",
     "remove_temps",
+    "space",
+    "tagged_files",
     "temps",
 ]
 
 
 def dicom_files(folder: Path) -> dict[str, int]:
     """The .dcm files right in `folder`, name to size; nothing if there is no such folder."""
+    found = {}
     with suppress(OSError), os.scandir(folder) as entries:
-        return {
-            entry.name: entry.stat().st_size
-            for entry in entries
-            if entry.name.endswith(".dcm") and entry.is_file()
-        }
-    return {}
+        for entry in entries:
+            with suppress(OSError):  # gone meanwhile
+                if entry.name.endswith(".dcm") and entry.is_file():
+                    found[entry.name] = entry.stat().st_size
+    return found
+
+
+def tagged_files(folder: Path) -> dict[str, dict[str, int]]:
+    """The files `<tag>_<name>.dcm` right in `folder`: tag to name to size."""
+    found: dict[str, dict[str, int]] = {}
+    for file, size in dicom_files(folder).items():
+        tag, underscore, name = file.partition("_")
+        if underscore:
+            found.setdefault(tag, {})[name] = size
+    return found
 
 
 def temps(folder: Path) -> dict[str, str]:
@@ -101,17 +113,31 @@ def check_capacity(folder: Path, size: int) -> None:
         )
 
 
-def check_space(folder: Path, needed: int) -> None:
-    """Make sure that `needed` bytes fit.
+def space(folder: Path) -> tuple[int, int]:
+    """The bytes that are free on the disk of `folder`, and how many of them shall be left over.
+
+    That margin is 2 % of the disk, at most 1 GB: a full disk breaks other programs, and files
+    take up somewhat more than their size.
 
     Raises:
-        DownloadError: they do not; the message has both numbers.
+        DownloadError: there is no such disk.
     """
-    free = _usage(folder).free
-    if free < needed:
+    usage = _usage(folder)
+    return usage.free, min(10**9, usage.total // 50)
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Make sure that `needed` bytes fit, and the margin that `space` tells is left.
+
+    Raises:
+        DownloadError: they do not; the message has the numbers.
+    """
+    free, margin = space(folder)
+    if needed and free - margin < needed:
         raise DownloadError(
             f"not enough disk space for {folder}: {human_size(needed)} are still to fetch, "
-            f"{human_size(free)} are free; free some space, choose another folder or fewer series"
+            f"{human_size(free)} are free, of which {human_size(margin)} must be left; "
+            "free some space, choose another folder or fewer series"
         )
 
 

@@ -26,6 +26,7 @@ from ..errors import DownloadError
 from ..units import human_size, plural
 from . import disk, s5cmd
 from .plan import DownloadPlan, PlannedSeries
+from .preview import remember_rate
 
 __all__ = ["DownloadJob", "Progress", "State"]
 
@@ -313,11 +314,11 @@ class DownloadJob:
         """Fetch what is missing; what went wrong, by SeriesInstanceUID."""
         disk.check_folder(self.plan.folder)
         meter = _Meter(self.plan)
-        for series in self.plan.series:
+        for series, files in self.plan.survey():
             if self._cancelled.is_set():
                 return {}
             disk.remove_temps(series.folder)
-            meter.add(series, disk.dicom_files(series.folder))
+            meter.add(series, series.gather(files))
         self._progress = meter.progress()
         missing = list(meter.pending.values())
         self._lines.append(f"{len(missing)} of {plural(len(self.plan.series), 'series')} to fetch")
@@ -330,11 +331,15 @@ class DownloadJob:
         return self._transfer(meter, [_line(track) for track in missing])
 
     def _transfer(self, meter: _Meter, lines: list[str]) -> dict[str, str]:
+        start, before = time.monotonic(), meter.bytes_done
         process = s5cmd.Process(lines, endpoint_url=self.plan.endpoint_url, workers=self.workers)
         try:
             ended = self._follow(process, meter)
         finally:
             process.stop(GRACE)
+        seconds = time.monotonic() - start
+        if seconds >= 1:  # shorter ones are mostly the time to connect
+            remember_rate((meter.bytes_done - before) / 1e6 / seconds)
         return meter.reasons(ended)
 
     def _follow(self, process: s5cmd.Process, meter: _Meter) -> str | None:
@@ -379,11 +384,13 @@ class DownloadJob:
     def _verify(self, reasons: dict[str, str]) -> None:
         """Count every series on the disk: `paths`, `failed` and the final progress."""
         meter = _Meter(self.plan)
-        for series in self.plan.series:
-            files = disk.dicom_files(series.folder)
-            track = meter.add(series, files)
+        for series, files in self.plan.survey():
+            track = meter.add(series, {path.name: size for path, size in files.items()})
             if series.is_complete(files):
-                self._paths[series.SeriesInstanceUID] = [series.folder / f for f in sorted(files)]
+                try:
+                    self._paths[series.SeriesInstanceUID] = series.settle(files)
+                except DownloadError as error:
+                    self._failed[series.SeriesInstanceUID] = str(error)
                 continue
             reason = reasons.get(series.SeriesInstanceUID)
             if reason is None and self._cancelled.is_set():

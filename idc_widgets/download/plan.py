@@ -1,4 +1,4 @@
-"""Which object goes to which file: folder template, safe paths, checks before anything is written.
+"""Which object goes to which file, and what is checked and told before anything is written.
 
 A path that this module plans is legal on Linux, macOS and Windows, never leaves the folder the
 user chose, and belongs to one series alone.
@@ -6,49 +6,60 @@ user chose, and belongs to one series alone.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
-import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from ..errors import DownloadError, unknown
 from ..units import human_size, plural
-from . import disk
+from . import disk, names
+from .names import DEFAULT_TEMPLATE
+from .preview import MAX_GB, Preview, remembered_rate
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
-__all__ = ["DEFAULT_TEMPLATE", "DownloadPlan", "PlannedSeries"]
+__all__ = ["DownloadPlan", "PlannedSeries", "Source"]
 
-DEFAULT_TEMPLATE = "%collection_id/%PatientID/%StudyInstanceUID/%Modality_%SeriesInstanceUID"
-"""Where a series goes below the chosen folder, unless told otherwise."""
+Source = Literal["aws", "gcs"]
 
-DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
+ENDPOINTS: Mapping[str, str] = {
+    "aws": "https://s3.amazonaws.com",
+    "gcs": "https://storage.googleapis.com",
+}
+
+# Where Google has what is in a bucket of AWS, under the same keys. As in idc-index-data's
+# prior_versions_index, which has both names (public-datasets-idc was idc-open-data's until v19).
+_GCS_BUCKETS = {
+    "idc-open-data": "idc-open-data",
+    "idc-open-data-two": "idc-open-idc1",
+    "idc-open-data-cr": "idc-open-cr",
+}
 
 _NEEDED = ("SeriesInstanceUID", "series_aws_url", "instanceCount", "series_size_MB")
 _URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]+)/(?P<prefix>[\w.-]+)/\*?", re.ASCII)
 
-_MAX_COMPONENT = 255  # bytes; what ext4, APFS and NTFS allow
-_MAX_PATH = {"win32": 259, "darwin": 1023}.get(sys.platform, 4095)
-_FILE_NAME = 60  # bytes that a file name in the folder takes: "/<uuid>.dcm", and digits meanwhile
-
-_FORBIDDEN = frozenset('/\\:*?"<>|')  # on Windows, and "/" everywhere
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.I)
+_STAGING = ".idc_widgets"  # a name that no template makes: it begins with a dot
+_FILE = len("00000000-0000-0000-0000-000000000000.dcm")
+_DIGITS = 10  # that s5cmd adds to the name of a file that is still arriving
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedSeries:
-    """One series: where its objects are, and the folder that its files go to.
+    """One series: where its objects are, and where its files go.
 
-    Its objects are `s3://bucket/prefix/*`; it is complete when `folder` holds exactly `instances`
-    files of `size_bytes` bytes altogether.
+    Its objects are `s3://bucket/prefix/*`. They are fetched into `folder`, which is of this
+    series alone. It is complete when there are exactly `instances` files of `size_bytes` bytes
+    altogether. In the flat form its files are then moved to the folder `home`, as
+    `<name of folder>_<name>`.
     """
 
     SeriesInstanceUID: str
@@ -57,10 +68,99 @@ class PlannedSeries:
     folder: Path
     instances: int
     size_bytes: int
+    license: str | None = None
+    home: Path | None = None
+    """None: its files stay in `folder`."""
 
-    def is_complete(self, files: Mapping[str, int]) -> bool:
-        """Whether `files`, name to size, are as many and as large as this series has."""
+    @property
+    def destination(self) -> Path:
+        """The folder that its files are in at the end."""
+        return self.home or self.folder
+
+    def is_complete(self, files: Mapping[Any, int]) -> bool:
+        """Whether `files`, name or path to size, are as many and as large as this series has."""
         return (len(files), sum(files.values())) == (self.instances, self.size_bytes)
+
+    def files(self, at_home: Mapping[str, Mapping[str, int]] | None = None) -> dict[Path, int]:
+        """The finished files of this series on the disk, wherever they are, with their sizes.
+
+        Args:
+            at_home: what `disk.tagged_files` says of `home`; looked up if it is not given.
+        """
+        arrived = {self.folder / n: size for n, size in disk.dicom_files(self.folder).items()}
+        if self.home is None:
+            return arrived
+        if at_home is None:
+            at_home = disk.tagged_files(self.home)
+        moved = at_home.get(self.folder.name, {})
+        # Of a file that is in both, the one that arrived is the newer
+        return arrived | {
+            self._at_home(name): size
+            for name, size in moved.items()
+            if self.folder / name not in arrived
+        }
+
+    def gather(self, files: Mapping[Path, int]) -> dict[str, int]:
+        """Get ready for fetching what is missing beside `files`; their names, and sizes.
+
+        What is home of a series that is not complete goes back to `folder`: what is there is not
+        fetched again.
+
+        Args:
+            files: as `files` tells them.
+        """
+        gathered = {}
+        for path, size in files.items():
+            name = self._name(path)
+            if path.parent != self.folder and not self.is_complete(files):
+                try:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    os.replace(path, self.folder / name)
+                except OSError:
+                    continue  # then it is fetched again
+            gathered[name] = size
+        return gathered
+
+    def settle(self, files: Mapping[Path, int] | None = None) -> list[Path]:
+        """Move the files of a complete series home; the paths that its files have now, sorted.
+
+        Only the flat form has something to move, and only of a series that is complete. What
+        an interrupted call left is moved by the next. Nothing else is touched: `folder` is
+        removed when it is empty.
+
+        Args:
+            files: as `files` tells them; looked up if they are not given.
+
+        Raises:
+            DownloadError: a file cannot be moved.
+        """
+        if files is None:
+            files = self.files()
+        if self.home is None or not self.is_complete(files):
+            return sorted(files)
+        try:
+            for path in files:
+                if path.parent == self.folder:
+                    os.replace(path, self._at_home(path.name))
+        except OSError as error:
+            raise DownloadError(
+                f"the files of series {self.SeriesInstanceUID} are complete in {self.folder}, but "
+                f"cannot be moved to {self.home}: {error.strerror or error}"
+            ) from error
+        for folder in (self.folder, self.folder.parent):
+            with suppress(OSError):  # it is not there, or something else is in it
+                folder.rmdir()
+        return sorted(self._at_home(self._name(path)) for path in files)
+
+    def _at_home(self, name: str) -> Path:
+        assert self.home is not None
+        return self.home / f"{self.folder.name}_{name}"
+
+    def _name(self, path: Path) -> str:
+        """The name that a file has in `folder`."""
+        if path.parent == self.folder:
+            return path.name
+        return path.name.removeprefix(f"{self.folder.name}_")
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,14 +185,103 @@ class DownloadPlan:
         count, size = plural(len(self.series), "series"), human_size(self.size_bytes)
         return f"<DownloadPlan: {count}, {size}, from {self.endpoint_url} to {self.folder}>"
 
+    # --- what is there -------------------------------------------------------------------------
+
+    def survey(self) -> Iterator[tuple[PlannedSeries, dict[Path, int]]]:
+        """The finished files of each series on the disk now, wherever they are, and their sizes."""
+        # In the flat form all have the same home, and listing it takes long
+        is_flat = any(series.home for series in self.series)
+        at_home = disk.tagged_files(self.folder) if is_flat else {}
+        for series in self.series:
+            yield series, series.files(at_home)
+
     def complete(self) -> dict[str, list[Path]]:
         """The files of the series that are complete on the disk now, by SeriesInstanceUID."""
-        found = ((series, disk.dicom_files(series.folder)) for series in self.series)
         return {
-            series.SeriesInstanceUID: [series.folder / name for name in sorted(files)]
-            for series, files in found
+            series.SeriesInstanceUID: sorted(files)
+            for series, files in self.survey()
             if series.is_complete(files)
         }
+
+    def table(self) -> pd.DataFrame:
+        """A dry run: one row a series, in the order of fetching. Writes nothing.
+
+        The columns are SeriesInstanceUID; folder (where its files will be, below that of the
+        plan; "." is itself); files; size_MB (10^6 bytes); on_disk ("complete", "partly" or
+        "none", as the disk is now); license (None if it is not known).
+        """
+        import pandas as pd
+
+        columns = ["SeriesInstanceUID", "folder", "files", "size_MB", "on_disk", "license"]
+        rows = [
+            (
+                one.SeriesInstanceUID,
+                one.destination.relative_to(self.folder).as_posix(),
+                one.instances,
+                one.size_bytes / 1e6,
+                "complete" if one.is_complete(files) else "partly" if files else "none",
+                one.license,
+            )
+            for one, files in self.survey()
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    # --- before the start ----------------------------------------------------------------------
+
+    def preview(self) -> Preview:
+        """What the download would do, as the disk is now: counts, sizes, space, licences, time.
+
+        Raises:
+            DownloadError: the folder cannot be.
+        """
+        size, files = self._to_fetch()
+        free, margin = disk.space(self.folder)
+        licenses = Counter(series.license for series in self.series)
+        return Preview(
+            folder=self.folder,
+            series=len(self.series),
+            files=self.instances,
+            size_bytes=self.size_bytes,
+            files_to_fetch=files,
+            bytes_to_fetch=size,
+            free_bytes=free,
+            margin_bytes=margin,
+            licenses=dict(licenses.most_common()),
+            MB_per_s=remembered_rate(),
+        )
+
+    def needs_consent(self, max_GB: float | None = MAX_GB) -> bool:
+        """Whether more than `max_GB` (10^9 bytes; None for no limit) are still to fetch."""
+        if max_GB is None or self.size_bytes <= max_GB * 1e9:
+            return False
+        return self._to_fetch()[0] > max_GB * 1e9
+
+    def check_consent(self, max_GB: float | None) -> None:
+        """Refuses a download that `needs_consent`.
+
+        Raises:
+            DownloadError: more than `max_GB` are still to fetch.
+        """
+        if not self.needs_consent(max_GB):
+            return
+        size = self._to_fetch()[0]
+        raise DownloadError(
+            f"{human_size(size)} are still to fetch, and the limit is {max_GB:g} GB; if you mean "
+            f"it, pass max_GB={-(-size // 10**9)}, or choose fewer series"
+        )
+
+    def _to_fetch(self) -> tuple[int, int]:
+        """Bytes and files that are not there (of broken files, the bytes that they lack)."""
+        size, files = self.size_bytes, self.instances
+        if not self.folder.exists():
+            return size, files
+        for series, there in self.survey():
+            if series.is_complete(there):
+                size, files = size - series.size_bytes, files - series.instances
+            else:
+                size -= min(series.size_bytes, sum(there.values()))
+                files -= min(series.instances - 1, len(there))  # one at least is missing or wrong
+        return size, files
 
     @staticmethod
     def check_capacity(folder: str | os.PathLike[str], size_bytes: int) -> None:
@@ -110,55 +299,50 @@ class DownloadPlan:
         folder: str | os.PathLike[str],
         *,
         template: str = DEFAULT_TEMPLATE,
+        source: Source = "aws",
         endpoint_url: str | None = None,
         check_disk: bool = True,
+        platform: str = sys.platform,
     ) -> DownloadPlan:
         """Plan the download of `rows` into `folder`. Writes nothing that stays.
 
         Args:
             rows: one row a series, with the columns SeriesInstanceUID, series_aws_url
                 (`s3://bucket/uuid/*`), instanceCount, series_size_MB (MB = 10^6 bytes) and those
-                that the template names.
+                that the template names; license_short_name if licences shall be told.
             folder: made when the download starts; `~` is the home folder.
             template: the folder of a series below `folder`. `%Column` is the row's value of that
                 column (the longest column name that fits), `%%` a percent sign, `/` a new level.
-                A missing value reads "unknown"; characters that a folder name cannot have
-                become "_".
-            endpoint_url: the S3 server; else the environment variable S3_ENDPOINT_URL, else
-                https://s3.amazonaws.com.
+                A missing value reads "unknown" (of crdc_series_uuid: the prefix of the series in
+                its bucket); characters that a folder name cannot have become "_". Or one of two
+                forms: "short" is `%collection_id/%PatientID/%crdc_series_uuid`; "flat" puts the
+                files of all series right into `folder`, as `<prefix of the series>_<name>`.
+            source: whose copy is fetched: "aws" (Amazon) or "gcs" (Google, other bucket names).
+            endpoint_url: the S3 server; else, for "aws", the environment variable
+                S3_ENDPOINT_URL; else https://s3.amazonaws.com or https://storage.googleapis.com.
             check_disk: False for a folder that is only looked at: it need not be writable, nor
                 have space.
+            platform: whose limit the length of paths has to keep, as of `sys.platform`; names are
+                legal on all.
 
         Raises:
             DownloadError: a column, location, count or size is missing; the template is wrong or
-                puts two series into one folder; the folder cannot be used; the disk is too full.
+                puts two series into one folder; a path is too long; a bucket has no copy at
+                `source`; the folder cannot be used; the disk is too full.
         """
         root = _root(folder)
-        endpoint = _endpoint(endpoint_url)
+        endpoint = _endpoint(endpoint_url, source)
         for column in _NEEDED:
             if column not in rows.column_names:
                 raise DownloadError(f"the rows have no column {column}, which a download needs")
-        parts = _parse_template(template, rows.column_names)
-        columns = {name for part in parts for kind, name in part if kind == "column"}
-        records = rows.select(sorted(columns.union(_NEEDED))).to_pylist()
-        series = tuple(_plan_row(record, root, parts) for record in records)
+        series = tuple(_plan_rows(rows, root, template, source))
         _refuse_shared_folders(series, template)
+        _refuse_long_paths(rows, root, template, series, platform)
         plan = cls(series, root, endpoint)
         if check_disk:
             disk.check_folder(root)
-            disk.check_space(root, plan.size_bytes - plan._bytes_there())
+            disk.check_space(root, plan._to_fetch()[0])
         return plan
-
-    def _bytes_there(self) -> int:
-        if not self.folder.exists():
-            return 0
-        return sum(
-            min(series.size_bytes, sum(disk.dicom_files(series.folder).values()))
-            for series in self.series
-        )
-
-
-_Part = list[tuple[str, str]]  # of a path: ("text", what it says) and ("column", its name)
 
 
 def _root(folder: str | os.PathLike[str]) -> Path:
@@ -173,103 +357,122 @@ def _root(folder: str | os.PathLike[str]) -> Path:
     return Path(root)
 
 
-def _endpoint(url: str | None) -> str:
-    url = (url or os.environ.get("S3_ENDPOINT_URL") or DEFAULT_ENDPOINT).rstrip("/")
+def _endpoint(url: str | None, source: str) -> str:
+    if source not in ENDPOINTS:
+        raise DownloadError(unknown("source", source, ENDPOINTS))
+    if not url and source == "aws":
+        url = os.environ.get("S3_ENDPOINT_URL")
+    url = (url or ENDPOINTS[source]).rstrip("/")
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
-        raise DownloadError(f"{url!r} is not the address of a server, like {DEFAULT_ENDPOINT}")
+        raise DownloadError(f"{url!r} is not the address of a server, like {ENDPOINTS['aws']}")
     return url
 
 
-def _parse_template(template: str, columns: list[str]) -> list[_Part]:
-    """The parts of the path that the template describes, one a folder level."""
-    longest_first = sorted(filter(None, columns), key=len, reverse=True)
-    names = "|".join(map(re.escape, longest_first))
-    token = re.compile(rf"%(?P<column>{names})|(?P<text>%%|[^%]+)|%(?P<wrong>\w*)", re.ASCII)
-    levels = [level for level in re.split(r"[/\\]+", template) if level]
-    return [[_token(match, template, columns) for match in token.finditer(p)] for p in levels]
+def _plan_rows(rows: pa.Table, root: Path, template: str, source: str) -> Iterator[PlannedSeries]:
+    there = set(rows.column_names)
+    parsed = names.Template.parse(template, there | {"crdc_series_uuid"})
+    wanted = parsed.columns.union(_NEEDED, ["license_short_name"]) & there
+    for row in rows.select(sorted(wanted)).to_pylist():
+        bucket, prefix = _location(row, source)
+        count, size = _amount(row)
+        if names.is_missing(row.get("crdc_series_uuid")):
+            row["crdc_series_uuid"] = prefix  # of IDC's own series they are the same
+        if template == "flat":
+            folder, home = root / _STAGING / names.tag(prefix), root
+        else:
+            folder, home = root.joinpath(*parsed.fill(row)), None
+        uid, license = row["SeriesInstanceUID"], row.get("license_short_name")
+        yield PlannedSeries(uid, bucket, prefix, folder, count, size, license, home)
 
 
-def _token(match: re.Match[str], template: str, columns: list[str]) -> tuple[str, str]:
-    if match["column"]:
-        return "column", match["column"]
-    if match["text"]:
-        return "text", match["text"].replace("%%", "%")
-    if match["wrong"]:
-        raise DownloadError(f"in the template: {unknown('column', match['wrong'], columns)}")
-    raise DownloadError(
-        f"a % in the template {template!r} names no column; a percent sign itself is %%"
-    )
-
-
-def _plan_row(row: Mapping[str, Any], root: Path, parts: list[_Part]) -> PlannedSeries:
+def _location(row: Mapping[str, Any], source: str) -> tuple[str, str]:
+    """Bucket and prefix of the objects of a series."""
     uid = row["SeriesInstanceUID"]
     if not uid:
         raise DownloadError("a row has no SeriesInstanceUID")
     url = _URL.fullmatch(str(row["series_aws_url"]))
-    count, size = row["instanceCount"], row["series_size_MB"]
     if not url:
         raise DownloadError(
             f"series {uid} has no location to fetch it from (series_aws_url is "
             f"{row['series_aws_url']!r}, not like 's3://bucket/uuid/*')"
         )
-    if _is_missing(count) or count < 1:
+    bucket, prefix = url.groups()
+    if source == "gcs":
+        if bucket not in _GCS_BUCKETS:
+            raise DownloadError(
+                f"series {uid} is in the bucket {bucket!r}, of which no copy at Google is known "
+                f"(known are those of {', '.join(_GCS_BUCKETS)}); use source='aws'"
+            )
+        bucket = _GCS_BUCKETS[bucket]
+    return bucket, prefix
+
+
+def _amount(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Files and bytes of a series."""
+    uid, count, size = row["SeriesInstanceUID"], row["instanceCount"], row["series_size_MB"]
+    if names.is_missing(count) or count < 1:
         raise DownloadError(f"series {uid} has no count of its files (instanceCount is {count})")
-    if _is_missing(size) or size < 0:
+    if names.is_missing(size) or size < 0:
         raise DownloadError(f"series {uid} has no size (series_size_MB is {size})")
-    folder = root.joinpath(*(_component(_fill(part, row)) for part in parts))
-    length = len(os.fsencode(folder)) + _FILE_NAME
-    if length > _MAX_PATH:
-        raise DownloadError(
-            f"the paths of series {uid} would have {length} characters, {_MAX_PATH} are possible; "
-            "choose a folder with a shorter path or a shorter template, like '%SeriesInstanceUID'"
-        )
-    return PlannedSeries(uid, url["bucket"], url["prefix"], folder, int(count), round(size * 1e6))
-
-
-def _fill(part: _Part, row: Mapping[str, Any]) -> str:
-    return "".join(text if kind == "text" else _value(row[text]) for kind, text in part)
-
-
-def _value(value: object) -> str:
-    text = "" if _is_missing(value) else str(value).strip()
-    return text or "unknown"
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or value != value  # a float that is not a number is not itself
-
-
-@lru_cache(maxsize=1 << 16)
-def _component(text: str) -> str:
-    """`text` as the name of one folder, legal everywhere."""
-    name = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in text)
-    name = name.strip(" .") or "_"  # "..", hidden, and what Windows would drop from the end
-    if _RESERVED.fullmatch(name):
-        name = f"_{name}"
-    encoded = name.encode()
-    if len(encoded) > _MAX_COMPONENT:
-        digest = hashlib.sha256(encoded).hexdigest()[:16]
-        name = f"{encoded[: _MAX_COMPONENT - 17].decode(errors='ignore')}-{digest}"
-    return name
+    return int(count), round(size * 1e6)
 
 
 def _refuse_shared_folders(series: tuple[PlannedSeries, ...], template: str) -> None:
     """Raise if two series have one folder, where upper and lower case are the same as well."""
     seen: dict[str, PlannedSeries] = {}
     for one in series:
-        key = unicodedata.normalize("NFC", str(one.folder)).casefold()
-        other = seen.setdefault(key, one)
+        other = seen.setdefault(names.folded(str(one.folder)), one)
         if other is one:
             continue
         if other.SeriesInstanceUID == one.SeriesInstanceUID:
             raise DownloadError(f"series {one.SeriesInstanceUID} is there twice")
+        own = f"{names.FORMS.get(template, template)}/%SeriesInstanceUID".lstrip("/")
         raise DownloadError(
             f"two series would share the folder {one.folder}: {other.SeriesInstanceUID} and "
-            f"{one.SeriesInstanceUID}; give each its own with the template "
-            f"{template.rstrip('/') + '/%SeriesInstanceUID'!r}"
+            f"{one.SeriesInstanceUID}; give each its own with the template {own!r}"
         )
+
+
+def _longest(series: PlannedSeries, platform: str) -> int:
+    """The length of the longest path that a file of this series has, for a while or for ever."""
+    arriving = names.length(series.folder, platform) + 1 + _FILE + _DIGITS
+    if series.home is None:
+        return arriving
+    home = names.length(series.home, platform)
+    return max(arriving, home + 1 + len(series.folder.name.encode()) + 1 + _FILE)
+
+
+def _refuse_long_paths(
+    rows: pa.Table, root: Path, template: str, series: tuple[PlannedSeries, ...], platform: str
+) -> None:
+    """Raise if a path is longer than the platform allows, with what would fit."""
+    limit, who_says = names.max_length(platform)
+    lengths = [_longest(one, platform) for one in series]
+    too_long = [one for one, length in zip(series, lengths, strict=True) if length > limit]
+    if not too_long:
+        return
+    needed = max(lengths)
+    for other in ("short", "flat", "%crdc_series_uuid"):
+        with suppress(DownloadError):  # the rows lack a column of it
+            longest = max(_longest(one, platform) for one in _plan_rows(rows, root, other, "aws"))
+            needed = min(needed, longest)
+            if longest <= limit:
+                advice = f"use the template {other!r}, or a folder with a shorter path"
+                break
+    else:
+        here = names.length(root, platform)
+        advice = (
+            f"choose a folder with a shorter path: with no template would one of more than "
+            f"{max(0, limit - needed + here):,} do, and {root} has {here:,}"
+        )
+    first = too_long[0]
+    raise DownloadError(
+        f"the paths of {len(too_long):,} of {plural(len(series), 'series')} would be too long: "
+        f"{who_says}, and series {first.SeriesInstanceUID} needs {_longest(first, platform):,} in "
+        f"{first.folder}; {advice}"
+    )

@@ -324,7 +324,7 @@ def _rows(job: DownloadJob) -> tuple[list[list[Any]], int]:
 
 
 def _row(job: DownloadJob, series: PlannedSeries, reason: str | None) -> list[Any]:
-    below = series.folder.relative_to(job.plan.folder).as_posix()
+    below = series.destination.relative_to(job.plan.folder).as_posix()
     name = series.SeriesInstanceUID if below == "." else below
     outcome = f"{plural(series.instances, 'file')} · {human_size(series.size_bytes)}"
-    return [name, str(series.folder), reason is None, reason or outcome]
+    return [name, str(series.destination), reason is None, reason or outcome]

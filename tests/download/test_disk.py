@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from idc_widgets.download import disk
+from idc_widgets.errors import DownloadError
 
 UUID = "0a1b2c3d-0000-4000-8000-00000000ffff"
 
@@ -44,3 +45,32 @@ def test_dicom_files(tmp_path: Path) -> None:
     assert disk.dicom_files(tmp_path) == {"a.dcm": 3}
     assert disk.dicom_files(tmp_path / "gone") == {}
     assert disk.dicom_files(tmp_path / "b.txt") == {}
+
+
+def test_tagged_files(tmp_path: Path) -> None:
+    for name in ("a_1.dcm", "a_2_x.dcm", "b_1.dcm", "c.dcm", "_1.dcm", "a_1.dcm7", "a_3.txt"):
+        (tmp_path / name).write_bytes(b"123")
+    (tmp_path / "a_4.dcm").mkdir()
+    assert disk.tagged_files(tmp_path) == {
+        "a": {"1.dcm": 3, "2_x.dcm": 3},
+        "b": {"1.dcm": 3},
+        "": {"1.dcm": 3},
+    }
+    assert disk.tagged_files(tmp_path / "gone") == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links")
+def test_a_file_that_cannot_be_looked_at_does_not_hide_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(b"123")
+    (tmp_path / "loop.dcm").symlink_to(tmp_path / "loop.dcm")
+    (tmp_path / "b.dcm").write_bytes(b"1234")
+    assert disk.dicom_files(tmp_path) == {"a.dcm": 3, "b.dcm": 4}
+
+
+def test_space(tmp_path: Path) -> None:
+    free, margin = disk.space(tmp_path / "new")
+    assert free > 0 and 0 < margin <= 10**9
+    disk.check_space(tmp_path, 0)
+    disk.check_space(tmp_path, free - 2 * margin)
+    with pytest.raises(DownloadError, match=r"are free, of which .* must be left"):
+        disk.check_space(tmp_path, free)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idc_widgets.download import DEFAULT_TEMPLATE, DownloadPlan
+from idc_widgets import IDCClient, Selection
+from idc_widgets.download import DEFAULT_TEMPLATE, FORMS, DownloadPlan, preview
 from idc_widgets.errors import DownloadError
+
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
 
 def make_row(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -271,6 +275,54 @@ def test_a_path_that_is_too_long(ct: pa.Table, tmp_path: Path) -> None:
         DownloadPlan.make(ct, tmp_path.joinpath(*["x" * 250] * 16))
 
 
+@pytest.mark.parametrize(
+    ("folder", "advice"),
+    [
+        ("/home/somebody/of/the/radiology/department/idc", "use the template 'short', or"),
+        ("/" + "x" * 130, "use the template 'flat', or"),
+        ("/" + "x" * 165, "use the template '%crdc_series_uuid', or"),
+        ("/" + "x" * 175, "shorter path: with no template would one of more than 171 do"),
+    ],
+)
+def test_windows_is_told_what_fits(folder: str, advice: str) -> None:
+    rows = pa.Table.from_pylist(
+        [
+            make_row(1, series_aws_url=f"s3://bucket/{1:036}/*"),
+            make_row(
+                2,
+                series_aws_url=f"s3://bucket/{2:036}/*",
+                PatientID="p" * 40,
+                StudyInstanceUID="1." * 32,
+                SeriesInstanceUID="2." * 32,
+            ),
+        ]
+    )
+    DownloadPlan.make(rows, folder, platform="linux", check_disk=False)
+    with pytest.raises(DownloadError, match=re.escape(advice)) as caught:
+        DownloadPlan.make(rows, folder, platform="win32", check_disk=False)
+    assert "1 of 2 series would be too long: Windows allows 259" in str(caught.value)
+    assert f"series {'2.' * 32} needs " in str(caught.value)
+    if "use the template" in advice:
+        template = advice.split("'")[1]
+        DownloadPlan.make(rows, folder, template=template, platform="win32", check_disk=False)
+
+
+def test_the_longest_path_is_at_the_limit() -> None:
+    rows = pa.Table.from_pylist([make_row()])
+    name = f"{0:08}-0000-0000-0000-{0:012}.dcm4294967295"
+    for platform, limit in [("win32", 259), ("darwin", 1023), ("linux", 4095)]:
+        folder = "/" + "é/" * (
+            (limit - 1 - len(name) - 1 - 250) // (2 if platform == "win32" else 3)
+        )
+        units = len(folder) if platform == "win32" else len(folder.encode())
+        fitting = folder + "x" * (limit - units - 1 - len(name) - 2)  # one for "x", one for "/"
+        plan = DownloadPlan.make(rows, fitting, template="x", platform=platform, check_disk=False)
+        longest = f"{plan.series[0].folder}/{name}"
+        assert limit == (len(longest) if platform == "win32" else len(longest.encode()))
+        with pytest.raises(DownloadError, match=f"allows {limit:,}"):
+            DownloadPlan.make(rows, fitting, template="xx", platform=platform, check_disk=False)
+
+
 def test_a_disk_that_is_too_full(tmp_path: Path) -> None:
     free_MB = shutil.disk_usage(tmp_path).free / 1e6
     rows = pa.Table.from_pylist([make_row(instanceCount=1, series_size_MB=free_MB + 5000)])
@@ -283,6 +335,252 @@ def test_a_disk_that_is_too_full(tmp_path: Path) -> None:
         file.truncate(round((free_MB + 5000) * 1e6))
     plan = DownloadPlan.make(rows, tmp_path / "new", template="x")
     assert plan.complete() == {"1.2.1": [tmp_path / "new" / "x" / "1.dcm"]}
+
+
+def test_a_margin_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pa.Table.from_pylist([make_row(series_size_MB=70.0)])
+
+    def plan(free: float, total: float) -> DownloadPlan:
+        usage = shutil.disk_usage("/")._replace(free=round(free * 1e6), total=round(total * 1e6))
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+        return DownloadPlan.make(rows, tmp_path, template="x")
+
+    assert plan(80, 500).preview().fits, "2 % of a small disk"
+    assert plan(1070, 100_000).preview().fits, "1 GB of a large one"
+    message = "70.0 MB are still to fetch, 79.9 MB are free, of which 10.0 MB must be left"
+    with pytest.raises(DownloadError, match=message):
+        plan(79.9, 500)
+    with pytest.raises(DownloadError, match=r"1\.1 GB are free, of which 1\.0 GB must be left"):
+        plan(1069.9, 100_000)
+    (tmp_path / "x").mkdir()
+    for number in range(10):
+        with open(tmp_path / "x" / f"{number}.dcm", "wb") as file:
+            file.truncate(7_000_000)
+    assert plan(0, 500).preview().fits, "nothing is left to fetch"
+
+
+# --- the forms -------------------------------------------------------------------------------
+
+
+def test_short(ct: pa.Table, tmp_path: Path) -> None:
+    plan = DownloadPlan.make(ct, tmp_path, template="short")
+    uuid = "fa592876-b28b-40a6-83ac-6904b6e65efb"
+    assert plan.series[0].folder == tmp_path / "nsclc_radiomics" / "LUNG1-365" / uuid
+    assert plan == DownloadPlan.make(ct, tmp_path, template=FORMS["short"])
+    # A table of one's own may lack that column: the prefix is the same
+    for rows in (
+        ct.drop_columns(["crdc_series_uuid"]),
+        ct.drop_columns(["crdc_series_uuid"]).append_column("crdc_series_uuid", pa.nulls(1)),
+    ):
+        assert DownloadPlan.make(rows, tmp_path, template="short") == plan
+    assert DownloadPlan.make(ct, tmp_path, template="short/").series[0].folder == tmp_path / "short"
+
+
+def test_flat(ct: pa.Table, tmp_path: Path) -> None:
+    [series] = DownloadPlan.make(ct, tmp_path, template="flat").series
+    assert series.folder == tmp_path / ".idc_widgets" / "fa592876-b28b-40a6-83ac-6904b6e65efb"
+    assert series.destination == series.home == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_template_leads_to_where_flat_files_arrive(tmp_path: Path) -> None:
+    assert folder_of(tmp_path, ".idc_widgets/uuid") == "idc_widgets/uuid"
+
+
+def test_settling_moves_nothing_that_has_its_folder(tmp_path: Path) -> None:
+    rows = pa.Table.from_pylist([make_row(instanceCount=2, series_size_MB=6e-6)])
+    [series] = DownloadPlan.make(rows, tmp_path, template="x").series
+    assert series.settle() == [] and series.files() == {}
+    series.folder.mkdir()
+    for name in ("b.dcm", "a.dcm"):
+        (series.folder / name).write_bytes(b"123")
+    assert series.settle() == [series.folder / "a.dcm", series.folder / "b.dcm"]
+    assert series.is_complete(series.files())
+
+
+# --- where from ------------------------------------------------------------------------------
+
+
+def test_google_has_the_same_keys_in_other_buckets(ct: pa.Table, tmp_path: Path) -> None:
+    aws, gcs = (DownloadPlan.make(ct, tmp_path, source=source) for source in ("aws", "gcs"))
+    assert gcs.endpoint_url == "https://storage.googleapis.com"
+    assert [one.bucket for one in (aws.series[0], gcs.series[0])] == [
+        "idc-open-data-cr",
+        "idc-open-cr",
+    ]
+    assert aws.series[0].prefix == gcs.series[0].prefix
+    assert aws.series[0].folder == gcs.series[0].folder, "one source goes on for the other"
+
+
+def test_the_buckets_are_those_of_the_index(client: IDCClient, tmp_path: Path) -> None:
+    pairs = client.sql(
+        "SELECT aws_bucket, gcs_bucket FROM prior_versions_index"
+        # Until version 19, Google had the first one under another name
+        " WHERE max_idc_version >= 20 GROUP BY ALL"
+    )
+    known: dict[str, str] = dict(pairs.itertuples(index=False))
+    assert len(known) == len(pairs) >= 2
+    for bucket in client.sql("SELECT DISTINCT aws_bucket FROM index")["aws_bucket"]:
+        rows = pa.Table.from_pylist([make_row(series_aws_url=f"s3://{bucket}/uuid/*")])
+        [series] = DownloadPlan.make(rows, tmp_path, source="gcs").series
+        assert series.bucket == known.get(bucket, "idc-open-cr")
+
+
+def test_which_endpoint_wins(ct: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://mirror")
+    google = DownloadPlan.make(ct, tmp_path, source="gcs")
+    assert google.endpoint_url == "https://storage.googleapis.com", "the mirror may be of AWS"
+    mirror = DownloadPlan.make(ct, tmp_path, source="gcs", endpoint_url="http://h:9/")
+    assert mirror.endpoint_url == "http://h:9" and mirror.series == google.series
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("gcs", r"series 1\.2\.1 is in the bucket 'bucket', of which no copy at Google is known"),
+        ("gsc", "unknown source 'gsc'; did you mean 'gcs'"),
+    ],
+)
+def test_no_such_source(tmp_path: Path, source: Any, message: str) -> None:
+    with pytest.raises(DownloadError, match=message):
+        DownloadPlan.make(pa.Table.from_pylist([make_row()]), tmp_path, source=source)
+
+
+# --- before the start ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preview, "_rate", None)
+
+
+def three(tmp_path: Path, template: str = "%SeriesInstanceUID") -> DownloadPlan:
+    """Three series, of which one is complete and one there in part."""
+    rows = [
+        make_row(
+            number,
+            series_aws_url=f"s3://bucket/uuid-{number}/*",
+            instanceCount=files,
+            series_size_MB=size_MB,
+            license_short_name=license,
+        )
+        for number, files, size_MB, license in [
+            (1, 2, 6e-6, "CC BY-NC 4.0"),
+            (2, 3, 20.0, "CC BY 4.0"),
+            (3, 4, 30.0, "CC BY-NC 4.0"),
+        ]
+    ]
+    for name in ("1.2.1/a.dcm", "1.2.1/b.dcm", "1.2.2/a.dcm"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"123")
+    return DownloadPlan.make(pa.Table.from_pylist(rows), tmp_path, template=template)
+
+
+def test_preview(tmp_path: Path, no_rate: None) -> None:
+    plan = three(tmp_path)
+    before = plan.preview()
+    assert (before.series, before.files, before.size_bytes) == (3, 9, 50_000_006)
+    assert (before.files_to_fetch, before.bytes_to_fetch) == (6, 49_999_997)
+    assert before.non_commercial == {"CC BY-NC 4.0": 2}
+    assert before.seconds is None and before.fits
+    assert before.free_bytes == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.05)
+    lines = str(before).splitlines()
+    assert lines[0] == f"3 series, 9 files, 50.0 MB, into {tmp_path}"
+    assert lines[1] == "still to fetch: 6 files, 50.0 MB"
+    assert lines[2].startswith("free on the disk: ") and lines[2].endswith(" must be left")
+    assert lines[3:] == ["2 series are for non-commercial use (CC BY-NC 4.0)"]
+
+    preview.remember_rate(10.0)
+    preview.remember_rate(0.0)  # a download that got nothing tells nothing
+    assert plan.preview().seconds == pytest.approx(5.0, rel=1e-3)
+    assert "about 5 s at 10.0 MB/s, the rate of the last download" in str(plan.preview())
+
+
+def test_preview_of_what_is_there(tmp_path: Path) -> None:
+    plan = three(tmp_path)
+    done = DownloadPlan(plan.series[:1], plan.folder, plan.endpoint_url).preview()
+    assert (done.files_to_fetch, done.bytes_to_fetch, done.seconds) == (0, 0, 0.0)
+    assert str(done).splitlines()[1:] == [
+        "all of it is there already",
+        "1 series is for non-commercial use (CC BY-NC 4.0)",
+    ]
+
+
+def test_preview_of_nothing_there_and_no_space(tmp_path: Path) -> None:
+    licenses = ["CC BY-NC 4.0", "CC BY-NC 3.0", "CC BY-NC 4.0", None, "CC BY 3.0"]
+    rows = [
+        make_row(i, license_short_name=name, series_size_MB=1e9) for i, name in enumerate(licenses)
+    ]
+    plan = DownloadPlan.make(pa.Table.from_pylist(rows), tmp_path / "new", check_disk=False)
+    before = plan.preview()
+    assert not before.fits
+    text = str(before)
+    assert "still to fetch: 50 files, 5,000.0 TB; nothing is there yet" in text
+    assert "must be left: NOT ENOUGH" in text
+    assert "3 series are for non-commercial use (2 CC BY-NC 4.0, 1 CC BY-NC 3.0)" in text
+    assert "of 1 series the licence is not known" in text
+    assert not (tmp_path / "new").exists()
+
+
+def test_licenses_are_those_of_the_selection(client: IDCClient, tmp_path: Path) -> None:
+    selection = client.cohort(collection_id=["nsclc_radiomics", "4d_lung"]).select()
+    told = selection.plan(tmp_path, check_disk=False).preview()
+    assert told.licenses == {one.name: one.series for one in selection.licenses}
+    marked = {one.name for one in selection.licenses if one.non_commercial}
+    assert set(told.non_commercial) == marked and marked
+
+
+def test_consent(tmp_path: Path) -> None:
+    plan = three(tmp_path)
+    assert plan.needs_consent(0.049) and not plan.needs_consent(0.05) and not plan.needs_consent()
+    assert not plan.needs_consent(None)
+    message = r"50\.0 MB are still to fetch, and the limit is 0\.049 GB; .*pass max_GB=1, or"
+    with pytest.raises(DownloadError, match=message):
+        plan.check_consent(0.049)
+    (tmp_path / "1.2.2" / "b.dcm").write_bytes(bytes(19_999_997))
+    assert not plan.needs_consent(0.049), "what is there needs none"
+    assert plan.needs_consent(0.029)
+
+
+def test_a_large_selection_asks_for_consent(
+    client: IDCClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")._replace(free=10**15, total=10**15)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    large = client.cohort(collection_id="nsclc_radiomics").select()
+    limit = large.size_MB / 1e3 - 0.1
+    with pytest.raises(DownloadError, match=f"the limit is {limit:g} GB; .*pass max_GB="):
+        large.download(tmp_path / "new", max_GB=limit)
+    assert not (tmp_path / "new").exists()
+
+
+def test_table(tmp_path: Path) -> None:
+    table = three(tmp_path).table()
+    assert table.to_dict("list") == {
+        "SeriesInstanceUID": ["1.2.1", "1.2.2", "1.2.3"],
+        "folder": ["1.2.1", "1.2.2", "1.2.3"],
+        "files": [2, 3, 4],
+        "size_MB": [6e-6, 20.0, 30.0],
+        "on_disk": ["complete", "partly", "none"],
+        "license": ["CC BY-NC 4.0", "CC BY 4.0", "CC BY-NC 4.0"],
+    }
+    flat = three(tmp_path, "flat").table()
+    assert list(flat["folder"]) == ["."] * 3 and set(flat["on_disk"]) == {"none"}
+
+
+def test_a_dry_run_of_a_selection(client: IDCClient, tmp_path: Path) -> None:
+    selection = Selection.of(client.engine, [CT])
+    for template in (None, "short", "flat", "%SeriesInstanceUID"):
+        plan = selection.plan(tmp_path / "new", template=template, source="gcs")
+        [row] = plan.table().to_dict("records")
+        assert (row["files"], row["size_MB"], row["on_disk"]) == (134, 70.513634, "none")
+        assert row["license"] == "CC BY-NC 3.0"
+        assert plan.series[0].bucket == "idc-open-cr"
+        assert list(plan.table()["folder"]) == [
+            plan.series[0].destination.relative_to(tmp_path / "new").as_posix()
+        ]
+    assert list(tmp_path.iterdir()) == []
+    assert list(DownloadPlan((), tmp_path, "http://h").table().columns) == list(row)
 
 
 def test_ten_thousand_series_are_planned_in_two_seconds(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""What is told before a download starts. Sizes are bytes, MB is 10^6 and GB 10^9 bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..units import human_duration, human_size, plural
+
+__all__ = ["MAX_GB", "Preview", "is_non_commercial", "remember_rate", "remembered_rate"]
+
+MAX_GB = 50.0
+"""More than so many GB (10^9 bytes) still to fetch are fetched only with somebody's consent."""
+
+_rate: float | None = None
+
+
+def remember_rate(MB_per_s: float) -> None:
+    """Have later previews in this process estimate with this rate; 0 and less tell nothing."""
+    global _rate
+    if MB_per_s > 0:
+        _rate = MB_per_s
+
+
+def remembered_rate() -> float | None:
+    """The last rate that was measured, in MB/s; None while there is none."""
+    return _rate
+
+
+def is_non_commercial(license: str) -> bool:
+    """True for the Creative Commons licences with the NonCommercial clause (BY-NC)."""
+    return "-NC" in license
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a download would do, as the disk is now; `str()` says it in plain words."""
+
+    folder: Path
+    series: int
+    files: int
+    size_bytes: int
+    """Of all files, those on the disk included."""
+    files_to_fetch: int
+    """At least: how many of the files that are there are broken is not known before."""
+    bytes_to_fetch: int
+    free_bytes: int
+    """On the disk of `folder`."""
+    margin_bytes: int
+    """So many of them must be left over."""
+    licenses: Mapping[str | None, int]
+    """Licence to number of series, most series first; None for those without one."""
+    MB_per_s: float | None = None
+    """The last rate measured in this process; None while there is none."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is space for what is still to fetch."""
+        return not self.bytes_to_fetch or (
+            self.bytes_to_fetch <= self.free_bytes - self.margin_bytes
+        )
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it may take at the last rate; None while none is known."""
+        if not self.bytes_to_fetch:
+            return 0.0
+        return self.bytes_to_fetch / 1e6 / self.MB_per_s if self.MB_per_s else None
+
+    @property
+    def non_commercial(self) -> dict[str, int]:
+        """The licences among `licenses` that forbid commercial use."""
+        return {
+            name: count
+            for name, count in self.licenses.items()
+            if name is not None and is_non_commercial(name)
+        }
+
+    def __str__(self) -> str:
+        whole = f"{plural(self.files, 'file')}, {human_size(self.size_bytes)}"
+        lines = [f"{plural(self.series, 'series')}, {whole}, into {self.folder}"]
+        if not self.bytes_to_fetch and not self.files_to_fetch:
+            lines.append("all of it is there already")
+        else:
+            left = f"{plural(self.files_to_fetch, 'file')}, {human_size(self.bytes_to_fetch)}"
+            there = "" if self.bytes_to_fetch < self.size_bytes else "; nothing is there yet"
+            lines.append(f"still to fetch: {left}{there}")
+            fits = "" if self.fits else ": NOT ENOUGH"
+            free, margin = human_size(self.free_bytes), human_size(self.margin_bytes)
+            lines.append(f"free on the disk: {free}, of which {margin} must be left{fits}")
+            if self.seconds is not None and self.MB_per_s is not None:
+                lines.append(
+                    f"about {human_duration(self.seconds)} at {self.MB_per_s:,.1f} MB/s, "
+                    "the rate of the last download"
+                )
+        lines.extend(self._licenses_in_words())
+        return "\n".join(lines)
+
+    def _licenses_in_words(self) -> list[str]:
+        lines = []
+        if restricted := self.non_commercial:
+            names = ", ".join(restricted)
+            if len(restricted) > 1:
+                names = ", ".join(f"{count:,} {name}" for name, count in restricted.items())
+            verb = "is" if sum(restricted.values()) == 1 else "are"
+            count = plural(sum(restricted.values()), "series")
+            lines.append(f"{count} {verb} for non-commercial use ({names})")
+        if unknown := self.licenses.get(None, 0):
+            lines.append(f"of {plural(unknown, 'series')} the licence is not known")
+        return lines

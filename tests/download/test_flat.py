@@ -1,0 +1,248 @@
+"""The flat form: files of all series in one folder, fetched by the real s5cmd."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from support.s3server import S3Server, content, series_objects
+
+from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries, disk, preview
+from idc_widgets.errors import DownloadError
+
+Plan = Callable[..., DownloadPlan]
+
+
+def small(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """An index row of a small series: ten files, 100,001 bytes."""
+    return {
+        "SeriesInstanceUID": f"1.2.{number}",
+        "series_aws_url": f"s3://bucket/{number:08}-0000-0000-0000-000000000000/*",
+        "instanceCount": 10,
+        "series_size_MB": 0.100001,
+        **changes,
+    }
+
+
+@pytest.fixture
+def plan(server: S3Server, tmp_path: Path) -> Plan:
+    """Plans rows flat into tmp_path/"data", and puts their objects on the server."""
+
+    def make(*rows: dict[str, Any]) -> DownloadPlan:
+        server.objects |= series_objects(rows)
+        return DownloadPlan.make(
+            pa.Table.from_pylist(list(rows)),
+            tmp_path / "data",
+            template="flat",
+            endpoint_url=server.url,
+        )
+
+    return make
+
+
+def place(plan: DownloadPlan, server: S3Server, *, home: int, arrived: int) -> PlannedSeries:
+    """Have the first files of the first series at home, and the next where they arrive."""
+    series = plan.series[0]
+    keys = sorted(key for _, key in server.objects if key.startswith(series.prefix))
+    for number, key in enumerate(keys[: home + arrived]):
+        name = key.rpartition("/")[2]
+        path = series.folder / name
+        if number < home:
+            path = plan.folder / f"{series.prefix}_{name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(content(key, server.objects[series.bucket, key])))
+    return series
+
+
+def assert_home(plan: DownloadPlan, server: S3Server, *others: str) -> None:
+    """The folder holds what the server has, to the byte, and `others`."""
+    expected = {key.replace("/", "_"): (bucket, key) for bucket, key in server.objects}
+    assert sorted(os.listdir(plan.folder)) == sorted([*expected, *others])
+    for name, (bucket, key) in expected.items():
+        whole = b"".join(content(key, server.objects[bucket, key]))
+        assert (plan.folder / name).read_bytes() == whole
+
+
+def test_files_of_all_series_in_one_folder(server: S3Server, plan: Plan) -> None:
+    many = plan(*(small(i, instanceCount=3) for i in range(1, 40)))
+    job = DownloadJob(many)
+    assert job.wait() == "complete", job.failed
+    assert_home(many, server)
+    first = many.series[0]
+    assert job.paths["1.2.1"] == sorted(many.folder.glob(f"{first.prefix}_*.dcm"))
+    assert job.paths == many.complete() and sum(map(len, job.paths.values())) == 39 * 3
+    assert set(many.table()["on_disk"]) == {"complete"} and set(many.table()["folder"]) == {"."}
+
+    server.requests.clear()
+    again = DownloadJob(many)
+    assert again.wait() == "complete" and again.paths == job.paths
+    assert server.requests == [], "complete series are known at home"
+
+
+def test_one_name_in_two_series(server: S3Server, plan: Plan) -> None:
+    two = plan(small(1, instanceCount=1), small(2, instanceCount=1))
+    server.objects = {
+        ("bucket", f"{series.prefix}/1.dcm"): bytes([number]) * series.size_bytes
+        for number, series in enumerate(two.series)
+    }
+    assert DownloadJob(two).wait() == "complete"
+    assert_home(two, server)
+
+
+def test_an_incomplete_series_stays_out_of_the_folder(server: S3Server, plan: Plan) -> None:
+    two = plan(small(1), small(2))
+    bad = max(key for _, key in server.objects)
+    server.fail = lambda request: 404 if request.key == bad else None
+    job = DownloadJob(two)
+    assert job.wait() == "incomplete" and list(job.paths) == ["1.2.1"]
+    assert "9 of 10 files arrived" in job.failed["1.2.2"]
+    home = [name for name in os.listdir(two.folder) if name.endswith(".dcm")]
+    assert len(home) == 10 and all(name.startswith(two.series[0].prefix) for name in home)
+    assert list(two.table()["on_disk"]) == ["complete", "partly"]
+    server.fail = lambda request: None
+    server.requests.clear()
+    assert job.retry().wait() == "complete"
+    assert server.keys("GET") == [bad]
+    assert_home(two, server)
+
+
+@pytest.mark.parametrize(("home", "arrived"), [(4, 6), (0, 10), (9, 1), (10, 0)])
+def test_moving_that_was_interrupted_goes_on(
+    server: S3Server, plan: Plan, home: int, arrived: int
+) -> None:
+    one = plan(small())
+    series = place(one, server, home=home, arrived=arrived)
+    [(_, files)] = one.survey()
+    assert series.is_complete(files), "a series that was moved in part is complete"
+    assert sorted(files) == one.complete()["1.2.1"]
+    paths = series.settle()
+    assert paths == series.settle() == one.complete()["1.2.1"]
+    assert_home(one, server)
+
+    again = plan(small())
+    assert DownloadJob(again).wait() == "complete" and server.requests == []
+
+
+def test_a_job_moves_what_another_left(server: S3Server, plan: Plan) -> None:
+    one = plan(small())
+    place(one, server, home=3, arrived=7)
+    job = DownloadJob(one)
+    assert job.wait() == "complete" and server.requests == []
+    assert_home(one, server)
+    assert job.paths == one.complete()
+
+
+def test_what_is_home_is_not_fetched_again(server: S3Server, plan: Plan) -> None:
+    one = plan(small())
+    series = place(one, server, home=5, arrived=3)
+    missing = sorted(key for _, key in server.objects)[8:]
+    truncated = one.folder / f"{series.prefix}_{sorted(server.objects)[0][1].rpartition('/')[2]}"
+    os.truncate(truncated, 10)
+    server.requests.clear()
+    assert DownloadJob(one).wait() == "complete"
+    assert sorted(server.keys("GET")) == sorted([sorted(server.objects)[0][1], *missing])
+    assert_home(one, server)
+
+
+def test_the_newer_of_two_counts(server: S3Server, plan: Plan) -> None:
+    one = plan(small())
+    series = place(one, server, home=0, arrived=10)
+    name = sorted(server.objects)[0][1].replace("/", "_")
+    (one.folder / name).write_bytes(b"truncated, from before")
+    assert series.is_complete(series.files())
+    series.settle()
+    assert_home(one, server)
+
+
+def test_an_incomplete_series_is_not_moved(server: S3Server, plan: Plan) -> None:
+    series = place(plan(small()), server, home=0, arrived=9)
+    there = sorted(series.folder.iterdir())
+    assert series.settle() == there == sorted(series.folder.iterdir())
+
+
+def test_nothing_else_is_touched(server: S3Server, plan: Plan) -> None:
+    one = plan(small())
+    series = place(one, server, home=2, arrived=8)
+    others = {
+        one.folder / "mine.dcm": "a file of somebody",
+        one.folder / "a_1.dcm": "like one of ours",
+        one.folder / f"{series.prefix}_notes.txt": "beside",
+        series.folder / "notes.txt": "where files arrive",
+        series.folder.parent / "other" / "1.dcm": "of another series",
+    }
+    for path, text in others.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert len(series.settle()) == 10
+    assert {path: path.read_text() for path in others} == others
+    assert one.complete()["1.2.1"] == series.settle()
+    (series.folder / "notes.txt").unlink()
+    shutil.rmtree(series.folder.parent / "other")
+    series.settle()
+    assert not (one.folder / ".idc_widgets").exists(), "emptied folders are removed"
+
+
+def test_a_file_that_cannot_be_moved(server: S3Server, plan: Plan) -> None:
+    one = plan(small())
+    name = sorted(server.objects)[3][1].replace("/", "_")
+    (one.folder / name / "in the way").mkdir(parents=True)
+    job = DownloadJob(one)
+    assert job.wait() == "incomplete" and job.paths == {}
+    assert "are complete in" in job.failed["1.2.1"] and "cannot be moved" in job.failed["1.2.1"]
+    shutil.rmtree(one.folder / name)
+    server.requests.clear()
+    assert job.retry().wait() == "complete" and server.requests == []
+    assert_home(one, server)
+
+
+def test_a_home_is_listed_once(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = plan(*(small(i) for i in range(1, 30)))
+    listed: list[Path] = []
+    list_folder = disk.dicom_files
+
+    def spy(folder: Path) -> dict[str, int]:
+        listed.append(folder)
+        return list_folder(folder)
+
+    monkeypatch.setattr(disk, "dicom_files", spy)
+    assert len(list(many.survey())) == 29
+    assert listed.count(many.folder) == 1 and len(listed) == 30
+
+
+@pytest.mark.parametrize(
+    ("prefix", "tag"),
+    [("..", "-"), ("con", "-con"), ("A_b", "A-b"), ("a.", "a"), ("..a..", "a"), ("-", "-")],
+)
+def test_prefixes_that_are_no_names(tmp_path: Path, prefix: str, tag: str) -> None:
+    rows = pa.Table.from_pylist([small(series_aws_url=f"s3://bucket/{prefix}/*")])
+    [series] = DownloadPlan.make(rows, tmp_path, template="flat").series
+    assert series.prefix == prefix
+    assert series.folder == tmp_path / ".idc_widgets" / tag and series.home == tmp_path
+    series.folder.mkdir(parents=True)
+    for number in range(10):
+        (series.folder / f"{number}_x.dcm").write_bytes(b"x" * (10_001 if number else 9_992))
+    assert series.settle()[0] == tmp_path / f"{tag}_0_x.dcm"
+    assert series.is_complete(series.files())
+
+
+def test_prefixes_that_would_collide(tmp_path: Path) -> None:
+    rows = [small(i, series_aws_url=f"s3://bucket/{p}/*") for i, p in enumerate(["a_b", "A-b"])]
+    with pytest.raises(DownloadError, match="template '%SeriesInstanceUID'"):
+        DownloadPlan.make(pa.Table.from_pylist(rows), tmp_path, template="flat")
+
+
+def test_the_rate_is_remembered(
+    server: S3Server, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview, "_rate", None)
+    server.rate_MB_s = 2
+    first, second = plan(small(1, series_size_MB=4.0)), plan(small(2, series_size_MB=30.0))
+    assert second.preview().seconds is None
+    assert DownloadJob(first).wait() == "complete"
+    seconds = second.preview().seconds
+    assert seconds is not None and 10 < seconds < 60, "30 MB at about 2 MB/s"

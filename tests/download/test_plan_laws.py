@@ -1,0 +1,263 @@
+"""Whatever the columns hold: a plan is refused, or each of its paths is inside the folder, of one
+series alone, and legal. What is legal is written down here a second time, from what Windows,
+macOS and Linux document, and shares nothing with the code that is tested."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import duckdb
+import idc_index_data
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from idc_widgets.download import DEFAULT_TEMPLATE, DownloadPlan, PlannedSeries
+from idc_widgets.errors import DownloadError
+
+FILE = "ffffffff-ffff-4fff-8fff-ffffffffffff.dcm"
+DIGITS = "4294967295"  # the most that s5cmd adds
+PLATFORMS = ["linux", "darwin", "win32"]
+COLUMNS = [
+    "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id", "Modality",
+    "SeriesDescription", "StudyDate", "crdc_series_uuid", "series_aws_url", "instanceCount",
+    "series_size_MB", "license_short_name",
+]  # fmt: skip
+HOSTILE_COLUMNS = ["PatientID", "collection_id", "Modality", "SeriesDescription", "StudyDate"]
+
+# --- what is legal ----------------------------------------------------------------------------
+
+WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
+    f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³"
+}
+
+
+def wrong_with_name(name: str, platform: str) -> str | None:
+    """What `platform` has against a folder or file of this name; None if nothing."""
+    if name in ("", ".", ".."):
+        return "no name"
+    if any(unicodedata.category(c) == "Cs" for c in name):
+        return "not Unicode"
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in name):
+        return "characters that nobody sees"
+    if platform == "win32":
+        if set(name) & set('<>:"/\\|?*'):
+            return "forbidden character"
+        if name[-1] in ". ":
+            return "dropped from the end"
+        if name.split(".")[0].rstrip(" ").upper() in WINDOWS_DEVICES:
+            return "a device"
+        return "too long" if len(name.encode("utf-16-le")) > 2 * 255 else None
+    if set(name) & set("/\0" if platform == "linux" else "/\0:"):
+        return "forbidden character"
+    return "too long" if len(name.encode()) > 255 else None
+
+
+def wrong_with_path(path: str, platform: str) -> str | None:
+    """The same for the length of a whole path."""
+    units, limit = {
+        "win32": (len(path.encode("utf-16-le")) // 2, 259),  # MAX_PATH with its NUL is 260
+        "darwin": (len(path.encode()), 1023),
+        "linux": (len(path.encode()), 4095),
+    }[platform]
+    return f"{units} long" if units > limit else None
+
+
+def same_file(path: str) -> str:
+    """Equal for paths that a file system may take for one: Unicode's canonical caseless match."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
+
+
+def paths(series: PlannedSeries) -> list[Path]:
+    """A file of the series when it is complete, and while it arrives."""
+    done = series.folder / FILE if series.home is None else series._at_home(FILE)
+    return [done, series.folder / (FILE + DIGITS)]
+
+
+def assert_law(plan: DownloadPlan, platform: str) -> None:
+    root = str(plan.folder)
+    seen: dict[str, str] = {}
+    for series in plan.series:
+        for path in map(str, paths(series)):
+            assert os.path.normpath(path) == path
+            assert os.path.commonpath([root, path]) == root != path, "inside the folder"
+            for each in PLATFORMS:  # names are legal everywhere: folders are copied
+                for name in PurePosixPath(path).relative_to(root).parts:
+                    assert wrong_with_name(name, each) is None, (name, each)
+            assert wrong_with_path(path, platform) is None
+            owner = seen.setdefault(same_file(path), series.SeriesInstanceUID)
+            assert owner == series.SeriesInstanceUID, "of one series alone"
+        alone = seen.setdefault(same_file(str(series.folder)), series.SeriesInstanceUID)
+        assert alone == series.SeriesInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("name", "everywhere"),
+    [
+        ("..", True), ("", True), ("a/b", True), ("a\0b", True), ("\udc80", True),
+        ("a\u202eb", True), ("x" * 256, True), ("é" * 128, False), ("a\\b", False),
+        ("a:b", False), ("con", False), ("Com1 .txt", False), ("lpt³", False), ("a.", False),
+        ("a ", False), ("a*", False),
+    ],
+)  # fmt: skip
+def test_the_checker_sees_what_is_illegal(name: str, everywhere: bool) -> None:
+    wrong = [wrong_with_name(name, platform) is not None for platform in PLATFORMS]
+    assert all(wrong) if everywhere else any(wrong)
+
+
+@pytest.mark.parametrize("name", ["LUNG1-365", "Müller 日本", "100%", ".hidden", "CONTRAST", "a b"])
+def test_the_checker_lets_pass_what_is_legal(name: str) -> None:
+    assert [wrong_with_name(name, platform) for platform in PLATFORMS] == [None] * 3
+
+
+def test_the_checker_knows_equal_paths() -> None:
+    assert same_file("/a/É") == same_file("/A/e\u0301") == same_file("/a/E\u0301")
+    assert same_file("\u0390") == same_file("\u03aa\u0301")
+    assert wrong_with_path("x" * 260, "win32") and not wrong_with_path("x" * 259, "win32")
+    assert not wrong_with_path("😀" * 129, "win32") and wrong_with_path("😀" * 130, "win32")
+
+
+# --- rows that there are, with values that there might be -------------------------------------
+
+
+# About 500 rows, the same every time
+REAL: list[dict[str, Any]] = [
+    dict(zip(COLUMNS, values, strict=True))
+    for values in duckdb.execute(
+        f"SELECT {', '.join(COLUMNS)} FROM '{idc_index_data.IDC_INDEX_PARQUET_FILEPATH}'"
+        " WHERE hash(SeriesInstanceUID) % 2000 = 7 ORDER BY SeriesInstanceUID"
+    ).fetchall()
+]
+
+HOSTILE = st.sampled_from(
+    [
+        "..", ".", "/", "/etc/passwd", "\\", "..\\..", "a/../..", "C:\\x", "\\\\host\\share", "~",
+        "a\0b", "\n", "con", "NUL.txt", "Com1 .x", "lpt³", "aux.", "CONIN$", "\u202egpj.exe",
+        "\u200f", "\ufeff", "a.", "a ", " a", "...", "a" * 300, "é" * 200, "日" * 100, "😀" * 70,
+        "A", "a", "É", "e\u0301", "é", "\u0390", "\u03aa\u0301", "ß", "SS", "ſ", "S", "K", "K",
+        "%", "%%", "%PatientID", "100%", "$HOME", "`x`", "; rm -rf x", "-rf", "*", "?", "<>|\"",
+        "", " ", "unknown", "_", ".idc_widgets", None,
+    ]
+) | st.text(max_size=30)  # fmt: skip
+PREFIXES = ["..", ".", "con", "nul.x", "A_b", "a-b", "_", "a.", "x" * 200, "x" * 199 + "y", "-rf"]
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    chosen = draw(st.lists(st.sampled_from(REAL), min_size=1, max_size=6, unique_by=id))
+    changed = []
+    for row in chosen:
+        columns = draw(st.lists(st.sampled_from(HOSTILE_COLUMNS), unique=True))
+        # Arrow holds UTF-8: a value of a table cannot be a lone surrogate, a template can
+        changed.append(row | {column: draw(HOSTILE.filter(_is_unicode)) for column in columns})
+    if draw(st.integers(0, 3)) == 3:
+        prefix = draw(st.sampled_from(PREFIXES))
+        changed[0] |= {"series_aws_url": f"s3://bucket/{prefix}/*", "crdc_series_uuid": None}
+    return changed
+
+
+def _is_unicode(text: str | None) -> bool:
+    return text is None or not re.search("[\ud800-\udfff]", text)
+
+
+NAMED = ["%" + column for column in [*HOSTILE_COLUMNS, "SeriesInstanceUID", "crdc_series_uuid"]]
+TEXTS = ["..", ".", "/", "\\", "%%", " ", "con", "x", "\ud800", "\0", "\u202e", "*", ":"]
+TEMPLATES = st.sampled_from(
+    [
+        "short",
+        "flat",
+        "%crdc_series_uuid",
+        DEFAULT_TEMPLATE,
+        "%PatientID/%SeriesDescription_%SeriesInstanceUID",
+    ]
+) | st.lists(st.sampled_from([*NAMED, *TEXTS]), max_size=8).map("".join)
+ROOTS = st.sampled_from(["/d", "/home/somebody/idc", "/d/" + "x" * 100, "/d/" + "long/" * 45])
+
+
+def make(chosen: list[dict[str, Any]], root: str, template: str, platform: str) -> DownloadPlan:
+    numbers: dict[str, pa.DataType] = {"instanceCount": pa.int64(), "series_size_MB": pa.float64()}
+    schema = pa.schema([(column, numbers.get(column, pa.string())) for column in COLUMNS])
+    table = pa.Table.from_pylist(chosen, schema=schema)
+    return DownloadPlan.make(table, root, template=template, check_disk=False, platform=platform)
+
+
+@settings(max_examples=200, deadline=None)
+@given(chosen=rows(), root=ROOTS, template=TEMPLATES, platform=st.sampled_from(PLATFORMS))
+@example(chosen=REAL[:6], root="/d/" + "long/" * 45, template="flat", platform="win32")
+@example(
+    chosen=[REAL[0] | {"PatientID": "é"}, REAL[1] | {"PatientID": "E\u0301"}],
+    root="/d",
+    template="%PatientID",
+    platform="darwin",
+)
+@example(chosen=REAL[:1], root="/d", template="x /%PatientID. ", platform="win32")
+@example(
+    chosen=[REAL[0] | {"series_aws_url": "s3://bucket/../*"}],
+    root="/d",
+    template="flat",
+    platform="linux",
+)
+def test_every_path_is_inside_unique_and_legal(
+    chosen: list[dict[str, Any]], root: str, template: str, platform: str
+) -> None:
+    try:
+        plan = make(chosen, root, template, platform)
+    except DownloadError as error:
+        message = str(error)
+        if "would be too long" in message:
+            assert_refusal_helps(chosen, root, template, platform, message)
+            return
+        assert "two series would share the folder" in message and len(chosen) > 1
+        assert template != "flat" and not template.endswith(("UID", "uuid")), "these tell apart"
+        assert template != "short"
+        return
+    assert len(plan.series) == len(chosen)
+    assert_law(plan, platform)
+
+
+def assert_refusal_helps(
+    chosen: list[dict[str, Any]], root: str, template: str, platform: str, message: str
+) -> None:
+    """It is true, and what it advises does work."""
+    short = "/d"  # names are the same below it, and fit unless they are extremely long themselves
+    if advised := re.search(r"use the template '([^']+)', or a folder", message):
+        assert_law(make(chosen, root, advised[1], platform), platform)
+    else:
+        limit = re.search(r"of more than ([\d,]+) do, and", message)
+        assert limit
+        room = int(limit[1].replace(",", ""))
+        assert room < len(root)
+        if room > 3:
+            fitting = "/" + "r" * (room - 1)
+            forms = ["short", "flat", "%crdc_series_uuid", template]
+            fits = [_fits(chosen, fitting, form, platform) for form in forms]
+            assert any(fits), "a folder of the length that was told"
+            assert not any(_fits(chosen, fitting + "r", form, platform) for form in forms)
+    try:
+        plan = make(chosen, short, template, platform)
+    except DownloadError:
+        return
+    longer = len(root) - len(short)  # roots are ASCII
+    worst = max((str(path) for one in plan.series for path in paths(one)), key=len)
+    assert wrong_with_path(worst + "x" * longer, platform), "refused, and would have fitted"
+
+
+def _fits(chosen: list[dict[str, Any]], root: str, template: str, platform: str) -> bool:
+    try:
+        make(chosen, root, template, platform)
+    except DownloadError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("template", ["short", "flat", "%crdc_series_uuid", "%SeriesInstanceUID"])
+def test_real_rows_fit_everywhere(template: str, platform: str) -> None:
+    plan = make(REAL, "/home/somebody/idc", template, platform)
+    assert len(plan.series) == len(REAL) > 400
+    assert_law(plan, platform)
