@@ -35,6 +35,7 @@ _HOMES = {
     "IndexFileError": ".errors",
     "InvalidQueryError": ".errors",
     "License": ".selection",
+    "Manifest": ".manifests",
     "PatientGrid": ".widgets.grid",
     "RangeFilter": ".widgets.ranges",
     "SearchBox": ".widgets.search",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from .errors import QueryInterruptedError as QueryInterruptedError
     from .ibis_engine import IbisEngine as IbisEngine
     from .index import Index as Index
+    from .manifests import Manifest as Manifest
     from .selection import License as License
     from .selection import Selection as Selection
     from .uids import FoundUids as FoundUids

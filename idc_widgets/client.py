@@ -30,6 +30,7 @@ from .index import (
     is_clinical_name,
     schema,
 )
+from .manifests import Manifest, read_manifest
 from .selection import Selection
 from .uids import FoundUids, find_uids
 from .units import plural
@@ -153,6 +154,29 @@ class IDCClient:
             InvalidQueryError: a piece of the text is no UID; its line is named.
         """
         return find_uids(self.engine, given)
+
+    def read_manifest(self, source: str | os.PathLike[str]) -> Manifest:
+        """Reads the manifest of another tool, or of ours, into a selection.
+
+        Nothing of it is run, and the destination of a series is ignored: where a download goes is
+        said when it is started. Series that are named twice are taken once.
+
+        Args:
+            source: a path, or the text itself: an s5cmd manifest of the IDC portal or of
+                idc-index; CSV or TSV with a column SeriesInstanceUID, crdc_series_uuid,
+                series_aws_url, StudyInstanceUID, or PatientID and collection_id (of several, the
+                first that a row has counts); JSON with the same; a .tcia manifest; or a list of
+                UIDs, crdc_series_uuids or addresses. 200 MB at most.
+
+        Returns:
+            The selection, and the lines that gave none with the reason: commands other than
+            ``cp`` and ``sync``, what is for a shell, a destination with ``..`` or in a bucket,
+            other buckets, series that only prior versions of IDC had, and what is unknown.
+
+        Raises:
+            InvalidQueryError: no such file, too large, or nothing in it is recognised.
+        """
+        return read_manifest(self.engine, source)
 
     def sql(self, query: str) -> pd.DataFrame:
         """The answer to one SELECT in DuckDB's dialect, as a DataFrame.

@@ -13,6 +13,7 @@ from .cohort import Cohort, Summary
 from .engine import DuckDBEngine, Engine
 from .errors import InvalidQueryError
 from .index import COLUMNS
+from .manifests import ManifestFormat, write_manifest
 from .units import human_size, plural
 
 if TYPE_CHECKING:
@@ -267,25 +268,24 @@ class Selection:
         query = f"SELECT sum(series_size_MB) FROM index WHERE {where}"
         return round((self.cohort.engine.query(query, params).column(0)[0].as_py() or 0) * 1e6)
 
-    def to_manifest(self, path: str | os.PathLike[str]) -> Path:
-        """Writes an s5cmd manifest, one ``cp`` a series, as the IDC portal does; returns its path.
+    def to_manifest(
+        self, path: str | os.PathLike[str], format: ManifestFormat | None = None
+    ) -> Path:
+        """Writes a manifest that `IDCClient.read_manifest` and other tools read; returns its path.
+
+        Args:
+            path: the file; replaced as a whole if there is one, and left as it is on an error.
+            format: "s5cmd", one ``cp`` a series as the IDC portal does; "csv", one row a series
+                with its identifiers, address, licence, number of files and size in MB; "uids",
+                one SeriesInstanceUID a line. By default what the name ends in says: .s5cmd (or
+                nothing), .csv, .txt.
 
         Raises:
-            InvalidQueryError: the index has no address for a series.
+            InvalidQueryError: no such format, or a series of a table of your own that cannot be
+                in it: one without an address in S3, or with a strange UID.
+            OSError: the file cannot be written.
         """
-        where, params = self.cohort.predicate
-        urls = self.cohort.engine.query(
-            f"SELECT series_aws_url FROM index WHERE {where} ORDER BY SeriesInstanceUID", params
-        )
-        lines = []
-        for url in urls.column(0).to_pylist():
-            # A manifest is run by other programs: nothing but an address may get into it.
-            if url is None or not _is_plain_s3_url(url):
-                raise InvalidQueryError(f"{url!r} is not the address of a series in S3")
-            lines.append(f"cp {url} .\n")
-        target = Path(path)
-        target.write_text("".join(lines), encoding="utf-8")
-        return target
+        return write_manifest(self.cohort, path, format)
 
     def viewer_urls(self) -> dict[str, str]:
         """StudyInstanceUID → address that shows its selected series in IDC's viewer.
@@ -356,9 +356,3 @@ class Selection:
                 f"{path} was saved from data {saved_version}, and data {engine.data_version} "
                 f"lacks some of it: {error}"
             ) from error
-
-
-def _is_plain_s3_url(url: str) -> bool:
-    rest = url.removeprefix("s3://")
-    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./*")
-    return rest != url and set(rest) <= allowed

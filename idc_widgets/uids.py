@@ -13,7 +13,7 @@ from .engine import Engine
 from .errors import InvalidQueryError
 from .units import plural
 
-__all__ = ["FoundUids", "find_uids"]
+__all__ = ["MOST_UIDS", "FoundUids", "find_uids", "is_uid", "split_uids"]
 
 #: More in one list is a matter for a file and SQL.
 MOST_UIDS = 100_000
@@ -71,9 +71,8 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
     line_of: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.lstrip().startswith("#"):
-            for piece in _BETWEEN.split(line):
-                if piece:
-                    line_of.setdefault(piece, number)
+            for piece in split_uids(line):
+                line_of.setdefault(piece, number)
     if not line_of:
         raise InvalidQueryError("no UIDs: expected one a line")
     if len(line_of) > MOST_UIDS:
@@ -87,7 +86,7 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
     known = series | known_texts(engine, "StudyInstanceUID", rest)
     rest = [uid for uid in rest if uid not in known]
     for uid in rest:
-        if len(uid) > 64 or not _UID.fullmatch(uid):
+        if not is_uid(uid):
             raise _no_uid(uid, line_of[uid])
     prior = _prior_versions(engine, rest)
     return FoundUids(
@@ -96,6 +95,16 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
         unknown=tuple(uid for uid in rest if uid not in prior),
         cohort=Cohort(engine).of_uids(known),
     )
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text has the form of a UID."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def split_uids(line: str) -> list[str]:
+    """What stands in a line between spaces, commas, quotes and brackets."""
+    return [piece for piece in _BETWEEN.split(line) if piece]
 
 
 def _no_uid(text: str, line: int) -> InvalidQueryError:

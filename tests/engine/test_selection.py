@@ -87,7 +87,15 @@ def test_save_and_load(patient: Selection, tmp_path: Path) -> None:
 def test_a_manifest_has_an_address_a_series_and_nothing_else(
     client: IDCClient, patient: Selection, tmp_path: Path
 ) -> None:
-    lines = patient.to_manifest(tmp_path / "m.s5cmd").read_text().splitlines()
+    written = patient.to_manifest(tmp_path / "m.s5cmd").read_text().splitlines()
+    lines = [line for line in written if not line.startswith("# ")]
+    assert written[0].startswith(
+        f"# 12 series of the NCI Imaging Data Commons, data {patient.data_version}"
+    )
+    assert written[2] == (
+        "#   s5cmd --no-sign-request --endpoint-url https://s3.amazonaws.com run m.s5cmd"
+    )
+    assert len(written) == 3 + 12
     urls = client.cohort(PatientID="LUNG1-365").series().series_aws_url
     assert sorted(lines) == sorted(f"cp {url} ." for url in urls)
 
