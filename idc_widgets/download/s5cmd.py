@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from typing import ClassVar
 from ..errors import DownloadError
 
 __all__ = [
+    "OBJECT_NAME",
     "TEMP_NAME",
     "Event",
     "FileDone",
@@ -37,17 +39,25 @@ __all__ = [
     "arguments",
     "binary",
     "cp_line",
+    "end_orphan",
     "environment",
     "in_plain_words",
+    "is_disk_full",
+    "is_running",
+    "may_pass",
     "parse",
     "sync_line",
 ]
 
-RETRIES = 5
-"""Tries after the first, per request: about 25 s with s5cmd's back-off (its own default of 10
-can take 12 minutes)."""
+RETRIES = 1
+"""Tries after the first, per request. s5cmd's default of 10 can take 12 minutes in which nobody
+is told anything; one more gets over a blip, and for the rest the job itself tries again: it says
+so in its log, can be cancelled meanwhile, and first looks at what is on the disk."""
 
-TEMP_NAME = re.compile(r"(?P<name>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.dcm)\d+", re.I)
+OBJECT_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.dcm", re.I)
+"""The name of every file of IDC."""
+
+TEMP_NAME = re.compile(rf"(?P<name>{OBJECT_NAME.pattern})\d+", re.I)
 """The name of a file that is still arriving: that of the file, then digits."""
 
 
@@ -103,7 +113,17 @@ def arguments(endpoint_url: str, workers: int) -> list[str]:
     """The whole command; the lines to run go to its standard input."""
     options = {"--numworkers": workers, "--retry-count": RETRIES, "--endpoint-url": endpoint_url}
     flat = [str(part) for option in options.items() for part in option]
-    return [str(binary()), "--json", "--no-sign-request", *flat, "run"]
+    return [*_dying_with_us(), str(binary()), "--json", "--no-sign-request", *flat, "run"]
+
+
+def _dying_with_us() -> list[str]:
+    """A prefix by which Linux ends s5cmd, politely, when the thread that started it is gone.
+
+    A process that is killed, as kernels are, cannot end it. Elsewhere s5cmd ends by itself when it
+    next has a file to tell of, and nobody reads that; and the next job ends it, see claims.py.
+    """
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def environment() -> dict[str, str]:
@@ -165,19 +185,40 @@ def parse(line: str) -> Event:
     return Noise(line.strip())
 
 
+# What is said, in plain words, and whether it may be over when one tries again a little later
 _PLAIN_WORDS = (
-    (r"no object found|NoSuchKey|NoSuchBucket|NotFound|status code: 404", "not on the server"),
-    (r"AccessDenied|Forbidden|status code: 403", "the server refuses access"),
-    (r"SlowDown|status code: 503|TooManyRequests", "the server is overloaded, try again later"),
-    (r"InternalError|status code: 5\d\d", "the server has a fault, try again later"),
-    (r"no space left|disk quota", "the disk is full"),
-    (r"permission denied|read-only file system", "the folder cannot be written to"),
-    (r"not a directory|file exists", "a file is where a folder should be"),
-    (r"file name too long", "the path is too long"),
-    (r"no such host|server misbehaving", "the server's name cannot be found"),
-    (r"x509|certificate|CABundle", "the secure connection cannot be checked"),
-    (r"connection re|timeout|unexpected EOF|RequestError", "the connection failed"),
+    (r"no object found|NoSuchKey|NoSuchBucket|NotFound|code: 404", "not on the server", False),
+    (r"AccessDenied|Forbidden|status code: 403", "the server refuses access", False),
+    (
+        r"SlowDown|status code: (503|429)|TooManyRequests",
+        "the server is overloaded, try again later",
+        True,
+    ),
+    (r"InternalError|status code: 5\d\d", "the server has a fault, try again later", True),
+    (r"no space left|disk quota", "the disk is full", False),
+    (r"file too large", "the file is larger than the disk or a limit of the user allows", False),
+    (
+        r"permission denied|read-only file system|operation not permitted",
+        "the folder cannot be written to",
+        False,
+    ),
+    (r"not a directory|file exists", "a file is where a folder should be", False),
+    (r"file name too long", "the path is too long", False),
+    (r"no such host|server misbehaving", "the server's name cannot be found", True),
+    (r"x509|certificate|CABundle", "the secure connection cannot be checked", False),
+    (
+        r"connection re|broken pipe|timeout|unexpected EOF|RequestError",
+        "the connection failed",
+        True,
+    ),
 )
+
+
+def _meaning(message: str) -> tuple[str, bool]:
+    for pattern, words, passes in _PLAIN_WORDS:
+        if re.search(pattern, message, re.I):
+            return words, passes
+    return "", False
 
 
 def in_plain_words(message: str) -> str:
@@ -188,10 +229,63 @@ def in_plain_words(message: str) -> str:
     """
     detail = " ".join(re.sub(r", (request|host) id: ?\w*", "", message).split())
     detail = detail if len(detail) <= 300 else f"{detail[:299]}…"
-    for pattern, words in _PLAIN_WORDS:
-        if re.search(pattern, message, re.I):
-            return f"{words} ({detail})"
-    return detail
+    words, _ = _meaning(message)
+    return f"{words} ({detail})" if words else detail
+
+
+def may_pass(message: str) -> bool:
+    """Whether an error of s5cmd may be over soon: a busy server is, a full disk is not."""
+    return _meaning(message)[1]
+
+
+def is_disk_full(message: str) -> bool:
+    """Whether nothing more can be written, so that going on would fetch in vain."""
+    return re.search("no space left|disk quota", message, re.I) is not None
+
+
+def is_running(pid: int, started: str) -> bool:
+    """Whether the s5cmd of that process id and start time (see `Process.started`) still runs."""
+    command, since = _process(pid)
+    return bool(started) and since == started and "s5cmd" in command
+
+
+def _process(pid: int) -> tuple[str, str]:
+    """Command and start time of a process, both "" if there is none or nobody can tell.
+
+    A process id alone says little: it is given to another process some time later.
+    """
+    try:
+        if sys.platform == "linux":
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+            name, _, rest = stat.rpartition(")")
+            fields = rest.split()  # from the third on
+            # A process that has ended, but that nobody has asked about, does nothing any more
+            return ("", "") if fields[0] in "ZX" else (name, fields[19])
+        elif sys.platform != "win32":
+            ps = ["ps", "-o", "lstart=,command=", "-p", str(pid)]
+            told = subprocess.run(ps, capture_output=True, text=True, timeout=10, check=False)
+            return told.stdout[24:].strip(), told.stdout[:24].strip()
+    except (OSError, subprocess.SubprocessError, IndexError):
+        pass
+    return "", ""
+
+
+def end_orphan(pid: int, started: str, grace: float = 5.0) -> None:
+    """End an s5cmd whose job was killed; does nothing if that process is another one by now.
+
+    Args:
+        pid: its process id.
+        started: its start time, as `Process.started` told it.
+        grace: seconds that it is given between the polite signal and the other.
+    """
+    for name in () if sys.platform == "win32" else ("SIGTERM", "SIGKILL"):
+        if not is_running(pid, started):
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, getattr(signal, name))
+        deadline = time.monotonic() + grace
+        while is_running(pid, started) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 class Process:
@@ -219,8 +313,11 @@ class Process:
             commands.writelines(f"{line}\n" for line in lines)
             commands.seek(0)
             try:
+                command = arguments(endpoint_url, workers)
+                if not os.access(binary(), os.X_OK):  # setpriv would start, and tell nobody
+                    raise PermissionError(f"{binary()} is no program")
                 self._popen = subprocess.Popen(
-                    arguments(endpoint_url, workers),
+                    command,
                     env=environment(),
                     stdin=commands,
                     stdout=subprocess.PIPE,
@@ -231,6 +328,8 @@ class Process:
                 )
             except OSError as error:
                 raise DownloadError(f"s5cmd cannot be started: {error}") from error
+        self.started = _process(self._popen.pid)[1]
+        """When, in the words of the system; with the pid it names the process for ever."""
         self._running.add(self)
         self._reader = threading.Thread(target=self._read, name="s5cmd-reader", daemon=True)
         self._reader.start()
@@ -276,6 +375,7 @@ class Process:
         else:
             with suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, getattr(signal, name))
+                os.killpg(self._popen.pid, signal.SIGCONT)  # it may have been put to sleep
 
 
 @atexit.register

@@ -29,7 +29,7 @@ MOST_ROWS = 200
 #: So many of the last lines of the log are shown.
 MOST_LINES = 200
 
-ACTIVE = ("running", "verifying")
+ACTIVE = ("running", "paused", "verifying")
 
 #: Seconds that the end of a cancelled download may take.
 CANCEL_PATIENCE = 10.0
@@ -294,6 +294,8 @@ def _in_words(job: DownloadJob, connected: bool, hint: str) -> tuple[str, str]:
         return "Incomplete", f"{done}; press Download to fetch what is missing"
     if job.state == "failed":
         return "Failed", job.error or "see the log"
+    if job.state == "paused":
+        return "Paused", files
     if job.state == "verifying":
         return "Verifying", f"{files} · {human_size(progress.bytes_total)}"
     if not connected:

@@ -8,9 +8,7 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -19,25 +17,24 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from support.s3server import Request, S3Server, content, series_objects
+from support.downloads import (
+    assert_identical,
+    free_port,
+    is_running,
+    make_plan,
+    names,
+    run_script,
+    small,
+    until,
+)
+from support.s3server import Request, S3Server, series_objects
 
-from idc_widgets.download import DownloadJob, DownloadPlan, Progress, s5cmd
-from idc_widgets.download import job as job_module
+from idc_widgets.download import DownloadJob, DownloadPlan, Progress, claims, disk, reach, s5cmd
+from idc_widgets.download import meter as meter_module
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
 Plan = Callable[..., DownloadPlan]
-
-
-def small(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """An index row of a small series: ten files, 100,001 bytes."""
-    return {
-        "SeriesInstanceUID": f"1.2.{number}",
-        "series_aws_url": f"s3://bucket/{number:08}-0000-0000-0000-000000000000/*",
-        "instanceCount": 10,
-        "series_size_MB": 0.100001,
-        **changes,
-    }
 
 
 @pytest.fixture
@@ -45,13 +42,7 @@ def plan(server: S3Server, tmp_path: Path) -> Plan:
     """Plans rows into tmp_path/"data", and puts their objects on the server."""
 
     def make(*rows: dict[str, Any], endpoint_url: str | None = None) -> DownloadPlan:
-        server.objects |= series_objects(rows)
-        return DownloadPlan.make(
-            pa.Table.from_pylist(list(rows)),
-            tmp_path / "data",
-            template="%SeriesInstanceUID",
-            endpoint_url=endpoint_url or server.url,
-        )
+        return make_plan(server, tmp_path / "data", *rows, endpoint_url=endpoint_url)
 
     return make
 
@@ -60,31 +51,6 @@ def plan(server: S3Server, tmp_path: Path) -> Plan:
 def ct_plan(server: S3Server, ct: pa.Table, tmp_path: Path) -> DownloadPlan:
     server.objects = series_objects(ct.to_pylist())
     return DownloadPlan.make(ct, tmp_path / "my “CT” #1 – 100% it's", endpoint_url=server.url)
-
-
-def until(condition: Callable[[], object], timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
-def names(plan: DownloadPlan, number: int = 0) -> list[str]:
-    folder = plan.series[number].folder
-    return sorted(os.listdir(folder)) if folder.exists() else []
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def assert_identical(plan: DownloadPlan, server: S3Server) -> None:
-    for series in plan.series:
-        for name in os.listdir(series.folder):
-            key = f"{series.prefix}/{name}"
-            expected = b"".join(content(key, server.objects[series.bucket, key]))
-            assert (series.folder / name).read_bytes() == expected
 
 
 # --- a download that works ------------------------------------------------------------------
@@ -207,7 +173,7 @@ def test_progress_counts_each_byte_once(plan: Plan) -> None:
     series = one.series[0]
     series.folder.mkdir(parents=True)
     name = f"{series.prefix}.dcm"
-    meter = job_module._Meter(one)
+    meter = meter_module.Meter(one)
     meter.add(series, {name: 400})  # truncated
     assert (meter.bytes_done, meter.files_done) == (400, 1)
     (series.folder / f"{name}123").write_bytes(b"x" * 600)
@@ -223,11 +189,37 @@ def test_progress_counts_each_byte_once(plan: Plan) -> None:
 
 def test_progress_never_goes_back(plan: Plan) -> None:
     job = DownloadJob(plan(small()))
-    meter, speed = job_module._Meter(job.plan), job_module._Speed()
+    meter, speed = meter_module.Meter(job.plan), meter_module.Speed()
     for done, said in [(500, 500), (300, 500), (600, 600)]:
         meter.bytes_done = meter.files_done = done
         job._report(meter, speed, time.monotonic())
         assert (job.progress.bytes_done, job.progress.files_done) == (said, said)
+
+
+def test_progress_is_what_is_on_the_disk(server: S3Server, plan: Plan) -> None:
+    """At every report: within 2 % of the bytes truly there, and never backwards."""
+    server.rate_MB_s = 8
+    three = plan(
+        small(1, series_size_MB=4.0),
+        small(2, instanceCount=1, series_size_MB=8.0),
+        small(3, instanceCount=200, series_size_MB=4.0),
+    )
+    total = three.size_bytes
+    seen: list[tuple[int, int]] = []
+
+    def look(job: DownloadJob) -> None:
+        there = 0
+        for series in three.series:
+            there += sum(disk.dicom_files(series.folder).values())
+            there += sum(map(disk.allocated, disk.temps(series.folder)))
+        seen.append((job.progress.bytes_done, there))
+
+    job = DownloadJob(three, workers=8, on_change=look)
+    assert job.wait() == "complete"
+    said = [bytes_done for bytes_done, _ in seen]
+    assert len(seen) > 6 and said == sorted(said) and seen[-1] == (total, total)
+    assert max(abs(bytes_done - there) for bytes_done, there in seen) < 0.02 * total, seen
+    assert job.series_done == 3
 
 
 # --- cancel and resume ----------------------------------------------------------------------
@@ -305,13 +297,13 @@ def test_a_killed_s5cmd_is_told_and_its_traces_removed(server: S3Server, plan: P
     bystander = series.series[0].folder / "notes.dcm.1"
     bystander.parent.mkdir(parents=True)
     bystander.write_text("mine")
-    job = DownloadJob(series).start()
+    job = DownloadJob(series, tries=1).start()
     until(lambda: job.progress.bytes_done > 0)
     (process,) = s5cmd.Process._running
     os.kill(process.pid, signal.SIGKILL)
     assert job.wait() == "incomplete"
     assert job.failed["1.2.1"].startswith("s5cmd was ended by signal 9; 0 of 10 files arrived")
-    assert len(names(series)) > 1, "unfinished files were left behind"
+    assert names(series) == ["notes.dcm.1"], "what it left unfinished is removed"
     server.rate_MB_s = None
     assert job.retry().wait() == "complete"
     assert len(names(series)) == 11 and bystander.read_text() == "mine"
@@ -415,9 +407,9 @@ def test_a_server_that_does_not_answer(plan: Plan, monkeypatch: pytest.MonkeyPat
         raise TimeoutError
 
     monkeypatch.setattr(socket, "create_connection", hang)
-    monkeypatch.setattr(job_module, "REACH_TIMEOUT", 0.5)
+    monkeypatch.setattr(reach, "REACH_TIMEOUT", 0.5)
     assert DownloadJob(plan(small())).wait(10) == "failed"
-    monkeypatch.setattr(job_module, "REACH_TIMEOUT", 60)
+    monkeypatch.setattr(reach, "REACH_TIMEOUT", 60)
     job = DownloadJob(plan(small())).start()
     time.sleep(0.1)
     job.cancel()
@@ -430,7 +422,7 @@ def test_a_stalled_transfer_is_given_up(server: S3Server, plan: Plan) -> None:
     bad = max(key for _, key in server.objects)
     server.fail = lambda request: "stall" if request.key == bad else None
     start = time.monotonic()
-    job = DownloadJob(two, stall_timeout=1)
+    job = DownloadJob(two, stall_timeout=1, tries=1)
     assert job.wait() == "incomplete"
     assert 1 < time.monotonic() - start < 6
     assert list(job.paths) == ["1.2.1"]
@@ -511,6 +503,20 @@ def test_wait_with_a_timeout(server: S3Server, plan: Plan) -> None:
     assert job.wait(5) == "cancelled"
 
 
+def test_a_bar_in_the_terminal(
+    server: S3Server, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.rate_MB_s = 5
+    before = set(threading.enumerate())
+    job = DownloadJob(plan(small(1), small(2, series_size_MB=2.5)))
+    assert job.wait(bar=True) == "complete"
+    said = capfd.readouterr().err
+    assert "2 of 2 series: 100%" in said and "2.60M/2.60M" in said and "B/s" in said
+    assert job._observers == [] and {t.name for t in set(threading.enumerate()) - before} <= {
+        "DownloadJob"
+    }
+
+
 def test_await(server: S3Server, plan: Plan) -> None:
     server.rate_MB_s = 1
     job = DownloadJob(plan(small(series_size_MB=1.0)))
@@ -546,37 +552,6 @@ def test_an_await_that_is_cancelled_cancels(server: S3Server, plan: Plan) -> Non
     assert job.wait(5) == "cancelled"
 
 
-def run_script(plan: DownloadPlan, rows: dict[str, Any], code: str) -> subprocess.Popen[str]:
-    """Start a Python that runs `code` with a started job; its first line is the pid of s5cmd."""
-    begin = f"""
-        import time
-        import pyarrow as pa
-        from idc_widgets.download import DownloadJob, DownloadPlan, s5cmd
-        plan = DownloadPlan.make(pa.Table.from_pylist([{rows!r}]), {str(plan.folder)!r},
-                                 template="%SeriesInstanceUID", endpoint_url={plan.endpoint_url!r})
-        job = DownloadJob(plan).start()
-        while job.progress.bytes_done == 0: time.sleep(0.01)
-        print(next(iter(s5cmd.Process._running)).pid, flush=True)
-        """
-    script = textwrap.dedent(begin) + textwrap.dedent(code)
-    root = Path(job_module.__file__).parents[2]
-    return subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(root)},
-    )
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
 def test_interrupting_wait_cancels(server: S3Server, plan: Plan) -> None:
     server.rate_MB_s = 1
@@ -584,7 +559,7 @@ def test_interrupting_wait_cancels(server: S3Server, plan: Plan) -> None:
     process = run_script(
         plan(row),
         row,
-        """
+        code="""
         import signal
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
         print("waiting", flush=True)
@@ -608,7 +583,7 @@ def test_interrupting_wait_cancels(server: S3Server, plan: Plan) -> None:
 def test_s5cmd_ends_with_the_interpreter(server: S3Server, plan: Plan) -> None:
     server.rate_MB_s = 1
     row = small(series_size_MB=30.0)
-    process = run_script(plan(row), row, "")
+    process = run_script(plan(row), row)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 0 and errors == ""
     assert not is_running(int(output)) and names(plan(row)) == []
@@ -639,7 +614,38 @@ def test_nothing_is_left_running_or_open(server: S3Server, plan: Plan) -> None:
     assert [job.wait() for job in (done, cancelled, failed)] == ["complete", "cancelled", "failed"]
     until(lambda: held() == before, 5)
     assert children() == children_before
-    assert s5cmd.Process._running == set() and job_module._claims == set()
+    assert s5cmd.Process._running == set() and claims._taken == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_nothing_leaks_in_a_hundred_jobs(server: S3Server, plan: Plan) -> None:
+    plan(small(1))
+    server.fail = lambda r: 403 if r.key.startswith("00000003") else None
+
+    def held() -> tuple[int, int, str]:
+        links = (Path("/proc/self/fd", fd) for fd in os.listdir("/proc/self/fd"))
+        return (
+            len([link for link in links if os.path.lexists(link) and not _is_socket(link)]),
+            len([t for t in threading.enumerate() if "process_request" not in t.name]),
+            Path(f"/proc/self/task/{os.getpid()}/children").read_text(),
+        )
+
+    before = held()
+    states = []
+    for i in range(25):  # four at once, each of another kind
+        good, cancelled, refused, clash = (
+            DownloadJob(plan(small(10 * i + n if n != 3 else 3, instanceCount=2)), workers=2)
+            for n in (11, 12, 3, 11)
+        )
+        for job in (good, cancelled, refused, clash):
+            job.start()
+        cancelled.cancel()
+        states += [job.wait() for job in (good, cancelled, refused, clash)]
+    assert states.count("complete") >= 25 and states.count("incomplete") == 25
+    until(lambda: held() == before, 10)
+    assert s5cmd.Process._running == set() and claims._taken == set()
+    left = {p.suffix for p in plan(small(1)).folder.rglob("*") if not p.is_dir()}
+    assert left == {".dcm"} and not (plan(small(1)).folder / claims.FOLDER).exists()
 
 
 def _is_socket(link: Path) -> bool:

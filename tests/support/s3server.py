@@ -14,6 +14,8 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import socket
+import struct
 import threading
 import time
 import uuid
@@ -37,8 +39,9 @@ class Request(NamedTuple):
     key: str
 
 
-Fault = int | Literal["stall"] | None
-"""What `S3Server.fail` answers: an HTTP status, "stall" (half a body, then silence), or None."""
+Fault = int | Literal["stall", "truncate", "reset"] | None
+"""What `S3Server.fail` answers: an HTTP status, None, or what comes after half a body: "stall"
+(silence), "truncate" (the end, as if all was sent) or "reset" (of the connection)."""
 
 
 def series_objects(rows: Iterable[Mapping[str, Any]]) -> Objects:
@@ -84,25 +87,41 @@ class S3Server:
         self.rate_MB_s: float | None = None  # of all bodies together
         self.fail: Callable[[Request], Fault] = lambda request: None
         self.requests: list[Request] = []
+        self.modified = "2024-01-01T00:00:00.000Z"  # of every object, as LIST says
+        self.date: str | None = None  # what the server's clock says, if not the time
         self.stopping = threading.Event()
+        self._port = 0
         self._lock = threading.Lock()
         self._free_at = 0.0
 
     def __enter__(self) -> S3Server:
+        self.come_back()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go_away()
+
+    def come_back(self) -> None:
+        """Serve again, at the same address."""
+        self.stopping.clear()
         handler = type("Handler", (_Handler,), {"s3": self})
-        self._httpd = _HTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self._httpd.server_port}"
+        self._httpd = _HTTPServer(("127.0.0.1", self._port), handler)
+        self._port = self._httpd.server_port
+        self.url = f"http://127.0.0.1:{self._port}"
         self._thread = threading.Thread(
             target=self._httpd.serve_forever, args=(0.05,), name="s3server", daemon=True
         )
         self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def go_away(self) -> None:
+        """Close every connection and refuse new ones, until `come_back`."""
+        if self.stopping.is_set():
+            return
         self.stopping.set()
         self._httpd.shutdown()
         self._httpd.server_close()
         self._thread.join()
+        self._httpd.hang_up()
 
     def count(self, method: str, prefix: str = "") -> int:
         """How many requests of this method had a key with this prefix."""
@@ -130,6 +149,25 @@ class _HTTPServer(ThreadingHTTPServer):
     # s5cmd knocks 64 times at once; with the default of 5 a busy machine turns some away.
     request_queue_size = 1024
 
+    def __init__(self, *args: Any) -> None:
+        self._open: set[socket.socket] = set()
+        super().__init__(*args)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            self._open.discard(request)
+
+    def hang_up(self) -> None:
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, *_: object) -> None:
+        pass  # clients are killed in tests: a connection that breaks is no news
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -137,6 +175,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return self.s3.date or super().date_time_string(timestamp)
 
     def do_HEAD(self) -> None:
         self._object("HEAD")
@@ -189,15 +230,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
         self.end_headers()
         if method == "GET":
-            self._body(content(key, value, start, stop), (stop - start) // 2 if fault else None)
+            self._body(content(key, value, start, stop), fault, (stop - start) // 2)
 
-    def _body(self, chunks: Iterator[bytes], stall_after: int | None) -> None:
+    def _body(self, chunks: Iterator[bytes], fault: Fault, half: int) -> None:
         sent = 0
-        with suppress(ConnectionError):
+        with suppress(OSError):
             for chunk in chunks:
-                if stall_after is not None and sent + len(chunk) > stall_after:
-                    self.wfile.write(chunk[: stall_after - sent])
-                    self.s3.stopping.wait()
+                if fault and sent + len(chunk) > half:
+                    self.wfile.write(chunk[: half - sent])
+                    if fault == "stall":
+                        self.s3.stopping.wait()
+                    if fault == "reset":  # closing then sends RST, not FIN
+                        linger = struct.pack("ii", 1, 0)
+                        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                        self.connection.close()
+                    break
                 if self.s3.stopping.is_set():
                     break
                 self.s3.pace(len(chunk))
@@ -245,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
         size = value if isinstance(value, int) else len(value)
         return (
             f"<Contents><Key>{escape(key)}</Key><Size>{size}</Size>"
-            "<LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+            f"<LastModified>{self.s3.modified}</LastModified>"
             f"<ETag>&quot;{hashlib.md5(f'{key}:{size}'.encode()).hexdigest()}&quot;</ETag>"
             "<StorageClass>STANDARD</StorageClass></Contents>"
         )

@@ -1,0 +1,167 @@
+"""Two downloads never write into one folder at a time, be they of one process or of two.
+
+Within a process a set of folders tells. For other processes a job keeps a small file in
+`.idc_widgets` below the chosen folder, locked as long as it runs: the system lets go of the lock
+when the process ends, however that happens, so nobody has to guess whether it lives. The file
+also names the s5cmd of the job, so that the next job can end one that outlived its process.
+
+(One that is killed in the instant between starting s5cmd and writing that down leaves an s5cmd that
+nobody knows. It ends by itself, see `s5cmd.arguments`, and does no harm: files get their names
+when they are whole.)
+
+Other processes are not seen on Windows, on file systems without locks, and where one job's folder
+is inside another one's (`data` and `data/nlst`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import DownloadError
+from . import s5cmd
+from .plan import DownloadPlan
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["FOLDER", "Claim"]
+
+FOLDER = ".idc_widgets"
+"""Below the chosen folder; there only while a download runs, or after one was killed."""
+
+_log = logging.getLogger(__name__)
+_taken: set[str] = set()
+_taken_lock = threading.Lock()
+
+
+class Claim:
+    """The right of one job to write into the folders of `plan`; ask `granted`, then `release`."""
+
+    def __init__(self, plan: DownloadPlan) -> None:
+        self._root = plan.folder
+        self._folders = {os.path.normcase(one.folder).casefold() for one in plan.series}
+        self._made: list[Path] = []
+        self._path: Path | None = None
+        self._file = -1
+        with _taken_lock:
+            self.granted = _taken.isdisjoint(self._folders)
+            """False if another job of this process has one of the folders."""
+            if self.granted:
+                _taken.update(self._folders)
+
+    def lock(self) -> None:
+        """Keep other processes out, after ending the s5cmd of those that were killed.
+
+        Raises:
+            DownloadError: another process is downloading into one of the folders.
+        """
+        if sys.platform == "win32" or not self._folders:
+            return
+        start = len(os.path.normcase(self._root).casefold())  # the root may have several names
+        folders = {
+            hashlib.blake2b(folder[start:].encode(errors="replace"), digest_size=8).hexdigest()
+            for folder in self._folders
+        }
+        try:
+            self._register(sorted(folders))
+            for path in (self._root / FOLDER).glob("*.lock"):
+                if path != self._path:
+                    self._meet(path, folders)
+        except OSError as error:
+            _log.warning("cannot keep other processes out of %s: %s", self._root, error)
+
+    def note(self, process: s5cmd.Process) -> None:
+        """Write down which s5cmd is at work."""
+        if self._path:
+            words = json.dumps({"pid": process.pid, "started": process.started})
+            with suppress(OSError):
+                os.write(self._file, f"{words}\n".encode())
+
+    def release(self) -> None:
+        """Give the folders back, and leave nothing of this behind."""
+        if self._path:
+            with suppress(OSError):
+                self._path.unlink()
+            os.close(self._file)
+            self._path = None
+        for folder in reversed(self._made):
+            with suppress(OSError):  # it is not empty, or another job's
+                folder.rmdir()
+        self._made = []
+        if self.granted:
+            with _taken_lock:
+                _taken.difference_update(self._folders)
+            self.granted = False
+
+    if sys.platform != "win32":
+
+        def _register(self, folders: list[str]) -> None:
+            home = self._root / FOLDER
+            missing = [path for path in (home, *home.parents) if not path.exists()]
+            self._made = list(dict.fromkeys([*reversed(missing), home]))
+            about = {"pid": os.getpid(), "host": socket.gethostname(), "folders": folders}
+            while True:
+                with suppress(FileNotFoundError, BlockingIOError):  # somebody tidies up just now
+                    home.mkdir(parents=True, exist_ok=True)
+                    path = home / f"{uuid.uuid4().hex}.lock"
+                    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+                    try:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        if os.fstat(file).st_nlink:
+                            os.write(file, f"{json.dumps(about)}\n".encode())
+                            self._path, self._file = path, file
+                            return
+                    finally:
+                        if self._path is None:
+                            os.close(file)
+                            with suppress(OSError):
+                                path.unlink()
+
+        def _meet(self, path: Path, folders: set[str]) -> None:
+            """Respect the claim of another job, or clear away what is left of it."""
+            with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    owner, _ = _read(path)
+                    if folders.isdisjoint(owner.get("folders", folders)):
+                        return
+                    raise DownloadError(
+                        f"another process (pid {owner.get('pid', 'unknown')} on "
+                        f"{owner.get('host', 'unknown')}) is downloading into the same folders of "
+                        f"{self._root}; wait for it or end it"
+                    ) from None
+                owner, orphans = _read(path, patience=0)
+                if owner.get("host") == socket.gethostname():
+                    for orphan in orphans:
+                        s5cmd.end_orphan(orphan["pid"], orphan["started"])
+                path.unlink()
+
+
+def _read(path: Path, patience: float = 1.0) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The owner and its s5cmds as a lock file names them; both empty if it names none.
+
+    Args:
+        path: the file.
+        patience: seconds; its owner locks it before it writes.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with suppress(ValueError, IndexError):
+            owner, *others = map(json.loads, lines)
+            return owner, others
+        if time.monotonic() >= deadline:
+            return {}, []
+        time.sleep(0.02)
