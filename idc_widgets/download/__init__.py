@@ -6,7 +6,8 @@
 'complete'
 """
 
-from .job import DownloadJob, Progress
+from .job import DownloadJob, Progress, Verify
+from .listing import list_series
 from .names import DEFAULT_TEMPLATE, FORMS
 from .plan import DownloadPlan, PlannedSeries, Source
 from .preview import MAX_GB, Preview
@@ -21,4 +22,6 @@ __all__ = [
     "Preview",
     "Progress",
     "Source",
+    "Verify",
+    "list_series",
 ]

@@ -54,6 +54,8 @@ class Claim:
         self._made: list[Path] = []
         self._path: Path | None = None
         self._file = -1
+        self.is_locked = False
+        """Whether `lock` has kept others out."""
         with _taken_lock:
             self.granted = _taken.isdisjoint(self._folders)
             """False if another job of this process has one of the folders."""
@@ -67,6 +69,7 @@ class Claim:
             DownloadError: another process is downloading into one of the folders.
         """
         if sys.platform == "win32" or not self._folders:
+            self.is_locked = True
             return
         start = len(os.path.normcase(self._root).casefold())  # the root may have several names
         folders = {
@@ -80,6 +83,7 @@ class Claim:
                     self._meet(path, folders)
         except OSError as error:
             _log.warning("cannot keep other processes out of %s: %s", self._root, error)
+        self.is_locked = True
 
     def note(self, process: s5cmd.Process) -> None:
         """Write down which s5cmd is at work."""
@@ -90,6 +94,7 @@ class Claim:
 
     def release(self) -> None:
         """Give the folders back, and leave nothing of this behind."""
+        self.is_locked = False
         if self._path:
             with suppress(OSError):
                 self._path.unlink()

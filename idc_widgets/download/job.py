@@ -12,26 +12,31 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ..errors import DownloadError
+from ..errors import DownloadError, unknown
 from ..units import human_size, plural
-from . import disk, s5cmd
+from . import dicom, disk, record, s5cmd
 from .bar import shown
 from .claims import Claim
 from .meter import Ended, Meter, Progress, Speed, Track
 from .plan import DownloadPlan
 from .preview import remember_rate
 from .reach import reach
+from .report import Row, rows, table
 
-__all__ = ["DownloadJob", "Progress", "State"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DownloadJob", "Progress", "State", "Verify"]
 
 State = Literal[
     "planned", "running", "paused", "verifying", "complete", "incomplete", "cancelled", "failed"
 ]
+Verify = Literal["size", "dicom"]
 FINISHED: frozenset[State] = frozenset({"complete", "incomplete", "cancelled", "failed"})
 
 LOOK_EVERY = 0.2  # seconds between two looks at the disk, and so between two calls of an observer
@@ -59,6 +64,11 @@ class DownloadJob:
         tries: how often a series is tried, when what went wrong may pass: a busy server, a broken
             or stalled connection, an s5cmd that somebody ended. Other failures are final at once.
         backoff: seconds before the second try, and twice as many before each further one.
+        verify: "size" counts the files and bytes of each series; "dicom" also reads in every file
+            of which series it is, with pydicom.
+
+    Raises:
+        DownloadError: an argument is wrong, or pydicom is missing.
     """
 
     def __init__(
@@ -70,6 +80,7 @@ class DownloadJob:
         stall_timeout: float = 60.0,
         tries: int = 3,
         backoff: float = 1.0,
+        verify: Verify = "size",
     ) -> None:
         for name, value in (("workers", workers), ("tries", tries)):
             if value < 1:
@@ -79,6 +90,11 @@ class DownloadJob:
         self.stall_timeout = stall_timeout
         self.tries = tries
         self.backoff = backoff
+        if verify not in ("size", "dicom"):
+            raise DownloadError(unknown("kind of verify", verify, ("size", "dicom")))
+        if verify == "dicom":
+            dicom.check_installed()
+        self.verify: Verify = verify
         self._observers: list[Callable[[DownloadJob], object]] = [on_change] if on_change else []
         self._lock = threading.Lock()
         self._state: State = "planned"
@@ -89,6 +105,9 @@ class DownloadJob:
         self._error: str | None = None
         self._paths: dict[str, list[Path]] = {}
         self._failed: dict[str, str] = {}
+        self._found: dict[str, tuple[int, int]] = {}  # files and bytes, by SeriesInstanceUID
+        self._checked = False  # whether all that is complete was checked as `verify` says
+        self._problems: set[str] = set()  # SeriesInstanceUIDs that are not just unfinished
         self._lines: deque[str] = deque(maxlen=500)
         self._progress = Progress(0, self.plan.size_bytes, 0, self.plan.instances)
         self._series_done = 0
@@ -134,6 +153,21 @@ class DownloadJob:
     def failed(self) -> dict[str, str]:
         """Why a series is not complete, by SeriesInstanceUID; known at the end."""
         return dict(self._failed)
+
+    @property
+    def report(self) -> pd.DataFrame:
+        """One row a series: what is known now, and at the end what became of it.
+
+        SeriesInstanceUID; state: "complete", "partly", "missing", or "failed" if something was
+        wrong with it; reason; files and files_expected; size_MB and size_MB_expected (MB = 10^6
+        bytes); folder; license and source_DOI, if the plan is of a `Selection`.
+        """
+        return table(self._rows())
+
+    def _rows(self) -> Iterator[Row]:
+        to_check = self.verify == "dicom" and not self._checked
+        unchecked = "its files are not read yet" if to_check else None
+        return rows(self.plan, self._found, self._failed, self._problems, unchecked)
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -284,6 +318,7 @@ class DownloadJob:
     # What happens in the thread
 
     def _run(self, claim: Claim, finished: threading.Event) -> None:
+        started = record.now()
         self._notify()
         try:
             if not claim.granted:
@@ -294,10 +329,15 @@ class DownloadJob:
             reasons = self._fetch(claim)
             self._set_state("verifying")
             self._verify(reasons)
+            self._check_headers()
             state = self._verdict()
         except Exception as error:
             state = "failed"
             self._explain(error)
+        if claim.is_locked:
+            found = list(self._rows())
+            if any(row.files for row in found):  # else the folder is not there, or will not be
+                self._lines += record.write(self.plan, found, state=state, started=started)
         claim.release()
         self._set_state(state)
         finished.set()  # not self._finished: an observer may have called retry()
@@ -308,7 +348,8 @@ class DownloadJob:
             _log.error("%r failed unexpectedly", self, exc_info=error)
         self._error = str(error) if isinstance(error, DownloadError) else repr(error)
         self._lines.append(self._error)
-        self._paths = self.plan.complete()
+        self._found = {}  # it may be out of date
+        self._paths = {} if self.verify == "dicom" else self.plan.complete()
         uids = (series.SeriesInstanceUID for series in self.plan.series)
         self._failed = {uid: self._error for uid in uids if uid not in self._paths}
 
@@ -482,7 +523,9 @@ class DownloadJob:
 
     def _verify(self, reasons: dict[str, str]) -> None:
         """Count every series on the disk: `paths`, `failed` and the final progress."""
+        self._problems = set(reasons)
         meter = Meter(self.plan)
+        self._found = meter.found
         for series, files in self.plan.survey():
             track = meter.add(series, {path.name: size for path, size in files.items()})
             if series.is_complete(files):
@@ -497,6 +540,16 @@ class DownloadJob:
             arrived = track.in_words()
             self._failed[series.SeriesInstanceUID] = f"{reason}; {arrived}" if reason else arrived
         self._progress, self._series_done = meter.progress(), meter.series_done
+
+    def _check_headers(self) -> None:
+        """With verify="dicom": what is complete by count and bytes, and still is not right."""
+        if self.verify == "dicom":
+            wrong = dicom.wrong(self._paths, self._cancelled)
+            self._problems.update(uid for uid in wrong if wrong[uid] != dicom.CANCELLED)
+            self._failed.update(wrong)
+            for uid in wrong:
+                del self._paths[uid]
+        self._checked = True
 
 
 def _uid(track: Track) -> str:

@@ -105,6 +105,7 @@ class Meter:
     def __init__(self, plan: DownloadPlan) -> None:
         self.bytes_total, self.files_total = plan.size_bytes, plan.instances
         self.bytes_done = self.files_done = self.series_done = 0
+        self.found: dict[str, tuple[int, int]] = {}  # whole files and bytes, by SeriesInstanceUID
         self.pending: dict[str, Track] = {}  # by bucket/prefix, in the order of the lines
         self._tracks: dict[str, Track] = {}  # the same, and those that became complete
 
@@ -182,6 +183,7 @@ class Meter:
         return frozenset(found), files
 
     def _recount(self, track: Track) -> None:
+        self.found[track.series.SeriesInstanceUID] = len(track.files), track.whole_bytes
         self.series_done += track.is_done() - track.was_done
         track.was_done = track.is_done()
         done = track.done()

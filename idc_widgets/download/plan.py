@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -170,6 +170,9 @@ class DownloadPlan:
     series: tuple[PlannedSeries, ...]
     folder: Path
     endpoint_url: str
+    asked: Mapping[str, Any] | None = field(default=None, compare=False)
+    """For the report and the record, as `Selection.plan` puts it; `facts` has the licence and the
+    source_DOI of each series, by SeriesInstanceUID."""
 
     @property
     def instances(self) -> int:

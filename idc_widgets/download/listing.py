@@ -1,0 +1,76 @@
+"""How many files a series has, asked of the server: for those of which no table tells."""
+
+from __future__ import annotations
+
+import json
+import queue
+from collections.abc import Iterable
+
+from ..errors import DownloadError
+from . import s5cmd
+from .plan import _URL, _endpoint
+
+__all__ = ["list_series"]
+
+STALL_TIMEOUT = 60.0  # seconds without a line
+
+
+def list_series(urls: Iterable[str], endpoint_url: str | None = None) -> dict[str, tuple[int, int]]:
+    """The number of .dcm files, and their bytes altogether, of each `s3://bucket/uuid/*`.
+
+    Args:
+        urls: as in series_aws_url.
+        endpoint_url: the S3 server; else the variable S3_ENDPOINT_URL, else AWS.
+
+    Raises:
+        DownloadError: an address is none, or not every series could be listed whole.
+    """
+    endpoint = _endpoint(endpoint_url, "aws")
+    folders: dict[str, str] = {}
+    for url in urls:
+        match = _URL.fullmatch(url)
+        if not match:
+            raise DownloadError(f"{url!r} is not like 's3://bucket/uuid/*'")
+        folders[f"s3://{match['bucket']}/{match['prefix']}"] = url
+    counts = dict.fromkeys(folders.values(), (0, 0))
+    if not counts:
+        return counts
+    process = s5cmd.Process(
+        [s5cmd.ls_line(folder) for folder in folders], endpoint_url=endpoint, workers=16
+    )
+    try:
+        while (event := process.events.get(timeout=STALL_TIMEOUT)) is not None:
+            if isinstance(event, s5cmd.Problem):
+                why = s5cmd.in_plain_words(event.message)
+                raise DownloadError(f"{event.source or endpoint} cannot be listed: {why}")
+            if isinstance(event, s5cmd.Noise):
+                folder, name, size = _object(event.text)
+                if folder in folders and name.endswith(".dcm"):
+                    files, size_bytes = counts[folders[folder]]
+                    counts[folders[folder]] = files + 1, size_bytes + size
+    except queue.Empty:
+        raise DownloadError(
+            f"{endpoint} cannot be listed: no answer for {STALL_TIMEOUT:g} s"
+        ) from None
+    finally:
+        process.stop()
+    if process.exit_code:
+        raise DownloadError(f"{endpoint} cannot be listed: s5cmd ended with {process.exit_code}")
+    if empty := [url for url, (files, _) in counts.items() if not files]:
+        raise DownloadError(f"{empty[0]} has no files")
+    return counts
+
+
+def _object(line: str) -> tuple[str, str, int]:
+    """Folder, name and bytes of an object that s5cmd lists; empty texts for any other line."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return "", "", 0
+    match fields:
+        case {"key": str(key), "type": "file"}:
+            size = fields.get("size", 0)  # left out of the line of an empty file
+            if isinstance(size, int) and size >= 0:
+                folder, _, name = key.rpartition("/")
+                return folder, name, size
+    return "", "", 0

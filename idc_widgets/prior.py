@@ -1,0 +1,92 @@
+"""Series of earlier versions of IDC, as rows that a download can be planned from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .conditions import OneOf, unique
+from .engine import Engine
+from .errors import DownloadError, InvalidQueryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["prior_series"]
+
+_TABLE = "prior_versions_index"
+_ROUNDED = 0.01  # MB; the table has two decimals
+
+
+def prior_series(
+    engine: Engine,
+    uids: Iterable[str],
+    *,
+    version: int | None = None,
+    endpoint_url: str | None = None,
+) -> pa.Table:
+    """The rows of series that an earlier version of IDC had, ready for `DownloadPlan.make`.
+
+    The table prior_versions_index tells no number of files, and sizes are rounded: both are
+    asked of the server, by listing.
+
+    >>> rows = prior_series(client.engine, found.prior)     # found = client.find_uids(...)
+    >>> DownloadJob(DownloadPlan.make(rows, "~/idc")).wait()
+
+    Args:
+        engine: where to look.
+        uids: SeriesInstanceUIDs.
+        version: the IDC version whose files are meant, such as 20; by default, of each series,
+            the last that differs from today's.
+        endpoint_url: the S3 server; else the variable S3_ENDPOINT_URL, else AWS.
+
+    Returns:
+        One row a series, by SeriesInstanceUID: the columns of prior_versions_index and
+        instanceCount; series_size_MB (MB = 10^6 bytes) is exact.
+
+    Raises:
+        InvalidQueryError: there is no such table, or a series is not in it (the first is named).
+        DownloadError: the server cannot list them, or has other sizes than the table.
+    """
+    import pyarrow as pa
+
+    from .download import list_series
+
+    wanted = unique(uids)
+    if _TABLE not in engine.tables():
+        raise InvalidQueryError(f"there is no table {_TABLE}; client.fetch({_TABLE!r}) gets it")
+    params: list[object] = []
+
+    def bind(value: object) -> str:
+        params.append(value)
+        return "?"
+
+    where = OneOf("SeriesInstanceUID", wanted).sql(bind) if wanted else "FALSE"
+    if version is not None:
+        where += f" AND {bind(version)} BETWEEN min_idc_version AND max_idc_version"
+    rows = engine.query(
+        f"SELECT * FROM {_TABLE} WHERE {where} QUALIFY row_number() OVER (PARTITION BY"
+        " SeriesInstanceUID ORDER BY max_idc_version DESC, min_idc_version DESC, series_aws_url)"
+        " = 1 ORDER BY SeriesInstanceUID",
+        params,
+    )
+    missing = sorted(set(wanted).difference(rows.column("SeriesInstanceUID").to_pylist()))
+    if missing:
+        others = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
+        when = "an earlier version" if version is None else f"version {version}"
+        raise InvalidQueryError(
+            f"{_TABLE} has no series {missing[0]!r} of {when} of IDC{others}; "
+            "client.find_uids(...) tells what is known of a UID"
+        )
+    urls = [str(url) for url in rows.column("series_aws_url").to_pylist()]
+    listed = list_series(urls, endpoint_url)
+    for url, told in zip(urls, rows.column("series_size_MB").to_pylist(), strict=True):
+        if told is not None and abs(listed[url][1] / 1e6 - told) > _ROUNDED:
+            raise DownloadError(
+                f"the server lists {listed[url][1] / 1e6:,.2f} MB at {url}, where {_TABLE} has "
+                f"{told:,.2f} MB: some of it is missing or was changed"
+            )
+    sizes = pa.array([listed[url][1] / 1e6 for url in urls], pa.float64())
+    counts = pa.array([listed[url][0] for url in urls], pa.int64())
+    place = rows.column_names.index("series_size_MB")
+    return rows.set_column(place, "series_size_MB", sizes).append_column("instanceCount", counts)
