@@ -175,6 +175,11 @@ class DownloadJob:
         return tuple(self._lines)
 
     @property
+    def is_finished(self) -> bool:
+        """Whether it has ended, in whatever state."""
+        return self._state in FINISHED
+
+    @property
     def is_cancelling(self) -> bool:
         """Whether `cancel` was called, and it has not ended yet."""
         return self._cancelled.is_set() and not self._finished.is_set()

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -183,6 +184,14 @@ class DownloadPlan:
     def size_bytes(self) -> int:
         """Bytes of all series, those already on disk included."""
         return sum(series.size_bytes for series in self.series)
+
+    def __contains__(self, uid: object) -> bool:
+        """Whether a series is fetched, by its SeriesInstanceUID."""
+        return uid in self._uids
+
+    @cached_property
+    def _uids(self) -> frozenset[str]:
+        return frozenset(series.SeriesInstanceUID for series in self.series)
 
     def __repr__(self) -> str:
         count, size = plural(len(self.series), "series"), human_size(self.size_bytes)

@@ -87,7 +87,7 @@ class IDCBrowser(VBox):
             [
                 self._filters,
                 two_grids,
-                SeriesGrid(self.state, height="280px"),
+                SeriesGrid(self.state, height="280px", download=self._download),
                 self._summary,
                 self._download,
             ],

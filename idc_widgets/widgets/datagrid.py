@@ -41,6 +41,13 @@ _ELIDED_UID = (
 )
 
 
+#: What has gone well, and what has not, in colours that can be read on light and dark.
+_STATE_COLOR = (
+    "slice(cell.value, 0, 1) == '✓' ? '#3c9a41'"
+    " : slice(cell.value, 0, 1) == '✕' ? '#e04848' : default_value"
+)
+
+
 class DataGridView:
     """A `GridView` on ipydatagrid.
 
@@ -62,6 +69,8 @@ class DataGridView:
         self._rows: RowSource | None = None
         #: The source that the front end has last asked for: what a person saw when clicking.
         self._seen: RowSource | None = None
+        #: The rows that it asked for then.
+        self._asked = (0, 0)
         #: No view has asked for rows further down since these rows came.
         self._at_top = True
         self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
@@ -76,6 +85,11 @@ class DataGridView:
         self._send(0, _FIRST_ROWS)
         self.pick(picked)
         self.widget.tick()
+
+    def refresh(self) -> None:
+        """Shows the rows that are seen again, as they are now."""
+        if self._seen is self._rows:  # else they are asked for in a moment
+            self._send(*self._asked)
 
     def pick(self, picked: Sequence[Any]) -> None:
         """Shows the rows of these keys as picked, and only them."""
@@ -98,7 +112,8 @@ class DataGridView:
         with self._guard():
             self._seen = self._rows
             self._at_top = self._at_top and start == 0
-            self._send(start - _MARGIN, stop + _MARGIN)
+            self._asked = (start - _MARGIN, stop + _MARGIN)
+            self._send(*self._asked)
 
     def selected(self, rectangles: Iterable[dict[str, int]], before: list[dict[str, int]]) -> None:
         """A person picked these rectangles of rows; `before`, what was picked until then."""
@@ -300,12 +315,13 @@ def _renderer(column: Column) -> TextRenderer:
         font=_FONT,
         horizontal_alignment="right" if right else "left",
         text_value=VegaExpr(_ELIDED_UID) if column.kind == "uid" else None,
+        **({"text_color": VegaExpr(_STATE_COLOR)} if column.kind == "state" else {}),
     )
 
 
 def _cell(column: Column, value: Any) -> str:
     if value is None or value == "":
-        return _MISSING
+        return "" if column.kind == "state" else _MISSING
     if column.kind == "count":
         return f"{value:,}"
     if column.kind == "size":

@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from collections import deque
+from collections.abc import Sequence
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 import anywidget
 from traitlets import Dict, Instance, Unicode, observe
 
-from ..download import DEFAULT_TEMPLATE, DownloadJob, PlannedSeries, Progress
+from ..download import DEFAULT_TEMPLATE, DownloadJob, DownloadPlan, PlannedSeries, Progress
 from ..errors import DownloadError, IDCError
 from ..selection import Selection
 from ..units import human_duration, human_size, plural
 from .keywords import check_keywords
 from .look import script, style
+from .on_disk import OnDisk
 from .state import BrowserState
 
 __all__ = ["DownloadWidget"]
@@ -28,6 +33,9 @@ MOST_ROWS = 200
 
 #: So many of the last lines of the log are shown.
 MOST_LINES = 200
+
+#: So many speeds are shown, one a second.
+MOST_RATES = 60
 
 ACTIVE = ("running", "paused", "verifying")
 
@@ -105,7 +113,11 @@ class DownloadWidget(anywidget.AnyWidget):
         self._starting = threading.Lock()
         self._telling = threading.Lock()
         self._number = self._reports = 0
+        self._rates: deque[float] = deque(maxlen=MOST_RATES)
+        self._rated = 0.0  # when the last of them was taken
         self._job_selection: Selection | None = None
+        #: What is on the disk of series, for grids.
+        self.on_disk = OnDisk(self._plan_of, lambda: Path(self._folder["resolved"]))
         super().__init__(
             selection=selection if state is None else state.selection,
             download_dir=os.fspath(download_dir),
@@ -156,10 +168,30 @@ class DownloadWidget(anywidget.AnyWidget):
             self._tell(job)
             return job.start()
 
+    def retry(self) -> DownloadJob:
+        """Runs the last download again, for what is not complete; returns at once.
+
+        Raises:
+            DownloadError: nothing has been downloaded here.
+        """
+        if self.job is None:
+            raise DownloadError("there is no download to retry; press Download first")
+        return self.job.retry()
+
     def cancel(self) -> None:
         """Stops the download, if one runs; complete files are kept."""
         if self.job is not None and self.job.state in ACTIVE:
             self.job.cancel()
+
+    def _plan_of(self, uids: Sequence[str]) -> DownloadPlan:
+        """Where these series would go."""
+        assert self.state is not None, "a grid of series has one"
+        return Selection.of(self.state.client.engine, uids).plan(
+            self.download_dir,
+            template=self.template,
+            endpoint_url=self.endpoint_url,
+            check_disk=False,
+        )
 
     # --- what it says ----------------------------------------------------------------------
 
@@ -181,6 +213,7 @@ class DownloadWidget(anywidget.AnyWidget):
     def _show_folder(self) -> None:
         resolved = os.path.abspath(os.path.expanduser(self.download_dir))
         self._folder = {"given": self.download_dir, "resolved": resolved}
+        self.on_disk.look()
 
     def _show_offer(self) -> None:
         series = len(self.selection) if self.selection is not None else 0
@@ -206,6 +239,7 @@ class DownloadWidget(anywidget.AnyWidget):
         if job.state not in ACTIVE:
             self.paths = job.paths
         self._tell(job)
+        self.on_disk.follow(job)
 
     def _tell(self, job: DownloadJob) -> None:
         with self._telling:
@@ -213,7 +247,17 @@ class DownloadWidget(anywidget.AnyWidget):
             self._reports = self._reports + 1 if job.state == "running" else 0
             status = describe(job, connected=self._reports > 1, hint=self.done_hint)
             self._number += 1
-            self._status = {"number": self._number, **status}
+            rates = {"rates": self._rated_by(job), "most_rates": MOST_RATES}
+            self._status = {"number": self._number, **status, **rates}
+
+    def _rated_by(self, job: DownloadJob) -> list[float]:
+        """The speeds of the last minute in MB/s, one a second."""
+        if job.state not in ACTIVE:
+            self._rates.clear()
+        elif job.progress.MB_per_s is not None and time.monotonic() >= self._rated + 1:
+            self._rated = time.monotonic()
+            self._rates.append(round(job.progress.MB_per_s, 2))
+        return list(self._rates)
 
     # --- messages of the front end ---------------------------------------------------------
 
@@ -230,6 +274,15 @@ class DownloadWidget(anywidget.AnyWidget):
                     self.send({"kind": "answer"})
             case {"kind": "cancel"}:
                 self.cancel()
+            case {"kind": "retry"}:
+                self._message = ""
+                try:
+                    self.retry()
+                except Exception as error:
+                    self._explain(error)
+            case {"kind": "paths"}:
+                paths = chain.from_iterable(self.paths.values())
+                self.send({"kind": "paths", "text": "\n".join(map(str, paths))})
             case {"kind": "folder", "folder": str(folder)}:
                 self.download_dir = folder.strip()
             case {"kind": "poll", "number": int(number)}:
@@ -262,8 +315,10 @@ def describe(job: DownloadJob, *, connected: bool = True, hint: str = "") -> dic
 
     Returns:
         state; active: whether Cancel makes sense; title: the state in one word; detail: one line;
-        percent: of the bytes; rows: [name, place, complete, outcome] a series, when it has ended;
-        more: how many series have no row; log: the last lines.
+        percent: of the bytes; folder: where to; files: how many are known to be complete;
+        can_retry: whether it has ended, and something is not complete; rows: [name, place,
+        complete, outcome] a series, when it has ended; more: how many series have no row; log: the
+        last lines.
     """
     active = job.state in ("planned", *ACTIVE)
     title, detail = _in_words(job, connected, hint)
@@ -275,6 +330,9 @@ def describe(job: DownloadJob, *, connected: bool = True, hint: str = "") -> dic
         "title": title,
         "detail": detail,
         "percent": round(100 * job.progress.fraction, 1),
+        "folder": str(job.plan.folder),
+        "files": 0 if active else sum(map(len, job.paths.values())),
+        "can_retry": not active and job.state != "complete",
         "rows": rows,
         "more": more,
         "log": [line[:400] for line in job.log[-MOST_LINES:]],
@@ -288,10 +346,10 @@ def _in_words(job: DownloadJob, connected: bool, hint: str) -> tuple[str, str]:
         size = human_size(progress.bytes_total)
         return "Complete", f"{plural(progress.files_total, 'file')} · {size} · {hint}".rstrip(" ·")
     if job.state == "cancelled":
-        return "Cancelled", f"{files} are kept; press Download to go on"
+        return "Cancelled", f"{files} are kept; press Go on, or Download for what is chosen now"
     if job.state == "incomplete":
         done = f"{total - len(job.failed):,} of {total:,} series are complete"
-        return "Incomplete", f"{done}; press Download to fetch what is missing"
+        return "Incomplete", f"{done}; press Retry failed to fetch the rest"
     if job.state == "failed":
         return "Failed", job.error or "see the log"
     if job.state == "paused":

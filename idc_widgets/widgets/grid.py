@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import anywidget
 from ipywidgets import Box, DOMWidget, VBox, widget_serialization
 from traitlets import Instance, Int, Unicode
 
+from .download import DownloadWidget
 from .keywords import check_keywords
 from .look import script, style
-from .rows import COLUMNS, GridView, Sort, row_source
+from .rows import COLUMNS, ON_DISK, Column, GridView, RowSource, Sort, WithStates, row_source
 from .state import BrowserState
 
 __all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
@@ -57,7 +58,7 @@ class _LevelGrid(VBox):
 
             view = DataGridView
         self._view = view(
-            COLUMNS[self._level],
+            self._columns(),
             height=height,
             guard=lambda: state.reporting(clears=False),
         )
@@ -74,6 +75,13 @@ class _LevelGrid(VBox):
         state.observe(self._on_rows, self._rows_trait)
         state.observe(self._on_picks, self._level)
 
+    def _columns(self) -> Sequence[Column]:
+        return COLUMNS[self._level]
+
+    def _source(self, rows: RowSource) -> RowSource:
+        """What is shown of these rows."""
+        return rows
+
     def _on_rows(self, _change: Any) -> None:
         self._state.refresh(self._refill)
 
@@ -82,7 +90,7 @@ class _LevelGrid(VBox):
 
     def _refill(self) -> None:
         cohort = getattr(self._state, self._rows_trait)
-        self._rows = row_source(cohort, self._level, self._sort)
+        self._rows = self._source(row_source(cohort, self._level, self._sort))
         self._view.show(self._rows, self._picked)
         self._say()
 
@@ -137,9 +145,32 @@ class StudyGrid(_LevelGrid):
 
 
 class SeriesGrid(_LevelGrid):
-    """The series of the picked studies or, with none picked, of all; arguments as PatientGrid."""
+    """The series of the picked studies or, with none picked, of all.
+
+    Args:
+        state: what to show, and where picks go.
+        height: of the grid below its title, as CSS.
+        view: makes the `GridView`; by default one on ipydatagrid.
+        download: whose folder and job a column shows: what is on the disk, or on its way.
+    """
 
     _level = "series"
     _title = "Series"
     _rows_trait = "cohort"
     _empty = "No series matches all filters. Remove a filter above to see series again."
+
+    def __init__(
+        self, state: BrowserState, *, download: DownloadWidget | None = None, **keywords: Any
+    ) -> None:
+        self._download = download
+        check_keywords("SeriesGrid", keywords, ["state", "height", "view", "download"])
+        super().__init__(state, **keywords)
+        if download is not None:
+            download.on_disk.on_news(lambda: state.refresh(self._view.refresh))
+
+    def _columns(self) -> Sequence[Column]:
+        columns = super()._columns()
+        return columns if self._download is None else [ON_DISK, *columns]
+
+    def _source(self, rows: RowSource) -> RowSource:
+        return rows if self._download is None else WithStates(rows, self._download.on_disk)

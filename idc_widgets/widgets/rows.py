@@ -20,12 +20,23 @@ from ..cohort import Cohort
 from ..engine import Engine
 from ..errors import InvalidQueryError, unknown
 from ..memory import Matches
+from .on_disk import OnDisk
 from .state import KEYS
 
 if TYPE_CHECKING:
     from ipywidgets import DOMWidget
 
-__all__ = ["COLUMNS", "Column", "GridView", "RowSource", "Sort", "Window", "row_source"]
+__all__ = [
+    "COLUMNS",
+    "ON_DISK",
+    "Column",
+    "GridView",
+    "RowSource",
+    "Sort",
+    "Window",
+    "WithStates",
+    "row_source",
+]
 
 #: Above this many series, a source without a sort keeps the order of the file (collection,
 #: patient, study), which costs nothing; fewer are put into an order for reading.
@@ -49,7 +60,7 @@ class Column:
         title: the header.
         width: in pixels, wide enough for the header and its menu button.
         kind: "text"; "count", an integer; "size", MB shown in human units; "uid", text that is
-            elided in the middle.
+            elided in the middle; "state", words with a mark before them.
     """
 
     name: str
@@ -105,6 +116,10 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 }
 
 
+#: Where a series is on the disk, in words: a column that only a grid beside a download has.
+ON_DISK = Column("on_disk", "On disk", 96, "state")
+
+
 class RowSource(Protocol):
     """The rows that a grid shows."""
 
@@ -148,6 +163,10 @@ class GridView(Protocol):
         """Shows the rows of these keys as picked, and only them."""
         ...
 
+    def refresh(self) -> None:
+        """Shows the rows that are seen again, as they are now."""
+        ...
+
     def on_pick(self, callback: Callable[[tuple[Any, ...]], None]) -> None:
         """Calls back with all picked keys whenever a person picks."""
         ...
@@ -171,6 +190,34 @@ def row_source(cohort: Cohort, level: str, sort: Sort | None = None) -> RowSourc
     if level == "series":
         return _SeriesRows(cohort.engine, matches, sort)
     return _GroupRows(level, matches, sort)
+
+
+class WithStates:
+    """Series with one column more: what is on the disk of those that a window shows."""
+
+    level = "series"
+
+    def __init__(self, rows: RowSource, on_disk: OnDisk) -> None:
+        self._rows, self._on_disk = rows, on_disk
+        self.sort = rows.sort
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def window(self, start: int, stop: int) -> Window:
+        rows = self._rows.window(start, stop)
+        return {ON_DISK.name: self._on_disk.states(rows["SeriesInstanceUID"]), **rows}
+
+    def keys(self, rows: Iterable[range]) -> tuple[Any, ...]:
+        return self._rows.keys(rows)
+
+    def positions(self, keys: Sequence[Any]) -> list[int]:
+        return self._rows.positions(keys)
+
+    def sorted(self, sort: Sort | None) -> WithStates:
+        if sort is not None and sort.column == ON_DISK.name:
+            raise InvalidQueryError("series cannot be sorted by what is on the disk")
+        return WithStates(self._rows.sorted(sort), self._on_disk)
 
 
 def _check_sort(level: str, sort: Sort | None) -> None:

@@ -203,7 +203,7 @@ def test_the_whole_index_scrolls_and_sorts(lab: Lab, page: Page) -> None:
     )
     assert last == "True"
 
-    size = 140 + 116 + 82 + 240 + 144 + 74 + 30
+    size = 96 + 140 + 116 + 82 + 240 + 144 + 74 + 30
     for direction in ("ascending", "descending"):
         series.click_header(size)
         page.wait_for_timeout(1000)  # the front end sends one change of a widget after another

@@ -136,7 +136,9 @@ def test_cancel_keeps_files_and_download_goes_on(widget, s3):
     widget._handle_custom_msg({"kind": "cancel"}, [])
     status = wait(widget, "cancelled")
     assert status["title"] == "Cancelled"
-    assert status["detail"].endswith("of 12 files are kept; press Download to go on")
+    assert status["detail"].endswith(
+        "of 12 files are kept; press Go on, or Download for what is chosen now"
+    )
     assert status["rows"][0][2] is False
     s3.rate_MB_s = None
     press(widget)

@@ -22,6 +22,23 @@ function button(className, text, label, onclick) {
   return element;
 }
 
+/** Puts a text on the clipboard. */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Pages that do not come over https have no clipboard, but this.
+    const area = h("textarea");
+    area.value = text;
+    area.style.position = "fixed";
+    area.style.opacity = "0";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
 /** Calls `draw` once for all traits that change together: each arrives as an event of its own. */
 function onChanges(model, names, draw) {
   let waiting = false;

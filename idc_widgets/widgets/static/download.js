@@ -1,7 +1,11 @@
 // The Download button, its folder, and how the download is doing. Python gets {kind: "start" |
-// "folder", folder}, {kind: "cancel"}, and {kind: "poll", number} while a download is active.
+// "folder", folder}, {kind: "cancel" | "retry" | "paths"}, and {kind: "poll", number} while a
+// download is active. The answer to "paths" is {kind: "paths", text}.
 
+const COPY_FOLDER = "Copy folder path";
+const COPY_PATHS = "Copy file paths";
 const POLL = 500; // ms
+const SPARK = [96, 16]; // px: width and height of the line that shows the speed of the last minute
 const GIVE_UP = 5000; // ms; then an answer to a poll is no longer expected, and asked for again
 
 /** A path whose last part is never cut: what matters of it is at both ends. */
@@ -18,6 +22,30 @@ function elided(path) {
 
 /** A path in which every UID is shortened to its two ends. */
 const brief = (path) => path.replace(/[^/]{30,}/g, (part) => `${part.slice(0, 12)}…${part.slice(-6)}`);
+
+/** Numbers as a line, the latest at the right end, the greatest at the top. */
+function sparkline() {
+  const [width, height] = SPARK;
+  const make = (name, values) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(values)) element.setAttribute(key, value);
+    return element;
+  };
+  const svg = make("svg", { class: "idc-download-spark", width, height, "aria-hidden": "true" });
+  const line = make("polyline", { fill: "none", "stroke-width": 1.5 });
+  svg.append(line);
+  return {
+    svg,
+    show(values, most) {
+      const top = Math.max(...values, 1e-9);
+      const points = values.map((value, at) => [
+        width - ((values.length - 1 - at) * width) / (most - 1),
+        height - 1 - (value / top) * (height - 2),
+      ]);
+      line.setAttribute("points", points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "));
+    },
+  };
+}
 
 function render({ model, el }) {
   const root = h("div", "idc-root idc-download");
@@ -51,19 +79,34 @@ function render({ model, el }) {
   const title = h("span", "idc-download-title");
   title.setAttribute("aria-live", "polite"); // the state is read out, not every step of it
   const detail = h("span", "idc-download-detail");
-  line.append(title, detail);
+  const spark = sparkline();
+  line.append(title, detail, spark.svg);
+  const actions = h("div", "idc-download-actions");
+  const retry = button("idc-control", "", "", () => model.send({ kind: "retry" }));
+  const copyFolder = button("idc-link", "", "", () => said(copyFolder, COPY_FOLDER, folderOfJob));
+  const copyPaths = button("idc-link", "", "", () => model.send({ kind: "paths" }));
+  actions.append(retry, copyFolder, copyPaths);
   const list = h("ul", "idc-download-list");
   list.setAttribute("aria-label", "Series");
   list.tabIndex = 0;
   const log = h("details", "idc-download-log");
   const lines = h("pre");
   log.append(h("summary", "", "Log"), lines);
-  job.append(line, track, list, log);
+  job.append(line, track, actions, list, log);
   root.append(bar, alert, job);
   el.append(root);
 
   let status = {};
   let starting = false;
+  const folderOfJob = () => status.folder;
+
+  /** Copies a text; the button says so for a moment. */
+  async function said(pressed, name, text) {
+    await copy(text());
+    pressed.textContent = "Copied";
+    pressed.focus();
+    setTimeout(() => { pressed.textContent = name; }, 1500);
+  }
 
   function showOffer() {
     const { text, hint, enabled } = model.get("_offer");
@@ -103,6 +146,14 @@ function render({ model, el }) {
     fill.style.width = `${percent}%`;
     track.setAttribute("aria-valuenow", String(percent));
     track.setAttribute("aria-valuetext", `${status.title}, ${status.detail}`);
+    spark.svg.style.display = active && status.rates.length > 1 ? "" : "none";
+    if (active) spark.show(status.rates, status.most_rates);
+    actions.hidden = active;
+    retry.hidden = !status.can_retry;
+    retry.textContent = status.state === "cancelled" ? "Go on" : "Retry failed";
+    copyPaths.hidden = !status.files;
+    copyFolder.textContent = COPY_FOLDER;
+    copyPaths.textContent = COPY_PATHS;
     showRows(rows, status.more);
     const text = status.log.join("\n");
     if (lines.textContent !== text) {
@@ -185,6 +236,8 @@ function render({ model, el }) {
     } else if (message?.kind === "answer") {
       starting = false;
       showOffer();
+    } else if (message?.kind === "paths") {
+      said(copyPaths, COPY_PATHS, () => message.text);
     }
   }
 

@@ -16,22 +16,6 @@ function isList(text) {
   return all.length > 0 && all.every((one) => one.length > 12 && /^[\d.]+$/.test(one) && one.includes("."));
 }
 
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Pages that do not come over https have no clipboard, but this.
-    const area = h("textarea");
-    area.value = text;
-    area.style.position = "fixed";
-    area.style.opacity = "0";
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-}
-
 function render({ model, el }) {
   const stop = new AbortController();
   const on = (target, type, listener) =>

@@ -1,0 +1,131 @@
+"""What is on the disk of the series that a grid shows, or on its way there.
+
+Only the few series that are seen are looked at, in the folder where a download would put them, so
+what an earlier session fetched is known as well, and nothing has to be kept. Disks can be slow: a
+thread looks, and a grid hears when there is news.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..download import DownloadJob, DownloadPlan, PlannedSeries, disk
+from ..errors import IDCError
+
+__all__ = ["COMPLETE", "FAILED", "FETCHING", "PARTLY", "QUEUED", "OnDisk"]
+
+COMPLETE, PARTLY, FETCHING, QUEUED, FAILED = (
+    "✓ complete",
+    "◐ partly",
+    "↓ fetching",
+    "· queued",
+    "✕ failed",
+)
+
+#: Seconds between two looks while a download runs.
+_PAUSE = 1.0
+#: So many series are remembered.
+_MOST = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+class OnDisk:
+    """Of each series, what is on the disk of it.
+
+    Args:
+        plan: plans these series, by UID, for the folder of now.
+        folder: where they would be.
+    """
+
+    def __init__(
+        self, plan: Callable[[Sequence[str]], DownloadPlan], folder: Callable[[], Path]
+    ) -> None:
+        self._plan, self._folder = plan, folder
+        self._callbacks: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+        self._seen: list[str] = []
+        self._states: dict[str, str] = {}
+        self._planned: tuple[Path | None, dict[str, PlannedSeries]] = (None, {})
+        self._job: DownloadJob | None = None
+        self._is_looking = self._again = False
+        self._looked = 0.0
+
+    def states(self, uids: Sequence[str]) -> list[str]:
+        """The last that is known of these series, which are seen from now on; "" for nothing."""
+        with self._lock:
+            self._seen = list(uids)
+            known = [self._states.get(uid, "") for uid in uids]
+        self.look()
+        return known
+
+    def on_news(self, callback: Callable[[], object]) -> None:
+        """Calls back, in a thread, when the state of a series that is seen is another one."""
+        self._callbacks.append(callback)
+        self.look()
+
+    def follow(self, job: DownloadJob) -> None:
+        """There is news of a job, the last one that was started."""
+        self._job = job
+        if job.is_finished or time.monotonic() > self._looked + _PAUSE:
+            self.look()
+
+    def look(self) -> None:
+        """Looks at the disk now; returns at once."""
+        with self._lock:
+            self._again = True
+            if self._is_looking or not self._callbacks:
+                return
+            self._is_looking = True
+        threading.Thread(target=self._look, name="idc_widgets-on_disk", daemon=True).start()
+
+    def _look(self) -> None:
+        while True:
+            with self._lock:
+                if not self._again:
+                    self._is_looking = False
+                    return
+                self._again, uids = False, self._seen
+            self._looked = time.monotonic()
+            try:
+                found = dict(zip(uids, self._now(uids), strict=True))
+            except (IDCError, OSError) as error:  # the Download button will tell why
+                _log.debug("nothing is known of the disk: %s", error)
+                found = dict.fromkeys(uids, "")
+            with self._lock:
+                is_news = any(self._states.get(uid, "") != state for uid, state in found.items())
+                if len(self._states) > _MOST:
+                    self._states.clear()
+                self._states.update(found)
+            if is_news:
+                for callback in self._callbacks:
+                    callback()
+
+    def _now(self, uids: Sequence[str]) -> list[str]:
+        folder, job = self._folder(), self._job
+        if not folder.is_dir():
+            return [""] * len(uids)
+        was_at, planned = self._planned
+        if was_at != folder or len(planned) > _MOST:
+            planned = {}
+        if missing := [uid for uid in uids if uid not in planned]:
+            planned |= {one.SeriesInstanceUID: one for one in self._plan(missing).series}
+        self._planned = folder, planned
+        in_job = job if job is not None and job.plan.folder == folder else None
+        return [_state(planned[uid], in_job) if uid in planned else "" for uid in uids]
+
+
+def _state(series: PlannedSeries, job: DownloadJob | None) -> str:
+    files = series.files()
+    if series.is_complete(files):
+        return COMPLETE
+    uid = series.SeriesInstanceUID
+    if job is not None and not job.is_finished and uid in job.plan:
+        return FETCHING if files or disk.temps(series.folder) else QUEUED
+    if job is not None and uid in job.failed and job.state != "cancelled":
+        return FAILED
+    return PARTLY if files else ""

@@ -1,0 +1,151 @@
+"""The column of the series grid that says what is on the disk, or on its way there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.s3server import S3Server, series_objects
+
+from idc_widgets.client import IDCClient
+from idc_widgets.errors import InvalidQueryError
+from idc_widgets.widgets.download import DownloadWidget
+from idc_widgets.widgets.grid import SeriesGrid
+from idc_widgets.widgets.on_disk import COMPLETE, FAILED, FETCHING, PARTLY, QUEUED
+from idc_widgets.widgets.rows import ON_DISK, RowSource, Sort
+from idc_widgets.widgets.state import BrowserState
+
+UIDS = [f"s.{i}" for i in range(4)]
+
+
+class View:
+    """A grid without a screen: it holds what it was told to show."""
+
+    def __init__(self, columns: Any, **_unused: Any) -> None:
+        from ipywidgets import Label
+
+        self.columns = [column.name for column in columns]
+        self.widget = Label()
+        self.on_pick = self.on_sort = lambda _callback: None
+        self.shown: list[str] = []
+
+    def show(self, rows: RowSource, picked: Any) -> None:
+        self.rows = rows
+        self.refresh()
+
+    def pick(self, picked: Any) -> None: ...
+
+    def refresh(self) -> None:
+        self.shown = self.rows.window(0, 40).get(ON_DISK.name, [])
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> IDCClient:
+    """A table of one's own: four series of four files, 200 kB each."""
+    path = tmp_path / "own.csv"
+    names = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality"
+    rows = [f"{uid},1,p,mine,CT,s3://bucket/prefix-{uid}/*,4,0.2" for uid in UIDS]
+    path.write_text("\n".join([f"{names},series_aws_url,instanceCount,series_size_MB", *rows]))
+    return IDCClient(path)
+
+
+@pytest.fixture
+def s3(client: IDCClient) -> Iterator[S3Server]:
+    with S3Server(series_objects(client.cohort().series().to_dict("records"))) as server:
+        yield server
+
+
+@pytest.fixture
+def shown(client: IDCClient, s3: S3Server, tmp_path: Path) -> tuple[DownloadWidget, View]:
+    return show(client, s3, tmp_path / "data")
+
+
+def show(client: IDCClient, s3: S3Server, folder: Path) -> tuple[DownloadWidget, View]:
+    state = BrowserState(client)
+    download = DownloadWidget(state=state, download_dir=folder, endpoint_url=s3.url)
+    grid = SeriesGrid(state, download=download, view=View)
+    view = grid._view
+    assert isinstance(view, View)
+    return download, view
+
+
+def until(condition: Callable[[], bool], view: View) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, view.shown
+        time.sleep(0.02)
+
+
+def test_nothing_is_said_of_what_is_not_there(shown: tuple[DownloadWidget, View]) -> None:
+    download, view = shown
+    assert view.columns[0] == "on_disk"
+    assert view.shown == [""] * 4
+    assert "on_disk" not in SeriesGrid(download.state, view=View)._view.columns
+
+
+def test_from_queued_to_complete(shown: tuple[DownloadWidget, View], s3: S3Server) -> None:
+    download, view = shown
+    seen: set[str] = set()
+    s3.rate_MB_s = 0.2
+    s3.fail = lambda request: 404 if "prefix-s.2" in request.key else None
+    job = download.start()
+    while not job.is_finished:
+        seen.update(view.shown)
+        time.sleep(0.01)
+    until(lambda: view.shown == [COMPLETE, COMPLETE, FAILED, COMPLETE], view)
+    assert seen & {QUEUED, FETCHING}
+    s3.fail, s3.rate_MB_s = lambda _request: None, None
+    download._handle_custom_msg({"kind": "retry"}, [])
+    assert job.wait() == "complete", (job.failed, job.log)
+    until(lambda: view.shown == [COMPLETE] * 4, view)
+    assert len(download.paths) == 4
+
+
+def test_what_an_earlier_session_fetched(
+    shown: tuple[DownloadWidget, View], client: IDCClient, s3: S3Server, tmp_path: Path
+) -> None:
+    shown[0].start().wait()
+    folders = {one.SeriesInstanceUID: one.folder for one in shown[0].job.plan.series}
+    next(folders["s.1"].iterdir()).unlink()
+    for file in folders["s.3"].iterdir():
+        file.unlink()
+    _, later = show(client, s3, tmp_path / "data")
+    until(lambda: later.shown == [COMPLETE, PARTLY, COMPLETE, ""], later)
+
+
+def test_another_folder_is_looked_at(shown: tuple[DownloadWidget, View], tmp_path: Path) -> None:
+    download, view = shown
+    download.start().wait()
+    until(lambda: view.shown == [COMPLETE] * 4, view)
+    download.download_dir = str(tmp_path / "elsewhere")
+    until(lambda: view.shown == [""] * 4, view)
+
+
+def test_it_is_no_order(shown: tuple[DownloadWidget, View]) -> None:
+    rows = shown[1].rows
+    with pytest.raises(InvalidQueryError, match="cannot be sorted"):
+        rows.sorted(Sort("on_disk"))
+    assert list(rows.sorted(Sort("SeriesInstanceUID")).window(0, 1)) == list(rows.window(0, 1))
+
+
+def test_nothing_left_to_retry_is_said(shown: tuple[DownloadWidget, View]) -> None:
+    download, _ = shown
+    download._handle_custom_msg({"kind": "retry"}, [])
+    assert "no download to retry" in download._message
+
+
+def test_paths_for_the_clipboard(
+    shown: tuple[DownloadWidget, View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download, _ = shown
+    sent: list[Any] = []
+    monkeypatch.setattr(download, "send", sent.append)
+    download.start().wait()
+    assert download._status["files"] == 16
+    download._handle_custom_msg({"kind": "paths"}, [])
+    [message] = sent
+    lines = message["text"].splitlines()
+    assert sorted(lines) == sorted(str(path) for all in download.paths.values() for path in all)
