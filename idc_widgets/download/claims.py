@@ -62,6 +62,11 @@ class Claim:
             if self.granted:
                 _taken.update(self._folders)
 
+    @property
+    def made_root(self) -> bool:
+        """Whether the chosen folder is there only because of `lock`."""
+        return self._root in self._made
+
     def lock(self) -> None:
         """Keep other processes out, after ending the s5cmd of those that were killed.
 

@@ -341,7 +341,7 @@ class DownloadJob:
             self._explain(error)
         if claim.is_locked:
             found = list(self._rows())
-            if any(row.files for row in found):  # else the folder is not there, or will not be
+            if not claim.made_root or any(row.files for row in found):  # else nothing came of it
                 self._lines += record.write(self.plan, found, state=state, started=started)
         claim.release()
         self._set_state(state)
@@ -528,7 +528,7 @@ class DownloadJob:
 
     def _verify(self, reasons: dict[str, str]) -> None:
         """Count every series on the disk: `paths`, `failed` and the final progress."""
-        self._problems = set(reasons)
+        self._problems = {uid for uid, why in reasons.items() if why}
         meter = Meter(self.plan)
         self._found = meter.found
         for series, files in self.plan.survey():
