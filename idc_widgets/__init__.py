@@ -15,6 +15,7 @@ _HOMES = {
     "BrowserState": ".widgets.state",
     "Cohort": ".cohort",
     "DownloadError": ".errors",
+    "LargeDownloadError": ".errors",
     "DownloadJob": ".download",
     "DownloadPlan": ".download",
     "DownloadWidget": ".widgets.download",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from .errors import IDCError as IDCError
     from .errors import IndexFileError as IndexFileError
     from .errors import InvalidQueryError as InvalidQueryError
+    from .errors import LargeDownloadError as LargeDownloadError
     from .errors import QueryInterruptedError as QueryInterruptedError
     from .ibis_engine import IbisEngine as IbisEngine
     from .index import Index as Index

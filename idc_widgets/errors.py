@@ -37,6 +37,19 @@ class DownloadError(IDCError):
     """A download that cannot be planned or started; the message names what to change."""
 
 
+class LargeDownloadError(DownloadError):
+    """A download larger than its limit, which somebody should agree to.
+
+    Args:
+        message: the size, the limit, and how to raise it.
+        preview: what it would do, in plain words.
+    """
+
+    def __init__(self, message: str, *, preview: str) -> None:
+        super().__init__(message)
+        self.preview = preview
+
+
 class FetchError(IDCError):
     """A table that cannot be fetched; the message names each mirror and what it said."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from ..errors import DownloadError, unknown
+from ..errors import DownloadError, LargeDownloadError, unknown
 from ..units import human_size, plural
 from . import disk, names
 from .names import DEFAULT_TEMPLATE
@@ -272,14 +272,15 @@ class DownloadPlan:
         """Refuses a download that `needs_consent`.
 
         Raises:
-            DownloadError: more than `max_GB` are still to fetch.
+            LargeDownloadError: more than `max_GB` are still to fetch.
         """
         if not self.needs_consent(max_GB):
             return
         size = self._to_fetch()[0]
-        raise DownloadError(
+        raise LargeDownloadError(
             f"{human_size(size)} are still to fetch, and the limit is {max_GB:g} GB; if you mean "
-            f"it, pass max_GB={-(-size // 10**9)}, or choose fewer series"
+            f"it, pass max_GB={-(-size // 10**9)}, or choose fewer series",
+            preview=str(self.preview()),
         )
 
     def _to_fetch(self) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from traitlets import Dict, Instance, observe
 from ..arguments import KEYWORDS
 from ..client import IDCClient
 from ..cohort import Cohort
-from ..download import DownloadJob
+from ..download import MAX_GB, DownloadJob
 from ..selection import Selection
 from .download import DownloadWidget
 from .filters import FilterPanel
@@ -127,13 +127,16 @@ class IDCBrowser(VBox):
         """Picks rows by key, as clicks would; arguments and errors as of `BrowserState.pick`."""
         self.state.pick(patients=patients, studies=studies, series=series)
 
-    def download(self) -> DownloadJob:
+    def download(self, *, max_GB: float | None = MAX_GB) -> DownloadJob:
         """Starts to download `selection`, as the button does; ``browser.download().wait()`` waits.
 
+        Args:
+            max_GB: refuse if more is still to fetch, in GB (10^9 bytes); None for no limit.
+
         Raises:
-            DownloadError: it cannot be planned; the message says what to change.
+            DownloadError: it cannot be planned, or is too large; the message says what to change.
         """
-        job: DownloadJob = self._download.start()
+        job: DownloadJob = self._download.start(max_GB=max_GB)
         return job
 
     # --- following -------------------------------------------------------------------------

@@ -15,8 +15,15 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Instance, Unicode, observe
 
-from ..download import DEFAULT_TEMPLATE, DownloadJob, DownloadPlan, PlannedSeries, Progress
-from ..errors import DownloadError, IDCError
+from ..download import (
+    DEFAULT_TEMPLATE,
+    MAX_GB,
+    DownloadJob,
+    DownloadPlan,
+    PlannedSeries,
+    Progress,
+)
+from ..errors import DownloadError, IDCError, LargeDownloadError
 from ..selection import Selection
 from ..units import human_duration, human_size, plural
 from .keywords import check_keywords
@@ -54,6 +61,7 @@ class DownloadWidget(anywidget.AnyWidget):
         download_dir: where to; a person can change it in the widget.
         endpoint_url: as of `Selection.download`; by default that of the state's client.
         template: as of `Selection.download`.
+        max_GB: of more than this that is still to fetch, a person is asked first.
         layout: as of every ipywidgets widget.
     """
 
@@ -90,6 +98,9 @@ class DownloadWidget(anywidget.AnyWidget):
     _message = Unicode().tag(sync=True)
     """Why no download could be started; empty when all is well. Type: str."""
 
+    _question = Unicode().tag(sync=True)
+    """What a download would do that is so large that a person is asked; empty if nobody is."""
+
     def __init__(
         self,
         selection: Selection | None = None,
@@ -98,15 +109,17 @@ class DownloadWidget(anywidget.AnyWidget):
         download_dir: str | os.PathLike[str] = "idc_data",
         endpoint_url: str | None = None,
         template: str | None = None,
+        max_GB: float | None = MAX_GB,
         **keywords: Any,
     ) -> None:
-        allowed = ["selection", "state", "download_dir", "endpoint_url", "template"]
+        allowed = ["selection", "state", "download_dir", "endpoint_url", "template", "max_GB"]
         check_keywords("DownloadWidget", keywords, [*allowed, "done_hint", "layout"])
         if selection is not None and state is not None:
             raise TypeError("pass a selection or a state, not both: a state has its own selection")
         keywords.setdefault("layout", {"margin": "0", "width": "auto"})
         self.state = state
         self.template = template or DEFAULT_TEMPLATE
+        self.max_GB = max_GB
         if endpoint_url is None and state is not None:
             endpoint_url = state.client.endpoint_url
         self.endpoint_url = endpoint_url
@@ -131,14 +144,17 @@ class DownloadWidget(anywidget.AnyWidget):
 
     # --- what a person does ----------------------------------------------------------------
 
-    def start(self) -> DownloadJob:
+    def start(self, *, max_GB: float | None = MAX_GB) -> DownloadJob:
         """Starts to download `selection` into `download_dir`; returns at once.
 
         While that very selection is being downloaded, its job is returned.
 
+        Args:
+            max_GB: refuse if more is still to fetch, in GB (10^9 bytes); None for no limit.
+
         Raises:
-            DownloadError: nothing is selected, another download runs here, or this one cannot be
-                planned: see `Selection.download`.
+            DownloadError: nothing is selected, another download runs here, it is larger than
+                `max_GB`, or cannot be planned: see `Selection.download`.
         """
         with self._starting:
             if self.job is not None and self.job.is_cancelling:
@@ -160,6 +176,7 @@ class DownloadWidget(anywidget.AnyWidget):
             plan = self.selection.plan(
                 self.download_dir, template=self.template, endpoint_url=self.endpoint_url
             )
+            plan.check_consent(max_GB)
             self._job_selection = self.selection
             job = self.job = DownloadJob(plan, on_change=self._on_job)
             self.paths = {}
@@ -263,15 +280,21 @@ class DownloadWidget(anywidget.AnyWidget):
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
-            case {"kind": "start", "folder": str(folder)}:
-                self._message = ""
+            case {"kind": "start", "folder": str(folder), "sure": bool(sure)}:
+                self._message = self._question = ""
                 try:
                     self.download_dir = folder.strip()
-                    self.start()
+                    self.start(max_GB=None if sure else self.max_GB)
+                except LargeDownloadError as error:
+                    self._question = error.preview
                 except Exception as error:
                     self._explain(error)
                 finally:
                     self.send({"kind": "answer"})
+            case {"kind": "pause"} if self.job is not None:
+                self.job.pause()
+            case {"kind": "go on"} if self.job is not None:
+                self.job.go_on()
             case {"kind": "cancel"}:
                 self.cancel()
             case {"kind": "retry"}:

@@ -48,10 +48,10 @@ def widget(own: IDCClient, s3: S3Server, tmp_path: Path) -> DownloadWidget:
     )
 
 
-def press(widget: DownloadWidget, folder: str | None = None) -> None:
+def press(widget: DownloadWidget, folder: str | None = None, *, sure: bool = False) -> None:
     """What the front end sends when Download is pressed."""
     folder = widget.download_dir if folder is None else folder
-    widget._handle_custom_msg({"kind": "start", "folder": folder}, [])
+    widget._handle_custom_msg({"kind": "start", "folder": folder, "sure": sure}, [])
 
 
 def wait(widget: DownloadWidget, *states: str) -> dict:
@@ -279,3 +279,32 @@ def test_the_folder_shown_is_the_one_written_to(widget, tmp_path, monkeypatch):
     job = widget.start()
     assert widget._folder["resolved"] == str(job.plan.folder) == str(tmp_path / "data")
     assert job.wait() == "complete"
+
+
+def test_a_large_download_is_asked_for_once(widget):
+    widget.max_GB = 0.0005
+    press(widget)
+    assert widget.job is None
+    assert "still to fetch: 12 files, 600.0 kB" in widget._question
+    assert widget._message == ""
+    with pytest.raises(DownloadError, match="max_GB=1"):
+        widget.start(max_GB=0.0005)
+    press(widget, sure=True)
+    assert widget._question == ""
+    assert wait(widget, "complete")["percent"] == 100
+    press(widget)
+    assert widget._question == "", "nothing is left to fetch"
+
+
+def test_pause_and_go_on(widget, s3):
+    s3.rate_MB_s = 0.3
+    press(widget)
+    while not widget.job.progress.files_done:
+        time.sleep(0.02)
+    widget._handle_custom_msg({"kind": "pause"}, [])
+    status = wait(widget, "paused")
+    assert status["active"]
+    assert status["title"] == "Paused"
+    s3.rate_MB_s = None
+    widget._handle_custom_msg({"kind": "go on"}, [])
+    assert wait(widget, "complete")["percent"] == 100

@@ -1,5 +1,5 @@
-// The Download button, its folder, and how the download is doing. Python gets {kind: "start" |
-// "folder", folder}, {kind: "cancel" | "retry" | "paths"}, and {kind: "poll", number} while a
+// The Download button, its folder, and how the download is doing. Python gets {kind: "start",
+// folder, sure}, {kind: "folder", folder}, {kind: "cancel" | "pause" | "go on" | "retry" | "paths"}, and {kind: "poll", number} while a
 // download is active. The answer to "paths" is {kind: "paths", text}.
 
 const COPY_FOLDER = "Copy folder path";
@@ -54,6 +54,10 @@ function render({ model, el }) {
   const bar = h("div", "idc-download-bar");
   const start = button("idc-download-start");
   const cancel = button("idc-control idc-download-cancel", "Cancel");
+  const pause = button("idc-control idc-download-cancel", "Pause", "", () => {
+    pause.disabled = true; // until it has been heard
+    model.send({ kind: status.state === "paused" ? "go on" : "pause" });
+  });
   const where = h("label", "idc-download-where");
   const folder = h("input", "idc-control idc-download-folder");
   folder.type = "text";
@@ -62,7 +66,7 @@ function render({ model, el }) {
   const resolved = h("span", "idc-download-resolved");
   where.append(h("span", "", "to"), folder);
   const reason = h("span", "idc-download-hint");
-  bar.append(start, cancel, reason, where, resolved);
+  bar.append(start, cancel, pause, reason, where, resolved);
 
   const alert = h("div", "idc-download-alert");
   alert.setAttribute("role", "alert");
@@ -133,6 +137,25 @@ function render({ model, el }) {
       area.append(h("span", "idc-alert-text", text));
       alert.append(area);
     }
+    const question = model.get("_question");
+    if (question) alert.append(asked(question));
+  }
+
+  /** What a large download would do, and two answers. */
+  function asked(question) {
+    const area = h("div", "idc-alert idc-download-question");
+    const text = h("span", "idc-alert-text", question);
+    const yes = button("idc-control", "Download anyway", "", () => begin(true));
+    const no = button("idc-link", "Not now", "", () => { area.remove(); start.focus(); });
+    area.append(text, yes, no);
+    return area;
+  }
+
+  function begin(sure) {
+    if (starting) return;
+    starting = true;
+    showOffer();
+    model.send({ kind: "start", folder: folder.value, sure });
   }
 
   function showStatus(news) {
@@ -169,6 +192,9 @@ function render({ model, el }) {
     const focused = document.activeElement;
     start.hidden = active;
     cancel.hidden = !active;
+    pause.hidden = !active || status.state === "verifying";
+    pause.disabled = false;
+    pause.textContent = status.state === "paused" ? "Go on" : "Pause";
     reason.hidden = active || !reason.textContent;
     if (!active) {
       cancel.setAttribute("aria-disabled", "false");
@@ -200,12 +226,7 @@ function render({ model, el }) {
 
   // --- what a person does ---------------------------------------------------------------------
 
-  start.addEventListener("click", () => {
-    if (starting) return;
-    starting = true;
-    showOffer();
-    model.send({ kind: "start", folder: folder.value });
-  });
+  start.addEventListener("click", () => begin(false));
   cancel.addEventListener("click", () => {
     if (cancel.getAttribute("aria-disabled") === "true") return;
     cancel.setAttribute("aria-disabled", "true");
@@ -242,6 +263,7 @@ function render({ model, el }) {
   }
 
   const shows = {
+    _question: showMessage,
     _offer: showOffer,
     _folder: showFolder,
     _message: showMessage,
