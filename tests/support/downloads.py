@@ -71,7 +71,8 @@ def make_plan(
 def run_script(
     plan: DownloadPlan, *rows: dict[str, Any], code: str = "", before: str = ""
 ) -> subprocess.Popen[str]:
-    """Start a Python that runs `code` with a started job; its first line is the pid of s5cmd.
+    """Start a Python that runs `code` with a started job; its first line is the pid of s5cmd,
+    or 0 if the job is over.
 
     The job has four workers. `before` runs before it is made.
     """
@@ -83,11 +84,15 @@ def run_script(
         plan = DownloadPlan.make(pa.Table.from_pylist({list(rows)!r}), {str(plan.folder)!r},
                                  template="%SeriesInstanceUID", endpoint_url={plan.endpoint_url!r})
         job = DownloadJob(plan, workers=4).start()
-        while job.progress.bytes_done == 0: time.sleep(0.01)
-        while not s5cmd.Process._running or not any(  # it is written down which one is at work
-            path.read_text().count("\\n") == 2 for path in plan.folder.glob(".idc_widgets/*.lock")
-        ): time.sleep(0.01)
-        print(next(iter(s5cmd.Process._running)).pid, flush=True)
+        def is_at_work():
+            lock = [*plan.folder.glob(".idc_widgets/*.lock")]
+            # It is written down which s5cmd is at work
+            return job.progress.bytes_done and s5cmd.Process._running and any(
+                path.read_text().count("\\n") == 2 for path in lock
+            )
+        # What was nearly complete may be over before it is looked at
+        while not job._finished.is_set() and not is_at_work(): time.sleep(0.01)
+        print(next((one.pid for one in s5cmd.Process._running), 0), flush=True)
         """
     script = textwrap.dedent(begin) + textwrap.dedent(code)
     root = Path(idc_widgets.__file__).parents[1]
