@@ -38,7 +38,7 @@ lint: .venv/.dev
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-# A name that begins with _ is a helper, not a benchmark.
+# A name that begins with _ is a helper, not a benchmark. What needs Chromium or nginx says so.
 bench: .venv-bench/.bench
 	@set -e; for script in benchmarks/[!_]*.py; do \
 	  echo "== $$script"; .venv-bench/bin/python "$$script"; done
