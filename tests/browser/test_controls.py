@@ -265,7 +265,7 @@ def test_download_cancel_and_go_on(lab: Lab, own: Page, s3: S3Server) -> None:
     expect(own.get_by_role("button", name="Cancel")).to_be_focused()
     own.keyboard.press("Enter")
     expect(title).to_have_text("Cancelled")
-    expect(own.locator(".idc-download-detail")).to_contain_text("are kept; press Download")
+    expect(own.locator(".idc-download-detail")).to_contain_text("are kept; press Go on")
     s3.rate_MB_s = None
     own.keyboard.press("Enter")  # the focus is on Download again
     expect(title).to_have_text("Complete")
