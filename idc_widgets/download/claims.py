@@ -145,7 +145,7 @@ class Claim:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     owner, _ = _read(path)
-                    if folders.isdisjoint(owner.get("folders", folders)):
+                    if owner and folders.isdisjoint(map(str, owner["folders"])):
                         return
                     raise DownloadError(
                         f"another process (pid {owner.get('pid', 'unknown')} on "
@@ -159,6 +159,10 @@ class Claim:
                 path.unlink()
 
 
+def _is_orphan(one: object) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("pid"), int) and "started" in one
+
+
 def _read(path: Path, patience: float = 1.0) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The owner and its s5cmds as a lock file names them; both empty if it names none.
 
@@ -169,9 +173,11 @@ def _read(path: Path, patience: float = 1.0) -> tuple[dict[str, Any], list[dict[
     deadline = time.monotonic() + patience
     while True:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        with suppress(ValueError, IndexError):
+        with suppress(ValueError, RecursionError):
             owner, *others = map(json.loads, lines)
-            return owner, others
+            # Anybody may have written it
+            if isinstance(owner, dict) and isinstance(owner.setdefault("folders", []), list):
+                return owner, [one for one in others if _is_orphan(one)]
         if time.monotonic() >= deadline:
             return {}, []
         time.sleep(0.02)

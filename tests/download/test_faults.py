@@ -445,6 +445,20 @@ def test_the_s5cmd_of_a_process_that_was_killed_is_known_by_more_than_its_number
         bystander.kill()
 
 
+@pytest.mark.parametrize(
+    "text", ["", "[1]", '{"folders": 5}', '{"host": 1}\n5\n{"pid": "x"}\n[]', "[" * 100_000, "\0"]
+)
+def test_whatever_stands_in_a_lock_file_that_nobody_holds(
+    server: S3Server, three: DownloadPlan, text: str
+) -> None:
+    stale = three.folder / claims.FOLDER / "0.lock"
+    stale.parent.mkdir(parents=True)
+    stale.write_text(text)
+    job = DownloadJob(three)
+    assert job.wait(30) == "complete", (job.error, job.log)
+    assert not stale.exists()
+
+
 # --- resuming -------------------------------------------------------------------------------
 
 
