@@ -298,9 +298,6 @@ def _connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     # A progress bar printed into a notebook cell is nobody's wish.
     connection.execute("SET enable_progress_bar = false")
-    # Memory goes back to the system after a query, and not only after one that took 128 MB.
-    for setting in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
-        connection.execute(f"SET {setting} = '1MB'")
     return connection
 
 
