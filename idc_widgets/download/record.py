@@ -25,6 +25,7 @@ from typing import Any
 from .. import __version__
 from . import s5cmd
 from .plan import DownloadPlan
+from .preview import is_non_commercial
 from .report import Row
 
 if sys.platform == "win32":
@@ -126,7 +127,7 @@ def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) ->
             "Python": platform.python_version(),
         },
         "licenses": [
-            {"name": name, "series": count, "non_commercial": "-NC" in name}
+            {"name": name, "series": count, "non_commercial": is_non_commercial(name)}
             for name, count in licenses.most_common()
         ],
         "source_DOIs": dict(dois.most_common()),

@@ -10,23 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from support.downloads import small
 from support.s3server import S3Server, content, series_objects
 
 from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries, disk, preview, record
 from idc_widgets.errors import DownloadError
 
 Plan = Callable[..., DownloadPlan]
-
-
-def small(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """An index row of a small series: ten files, 100,001 bytes."""
-    return {
-        "SeriesInstanceUID": f"1.2.{number}",
-        "series_aws_url": f"s3://bucket/{number:08}-0000-0000-0000-000000000000/*",
-        "instanceCount": 10,
-        "series_size_MB": 0.100001,
-        **changes,
-    }
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from support.downloads import small
 from support.s3server import S3Server, series_objects
 
 from idc_widgets import DownloadError, IDCClient, InvalidQueryError, Selection, __version__
@@ -23,17 +24,6 @@ from idc_widgets.download import DownloadJob, DownloadPlan, dicom, record, repor
 PATIENT = "LUNG1-365"
 
 Plan = Callable[..., DownloadPlan]
-
-
-def small(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """An index row of a small series: ten files, 100,001 bytes."""
-    return {
-        "SeriesInstanceUID": f"1.2.{number}",
-        "series_aws_url": f"s3://bucket/{number:08}-0000-0000-0000-000000000000/*",
-        "instanceCount": 10,
-        "series_size_MB": 0.100001,
-        **changes,
-    }
 
 
 def planned(folder: Path, *rows: dict[str, Any], endpoint_url: str | None = None) -> DownloadPlan:
