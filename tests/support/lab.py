@@ -68,7 +68,13 @@ const notebook = panel.content;
 """
 
 # Starts a command and leaves a note when it is done: waiting in here would have no time limit.
-EXECUTE = f"""(command) => {{ {NOTEBOOK}
+# A cell is made the active one in the same breath, before the focus, which may be about to move,
+# makes another one active.
+EXECUTE = f"""([command, index]) => {{ {NOTEBOOK}
+  if (index !== null) {{
+    notebook.activeCellIndex = index < 0 ? notebook.widgets.length + index : index;
+    notebook.deselectAll();
+  }}
   window.labRun = {{ done: false, error: null }};
   app.commands.execute(command).then(
     () => {{ window.labRun.done = true; }},
@@ -197,13 +203,7 @@ class Lab:
 
     def run_cell(self, page: Page, index: int, *, allow_errors: bool = False) -> None:
         """Runs one cell, counted from 0 (-1 is the last), and waits for it."""
-        page.evaluate(
-            f"(index) => {{ {NOTEBOOK}"
-            " notebook.activeCellIndex = index < 0 ? notebook.widgets.length + index : index;"
-            " notebook.deselectAll(); }",
-            index,
-        )
-        self._execute(page, "notebook:run-cell")
+        self._execute(page, "notebook:run-cell", index)
         if not allow_errors:
             self._refuse_error(page, index)
 
@@ -304,9 +304,9 @@ class Lab:
         if any(output["output_type"] == "error" for output in self.outputs(page, index)):
             raise LabError(f"cell {index} raised\n{self.output_text(page, index)}")
 
-    def _execute(self, page: Page, command: str) -> None:
+    def _execute(self, page: Page, command: str, index: int | None = None) -> None:
         with self._explained(page, f"{command} did not end"):
-            page.evaluate(EXECUTE, command)
+            page.evaluate(EXECUTE, [command, index])
             page.wait_for_function(IS_IDLE)
             if error := page.evaluate("() => window.labRun.error"):
                 raise LabError(str(error))
