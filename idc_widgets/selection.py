@@ -57,6 +57,10 @@ class License:
         return f"{self.name} (non-commercial)" if self.non_commercial else self.name
 
 
+def _described(series: int, size_MB: float) -> str:
+    return f"Selection({plural(series, 'series')}, {human_size(size_MB * 1e6)})"
+
+
 class Selection:
     """An immutable set of series, with the version of the data that they came from.
 
@@ -163,7 +167,7 @@ class Selection:
         return hash((self.data_version, len(self)))
 
     def __repr__(self) -> str:
-        return f"Selection({plural(len(self), 'series')}, {human_size(self.size_MB * 1e6)})"
+        return _described(len(self), self.size_MB)
 
     def __or__(self, other: Selection) -> Selection:
         return self._with({*self.uids, *self._other(other).uids})
@@ -275,20 +279,22 @@ class Selection:
             endpoint_url=endpoint_url,
             check_disk=check_disk,
         )
-        return replace(plan, asked=self._asked(rows, template))
+        return replace(plan, asked=self._asked(rows, template, plan.size_bytes / 1e6))
 
-    def _asked(self, rows: pa.Table, template: str) -> dict[str, Any]:
+    def _asked(self, rows: pa.Table, template: str, size_MB: float) -> dict[str, Any]:
         """What a download tells of the series that were asked for, beside what it fetches."""
         facts = ("SeriesInstanceUID", "license_short_name", "source_DOI")
         uids, *others = (rows.column(name).to_pylist() for name in facts)
         filters = self.cohort.filters
         # The UIDs are recorded anyway; a list of thousands is not said again
         is_short = all(len(value) <= 1000 for value in filters.values() if isinstance(value, list))
+        # Not repr(self): a summary would first read the index into memory
+        described = _described(rows.num_rows, size_MB)
         return {
             "data_version": self.data_version,
             "template": template,
             "filters": filters if is_short else None,
-            "code": self.to_code() if is_short else None,
+            "code": self._code(described) if is_short else None,
             "facts": dict(zip(uids, zip(*others, strict=True), strict=True)),
         }
 
@@ -346,12 +352,15 @@ class Selection:
 
     def to_code(self) -> str:
         """Python that rebuilds this selection, to paste into a script."""
+        return self._code(repr(self))
+
+    def _code(self, described: str) -> str:
         engine = self.cohort.engine
         is_own = isinstance(engine, DuckDBEngine) and engine.index.is_own
         own_table = repr(self.data_version) if is_own else ""
         filters = ", ".join(f"{name}={value!r}" for name, value in self.cohort.filters.items())
         return (
-            f"# Data {self.data_version}: {self!r}\n"
+            f"# Data {self.data_version}: {described}\n"
             "from idc_widgets import IDCClient\n\n"
             f"selection = IDCClient({own_table}).cohort({filters}).select()\n"
         )

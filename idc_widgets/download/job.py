@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +22,7 @@ from . import dicom, disk, record, s5cmd
 from .bar import shown
 from .claims import Claim
 from .meter import Ended, Meter, Progress, Speed, Track
-from .plan import DownloadPlan
+from .plan import DownloadPlan, PlannedSeries
 from .preview import remember_rate
 from .reach import reach
 from .report import Row, rows, table
@@ -38,6 +37,8 @@ State = Literal[
 ]
 Verify = Literal["size", "dicom"]
 FINISHED: frozenset[State] = frozenset({"complete", "incomplete", "cancelled", "failed"})
+
+Survey = Iterable[tuple[PlannedSeries, dict[Path, int]]]
 
 LOOK_EVERY = 0.2  # seconds between two looks at the disk, and so between two calls of an observer
 GRACE = 5.0  # seconds that s5cmd has to end after it was asked to
@@ -331,9 +332,9 @@ class DownloadJob:
                     f"another download is writing into the same folders of {self.plan.folder}; "
                     "wait for it or cancel it"
                 )
-            reasons = self._fetch(claim)
+            reasons, there = self._fetch(claim)
             self._set_state("verifying")
-            self._verify(reasons)
+            self._verify(reasons, there or self.plan.survey())
             self._check_headers()
             state = self._verdict()
         except Exception as error:
@@ -375,19 +376,25 @@ class DownloadJob:
             except Exception:
                 _log.exception("an observer of %r failed", self)
 
-    def _fetch(self, claim: Claim) -> dict[str, str]:
-        """Fetch what is missing; what went wrong, by SeriesInstanceUID."""
+    def _fetch(self, claim: Claim) -> tuple[dict[str, str], Survey | None]:
+        """Fetch what is missing.
+
+        Returns:
+            What went wrong, by SeriesInstanceUID; and what is on the disk, if nothing was fetched
+            since that was looked up.
+        """
         disk.check_folder(self.plan.folder)
         claim.lock()
         reasons: dict[str, str] = {}
         tried: Counter[str] = Counter()  # in vain; all of `tries` if trying again is no use
-        while (meter := self._look()) is not None:
+        while (looked := self._look()) is not None:
+            meter, there = looked
             missing = [t for t in meter.pending.values() if tried[_uid(t)] < self.tries]
             count, total = len(missing), plural(len(self.plan.series), "series")
             if missing or not tried:
                 self._say(f"{count:,} of {total} to fetch")
             if not missing:
-                break
+                return reasons, there
             if not self._going.is_set():
                 self._rest()
                 continue
@@ -420,18 +427,19 @@ class DownloadJob:
                 f"(try {tries + 1} of {self.tries}): {why}{' and others' if more else ''}"
             )
             self._halt.wait(seconds)
-        return reasons
+        return reasons, None
 
-    def _look(self) -> Meter | None:
+    def _look(self) -> tuple[Meter, Survey] | None:
         """What is on the disk, without unfinished files; None if it was cancelled."""
-        meter = Meter(self.plan)
+        meter, there = Meter(self.plan), []
         for series, files in self.plan.survey():
             if self._cancelled.is_set():
                 return None
             disk.remove_temps(series.folder)
             meter.add(series, series.gather(files))
+            there.append((series, files))
         self._take(meter)
-        return meter
+        return meter, there
 
     def _rest(self) -> None:
         self._say("paused")
@@ -475,22 +483,21 @@ class DownloadJob:
         awake = last_move = 0.0  # seconds, without those in which this machine was asleep
         window = 2 * self.workers  # series that s5cmd may have in work
         while not self._halt.is_set():
-            event: s5cmd.Event | Literal["none yet"] | None = "none yet"
-            with suppress(queue.Empty):
-                event = process.events.get(timeout=max(0.0, next_look - time.monotonic()))
+            # What it says is taken in at the next look: being woken by every file costs far more
+            ended = process.ended.wait(min(max(0.0, next_look - time.monotonic()), 0.5))
             now = time.monotonic()
             awake, last = awake + min(now - last, 1.0), now
-            if event is None:
-                return _end(process.exit_code or 0)
-            if event != "none yet":
+            if not ended and now < next_look:
+                continue
+            for event in process.told():
                 last_move = awake
                 meter.take(event)
                 if not isinstance(event, s5cmd.FileDone):
                     self._say(_described(event))
                 if isinstance(event, s5cmd.Problem) and s5cmd.is_disk_full(event.message):
                     return Ended("the disk is full", may_pass=False)
-            if now < next_look:
-                continue
+            if ended:
+                return _end(process.exit_code or 0)
             cost = time.thread_time()
             if meter.look(window, awake):
                 last_move = awake
@@ -526,12 +533,12 @@ class DownloadJob:
         if self._take(meter, speed.MB_per_s):
             self._notify()
 
-    def _verify(self, reasons: dict[str, str]) -> None:
+    def _verify(self, reasons: dict[str, str], survey: Survey) -> None:
         """Count every series on the disk: `paths`, `failed` and the final progress."""
         self._problems = {uid for uid, why in reasons.items() if why}
         meter = Meter(self.plan)
         self._found = meter.found
-        for series, files in self.plan.survey():
+        for series, files in survey:
             track = meter.add(series, {path.name: size for path, size in files.items()})
             if series.is_complete(files):
                 try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import queue
+import time
 from collections.abc import Iterable
 
 from ..errors import DownloadError
@@ -39,19 +39,23 @@ def list_series(urls: Iterable[str], endpoint_url: str | None = None) -> dict[st
         [s5cmd.ls_line(folder) for folder in folders], endpoint_url=endpoint, workers=16
     )
     try:
-        while (event := process.events.get(timeout=STALL_TIMEOUT)) is not None:
-            if isinstance(event, s5cmd.Problem):
-                why = s5cmd.in_plain_words(event.message)
-                raise DownloadError(f"{event.source or endpoint} cannot be listed: {why}")
-            if isinstance(event, s5cmd.Noise):
-                folder, name, size = _object(event.text)
-                if folder in folders and name.endswith(".dcm"):
-                    files, size_bytes = counts[folders[folder]]
-                    counts[folders[folder]] = files + 1, size_bytes + size
-    except queue.Empty:
-        raise DownloadError(
-            f"{endpoint} cannot be listed: no answer for {STALL_TIMEOUT:g} s"
-        ) from None
+        last, ended = time.monotonic(), False
+        while not ended:
+            ended = process.ended.wait(0.05)
+            for event in process.told():
+                last = time.monotonic()
+                if isinstance(event, s5cmd.Problem):
+                    why = s5cmd.in_plain_words(event.message)
+                    raise DownloadError(f"{event.source or endpoint} cannot be listed: {why}")
+                if isinstance(event, s5cmd.Noise):
+                    folder, name, size = _object(event.text)
+                    if folder in folders and name.endswith(".dcm"):
+                        files, size_bytes = counts[folders[folder]]
+                        counts[folders[folder]] = files + 1, size_bytes + size
+            if time.monotonic() - last > STALL_TIMEOUT:
+                raise DownloadError(
+                    f"{endpoint} cannot be listed: no answer for {STALL_TIMEOUT:g} s"
+                )
     finally:
         process.stop()
     if process.exit_code:

@@ -10,7 +10,6 @@ import atexit
 import importlib.metadata
 import json
 import os
-import queue
 import re
 import shlex
 import shutil
@@ -20,7 +19,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,6 +56,10 @@ RETRIES = 1
 """Tries after the first, per request. s5cmd's default of 10 can take 12 minutes in which nobody
 is told anything; one more gets over a blip, and for the rest the job itself tries again: it says
 so in its log, can be cancelled meanwhile, and first looks at what is on the disk."""
+
+BREATH = 0.005
+"""Seconds between two readings of what s5cmd says: being woken by every line of it costs more
+than taking the line in, and its pipe has room for some 150 lines."""
 
 OBJECT_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.dcm", re.I)
 """The name of every file of IDC."""
@@ -310,8 +314,8 @@ def ls_line(folder: str) -> str:
 class Process:
     """A running s5cmd.
 
-    Its lines arrive as events in the queue `events`, then one None when it has ended. It is
-    stopped when the interpreter exits.
+    What it says is collected, see `told`; `ended` is set after the last of it. It is stopped when
+    the interpreter exits.
 
     Args:
         lines: command lines, as `cp_line` and `sync_line` make them.
@@ -325,7 +329,9 @@ class Process:
     _running: ClassVar[set[Process]] = set()
 
     def __init__(self, lines: Iterable[str], *, endpoint_url: str, workers: int) -> None:
-        self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self.ended = threading.Event()
+        """Set when it has ended, and everything it said is there."""
+        self._events: deque[Event] = deque()
         # The lines come from a file, not a pipe: nobody has to feed it, nothing can block. Both
         # outputs share one pipe: s5cmd writes whole lines, and a line says by itself what it is.
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as commands:
@@ -341,8 +347,7 @@ class Process:
                     stdin=commands,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    encoding="utf-8",
-                    errors="replace",
+                    bufsize=0,
                     start_new_session=True,  # Ctrl-C is ours to handle; stop() reaches children
                 )
             except OSError as error:
@@ -363,6 +368,12 @@ class Process:
         """None while it runs; negative if a signal ended it. 0 does not mean success."""
         return self._popen.poll()
 
+    def told(self) -> Iterator[Event]:
+        """What it has said since the last call."""
+        with suppress(IndexError):
+            while True:
+                yield self._events.popleft()
+
     def stop(self, grace: float = 5.0) -> None:
         """End it if it still runs: politely, so that it removes unfinished files, then by force.
 
@@ -379,12 +390,17 @@ class Process:
 
     def _read(self) -> None:
         assert self._popen.stdout is not None
-        with self._popen.stdout as lines:
-            for line in lines:
-                self.events.put(parse(line))
+        with self._popen.stdout as pipe:
+            rest = b""
+            while chunk := pipe.read(1 << 16):
+                *lines, rest = (rest + chunk).split(b"\n")
+                self._events.extend(parse(line.decode("utf-8", "replace")) for line in lines)
+                time.sleep(BREATH)
+            if rest:
+                self._events.append(parse(rest.decode("utf-8", "replace")))
         self._popen.wait()
         self._running.discard(self)
-        self.events.put(None)
+        self.ended.set()
 
     def _signal(self, name: str) -> None:
         if self._popen.poll() is not None:

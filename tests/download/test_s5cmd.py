@@ -108,7 +108,8 @@ def test_a_program_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def run(server: S3Server, *lines: str) -> list[s5cmd.Event]:
     process = s5cmd.Process(lines, endpoint_url=server.url, workers=4)
-    events = list(iter(process.events.get, None))
+    process.ended.wait()
+    events = list(process.told())
     assert process.exit_code is not None
     return events
 
