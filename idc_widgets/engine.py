@@ -303,18 +303,20 @@ def _connect() -> duckdb.DuckDBPyConnection:
 
 def _arrow(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) -> pa.Table:
     table: pa.Table
-    if hasattr(cursor, "fetch_arrow_table"):  # DuckDB 1
-        cursor.execute(sql, params)
-        table = getattr(cursor, "fetch_arrow_table")()  # noqa: B009 (DuckDB 2's types lack it)
+    old: Any = cursor
+    if hasattr(old, "fetch_arrow_table"):  # DuckDB 1, of which the last ones say it is deprecated
+        old.execute(sql, params)
+        table = getattr(old, "to_arrow_table", old.fetch_arrow_table)()
     else:
         table = cursor.sql(sql, params=params or None).to_arrow_table()
     return table
 
 
 def _reader(cursor: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
-    if hasattr(cursor, "fetch_record_batch"):  # DuckDB 1
-        cursor.execute(sql)
-        return iter(getattr(cursor, "fetch_record_batch")(_BATCH))  # noqa: B009 (as above)
+    old: Any = cursor
+    if hasattr(old, "fetch_record_batch"):  # as above
+        old.execute(sql)
+        return iter(getattr(old, "to_arrow_reader", old.fetch_record_batch)(_BATCH))
     return iter(cursor.sql(sql).to_arrow_reader(_BATCH))
 
 
