@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from .download import DownloadPlan
+    from .download import DownloadPlan, Source
     from .remote import Progress
 
 __all__ = ["IDCClient"]
@@ -91,8 +91,8 @@ class IDCClient:
         index: a series table of your own (.parquet or .csv), or an `Index`; by default the index
             that the installed idc-index-data ships.
         engine: what runs the queries; by default DuckDB, in this process, on `index`.
-        endpoint_url: the S3 server of `get_images`; by default the variable S3_ENDPOINT_URL,
-            else AWS.
+        endpoint_url: the S3 server of `get_images` and `plan_prior`; by default the variable
+            S3_ENDPOINT_URL, else AWS.
         mirrors: where `fetch` finds tables, tried in turn: addresses with ``{version}`` and
             ``{name}``; by default those of idc-index-data.
         metadata_endpoint_url: the S3 server of clinical tables; by default AWS.
@@ -154,6 +154,54 @@ class IDCClient:
             InvalidQueryError: a piece of the text is no UID; its line is named.
         """
         return find_uids(self.engine, given)
+
+    def plan_prior(
+        self,
+        uids: str | Iterable[str],
+        folder: str | os.PathLike[str],
+        *,
+        version: int | None = None,
+        template: str | None = None,
+        source: Source = "aws",
+        endpoint_url: str | None = None,
+    ) -> DownloadPlan:
+        """What an earlier version of IDC had of series, as a plan that can be downloaded.
+
+        They are looked up in prior_versions_index. Their files are counted on the server, by
+        listing; nothing is written. Their licences are not known.
+
+        >>> plan = client.plan_prior(client.find_uids(text).prior, "idc_before")
+        >>> print(plan.preview())
+        >>> DownloadJob(plan).wait()
+
+        Args:
+            uids: SeriesInstanceUIDs, or StudyInstanceUIDs for those of their series that changed
+                or went.
+            folder: where to; made when the download starts. Best one of its own: by default a
+                series that has changed since goes to a folder of the same name as today's.
+            version: the IDC version whose files are meant, such as 20; by default, of each
+                series, the last that differs from today's.
+            template: as of `Selection.download`, from the columns of prior_versions_index.
+            source: whose copy: "aws" (Amazon) or "gcs" (Google).
+            endpoint_url: the S3 server; by default that of this client, else of `source`.
+
+        Raises:
+            InvalidQueryError: one of the UIDs is not in that table, or not of that version.
+            DownloadError: the server cannot list them, or has other sizes than the table; or the
+                download cannot be planned, see `Selection.download`.
+        """
+        from .prior import plan_prior  # here, so that opening a client does not wait for it
+
+        endpoint_url = endpoint_url or self.endpoint_url
+        return plan_prior(
+            self.engine,
+            uids,
+            folder,
+            version=version,
+            template=template,
+            source=source,
+            endpoint_url=endpoint_url,
+        )
 
     def read_manifest(self, source: str | os.PathLike[str]) -> Manifest:
         """Reads the manifest of another tool, or of ours, into a selection.
@@ -500,6 +548,7 @@ class IDCClient:
         seriesInstanceUid: OneOrMore,
         downloadDir: str | os.PathLike[str],
         download: bool = True,
+        max_GB: float | None = 50,
     ) -> list[Path]:
         """Downloads series and returns the paths of their files, when all is there and verified.
 
@@ -508,9 +557,11 @@ class IDCClient:
             downloadDir: where to; the files of a series are in a folder of its own below
                 (``collection_id/PatientID/StudyInstanceUID/Modality_SeriesInstanceUID``).
             download: False to fetch nothing, and return the files that are there already.
+            max_GB: refuse if more is still to fetch, in GB (10^9 bytes); None for no limit.
 
         Raises:
             InvalidQueryError: a series is not in the index.
+            LargeDownloadError: more than `max_GB` are still to fetch; nothing was fetched.
             DownloadError: not all could be fetched; what is complete stays, and calling again
                 fetches only the rest.
         """
@@ -520,6 +571,7 @@ class IDCClient:
         )
         if not download:
             return [path for paths in plan.complete().values() for path in paths]
+        plan.check_consent(max_GB)
         return _files_of(plan)
 
     get_image = get_images

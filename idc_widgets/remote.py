@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,14 +26,18 @@ from xml.etree import ElementTree
 import requests
 
 from .errors import FetchError
+from .locks import locked
 from .units import human_duration, human_size, plural
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-__all__ = ["TIMEOUT", "Progress", "fetch_file", "fetch_folder", "progress_line", "remove"]
+__all__ = [
+    "TIMEOUT",
+    "Progress",
+    "fetch_citations",
+    "fetch_file",
+    "fetch_folder",
+    "progress_line",
+    "remove",
+]
 
 #: Called with the bytes that are there, and all there will be, or None if nobody said.
 Progress: TypeAlias = "Callable[[int, int | None], object]"
@@ -50,6 +54,7 @@ _CHUNK = 1 << 14  # what of it had arrived when the connection breaks is lost
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _MAX_LISTING = 10_000_000
 _MAX_PAGES = 100
+_MAX_CITATION = 100_000
 
 
 class _MirrorError(Exception):
@@ -213,6 +218,42 @@ def fetch_folder(
     return target
 
 
+def fetch_citations(
+    dois: Iterable[str],
+    accept: str,
+    resolver: str,
+    *,
+    timeout: tuple[float, float] = TIMEOUT,
+    pause: float = PAUSE,
+    session: requests.Session | None = None,
+) -> dict[str, str]:
+    """DOI → what a resolver answers when it is asked for a citation, in the order given.
+
+    Args:
+        dois: without an address, such as "10.1148/rg.230180".
+        accept: the media type that is asked for.
+        resolver: its address.
+        timeout, pause, session: as of `fetch_file`.
+
+    Raises:
+        FetchError: one of them cannot be had.
+    """
+    found = {}
+    with _http(session, timeout, pause) as http:
+        for doi in dois:
+            url = f"{resolver.rstrip('/')}/{quote(doi)}"
+            try:
+                text = http.small(url, _MAX_CITATION, accept).decode("utf-8", "replace").strip()
+                if not text or text.startswith("<"):
+                    raise _MirrorError("answers with something else than a citation")
+            except _MirrorError as error:
+                raise FetchError(
+                    f"cannot get the citation of {doi}: {_shown(url)} {error}"
+                ) from error
+            found[doi] = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+    return found
+
+
 def remove(path: Path) -> None:
     """Removes a file or a folder with all that is in it, if it is there.
 
@@ -337,18 +378,18 @@ class _Http:
         if total is not None and done < total:
             raise _MirrorError(f"broke off after {_of(done, total)}", retry=True)
 
-    def small(self, url: str, limit: int) -> bytes:
+    def small(self, url: str, limit: int, accept: str = "*/*") -> bytes:
         """A short answer, of `limit` bytes at most, as a whole."""
         try:
-            return self._small(url, limit)
+            return self._small(url, limit, accept)
         except _MirrorError as said:
             if not said.retry:
                 raise
         time.sleep(self.pause)
-        return self._small(url, limit)
+        return self._small(url, limit, accept)
 
-    def _small(self, url: str, limit: int) -> bytes:
-        with self._get(url, {}) as response:
+    def _small(self, url: str, limit: int, accept: str) -> bytes:
+        with self._get(url, {"Accept": accept}) as response:
             _raise_for_status(response)
             body = b""
             try:
@@ -496,7 +537,7 @@ def _claimed(name: str, target: Path, key: str) -> Iterator[Path]:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.with_name(f".{target.name}.lock")) as ours:
+        with locked(target.with_name(f".{target.name}.lock")) as ours:
             own = key[:16] if ours else uuid.uuid4().hex
             part = target.with_name(f".{target.name}.{own}.{'part' if ours else 'tmp'}")
             if ours:
@@ -516,35 +557,6 @@ def _claimed(name: str, target: Path, key: str) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise FetchError(f"cannot fetch {name}: cannot write {target}: {reason}") from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Whether no other process, nor thread, is in such a block for this lock file."""
-    with path.open("ab") as file:
-        ours = _lock(file.fileno())
-        try:  # whoever had the lock removed the file: then it is another one by now, or none
-            ours = ours and os.path.samefile(path, file.fileno())
-        except FileNotFoundError:
-            ours = False
-        try:
-            yield ours
-        finally:
-            if ours:
-                with suppress(OSError):  # Windows keeps it while it is open
-                    path.unlink()
-
-
-def _lock(descriptor: int) -> bool:
-    """Locks an open file until it is closed; False if another has it, or nobody can."""
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _put(part: Path, target: Path) -> None:

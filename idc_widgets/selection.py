@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["License", "Selection"]
 
 VIEWER_URL = "https://viewer.imaging.datacommons.cancer.gov"
+
+#: The paper that whoever uses IDC is asked to cite.
+IDC_DOI = "10.1148/rg.230180"
 
 #: What a download plan reads of a series, unless its template is one of a person's own.
 _PLAN_COLUMNS = (
@@ -140,6 +144,31 @@ class Selection:
             params,
         )
         return {str(doi): int(series) for doi, series in rows}
+
+    def citations(self, style: str = "apa", *, resolver: str = "https://doi.org") -> dict[str, str]:
+        """DOI → how to cite it: of what these series come from, and last of IDC itself.
+
+        >>> print(*selection.citations().values(), sep="\\n")
+
+        Args:
+            style: a style of the Citation Style Language, such as "apa", "ieee" or "nature"; or
+                "bibtex".
+            resolver: who is asked, one DOI after the other.
+
+        Raises:
+            InvalidQueryError: `style` is no name.
+            FetchError: one cannot be had; `dois` has them all, unformatted.
+        """
+        from .remote import fetch_citations  # here, so that asking the index does not wait for it
+
+        if not re.fullmatch("[a-z0-9-]+", style):
+            raise InvalidQueryError(
+                f'{style!r} is not the name of a style; expected one such as "apa" or "bibtex"'
+            )
+        accept = f"text/x-bibliography; style={style}"
+        if style == "bibtex":
+            accept = "application/x-bibtex"
+        return fetch_citations(dict.fromkeys([*self.dois, IDC_DOI]), accept, resolver)
 
     def __len__(self) -> int:
         return self.summary().series

@@ -18,7 +18,7 @@ PACKAGE = "idc_widgets"
 
 # From the bottom up. A module imports from layers below its own, never from its own or above.
 LAYERS = [
-    {"errors", "units"},
+    {"errors", "locks", "units"},
     {"remote"},
     {"fields", "index"},
     {"engine"},
@@ -35,7 +35,7 @@ LAYERS = [
     {"__init__"},
 ]
 # Narrower than its layer: a download knows of files and objects, not of the index.
-SEES_ONLY = {"download": {"errors", "units"}}
+SEES_ONLY = {"download": {"errors", "locks", "units"}}
 # The ways up, imported when they are needed: Cohort.select() hands over to Selection, and a
 # filter may hold a cohort of other series.
 DOORS = {

@@ -9,8 +9,10 @@ also names the s5cmd of the job, so that the next job can end one that outlived 
 nobody knows. It ends by itself, see `s5cmd.arguments`, and does no harm: files get their names
 when they are whole.)
 
-Other processes are not seen on Windows, on file systems without locks, and where one job's folder
-is inside another one's (`data` and `data/nlst`).
+One job's folder may be inside another's (`data` and `data/nlst`). So a job looks for such files in
+every folder above those of its series, and a file names folders as seen from where it lies.
+
+Other processes are not seen on Windows and on file systems without locks.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ import json
 import logging
 import os
 import socket
+import stat
 import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +44,8 @@ __all__ = ["FOLDER", "Claim"]
 FOLDER = ".idc_widgets"
 """Below the chosen folder; there only while a download runs, or after one was killed."""
 
+_LARGEST = 1 << 26  # bytes of a lock file that is read; 1,000,000 series take 20 MB
+
 _log = logging.getLogger(__name__)
 _taken: set[str] = set()
 _taken_lock = threading.Lock()
@@ -49,8 +55,10 @@ class Claim:
     """The right of one job to write into the folders of `plan`; ask `granted`, then `release`."""
 
     def __init__(self, plan: DownloadPlan) -> None:
-        self._root = plan.folder
-        self._folders = {os.path.normcase(one.folder).casefold() for one in plan.series}
+        self._root = Path(os.path.realpath(plan.folder))  # it may have several names
+        start = len(str(plan.folder))
+        self._series = [f"{self._root}{str(one.folder)[start:]}" for one in plan.series]
+        self._folders = set(map(_folded, self._series))
         self._made: list[Path] = []
         self._path: Path | None = None
         self._file = -1
@@ -76,16 +84,12 @@ class Claim:
         if sys.platform == "win32" or not self._folders:
             self.is_locked = True
             return
-        start = len(os.path.normcase(self._root).casefold())  # the root may have several names
-        folders = {
-            hashlib.blake2b(folder[start:].encode(errors="replace"), digest_size=8).hexdigest()
-            for folder in self._folders
-        }
         try:
-            self._register(sorted(folders))
-            for path in (self._root / FOLDER).glob("*.lock"):
-                if path != self._path:
-                    self._meet(path, folders)
+            self._register(sorted(self._below(self._root)))
+            for place in self._places():
+                for path in _lock_files(place):
+                    if path != self._path:
+                        self._meet(path, place)
         except OSError as error:
             _log.warning("cannot keep other processes out of %s: %s", self._root, error)
         self.is_locked = True
@@ -114,6 +118,24 @@ class Claim:
                 _taken.difference_update(self._folders)
             self.granted = False
 
+    def _places(self) -> Iterator[Path]:
+        """All folders above those of the series, in which a lock file can concern them."""
+        seen = {str(self._root)}
+        yield self._root
+        for path in (str(self._root), *self._series):
+            while (path := os.path.dirname(path)) not in seen:
+                seen.add(path)
+                yield Path(path)
+
+    def _below(self, place: Path) -> set[str]:
+        """The folders of the series that are `place` or below, as a lock file there names them."""
+        start = _folded(str(place)).rstrip(os.sep)
+        return {
+            hashlib.blake2b(one[len(start) :].encode(errors="replace"), digest_size=8).hexdigest()
+            for one in self._folders
+            if one.startswith(f"{start}{os.sep}") or one == start
+        }
+
     if sys.platform != "win32":
 
         def _register(self, folders: list[str]) -> None:
@@ -138,41 +160,80 @@ class Claim:
                             with suppress(OSError):
                                 path.unlink()
 
-        def _meet(self, path: Path, folders: set[str]) -> None:
+        def _meet(self, path: Path, place: Path) -> None:
             """Respect the claim of another job, or clear away what is left of it."""
-            with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:
+            file = _opened(path)
+            if file is None:
+                return
+            try:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    owner, _ = _read(path)
-                    if owner and folders.isdisjoint(map(str, owner["folders"])):
+                    owner, _ = _read(file)
+                    if owner:
+                        is_free = self._below(place).isdisjoint(map(str, owner["folders"]))
+                    else:  # who locks what nobody can read gets that one folder only
+                        is_free = place != self._root
+                    if is_free:
                         return
                     raise DownloadError(
                         f"another process (pid {owner.get('pid', 'unknown')} on "
                         f"{owner.get('host', 'unknown')}) is downloading into the same folders of "
                         f"{self._root}; wait for it or end it"
                     ) from None
-                owner, orphans = _read(path, patience=0)
-                if owner.get("host") == socket.gethostname():
+                owner, orphans = _read(file, patience=0)
+                # Who may write here may name any s5cmd of this user, but not in this user's name
+                is_ours = os.fstat(file).st_uid == os.getuid()
+                if is_ours and owner.get("host") == socket.gethostname():
                     for orphan in orphans:
                         s5cmd.end_orphan(orphan["pid"], orphan["started"])
-                path.unlink()
+                with suppress(FileNotFoundError, PermissionError):
+                    path.unlink()
+            finally:
+                os.close(file)
+            if place != self._root:
+                with suppress(OSError):  # another one is in it
+                    path.parent.rmdir()
+
+
+def _folded(path: str) -> str:
+    return os.path.normcase(path).casefold()
+
+
+def _lock_files(place: Path) -> list[Path]:
+    with suppress(OSError), os.scandir(place / FOLDER) as entries:
+        return [Path(entry.path) for entry in entries if entry.name.endswith(".lock")]
+    return []
+
+
+def _opened(path: Path) -> int | None:
+    """The descriptor of a lock file; None if it is gone, or a pipe or the like has its name."""
+    with suppress(OSError):
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            if stat.S_ISREG(os.fstat(file).st_mode):
+                return file
+            os.close(file)
+    return None
 
 
 def _is_orphan(one: object) -> bool:
     return isinstance(one, dict) and isinstance(one.get("pid"), int) and "started" in one
 
 
-def _read(path: Path, patience: float = 1.0) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _read(file: int, patience: float = 1.0) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The owner and its s5cmds as a lock file names them; both empty if it names none.
 
     Args:
-        path: the file.
+        file: its descriptor.
         patience: seconds; its owner locks it before it writes.
     """
     deadline = time.monotonic() + patience
     while True:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        size = os.fstat(file).st_size
+        if size > _LARGEST:
+            return {}, []
+        lines = os.pread(file, size, 0).decode(errors="replace").splitlines()
         with suppress(ValueError, RecursionError):
             owner, *others = map(json.loads, lines)
             # Anybody may have written it

@@ -339,7 +339,7 @@ class DownloadJob:
             state = self._verdict()
         except Exception as error:
             state = "failed"
-            self._explain(error)
+            self._explain(error, claim)
         if claim.is_locked:
             found = list(self._rows())
             if not claim.made_root or any(row.files for row in found):  # else nothing came of it
@@ -348,16 +348,22 @@ class DownloadJob:
         self._set_state(state)
         finished.set()  # not self._finished: an observer may have called retry()
 
-    def _explain(self, error: Exception) -> None:
+    def _explain(self, error: Exception, claim: Claim) -> None:
         """Say of every series that is not complete that `error` kept it from being fetched."""
         if not isinstance(error, DownloadError):
             _log.error("%r failed unexpectedly", self, exc_info=error)
         self._error = str(error) if isinstance(error, DownloadError) else repr(error)
         self._lines.append(self._error)
         self._found = {}  # it may be out of date
-        self._paths = {} if self.verify == "dicom" else self.plan.complete()
-        uids = (series.SeriesInstanceUID for series in self.plan.series)
-        self._failed = {uid: self._error for uid in uids if uid not in self._paths}
+        self._paths, self._failed = {}, {}
+        for series, files in self.plan.survey():
+            # What is not where it belongs is moved, unless the folders are another job's
+            is_home = all(path.parent == series.destination for path in files)
+            is_told = self.verify == "size" and (is_home or claim.is_locked)
+            if is_told and series.is_complete(files):
+                self._settle(series, files)
+            else:
+                self._failed[series.SeriesInstanceUID] = self._error
 
     def _verdict(self) -> State:
         if not self._failed:
@@ -541,10 +547,7 @@ class DownloadJob:
         for series, files in survey:
             track = meter.add(series, {path.name: size for path, size in files.items()})
             if series.is_complete(files):
-                try:
-                    self._paths[series.SeriesInstanceUID] = series.settle(files)
-                except DownloadError as error:
-                    self._failed[series.SeriesInstanceUID] = str(error)
+                self._settle(series, files)
                 continue
             reason = reasons.get(series.SeriesInstanceUID)
             if not reason and self._cancelled.is_set():
@@ -552,6 +555,12 @@ class DownloadJob:
             arrived = track.in_words()
             self._failed[series.SeriesInstanceUID] = f"{reason}; {arrived}" if reason else arrived
         self._progress, self._series_done = meter.progress(), meter.series_done
+
+    def _settle(self, series: PlannedSeries, files: dict[Path, int]) -> None:
+        try:
+            self._paths[series.SeriesInstanceUID] = series.settle(files)
+        except DownloadError as error:
+            self._failed[series.SeriesInstanceUID] = str(error)
 
     def _check_headers(self) -> None:
         """With verify="dicom": what is complete by count and bytes, and still is not right."""

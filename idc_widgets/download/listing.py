@@ -8,30 +8,37 @@ from collections.abc import Iterable
 
 from ..errors import DownloadError
 from . import s5cmd
-from .plan import _URL, _endpoint
+from .plan import _GCS_BUCKETS, _URL, Source, _endpoint
 
 __all__ = ["list_series"]
 
 STALL_TIMEOUT = 60.0  # seconds without a line
 
 
-def list_series(urls: Iterable[str], endpoint_url: str | None = None) -> dict[str, tuple[int, int]]:
+def list_series(
+    urls: Iterable[str], endpoint_url: str | None = None, *, source: Source = "aws"
+) -> dict[str, tuple[int, int]]:
     """The number of .dcm files, and their bytes altogether, of each `s3://bucket/uuid/*`.
 
     Args:
         urls: as in series_aws_url.
-        endpoint_url: the S3 server; else the variable S3_ENDPOINT_URL, else AWS.
+        endpoint_url: the S3 server, as of `DownloadPlan.make`.
+        source: whose copy is listed: "aws" (Amazon) or "gcs" (Google, other bucket names).
 
     Raises:
-        DownloadError: an address is none, or not every series could be listed whole.
+        DownloadError: an address is none, a bucket has no copy at `source`, or not every series
+            could be listed whole.
     """
-    endpoint = _endpoint(endpoint_url, "aws")
+    endpoint = _endpoint(endpoint_url, source)
     folders: dict[str, str] = {}
     for url in urls:
         match = _URL.fullmatch(url)
         if not match:
             raise DownloadError(f"{url!r} is not like 's3://bucket/uuid/*'")
-        folders[f"s3://{match['bucket']}/{match['prefix']}"] = url
+        bucket = match["bucket"] if source == "aws" else _GCS_BUCKETS.get(match["bucket"])
+        if bucket is None:
+            raise DownloadError(f"{url!r} has no known copy at Google; use source='aws'")
+        folders[f"s3://{bucket}/{match['prefix']}"] = url
     counts = dict.fromkeys(folders.values(), (0, 0))
     if not counts:
         return counts

@@ -13,7 +13,6 @@ import logging
 import os
 import platform
 import stat
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,15 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..locks import locked
 from . import s5cmd
 from .plan import DownloadPlan
 from .preview import is_non_commercial
 from .report import Row
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 __all__ = ["FILE_NAME", "FORMAT", "now", "write"]
 
@@ -238,40 +233,11 @@ def _locked(path: Path) -> Iterator[None]:
         OSError: that takes too long, or the file cannot be made.
     """
     deadline = time.monotonic() + _PATIENCE
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     while True:
-        descriptor = os.open(path, flags, 0o666)
-        try:
-            # Whoever had the lock removed the file: then it is another one by now, or none
-            if _lock(descriptor) and _is_still(path, descriptor):
-                try:
-                    yield
-                finally:
-                    with suppress(OSError):  # Windows keeps it while it is open
-                        path.unlink()
+        with locked(path) as ours:
+            if ours is not False:  # without locks, one job at a time is all we can hope for
+                yield
                 return
-        finally:
-            os.close(descriptor)
         if time.monotonic() > deadline:
             raise OSError(errno.EBUSY, "another download is writing it")
         time.sleep(0.02)
-
-
-def _lock(descriptor: int) -> bool:
-    """Locks an open file until it is closed; False if another has it."""
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # Some network file systems have no locks: then one job at a time is all we can hope for
-        return error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-    return True
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

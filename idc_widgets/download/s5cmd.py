@@ -168,7 +168,7 @@ _INSIDE = ("--exclude", "*../*", "--exclude", "*..\\*")
 
 def cp_line(bucket: str, prefix: str, folder: Path) -> str:
     """The line that fetches every object under s3://bucket/prefix/ into `folder`."""
-    return shlex.join(["cp", *_INSIDE, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
+    return _copying(["cp"], bucket, prefix, folder)
 
 
 def sync_line(bucket: str, prefix: str, folder: Path) -> str:
@@ -176,9 +176,11 @@ def sync_line(bucket: str, prefix: str, folder: Path) -> str:
 
     Without --size-only whole files would be fetched again when they are older than their object.
     """
-    return shlex.join(
-        ["sync", "--size-only", *_INSIDE, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"]
-    )
+    return _copying(["sync", "--size-only"], bucket, prefix, folder)
+
+
+def _copying(command: list[str], bucket: str, prefix: str, folder: Path) -> str:
+    return shlex.join([*command, *_INSIDE, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
 
 
 def parse(line: str) -> Event:

@@ -13,7 +13,16 @@ import pytest
 from support.downloads import small
 from support.s3server import S3Server, content, series_objects
 
-from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries, disk, preview, record
+from idc_widgets.download import (
+    DownloadJob,
+    DownloadPlan,
+    PlannedSeries,
+    claims,
+    disk,
+    preview,
+    record,
+    s5cmd,
+)
 from idc_widgets.errors import DownloadError
 
 Plan = Callable[..., DownloadPlan]
@@ -126,6 +135,32 @@ def test_a_job_moves_what_another_left(server: S3Server, plan: Plan) -> None:
     assert job.wait() == "complete" and server.requests == []
     assert_home(one, server)
     assert job.paths == one.complete()
+
+
+def test_an_error_of_our_own_leaves_nothing_where_files_arrive(
+    server: S3Server, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = plan(small(1), small(2))
+    place(two, server, home=3, arrived=7)
+    monkeypatch.setattr(s5cmd, "Process", lambda *_, **__: 1 / 0)
+    job = DownloadJob(two)
+    assert job.wait() == "failed" and list(job.failed) == ["1.2.2"]
+    assert job.paths == {"1.2.1": sorted(two.folder.glob(f"{two.series[0].prefix}_*.dcm"))}
+    assert len(job.paths["1.2.1"]) == 10 and not (two.folder / claims.FOLDER).exists()
+
+
+def test_the_files_of_another_job_are_not_moved(server: S3Server, plan: Plan) -> None:
+    two = plan(small(1), small(2, instanceCount=1, series_size_MB=30.0))
+    series = place(two, server, home=3, arrived=7)
+    claim = claims.Claim(two)
+    job = DownloadJob(two)
+    assert job.wait() == "failed" and job.paths == {}, "not where it was promised"
+    assert len(os.listdir(series.folder)) == 7
+    claim.release()
+    series.settle()
+    claim = claims.Claim(two)
+    assert job.retry().wait() == "failed" and list(job.paths) == ["1.2.1"]
+    claim.release()
 
 
 def test_what_is_home_is_not_fetched_again(server: S3Server, plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,13 @@ import pyarrow as pa
 import pytest
 from support.s3server import S3Server, series_objects
 
-from idc_widgets import DownloadError, IDCClient, InvalidQueryError, Selection
+from idc_widgets import (
+    DownloadError,
+    IDCClient,
+    InvalidQueryError,
+    LargeDownloadError,
+    Selection,
+)
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
@@ -42,6 +49,24 @@ def test_get_images_says_what_is_missing_and_keeps_the_rest(s3: S3Server, tmp_pa
     assert len(client.get_images(CT, tmp_path, download=False)) == 134
     with pytest.raises(InvalidQueryError, match=r"unknown SeriesInstanceUID '1\.2\.3'"):
         client.get_images("1.2.3", tmp_path)
+
+
+def test_get_images_asks_before_a_large_download(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = IDCClient(endpoint_url=s3.url)
+    [(large,)] = client.engine.rows(
+        "SELECT SeriesInstanceUID FROM index ORDER BY series_size_MB DESC LIMIT 1"
+    )
+    usage = shutil.disk_usage("/")._replace(total=10**13, free=10**13)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(LargeDownloadError, match=r"the limit is 50 GB.*max_GB=196"):
+        client.get_images(large, tmp_path / "data")
+    with pytest.raises(LargeDownloadError, match=r"the limit is 0\.07 GB"):
+        client.get_images(seriesInstanceUID=CT, downloadDir=tmp_path / "data", max_GB=0.07)
+    assert not s3.requests and not (tmp_path / "data").exists()
+    assert len(client.get_images(CT, tmp_path / "data", True, None)) == 134
+    assert len(client.get_images(CT, tmp_path / "data", max_GB=0)) == 134, "nothing is to fetch"
 
 
 def test_a_selection_downloads(s3: S3Server, tmp_path: Path, client: IDCClient) -> None:

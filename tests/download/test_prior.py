@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from support.s3server import Objects, S3Server
 
 from idc_widgets import DownloadError, IDCClient, InvalidQueryError
-from idc_widgets.download import DownloadJob, DownloadPlan, list_series
+from idc_widgets.download import DownloadJob, DownloadPlan, list_series, record
 from idc_widgets.prior import prior_series
 
 
@@ -77,11 +78,77 @@ def test_many_at_once(client: IDCClient, server: S3Server) -> None:
     assert prior_series(client.engine, [], endpoint_url=server.url).num_rows == 0
 
 
+def test_a_client_plans_it(
+    client: IDCClient, server: S3Server, versions: pd.DataFrame, tmp_path: Path
+) -> None:
+    mine = IDCClient(endpoint_url=server.url)
+    uid, sizes = versions.SeriesInstanceUID[0], versions.series_size_MB
+    for number in (0, 2):
+        server.objects |= objects(versions.series_aws_url[number], parts(sizes[number], 3))
+    plan = mine.plan_prior(uid, tmp_path / "last")
+    [series] = plan.series
+    assert series.prefix == versions.crdc_series_uuid[2]
+    assert series.folder == plan.folder.joinpath(
+        versions.collection_id[2],
+        versions.PatientID[2],
+        versions.StudyInstanceUID[2],
+        f"{versions.Modality[2]}_{uid}",
+    )
+    assert "of 1 series the licence is not known" in str(plan.preview())
+    assert not plan.folder.exists(), "nothing is written"
+    job = DownloadJob(plan)
+    assert job.wait() == "complete" and len(job.paths[uid]) == 3
+    [told] = json.loads((plan.folder / record.FILE_NAME).read_bytes())["downloads"]
+    assert "earlier" in told["data_version"] and told["licenses"] == [] == list(told["source_DOIs"])
+
+    first = int(versions.min_idc_version[0])
+    plan = mine.plan_prior([uid], tmp_path, version=first, template="%crdc_series_uuid")
+    assert [one.folder.name for one in plan.series] == [versions.crdc_series_uuid[0]]
+    assert plan.asked is not None and f"IDC v{first} " in plan.asked["data_version"]
+
+
+def test_all_that_is_known_of_a_study(client: IDCClient, server: S3Server, tmp_path: Path) -> None:
+    """As `find_uids` tells of them."""
+    series = client.sql(
+        "SELECT DISTINCT ON (SeriesInstanceUID) * FROM prior_versions_index"
+        " WHERE StudyInstanceUID = (SELECT StudyInstanceUID FROM prior_versions_index"
+        " WHERE StudyInstanceUID NOT IN (SELECT StudyInstanceUID FROM index) GROUP BY 1"
+        " HAVING count(DISTINCT SeriesInstanceUID) = 3 ORDER BY 1 LIMIT 1)"
+        " ORDER BY SeriesInstanceUID, max_idc_version DESC"
+    )
+    for url, size in zip(series.series_aws_url, series.series_size_MB, strict=True):
+        server.objects |= objects(url, parts(size, 2))
+    found = client.find_uids(series.StudyInstanceUID[0])
+    plan = client.plan_prior(found.prior, tmp_path, endpoint_url=server.url)
+    assert {one.SeriesInstanceUID for one in plan.series} == set(series.SeriesInstanceUID)
+
+
+def test_the_copy_at_google(client: IDCClient, server: S3Server, tmp_path: Path) -> None:
+    """Its buckets have other names; public-datasets-idc, as the table says, is a former one."""
+    series = client.sql(
+        "SELECT DISTINCT ON (gcs_bucket) * FROM (SELECT * FROM prior_versions_index"
+        " QUALIFY count(*) OVER (PARTITION BY SeriesInstanceUID) = 1) WHERE series_size_MB < 1"
+        " ORDER BY gcs_bucket, series_aws_url"
+    )
+    assert list(series.gcs_bucket) == ["idc-open-data", "idc-open-idc1", "public-datasets-idc"]
+    for url, size in zip(series.series_aws_url, series.series_size_MB, strict=True):
+        google = url.replace("idc-open-data-two", "idc-open-idc1")
+        server.objects |= objects(google, parts(size, 2))
+    mine = IDCClient(endpoint_url=server.url)
+    plan = mine.plan_prior(series.SeriesInstanceUID, tmp_path / "data", source="gcs")
+    assert sorted(one.bucket for one in plan.series) == [
+        *("idc-open-data", "idc-open-data", "idc-open-idc1")
+    ]
+    assert DownloadJob(plan).wait() == "complete"
+    with pytest.raises(DownloadError, match=r"s3://bucket/a/\*' has no known copy at Google"):
+        list_series(["s3://bucket/a/*"], server.url, source="gcs")
+
+
 def test_what_cannot_be_found_or_listed(
     client: IDCClient, server: S3Server, versions: pd.DataFrame
 ) -> None:
     uid, engine = versions.SeriesInstanceUID[0], client.engine
-    with pytest.raises(InvalidQueryError, match=r"no series '1\.2\.3'.*earlier.*1 more"):
+    with pytest.raises(InvalidQueryError, match=r"no series or study '1\.2\.3'.*earlier.*1 more"):
         prior_series(engine, ["1.2.4", uid, "1.2.3"], endpoint_url=server.url)
     with pytest.raises(InvalidQueryError, match="of version 999 of IDC"):
         prior_series(engine, [uid], version=999, endpoint_url=server.url)
@@ -104,7 +171,7 @@ def test_a_table_of_ones_own_has_no_versions(tmp_path: Path) -> None:
     path.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n1,2,3,4\n")
     engine = IDCClient(path).engine
     if "prior_versions_index" in engine.tables():
-        with pytest.raises(InvalidQueryError, match="has no series '1'"):
+        with pytest.raises(InvalidQueryError, match="has no series or study '1'"):
             prior_series(engine, ["1"])
     else:
         with pytest.raises(InvalidQueryError, match="there is no table"):

@@ -336,17 +336,6 @@ def test_who_waits_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert record.write(nothing, (), state="complete", started="") == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be removed there")
-def test_a_lock_file_that_was_removed_locks_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with path.open("w") as file:
-        assert record._is_still(path, file.fileno())
-        path.unlink()
-        assert not record._is_still(path, file.fileno())
-        path.touch()
-        assert not record._is_still(path, file.fileno())
-
-
 # --- verify="dicom" -------------------------------------------------------------------------
 
 

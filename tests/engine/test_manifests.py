@@ -462,9 +462,11 @@ def test_large_and_empty(client: IDCClient, tmp_path: Path) -> None:
         client.cohort(collection_id="tcga_luad").select(),
         client.cohort().of_series([]).select(),
     ):
-        for name in ("m.s5cmd", "m.csv"):
+        for name in ("m.s5cmd", "m.csv", "m.txt"):
             path = selection.to_manifest(tmp_path / name)
             assert client.read_manifest(path) == Manifest(selection, ())
+            assert len(client.read_manifest(path).selection) == len(selection)
+    assert path.read_text() == "# 0 series of the NCI Imaging Data Commons, data 25.0.5\n"
 
 
 def test_csv(client: IDCClient, tmp_path: Path) -> None:

@@ -69,7 +69,11 @@ def make_plan(
 
 
 def run_script(
-    plan: DownloadPlan, *rows: dict[str, Any], code: str = "", before: str = ""
+    plan: DownloadPlan,
+    *rows: dict[str, Any],
+    code: str = "",
+    before: str = "",
+    template: str = "%SeriesInstanceUID",
 ) -> subprocess.Popen[str]:
     """Start a Python that runs `code` with a started job; its first line is the pid of s5cmd,
     or 0 if the job is over.
@@ -82,7 +86,7 @@ def run_script(
         from idc_widgets.download import DownloadJob, DownloadPlan, s5cmd
         {before}
         plan = DownloadPlan.make(pa.Table.from_pylist({list(rows)!r}), {str(plan.folder)!r},
-                                 template="%SeriesInstanceUID", endpoint_url={plan.endpoint_url!r})
+                                 template={template!r}, endpoint_url={plan.endpoint_url!r})
         job = DownloadJob(plan, workers=4).start()
         def is_at_work():
             lock = [*plan.folder.glob(".idc_widgets/*.lock")]

@@ -26,6 +26,7 @@ class Request:
     path: str
     range: str = ""
     if_range: str = ""
+    accept: str = ""
     sent: int = 0
 
 
@@ -120,6 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
             unquote(url.path).lstrip("/"),
             self.headers.get("Range", ""),
             self.headers.get("If-Range", ""),
+            self.headers.get("Accept", ""),
         )
         server.requests.append(request)
         fault = server.fault(request)

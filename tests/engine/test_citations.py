@@ -1,0 +1,56 @@
+"""Citations of a selection, as a resolver of DOIs formats them: ours, on 127.0.0.1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.fileserver import Answer, FileServer, HangUp
+
+from idc_widgets import FetchError, IDCClient, InvalidQueryError
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with FileServer() as files:
+        yield files
+
+
+def test_citations(client: IDCClient, server: FileServer) -> None:
+    selection = client.cohort(PatientID="LUNG1-365").select()
+    dois = [*selection.dois, "10.1148/rg.230180"]
+    assert len(dois) > 2
+    server.files |= {doi: f"Müller, A.\x1b {doi}.\n".encode() for doi in dois}
+    expected = {doi: f"Müller, A.  {doi}." for doi in dois}
+    for style, accept in (
+        ("apa", "text/x-bibliography; style=apa"),
+        ("bibtex", "application/x-bibtex"),
+    ):
+        server.requests.clear()
+        found = selection.citations(style, resolver=server.url)
+        assert found == expected and list(found) == dois
+        assert [request.accept for request in server.requests] == [accept] * len(dois)
+    with pytest.raises(InvalidQueryError, match="is not the name of a style"):
+        selection.citations("apa; x", resolver=server.url)
+    nothing = client.cohort().of_series([]).select()
+    assert list(nothing.citations(resolver=server.url + "/")) == ["10.1148/rg.230180"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(404), "answers HTTP 404"),
+        (Answer(200, b"<!DOCTYPE html>"), "something else than a citation"),
+        (Answer(200), "something else than a citation"),
+        (Answer(200, b"x" * 100_001), "something else than was asked for"),
+        (HangUp(), "broke off before it answered"),
+    ],
+)
+def test_a_citation_that_cannot_be_had(
+    client: IDCClient, server: FileServer, answer: Answer | HangUp, words: str
+) -> None:
+    server.fault = lambda request: answer
+    nothing = client.cohort().of_series([]).select()
+    with pytest.raises(FetchError, match=rf"the citation of 10\.1148/rg\.230180: .*{words}"):
+        nothing.citations(resolver=server.url)
