@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cohort import Cohort, Summary
+from .conditions import OneOf, unique
 from .engine import DuckDBEngine, Engine
 from .errors import InvalidQueryError
 from .index import COLUMNS
+from .instances import by_series, find_instances
 from .manifests import ManifestFormat, write_manifest
 from .units import human_size, plural
 
@@ -231,10 +233,22 @@ class Selection:
         endpoint_url: str | None = None,
         max_GB: float | None = 50,
         verify: Verify = "size",
+        instances: str | Iterable[str] | None = None,
     ) -> DownloadJob:
         """Starts to download these series, and returns at once; ``job.wait()`` waits.
 
         Running it again into the same folder resumes: what is complete is not fetched again.
+
+        Of slides, single instances can be fetched, such as one level or the thumbnail. Files of
+        the same series that are there already stay; without `instances`, the rest is fetched:
+
+        >>> client.fetch("sm_instance_index")
+        >>> thumbnails = client.sql(
+        ...     "SELECT SOPInstanceUID FROM sm_instance_index JOIN index USING (SeriesInstanceUID)"
+        ...     " WHERE collection_id = 'tcga_luad' AND list_contains(ImageType, 'THUMBNAIL')"
+        ... )
+        >>> slides = client.cohort(collection_id="tcga_luad", Modality="SM").select()
+        >>> slides.download("idc_data", instances=thumbnails.SOPInstanceUID)
 
         Args:
             folder: where to; made if it does not exist.
@@ -248,15 +262,27 @@ class Selection:
             max_GB: refuse if more is still to fetch, in GB (10^9 bytes); None for no limit.
             verify: "size" counts the files and bytes of each series; "dicom" also reads in every
                 file of which series it is, with pydicom.
+            instances: fetch only these, by SOPInstanceUID, of the series that they are in: one,
+                several, or a DataFrame with a column of that name. They are looked up in the
+                table sm_instance_index, which has those of slide microscopy (SM), and which
+                ``client.fetch("sm_instance_index")`` gets.
 
         Raises:
+            InvalidQueryError: there is no such table, or one of `instances` is not in it, or is of
+                a series that is not selected (the first is named).
             DownloadError: nothing was selected, or the download cannot be planned: a folder that
                 cannot be written, a template with an unknown column, too little disk space, paths
                 that are too long; or more than `max_GB` are still to fetch.
         """
         from .download import DownloadJob  # here, so that asking the index does not wait for it
 
-        plan = self.plan(folder, template=template, source=source, endpoint_url=endpoint_url)
+        plan = self.plan(
+            folder,
+            template=template,
+            source=source,
+            endpoint_url=endpoint_url,
+            instances=instances,
+        )
         plan.check_consent(max_GB)
         return DownloadJob(plan, verify=verify).start()
 
@@ -268,6 +294,7 @@ class Selection:
         source: Source = "aws",
         endpoint_url: str | None = None,
         check_disk: bool = True,
+        instances: str | Iterable[str] | None = None,
     ) -> DownloadPlan:
         """What `download` would fetch, and to where: a dry run, nothing is written.
 
@@ -282,15 +309,26 @@ class Selection:
             source: as of `download`.
             endpoint_url: as of `download`.
             check_disk: False to plan for a folder that is only looked at, not written to.
+            instances: as of `download`. Only series that they are in are in the plan.
 
         Raises:
+            InvalidQueryError: as of `download`.
             DownloadError: as of `download`, but for `max_GB`.
         """
         from .download import DEFAULT_TEMPLATE, FORMS, DownloadPlan
 
         template = DEFAULT_TEMPLATE if template is None else template
         where, params = self.cohort.predicate
-        if check_disk:
+        wanted = None if instances is None else find_instances(self.cohort.engine, instances)
+        if wanted is not None:
+
+            def bind(value: object) -> str:
+                params.append(value)
+                return "?"
+
+            series = OneOf("SeriesInstanceUID", unique(one.SeriesInstanceUID for one in wanted))
+            where = f"({where}) AND {series.sql(bind)}"
+        elif check_disk:
             DownloadPlan.check_capacity(folder, self._size_bytes())
         # A template of one's own may name any column, and a misspelt one gets the nearest named.
         usual = template == DEFAULT_TEMPLATE or template in FORMS
@@ -300,6 +338,9 @@ class Selection:
             " StudyInstanceUID, SeriesInstanceUID",
             params,
         )
+        sizes, uids = None, None
+        if wanted is not None:
+            sizes, uids = by_series(wanted, rows.column("SeriesInstanceUID").to_pylist())
         plan = DownloadPlan.make(
             rows,
             folder,
@@ -307,10 +348,17 @@ class Selection:
             source=source,
             endpoint_url=endpoint_url,
             check_disk=check_disk,
+            only=sizes,
         )
-        return replace(plan, asked=self._asked(rows, template, plan.size_bytes / 1e6))
+        return replace(plan, asked=self._asked(rows, template, plan.size_bytes / 1e6, uids))
 
-    def _asked(self, rows: pa.Table, template: str, size_MB: float) -> dict[str, Any]:
+    def _asked(
+        self,
+        rows: pa.Table,
+        template: str,
+        size_MB: float,
+        instances: Mapping[str, Mapping[str, str]] | None,
+    ) -> dict[str, Any]:
         """What a download tells of the series that were asked for, beside what it fetches."""
         facts = ("SeriesInstanceUID", "license_short_name", "source_DOI")
         uids, *others = (rows.column(name).to_pylist() for name in facts)
@@ -318,13 +366,17 @@ class Selection:
         # The UIDs are recorded anyway; a list of thousands is not said again
         is_short = all(len(value) <= 1000 for value in filters.values() if isinstance(value, list))
         # Not repr(self): a summary would first read the index into memory
-        described = _described(rows.num_rows, size_MB)
+        code = self._code(_described(rows.num_rows, size_MB)) if is_short else None
+        if code and instances:
+            wanted = [uid for files in instances.values() for uid in files.values()]
+            code = f"{code}instances = {wanted!r}\n" if len(wanted) <= 1000 else None
         return {
             "data_version": self.data_version,
             "template": template,
             "filters": filters if is_short else None,
-            "code": self._code(described) if is_short else None,
+            "code": code,
             "facts": dict(zip(uids, zip(*others, strict=True), strict=True)),
+            "instances": instances,
         }
 
     def _size_bytes(self) -> int:
@@ -407,7 +459,8 @@ class Selection:
 
         Args:
             path: the file; or a folder that was downloaded into, for the series of all downloads
-                that were asked for there, complete or not.
+                that were asked for there, complete or not. (Of which only single instances were
+                asked for, the record itself says.)
             engine: where to look the series up; by default the installed index.
 
         Raises:

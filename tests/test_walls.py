@@ -27,7 +27,7 @@ LAYERS = [
     {"memory"},
     {"arguments"},
     {"cohort", "download"},
-    {"prior", "uids"},
+    {"instances", "prior", "uids"},
     {"manifests"},
     {"selection"},
     {"client"},

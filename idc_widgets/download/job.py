@@ -470,7 +470,7 @@ class DownloadJob:
             return Ended(str(error))
         if self._halt.is_set():
             return _HALTED
-        lines = [_line(track) for track in missing]
+        lines = [line for track in missing for line in _lines(track)]
         start, before = time.monotonic(), meter.bytes_done
         process = s5cmd.Process(lines, endpoint_url=self.plan.endpoint_url, workers=self.workers)
         try:
@@ -545,7 +545,7 @@ class DownloadJob:
         meter = Meter(self.plan)
         self._found = meter.found
         for series, files in survey:
-            track = meter.add(series, {path.name: size for path, size in files.items()})
+            track = meter.add(series, series.names(files))
             if series.is_complete(files):
                 self._settle(series, files)
                 continue
@@ -590,10 +590,13 @@ def _end(exit_code: int) -> Ended | None:
     return Ended(ended, fits_all=False) if exit_code else None
 
 
-def _line(track: Track) -> str:
+def _lines(track: Track) -> list[str]:
+    place = track.series.bucket, track.series.prefix, track.series.folder
+    if track.series.only is not None:
+        return [s5cmd.cp_file_line(*place, name) for name in sorted(track.awaited)]
     # `cp` first: `sync` asks for every single object what it is; `sync` then: `cp` fetches all
     make = s5cmd.sync_line if track.files else s5cmd.cp_line
-    return make(track.series.bucket, track.series.prefix, track.series.folder)
+    return [make(*place)]
 
 
 def _described(event: s5cmd.Problem | s5cmd.Noise) -> str:

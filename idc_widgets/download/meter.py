@@ -60,9 +60,12 @@ class Track:
     may_pass: bool = False  # whether trying again may bring more
     moved: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Unfinished files: path to bytes, and when they were last seen to grow."""
+    awaited: set[str] = field(default_factory=set)
+    """If only some objects are wanted: the names of those of which s5cmd has not told yet."""
 
     def __post_init__(self) -> None:
         self.whole_bytes = sum(self.files.values())
+        self.awaited = set(self.series.lacking(self.files))
 
     def done(self) -> tuple[int, int]:
         """Bytes and files, never more than the series has."""
@@ -76,7 +79,9 @@ class Track:
     def is_done(self) -> bool:
         """Whether all has arrived, as far as is known."""
         there = (self.whole_bytes, len(self.files))
-        return there == (self.series.size_bytes, self.series.instances)
+        if there != (self.series.size_bytes, self.series.instances):
+            return False
+        return self.series.only is None or self.series.only == self.files
 
     def file_done(self, name: str, size_bytes: int) -> None:
         self.whole_bytes += size_bytes - self.files.get(name, 0)
@@ -131,18 +136,19 @@ class Meter:
         track = self._tracks.get(location)
         if track is None:
             return
+        track.awaited.discard(name)
         if isinstance(event, s5cmd.Problem):
             # That which stays is told rather than that which passes
             passes = s5cmd.may_pass(event.message)
             if track.problem is None or not passes:
                 track.problem = event.message
             track.may_pass |= passes
-            if name == "*":  # the whole line failed: nothing more will come of it
-                self.pending.pop(location, None)
-            return
-        track.file_done(name, event.size_bytes)
-        self._recount(track)
-        if track.is_done():
+            is_over = name == "*"  # the whole line failed: nothing more will come of it
+        else:
+            track.file_done(name, event.size_bytes)
+            self._recount(track)
+            is_over = track.is_done()
+        if is_over or (track.series.only is not None and not track.awaited):
             self.pending.pop(location, None)
 
     def look(self, limit: int | None, now: float = 0.0) -> bool:

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +23,7 @@ from ..units import human_size, plural
 from . import disk, names
 from .names import DEFAULT_TEMPLATE
 from .preview import MAX_GB, Preview, remembered_rate
+from .s5cmd import OBJECT_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +62,9 @@ class PlannedSeries:
     series alone. It is complete when there are exactly `instances` files of `size_bytes` bytes
     altogether. In the flat form its files are then moved to the folder `home`, as
     `<name of folder>_<name>`.
+
+    If only some of its objects are wanted, these are what all of this is about: other files of the
+    series may be there or not.
     """
 
     SeriesInstanceUID: str
@@ -72,6 +76,8 @@ class PlannedSeries:
     license: str | None = None
     home: Path | None = None
     """None: its files stay in `folder`."""
+    only: Mapping[str, int] | None = field(default=None, hash=False)
+    """The wanted objects, name to bytes; None for all that there are."""
 
     @property
     def destination(self) -> Path:
@@ -79,16 +85,30 @@ class PlannedSeries:
         return self.home or self.folder
 
     def is_complete(self, files: Mapping[Any, int]) -> bool:
-        """Whether `files`, name or path to size, are as many and as large as this series has."""
-        return (len(files), sum(files.values())) == (self.instances, self.size_bytes)
+        """Whether `files`, name or path to size, are as many and as large as this series has.
+
+        If only some are wanted, each has to have its own size.
+        """
+        if (len(files), sum(files.values())) != (self.instances, self.size_bytes):
+            return False
+        return self.only is None or self.only == {
+            file if isinstance(file, str) else self._name(file): size
+            for file, size in files.items()
+        }
 
     def files(self, at_home: Mapping[str, Mapping[str, int]] | None = None) -> dict[Path, int]:
         """The finished files of this series on the disk, wherever they are, with their sizes.
 
+        If only some are wanted, the others are not told of.
+
         Args:
             at_home: what `disk.tagged_files` says of `home`; looked up if it is not given.
         """
-        arrived = {self.folder / n: size for n, size in disk.dicom_files(self.folder).items()}
+        arrived = {
+            self.folder / name: size
+            for name, size in disk.dicom_files(self.folder).items()
+            if self.only is None or name in self.only
+        }
         if self.home is None:
             return arrived
         if at_home is None:
@@ -98,22 +118,38 @@ class PlannedSeries:
         return arrived | {
             self._at_home(name): size
             for name, size in moved.items()
-            if self.folder / name not in arrived
+            if self.folder / name not in arrived and (self.only is None or name in self.only)
         }
+
+    def names(self, files: Mapping[Path, int]) -> dict[str, int]:
+        """The same files by the names that they have in `folder`."""
+        if self.home is None:
+            return {path.name: size for path, size in files.items()}
+        return {self._name(path): size for path, size in files.items()}
+
+    def lacking(self, names: Mapping[str, int]) -> dict[str, int]:
+        """The wanted objects that `names` (of files, to bytes) lack, or have in another size.
+
+        Of a series that is wanted whole nobody knows, so none.
+        """
+        wanted = self.only or {}
+        return {name: size for name, size in wanted.items() if names.get(name) != size}
 
     def gather(self, files: Mapping[Path, int]) -> dict[str, int]:
         """Get ready for fetching what is missing beside `files`; their names, and sizes.
 
         What is home of a series that is not complete goes back to `folder`: what is there is not
-        fetched again.
+        fetched again. (Wanted objects are asked for one by one, so those that are home stay there.)
 
         Args:
             files: as `files` tells them.
         """
+        if self.home is None or self.only is not None or self.is_complete(files):
+            return self.names(files)
         gathered = {}
         for path, size in files.items():
             name = self._name(path)
-            if path.parent != self.folder and not self.is_complete(files):
+            if path.parent != self.folder:
                 try:
                     self.folder.mkdir(parents=True, exist_ok=True)
                     os.replace(path, self.folder / name)
@@ -173,7 +209,8 @@ class DownloadPlan:
     endpoint_url: str
     asked: Mapping[str, Any] | None = field(default=None, compare=False)
     """For the report and the record, as `Selection.plan` puts it; `facts` has the licence and the
-    source_DOI of each series, by SeriesInstanceUID."""
+    source_DOI of each series, by SeriesInstanceUID, and `instances` of each series of which only
+    some objects are wanted their SOPInstanceUIDs, by name."""
 
     @property
     def instances(self) -> int:
@@ -284,13 +321,20 @@ class DownloadPlan:
         )
 
     def _to_fetch(self) -> tuple[int, int]:
-        """Bytes and files that are not there (of broken files, the bytes that they lack)."""
+        """Bytes and files that are not there.
+
+        Of broken files, the bytes that they lack; where it is known which are broken, all.
+        """
         size, files = self.size_bytes, self.instances
         if not self.folder.exists():
             return size, files
         for series, there in self.survey():
             if series.is_complete(there):
                 size, files = size - series.size_bytes, files - series.instances
+            elif series.only is not None:
+                lacking = series.lacking(series.names(there))
+                size -= series.size_bytes - sum(lacking.values())
+                files -= series.instances - len(lacking)
             else:
                 size -= min(series.size_bytes, sum(there.values()))
                 files -= min(series.instances - 1, len(there))  # one at least is missing or wrong
@@ -316,6 +360,7 @@ class DownloadPlan:
         endpoint_url: str | None = None,
         check_disk: bool = True,
         platform: str = sys.platform,
+        only: Mapping[str, Mapping[str, int]] | None = None,
     ) -> DownloadPlan:
         """Plan the download of `rows` into `folder`. Writes nothing that stays.
 
@@ -337,11 +382,14 @@ class DownloadPlan:
                 have space.
             platform: whose limit the length of paths has to keep, as of `sys.platform`; names are
                 legal on all.
+            only: SeriesInstanceUID to the objects that are wanted of it, by name
+                (`<uuid>.dcm`) with their bytes; series that are not in it are fetched whole.
 
         Raises:
             DownloadError: a column, location, count or size is missing; the template is wrong or
                 puts two series into one folder; a path is too long; a bucket has no copy at
-                `source`; the folder cannot be used; the disk is too full.
+                `source`; the folder cannot be used; the disk is too full; what is in `only` is no
+                name, no size, or of a series without a row.
         """
         root = _root(folder)
         endpoint = _endpoint(endpoint_url, source)
@@ -349,6 +397,8 @@ class DownloadPlan:
             if column not in rows.column_names:
                 raise DownloadError(f"the rows have no column {column}, which a download needs")
         series = tuple(_plan_rows(rows, root, template, source))
+        if only is not None:
+            series = _narrowed(series, only)
         _refuse_shared_folders(series, template)
         _refuse_long_paths(rows, root, template, series, platform)
         plan = cls(series, root, endpoint)
@@ -433,6 +483,32 @@ def _amount(row: Mapping[str, Any]) -> tuple[int, int]:
     if names.is_missing(size) or size < 0:
         raise DownloadError(f"series {uid} has no size (series_size_MB is {size})")
     return int(count), round(size * 1e6)
+
+
+def _narrowed(
+    series: tuple[PlannedSeries, ...], only: Mapping[str, Mapping[str, int]]
+) -> tuple[PlannedSeries, ...]:
+    """The same series, of which only these objects are wanted."""
+    if unknown_uids := only.keys() - {one.SeriesInstanceUID for one in series}:
+        raise DownloadError(f"objects of series {min(unknown_uids)} are wanted, which has no row")
+    for uid, files in only.items():
+        if not files:
+            raise DownloadError(f"of series {uid} no object is wanted; expected one at least")
+        for name, size in files.items():
+            if not OBJECT_NAME.fullmatch(name):
+                raise DownloadError(
+                    f"{name!r} of series {uid} is no name of an object; expected one like "
+                    "'00000000-0000-0000-0000-000000000000.dcm'"
+                )
+            if not isinstance(size, int) or size < 0:
+                raise DownloadError(f"the object {name} of series {uid} has no size ({size!r})")
+
+    def narrowed(one: PlannedSeries) -> PlannedSeries:
+        files = dict(only.get(one.SeriesInstanceUID, {}))
+        count, size = len(files), sum(files.values())
+        return replace(one, only=files, instances=count, size_bytes=size) if files else one
+
+    return tuple(map(narrowed, series))
 
 
 def _refuse_shared_folders(series: tuple[PlannedSeries, ...], template: str) -> None:

@@ -96,10 +96,16 @@ def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) ->
     dois: Counter[str] = Counter()
     states: Counter[str] = Counter()
     files = size = 0
+    asked = {name: value for name, value in (plan.asked or {}).items() if name != "facts"}
+    only = {one.SeriesInstanceUID: one.only for one in plan.series if one.only is not None}
     for row in rows:
-        series[row.SeriesInstanceUID] = [row.state, row.files, row.size_bytes]
-        if row.reason:
-            series[row.SeriesInstanceUID].append(row.reason[:500])
+        uid = row.SeriesInstanceUID
+        series[uid] = [row.state, row.files, row.size_bytes]
+        if row.reason or uid in only:
+            series[uid].append(row.reason[:500] if row.reason else None)
+        if uid in only:
+            uids = (asked.get("instances") or {}).get(uid, {})
+            series[uid].append({name: uids.get(name) for name in sorted(only[uid])})
         states[row.state] += 1
         files += row.files
         size += row.size_bytes
@@ -107,7 +113,6 @@ def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) ->
             licenses[row.license] += 1
         if row.source_DOI:
             dois[row.source_DOI] += 1
-    asked = {name: value for name, value in (plan.asked or {}).items() if name != "facts"}
     return {
         "id": _identity(plan),
         "state": state,
@@ -131,7 +136,8 @@ def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) ->
         "files_expected": plan.instances,
         "bytes": size,
         "bytes_expected": plan.size_bytes,
-        "series_columns": ["state", "files", "bytes", "reason"],
+        # "instances" only where not all of a series was asked for: their SOPInstanceUIDs, by file
+        "series_columns": ["state", "files", "bytes", "reason", "instances"],
         "series": series,
     }
 
@@ -142,6 +148,7 @@ def _identity(plan: DownloadPlan) -> str:
     root = len(str(plan.folder))
     for line in sorted(
         f"{one.SeriesInstanceUID} {one.bucket}/{one.prefix} {str(one.folder)[root:]}"
+        + "".join(f"\n{name}" for name in sorted(one.only or ()))
         for one in plan.series
     ):
         digest.update(f"\n{line}".encode())

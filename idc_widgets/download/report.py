@@ -64,16 +64,18 @@ def rows(
     for series in plan.series:
         uid = series.SeriesInstanceUID
         there = found.get(uid)
+        is_whole = there == (series.instances, series.size_bytes)
         if there is None:
             on_disk = series.files()
             there = len(on_disk), sum(on_disk.values())
+            is_whole = series.is_complete(on_disk)
         reason = reasons.get(uid)
-        if reason is None and there == (series.instances, series.size_bytes):
+        if reason is None and is_whole:
             reason = unchecked
         state: SeriesState
         if uid in reasons and uid in problems:
             state = "failed"
-        elif reason is None and there == (series.instances, series.size_bytes):
+        elif reason is None and is_whole:
             state = "complete"
         else:
             state = "partly" if there[0] else "missing"

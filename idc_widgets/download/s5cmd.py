@@ -39,6 +39,7 @@ __all__ = [
     "Process",
     "arguments",
     "binary",
+    "cp_file_line",
     "cp_line",
     "end_orphan",
     "environment",
@@ -169,6 +170,19 @@ _INSIDE = ("--exclude", "*../*", "--exclude", "*..\\*")
 def cp_line(bucket: str, prefix: str, folder: Path) -> str:
     """The line that fetches every object under s3://bucket/prefix/ into `folder`."""
     return _copying(["cp"], bucket, prefix, folder)
+
+
+def cp_file_line(bucket: str, prefix: str, folder: Path, name: str) -> str:
+    """The line that fetches the one object `name` under s3://bucket/prefix/ into `folder`.
+
+    Args:
+        bucket: of the object.
+        prefix: of the object.
+        folder: made if it is not there; a file of that name in it is replaced.
+        name: as `OBJECT_NAME` has it, so that it has no wildcard and no way out of the folder.
+    """
+    assert OBJECT_NAME.fullmatch(name), name
+    return shlex.join(["cp", f"s3://{bucket}/{prefix}/{name}", f"{folder}{os.sep}"])
 
 
 def sync_line(bucket: str, prefix: str, folder: Path) -> str:

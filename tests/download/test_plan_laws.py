@@ -179,11 +179,15 @@ TEMPLATES = st.sampled_from(
 ROOTS = st.sampled_from(["/d", "/home/somebody/idc", "/d/" + "x" * 100, "/d/" + "long/" * 45])
 
 
-def make(chosen: list[dict[str, Any]], root: str, template: str, platform: str) -> DownloadPlan:
+def make(
+    chosen: list[dict[str, Any]], root: str, template: str, platform: str, only: Any = None
+) -> DownloadPlan:
     numbers: dict[str, pa.DataType] = {"instanceCount": pa.int64(), "series_size_MB": pa.float64()}
     schema = pa.schema([(column, numbers.get(column, pa.string())) for column in COLUMNS])
     table = pa.Table.from_pylist(chosen, schema=schema)
-    return DownloadPlan.make(table, root, template=template, check_disk=False, platform=platform)
+    return DownloadPlan.make(
+        table, root, template=template, check_disk=False, platform=platform, only=only
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -218,6 +222,32 @@ def test_every_path_is_inside_unique_and_legal(
         return
     assert len(plan.series) == len(chosen)
     assert_law(plan, platform)
+
+
+@settings(max_examples=50, deadline=None)
+@given(chosen=rows(), template=st.sampled_from(["short", "flat", DEFAULT_TEMPLATE]), data=st.data())
+def test_some_objects_go_where_all_would(
+    chosen: list[dict[str, Any]], template: str, data: st.DataObject
+) -> None:
+    names = st.uuids().map(lambda uuid: f"{uuid}.dcm")
+    sizes = st.dictionaries(names, st.integers(0, 10**12), min_size=1, max_size=5)
+    uids = st.sampled_from([row["SeriesInstanceUID"] for row in chosen])
+    only = data.draw(st.dictionaries(uids, sizes))
+    try:
+        whole = make(chosen, "/d", template, "linux")
+    except DownloadError:
+        with pytest.raises(DownloadError):
+            make(chosen, "/d", template, "linux", only)
+        return
+    some = make(chosen, "/d", template, "linux", only)
+    assert_law(some, "linux")
+    for one, other in zip(some.series, whole.series, strict=True):
+        assert (one.folder, one.home, one.prefix) == (other.folder, other.home, other.prefix)
+        wanted = only.get(one.SeriesInstanceUID)
+        assert one == other if wanted is None else one.is_complete(wanted)
+        for name in wanted or ():
+            assert not one.is_complete({**wanted, name: wanted[name] + 1})
+            assert not one.is_complete({n: size for n, size in wanted.items() if n != name})
 
 
 def assert_refusal_helps(
