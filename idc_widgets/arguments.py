@@ -16,6 +16,7 @@ from .conditions import (
     InCollections,
     IsCommercial,
     OneOf,
+    Parameters,
     Patients,
     SameStudy,
     Scalar,
@@ -167,13 +168,8 @@ def known_texts(
         known = memory.known(column, wanted)
         if known is not None:
             return known
-    params: list[object] = []
-
-    def bind(value: object) -> str:
-        params.append(value)
-        return "?"
-
-    where = OneOf(column, wanted).sql(bind)
+    params = Parameters()
+    where = OneOf(column, wanted).sql(params.bind)
     rows = engine.rows(f"SELECT DISTINCT {column} FROM {table} WHERE {where}", params)
     return {str(value) for (value,) in rows}
 

@@ -19,6 +19,7 @@ from .conditions import (
     Condition,
     IsCommercial,
     OneOf,
+    Parameters,
     Scalar,
     Uids,
     unique,
@@ -474,15 +475,10 @@ class Cohort:
         return _LEVEL_SQL[level].format(rows=rows), params
 
     @property
-    def predicate(self) -> tuple[str, list[object]]:
+    def predicate(self) -> tuple[str, Parameters]:
         """What a row of the index must fulfil, as SQL with ``?``, and its parameters."""
-        params: list[object] = []
-
-        def bind(value: object) -> str:
-            params.append(value)
-            return "?"
-
-        return where(self._conditions, bind), params
+        params = Parameters()
+        return where(self._conditions, params.bind), params
 
     @property
     def sql(self) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "InCollections",
     "IsCommercial",
     "OneOf",
+    "Parameters",
     "Patients",
     "SameStudy",
     "Scalar",
@@ -40,6 +41,16 @@ Scalar: TypeAlias = "str | int | float | None"
 
 #: How a value enters the SQL text: as ``?`` and a bound parameter, or as a literal.
 Bind: TypeAlias = Callable[[object], str]
+
+
+class Parameters(list[object]):
+    """What the ``?`` of a query stand for, in their order."""
+
+    def bind(self, value: object) -> str:
+        """Takes a value in, as a `Bind`."""
+        self.append(value)
+        return "?"
+
 
 PATIENT_KEY = ("collection_id", "PatientID")
 
@@ -439,13 +450,8 @@ class SameStudy:
 
 def _asked(condition: Condition, memory: Memory) -> Mask:
     """A condition on a column that is not in memory: asked of the file, in SQL."""
-    params: list[object] = []
-
-    def bind(value: object) -> str:
-        params.append(value)
-        return "?"
-
-    sql = condition.sql(bind)
+    params = Parameters()
+    sql = condition.sql(params.bind)
     return memory.series_where(sql, params)
 
 

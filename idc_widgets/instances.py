@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .arguments import known_texts
-from .conditions import OneOf
+from .conditions import OneOf, Parameters
 from .engine import Engine
 from .errors import InvalidQueryError
 
@@ -44,13 +44,8 @@ def find_instances(engine: Engine, given: str | Iterable[str]) -> list[Instance]
     uids = _texts(given)
     if _TABLE not in engine.tables():
         raise InvalidQueryError(f"there is no table {_TABLE}; client.fetch({_TABLE!r}) gets it")
-    params: list[object] = []
-
-    def bind(value: object) -> str:
-        params.append(value)
-        return "?"
-
-    where = OneOf("SOPInstanceUID", tuple(uids)).sql(bind)
+    params = Parameters()
+    where = OneOf("SOPInstanceUID", tuple(uids)).sql(params.bind)
     found: dict[str, list[Instance]] = {}
     for uid, series, uuid, size in engine.rows(
         f"SELECT DISTINCT {', '.join(_COLUMNS)} FROM {_TABLE} WHERE {where} ORDER BY 1, 2, 3, 4",

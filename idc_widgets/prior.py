@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .conditions import OneOf, unique
+from .conditions import OneOf, Parameters, unique
 from .engine import Engine
 from .errors import DownloadError, InvalidQueryError
 
@@ -83,16 +83,11 @@ def prior_series(
     wanted = unique([uids] if isinstance(uids, str) else uids)
     if _TABLE not in engine.tables():
         raise InvalidQueryError(f"there is no table {_TABLE}; client.fetch({_TABLE!r}) gets it")
-    params: list[object] = []
-
-    def bind(value: object) -> str:
-        params.append(value)
-        return "?"
-
-    named = [OneOf(key, wanted).sql(bind) for key in _KEYS if wanted]
+    params = Parameters()
+    named = [OneOf(key, wanted).sql(params.bind) for key in _KEYS if wanted]
     where = f"({' OR '.join(named) or 'FALSE'})"
     if version is not None:
-        where += f" AND {bind(version)} BETWEEN min_idc_version AND max_idc_version"
+        where += f" AND {params.bind(version)} BETWEEN min_idc_version AND max_idc_version"
     rows = engine.query(
         f"SELECT * FROM {_TABLE} WHERE {where} QUALIFY row_number() OVER (PARTITION BY"
         " SeriesInstanceUID ORDER BY max_idc_version DESC, min_idc_version DESC, series_aws_url)"

@@ -321,13 +321,8 @@ class Selection:
         where, params = self.cohort.predicate
         wanted = None if instances is None else find_instances(self.cohort.engine, instances)
         if wanted is not None:
-
-            def bind(value: object) -> str:
-                params.append(value)
-                return "?"
-
             series = OneOf("SeriesInstanceUID", unique(one.SeriesInstanceUID for one in wanted))
-            where = f"({where}) AND {series.sql(bind)}"
+            where = f"({where}) AND {series.sql(params.bind)}"
         elif check_disk:
             DownloadPlan.check_capacity(folder, self._size_bytes())
         # A template of one's own may name any column, and a misspelt one gets the nearest named.

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from ..arguments import known_texts
 from ..cohort import Cohort
-from ..conditions import OneOf
+from ..conditions import OneOf, Parameters
 from ..engine import Engine
 from ..uids import MOST_UIDS, find_uids, is_uid
 from .parse import KEYS, UUID, Entry, Problem, UnknownLine, strange, unknown_line
@@ -212,11 +212,6 @@ def _rows(
     """These columns, all distinct, of the rows with one of these values in a column."""
     if not values:
         return []
-    params: list[object] = []
-
-    def bind(value: object) -> str:
-        params.append(value)
-        return "?"
-
-    where = OneOf(column, tuple(sorted(values))).sql(bind)
+    params = Parameters()
+    where = OneOf(column, tuple(sorted(values))).sql(params.bind)
     return engine.rows(f"SELECT DISTINCT {', '.join(columns)} FROM {table} WHERE {where}", params)
