@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
 
-from ..units import human_size
+from ..units import human_size, plural
 from . import disk, s5cmd
 from .plan import DownloadPlan, PlannedSeries
 
@@ -101,7 +101,7 @@ class Track:
                 f"the folder has {files} .dcm files where the series has {instances}: "
                 f"move {which} away from {self.series.folder}"
             )
-        return f"{files} of {instances} files arrived, {there} of {size}"
+        return f"{files:,} of {plural(instances, 'file')} arrived, {there} of {size}"
 
 
 class Meter:

@@ -41,10 +41,10 @@ _ELIDED_UID = (
 )
 
 
-#: What has gone well, and what has not, in colours that can be read on light and dark.
+#: What has gone well, and what has not, in colours as far from white as from black.
 _STATE_COLOR = (
-    "slice(cell.value, 0, 1) == '✓' ? '#3c9a41'"
-    " : slice(cell.value, 0, 1) == '✕' ? '#e04848' : default_value"
+    "slice(cell.value, 0, 1) == '✓' ? '#358a3a'"
+    " : slice(cell.value, 0, 1) == '✕' ? '#dc4040' : default_value"
 )
 
 

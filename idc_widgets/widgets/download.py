@@ -61,7 +61,6 @@ class DownloadWidget(anywidget.AnyWidget):
         download_dir: where to; a person can change it in the widget.
         endpoint_url: as of `Selection.download`; by default that of the state's client.
         template: as of `Selection.download`.
-        max_GB: of more than this that is still to fetch, a person is asked first.
         layout: as of every ipywidgets widget.
     """
 
@@ -109,17 +108,15 @@ class DownloadWidget(anywidget.AnyWidget):
         download_dir: str | os.PathLike[str] = "idc_data",
         endpoint_url: str | None = None,
         template: str | None = None,
-        max_GB: float | None = MAX_GB,
         **keywords: Any,
     ) -> None:
-        allowed = ["selection", "state", "download_dir", "endpoint_url", "template", "max_GB"]
-        check_keywords("DownloadWidget", keywords, [*allowed, "done_hint", "layout"])
+        allowed = ["selection", "state", "download_dir", "endpoint_url", "template", "done_hint"]
+        check_keywords("DownloadWidget", keywords, [*allowed, "layout"])
         if selection is not None and state is not None:
             raise TypeError("pass a selection or a state, not both: a state has its own selection")
         keywords.setdefault("layout", {"margin": "0", "width": "auto"})
         self.state = state
         self.template = template or DEFAULT_TEMPLATE
-        self.max_GB = max_GB
         if endpoint_url is None and state is not None:
             endpoint_url = state.client.endpoint_url
         self.endpoint_url = endpoint_url
@@ -221,10 +218,12 @@ class DownloadWidget(anywidget.AnyWidget):
 
     @observe("selection")
     def _on_selection(self, _change: Any) -> None:
+        self._question = ""  # it was about another download
         self._show_offer()
 
     @observe("download_dir")
     def _on_download_dir(self, _change: Any) -> None:
+        self._question = ""
         self._show_folder()
 
     def _show_folder(self) -> None:
@@ -264,8 +263,7 @@ class DownloadWidget(anywidget.AnyWidget):
             self._reports = self._reports + 1 if job.state == "running" else 0
             status = describe(job, connected=self._reports > 1, hint=self.done_hint)
             self._number += 1
-            rates = {"rates": self._rated_by(job), "most_rates": MOST_RATES}
-            self._status = {"number": self._number, **status, **rates}
+            self._status = {"number": self._number, **status, "rates": self._rated_by(job)}
 
     def _rated_by(self, job: DownloadJob) -> list[float]:
         """The speeds of the last minute in MB/s, one a second."""
@@ -284,7 +282,7 @@ class DownloadWidget(anywidget.AnyWidget):
                 self._message = self._question = ""
                 try:
                     self.download_dir = folder.strip()
-                    self.start(max_GB=None if sure else self.max_GB)
+                    self.start(max_GB=None if sure else MAX_GB)
                 except LargeDownloadError as error:
                     self._question = error.preview
                 except Exception as error:
@@ -376,7 +374,7 @@ def _in_words(job: DownloadJob, connected: bool, hint: str) -> tuple[str, str]:
     if job.state == "failed":
         return "Failed", job.error or "see the log"
     if job.state == "paused":
-        return "Paused", files
+        return "Paused", f"{files} · {_arrived(progress)}"
     if job.state == "verifying":
         return "Verifying", f"{files} · {human_size(progress.bytes_total)}"
     if not connected:
@@ -384,11 +382,15 @@ def _in_words(job: DownloadJob, connected: bool, hint: str) -> tuple[str, str]:
     return "Downloading", " · ".join(_speed_words(progress, files))
 
 
-def _speed_words(progress: Progress, files: str) -> list[str]:
+def _arrived(progress: Progress) -> str:
     done, total = human_size(progress.bytes_done), human_size(progress.bytes_total)
     if done.split()[1] == total.split()[1]:
         done = done.split()[0]  # "35.1 of 70.5 MB" names the unit once
-    words = [f"{done} of {total}", files]
+    return f"{done} of {total}"
+
+
+def _speed_words(progress: Progress, files: str) -> list[str]:
+    words = [_arrived(progress), files]
     if progress.MB_per_s is not None:
         words.append(f"{progress.MB_per_s:,.1f} MB/s")
     if progress.seconds_left is not None:

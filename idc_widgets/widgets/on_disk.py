@@ -52,6 +52,7 @@ class OnDisk:
         self._states: dict[str, str] = {}
         self._planned: tuple[Path | None, dict[str, PlannedSeries]] = (None, {})
         self._job: DownloadJob | None = None
+        self._job_state = ""
         self._is_looking = self._again = False
         self._looked = 0.0
 
@@ -70,8 +71,10 @@ class OnDisk:
 
     def follow(self, job: DownloadJob) -> None:
         """There is news of a job, the last one that was started."""
-        self._job = job
-        if job.is_finished or time.monotonic() > self._looked + _PAUSE:
+        state = job.state
+        is_new = (job, state) != (self._job, self._job_state)
+        self._job, self._job_state = job, state
+        if is_new or time.monotonic() > self._looked + _PAUSE:
             self.look()
 
     def look(self) -> None:
@@ -91,11 +94,13 @@ class OnDisk:
                     return
                 self._again, uids = False, self._seen
             self._looked = time.monotonic()
+            found = dict.fromkeys(uids, "")
             try:
                 found = dict(zip(uids, self._now(uids), strict=True))
             except (IDCError, OSError) as error:  # the Download button will tell why
                 _log.debug("nothing is known of the disk: %s", error)
-                found = dict.fromkeys(uids, "")
+            except Exception:
+                _log.exception("what is on the disk cannot be told")
             with self._lock:
                 is_news = any(self._states.get(uid, "") != state for uid, state in found.items())
                 if len(self._states) > _MOST:
@@ -103,11 +108,15 @@ class OnDisk:
                 self._states.update(found)
             if is_news:
                 for callback in self._callbacks:
-                    callback()
+                    try:
+                        callback()
+                    except Exception:
+                        _log.exception("a grid cannot show what is on the disk")
 
     def _now(self, uids: Sequence[str]) -> list[str]:
         folder, job = self._folder(), self._job
-        if not folder.is_dir():
+        in_job = job if job is not None and job.plan.folder == folder else None
+        if not folder.is_dir() and (in_job is None or in_job.is_finished):
             return [""] * len(uids)
         was_at, planned = self._planned
         if was_at != folder or len(planned) > _MOST:
@@ -115,7 +124,6 @@ class OnDisk:
         if missing := [uid for uid in uids if uid not in planned]:
             planned |= {one.SeriesInstanceUID: one for one in self._plan(missing).series}
         self._planned = folder, planned
-        in_job = job if job is not None and job.plan.folder == folder else None
         return [_state(planned[uid], in_job) if uid in planned else "" for uid in uids]
 
 
@@ -125,6 +133,8 @@ def _state(series: PlannedSeries, job: DownloadJob | None) -> str:
         return COMPLETE
     uid = series.SeriesInstanceUID
     if job is not None and not job.is_finished and uid in job.plan:
+        if job.state == "paused":
+            return PARTLY if files else QUEUED
         return FETCHING if files or disk.temps(series.folder) else QUEUED
     if job is not None and uid in job.failed and job.state != "cancelled":
         return FAILED

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from support.lab import Lab
-from support.s3server import S3Server
+from support.lab import PATIENCE, Lab
+from support.s3server import Fault, Request, S3Server
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -293,3 +294,104 @@ def test_progress_where_messages_of_threads_are_lost(lab: Lab, own: Page, s3: S3
     expect(title).to_have_text("Downloading")
     expect(title).to_have_text("Complete")
     s3.rate_MB_s = None
+
+
+def hold(s3: S3Server) -> Callable[[], None]:
+    """Keeps who asks waiting until the function that this returns is called."""
+    go = threading.Event()
+
+    def fault(_request: Request) -> Fault:
+        go.wait(PATIENCE)
+        return None
+
+    s3.fail = fault
+    return go.set
+
+
+def test_download_by_keyboard(lab: Lab, own: Page, s3: S3Server) -> None:
+    """The focus never gets lost: to the notebook, single keys are commands."""
+    cells = lab.cell_count(own)
+
+    def press(key: str) -> None:
+        assert own.evaluate("() => document.activeElement.closest('.idc-download') !== null")
+        own.keyboard.press(key)
+
+    def is_focused(name: str) -> None:
+        expect(own.locator(".idc-download").get_by_role("button", name=name)).to_be_focused()
+        for key in "bdd0":  # a new cell, none, a restart
+            press(key)
+
+    (lab.folder / HOSTILE).touch()
+    own.locator(".idc-download-folder").fill(HOSTILE)
+    press("Enter")
+    is_focused("Download all")
+    press("Enter")
+    alert = own.locator(".idc-download .idc-alert")
+    expect(alert).to_contain_text(f"{HOSTILE} is a file; choose a folder")
+    assert own.locator(".idc-download img").count() == 0
+    is_focused("Download all")
+
+    own.locator(".idc-download-folder").fill("keys")
+    lab.run(own, "import idc_widgets.widgets.download as module; module.MAX_GB = 0.0001")
+    own.locator(".idc-download-start").focus()
+    press("Enter")
+    expect(alert).to_contain_text("Start this large download?")
+    for answer in ("Not now", "Download anyway"):
+        press("Tab")
+        press("Tab")  # past the folder
+        is_focused("Download anyway")
+        if answer == "Not now":
+            press("Tab")
+            press("Enter")
+            expect(alert).to_have_count(0)
+            is_focused("Download all")
+            press("Enter")
+            expect(alert).to_have_count(1)
+    release = hold(s3)
+    press("Enter")
+    is_focused("Cancel")
+    expect(alert).to_have_count(0)
+    press("Tab")
+    press("Space")
+    is_focused("Go on")
+    press("Space")
+    is_focused("Pause")
+    press("Shift+Tab")
+    press("Enter")
+    is_focused("Go on")
+    s3.fail = lambda request: 404 if "prefix-2" in request.key else None
+    release()
+    press("Enter")
+    is_focused("Retry failed")
+    own.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    press("Tab")
+    is_focused("Copy folder path")
+    press("Enter")
+    is_focused("Copied")
+    clipboard = "() => navigator.clipboard.readText()"
+    assert own.evaluate(clipboard) == str(lab.folder / "keys")
+    press("Tab")
+    is_focused("Copy file paths")
+    press("Space")
+    own.wait_for_function(f"async () => (await ({clipboard})()).includes('dcm')")
+    paths = lab.run(own, "print(*[path for two in download.paths.values() for path in two])")
+    assert own.evaluate(clipboard).split() == paths.split()
+    own.locator(".idc-download-actions .idc-link").last.focus()
+    press("Shift+Tab")
+    press("Shift+Tab")
+    s3.fail = lambda _request: None
+    press("Enter")
+    is_focused("Download all")
+    expect(own.locator(".idc-download-title")).to_have_text("Complete")
+    assert lab.cell_count(own) == cells
+
+
+def test_a_double_click_on_download_does_not_cancel_it(lab: Lab, own: Page, s3: S3Server) -> None:
+    release = hold(s3)
+    own.locator(".idc-download-folder").fill("twice")
+    own.locator(".idc-download-start").click(position={"x": 20, "y": 16})
+    expect(own.get_by_role("button", name="Cancel")).to_be_focused()  # where Download was
+    own.mouse.down(click_count=2)
+    own.mouse.up(click_count=2)
+    release()
+    expect(own.locator(".idc-download-title")).to_have_text("Complete")

@@ -417,7 +417,7 @@ def test_an_object_of_another_size_than_the_table_says(
     server.objects[one.bucket, f"{one.prefix}/{next(iter(one.only))}"] = 12_344
     job = DownloadJob(plan)
     assert job.wait() == "incomplete" and job.paths == {}
-    assert "1 of 1 files arrived, 12,344 of 12,345 bytes" in job.failed[one.SeriesInstanceUID]
+    assert "1 of 1 file arrived, 12,344 of 12,345 bytes" in job.failed[one.SeriesInstanceUID]
     assert list(job.report.state) == ["partly"]
     assert server.count("GET") == 1
 

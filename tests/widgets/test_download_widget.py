@@ -281,8 +281,8 @@ def test_the_folder_shown_is_the_one_written_to(widget, tmp_path, monkeypatch):
     assert job.wait() == "complete"
 
 
-def test_a_large_download_is_asked_for_once(widget):
-    widget.max_GB = 0.0005
+def test_a_large_download_is_asked_for_once(widget, monkeypatch):
+    monkeypatch.setattr("idc_widgets.widgets.download.MAX_GB", 0.0005)
     press(widget)
     assert widget.job is None
     assert "still to fetch: 12 files, 600.0 kB" in widget._question
@@ -294,6 +294,18 @@ def test_a_large_download_is_asked_for_once(widget):
     assert wait(widget, "complete")["percent"] == 100
     press(widget)
     assert widget._question == "", "nothing is left to fetch"
+
+
+def test_a_yes_is_to_what_was_asked(widget, own, tmp_path, monkeypatch):
+    monkeypatch.setattr("idc_widgets.widgets.download.MAX_GB", 0.0001)
+    press(widget)
+    assert "3 series" in widget._question
+    widget.selection = own.cohort(SeriesInstanceUID=["s.0", "s.1"]).select()
+    assert widget._question == ""
+    press(widget)
+    assert "2 series" in widget._question
+    widget._handle_custom_msg({"kind": "folder", "folder": str(tmp_path / "other")}, [])
+    assert widget._question == ""
 
 
 def test_pause_and_go_on(widget, s3):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.s3server import S3Server, series_objects
+from support.s3server import Request, S3Server, series_objects
 
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import InvalidQueryError
@@ -114,6 +115,55 @@ def test_what_an_earlier_session_fetched(
         file.unlink()
     _, later = show(client, s3, tmp_path / "data")
     until(lambda: later.shown == [COMPLETE, PARTLY, COMPLETE, ""], later)
+
+
+def test_what_is_paused_is_not_being_fetched(
+    shown: tuple[DownloadWidget, View], s3: S3Server
+) -> None:
+    download, view = shown
+    may_go_on = threading.Event()
+
+    def wait_for_the_rest(request: Request) -> None:
+        is_other = "prefix-s.0" not in request.key
+        if is_other or (request.method == "GET" and s3.count("GET") > 2):
+            may_go_on.wait(60)
+
+    s3.fail = wait_for_the_rest
+    job = download.start()
+    until(lambda: job.progress.files_done == 2, view)
+    until(lambda: view.shown == [FETCHING, QUEUED, QUEUED, QUEUED], view)
+    job.pause()
+    until(lambda: view.shown == [PARTLY, QUEUED, QUEUED, QUEUED], view)
+    may_go_on.set()
+    job.go_on()
+    assert job.wait() == "complete"
+    until(lambda: view.shown == [COMPLETE] * 4, view)
+
+
+def test_whatever_happens_is_logged_and_looked_at_again(
+    shown: tuple[DownloadWidget, View],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    download, view = shown
+    download.start().wait()
+    until(lambda: view.shown == [COMPLETE] * 4, view)
+
+    def fail(*_: object) -> Any:
+        raise ZeroDivisionError("nobody thought of this")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download.on_disk, "_now", fail)
+        download.on_disk.look()
+        until(lambda: view.shown == [""] * 4, view)
+    download.on_disk._callbacks.insert(0, fail)
+    download.on_disk.look()
+    until(lambda: view.shown == [COMPLETE] * 4, view)
+    assert {record.message for record in caplog.records} == {
+        "what is on the disk cannot be told",
+        "a grid cannot show what is on the disk",
+    }
+    assert caplog.text.count("ZeroDivisionError: nobody thought of this") == len(caplog.records)
 
 
 def test_another_folder_is_looked_at(shown: tuple[DownloadWidget, View], tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 // The Download button, its folder, and how the download is doing. Python gets {kind: "start",
-// folder, sure}, {kind: "folder", folder}, {kind: "cancel" | "pause" | "go on" | "retry" | "paths"}, and {kind: "poll", number} while a
-// download is active. The answer to "paths" is {kind: "paths", text}.
+// folder, sure}, {kind: "folder", folder}, {kind: "cancel" | "pause" | "go on" | "retry" | "paths"},
+// and {kind: "poll", number} while a download is active. The answer to "paths" is {kind: "paths",
+// text}.
 
 const COPY_FOLDER = "Copy folder path";
 const COPY_PATHS = "Copy file paths";
+const RETRY = { cancelled: "Go on", failed: "Try again" };
 const POLL = 500; // ms
 const SPARK = [96, 16]; // px: width and height of the line that shows the speed of the last minute
+const SPARK_LEAST = 15; // s: what the width stands for at first, so that there is something to see
 const GIVE_UP = 5000; // ms; then an answer to a poll is no longer expected, and asked for again
 
 /** A path whose last part is never cut: what matters of it is at both ends. */
@@ -32,17 +35,21 @@ function sparkline() {
     return element;
   };
   const svg = make("svg", { class: "idc-download-spark", width, height, "aria-hidden": "true" });
+  const hint = make("title", {});
+  const area = make("polygon", { class: "idc-download-area" });
   const line = make("polyline", { fill: "none", "stroke-width": 1.5 });
-  svg.append(line);
+  svg.append(hint, area, line);
   return {
     svg,
-    show(values, most) {
+    show(values) {
       const top = Math.max(...values, 1e-9);
-      const points = values.map((value, at) => [
-        width - ((values.length - 1 - at) * width) / (most - 1),
-        height - 1 - (value / top) * (height - 2),
-      ]);
-      line.setAttribute("points", points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "));
+      const span = Math.max(SPARK_LEAST, values.length);
+      const left = (at) => (width - ((values.length - 1 - at) * width) / (span - 1)).toFixed(1);
+      const above = (value) => (height - 1 - (value / top) * (height - 2)).toFixed(1);
+      const points = values.map((value, at) => `${left(at)},${above(value)}`).join(" ");
+      hint.textContent = `Speed of the last minute, at most ${top.toFixed(1)} MB/s`;
+      line.setAttribute("points", points);
+      area.setAttribute("points", `${left(0)},${height} ${points} ${width},${height}`);
     },
   };
 }
@@ -54,10 +61,7 @@ function render({ model, el }) {
   const bar = h("div", "idc-download-bar");
   const start = button("idc-download-start");
   const cancel = button("idc-control idc-download-cancel", "Cancel");
-  const pause = button("idc-control idc-download-cancel", "Pause", "", () => {
-    pause.disabled = true; // until it has been heard
-    model.send({ kind: status.state === "paused" ? "go on" : "pause" });
-  });
+  const pause = button("idc-control idc-download-cancel", "Pause");
   const where = h("label", "idc-download-where");
   const folder = h("input", "idc-control idc-download-folder");
   folder.type = "text";
@@ -102,21 +106,28 @@ function render({ model, el }) {
 
   let status = {};
   let starting = false;
+  let gone = false; // the kernel
+  const pressed = new Map(); // button → the state in which it was pressed
+  const say = (one, name, doing) => {
+    one.setAttribute("aria-disabled", String(pressed.has(one))); // disabled, it loses the focus
+    one.textContent = pressed.has(one) ? doing : name;
+  };
   const folderOfJob = () => status.folder;
 
   /** Copies a text; the button says so for a moment. */
-  async function said(pressed, name, text) {
+  async function said(link, name, text) {
     await copy(text());
-    pressed.textContent = "Copied";
-    pressed.focus();
-    setTimeout(() => { pressed.textContent = name; }, 1500);
+    link.textContent = "Copied";
+    link.focus();
+    setTimeout(() => { link.textContent = name; }, 1500);
   }
 
   function showOffer() {
-    const { text, hint, enabled } = model.get("_offer");
+    const { text, hint: why, enabled } = model.get("_offer");
+    const hint = gone ? "The kernel has ended: run the cell again." : why;
     start.textContent = starting ? "Starting…" : text;
-    start.disabled = !enabled;
-    start.setAttribute("aria-disabled", String(starting || !enabled)); // disabled loses the focus
+    start.disabled = !enabled || gone;
+    start.setAttribute("aria-disabled", String(starting || start.disabled)); // keeps the focus
     reason.textContent = hint;
     reason.hidden = !hint || status.active;
   }
@@ -144,22 +155,34 @@ function render({ model, el }) {
   /** What a large download would do, and two answers. */
   function asked(question) {
     const area = h("div", "idc-alert idc-download-question");
-    const text = h("span", "idc-alert-text", question);
-    const yes = button("idc-control", "Download anyway", "", () => begin(true));
-    const no = button("idc-link", "Not now", "", () => { area.remove(); start.focus(); });
-    area.append(text, yes, no);
+    const answers = h("div", "idc-download-actions");
+    answers.append(
+      button("idc-control", "Download anyway", "", () => begin(true)),
+      button("idc-link", "Not now", "", () => {
+        start.focus();
+        model.set("_question", "");
+        model.save_changes();
+      }),
+    );
+    area.append(
+      h("b", "", "Start this large download?"),
+      h("span", "idc-alert-text", question),
+      answers,
+    );
     return area;
   }
 
   function begin(sure) {
     if (starting) return;
     starting = true;
+    start.focus(); // the question goes, and may have it
     showOffer();
     model.send({ kind: "start", folder: folder.value, sure });
   }
 
   function showStatus(news) {
     if (!news?.number || news.number <= (status.number ?? 0)) return;
+    const focused = root.contains(document.activeElement) ? document.activeElement : null;
     status = news;
     const { active, percent, rows } = status;
     job.hidden = false;
@@ -167,14 +190,16 @@ function render({ model, el }) {
     if (title.textContent !== status.title) title.textContent = status.title;
     detail.textContent = status.detail;
     fill.style.width = `${percent}%`;
+    track.hidden = !active && !percent;
     track.setAttribute("aria-valuenow", String(percent));
     track.setAttribute("aria-valuetext", `${status.title}, ${status.detail}`);
     spark.svg.style.display = active && status.rates.length > 1 ? "" : "none";
-    if (active) spark.show(status.rates, status.most_rates);
+    if (active) spark.show(status.rates);
     actions.hidden = active;
     retry.hidden = !status.can_retry;
-    retry.textContent = status.state === "cancelled" ? "Go on" : "Retry failed";
+    retry.textContent = RETRY[status.state] ?? "Retry failed";
     copyPaths.hidden = !status.files;
+    copyFolder.hidden = track.hidden; // it may not be there
     copyFolder.textContent = COPY_FOLDER;
     copyPaths.textContent = COPY_PATHS;
     showRows(rows, status.more);
@@ -185,25 +210,42 @@ function render({ model, el }) {
       if (atEnd) lines.scrollTop = lines.scrollHeight;
     }
     log.hidden = !text;
-    showActive(active);
+    showActive(active, focused);
   }
 
-  function showActive(active) {
-    const focused = document.activeElement;
+  function showActive(active, focused) {
     start.hidden = active;
     cancel.hidden = !active;
     pause.hidden = !active || status.state === "verifying";
-    pause.disabled = false;
-    pause.textContent = status.state === "paused" ? "Go on" : "Pause";
+    // A button that was pressed says so until it has been heard.
+    if (pressed.get(pause) !== status.state) pressed.delete(pause);
+    if (!active) pressed.delete(cancel);
+    const resting = status.state === "paused";
+    say(pause, resting ? "Go on" : "Pause", resting ? "Going on…" : "Pausing…");
+    say(cancel, "Cancel", "Cancelling…");
     reason.hidden = active || !reason.textContent;
-    if (!active) {
-      cancel.setAttribute("aria-disabled", "false");
-      cancel.textContent = "Cancel";
-    }
     folder.disabled = active;
-    // The button that had the focus is gone: the other one takes its place.
-    if (active && focused === start) cancel.focus();
-    if (!active && focused === cancel) start.focus();
+    // Without the focus, single keys would be commands to the notebook: when what had it is gone,
+    // its successor takes it.
+    if (!focused?.closest("[hidden], :disabled")) return;
+    if (active) cancel.focus();
+    else (retry.hidden ? start : retry).focus();
+  }
+
+  /** The kernel has ended or was restarted: what it said last is no longer true. */
+  function onDisconnected() {
+    gone = true;
+    showOffer();
+    if (!status.active) return;
+    showStatus({
+      ...status,
+      number: status.number + 0.5,
+      active: false,
+      state: "cancelled",
+      title: "Disconnected",
+      detail: "Download then goes on where this one stopped.",
+      can_retry: false,
+    });
   }
 
   function showRows(rows, more) {
@@ -212,7 +254,8 @@ function render({ model, el }) {
       const mark = h("span", "idc-download-mark", complete ? "✓" : "✕");
       mark.setAttribute("role", "img");
       mark.setAttribute("aria-label", complete ? "complete" : "not complete");
-      const series = h("span", "idc-download-name", brief(name));
+      const series = elided(brief(name));
+      series.classList.add("idc-download-name");
       series.title = place;
       const result = h("span", "idc-download-outcome", outcome);
       result.title = outcome;
@@ -226,17 +269,26 @@ function render({ model, el }) {
 
   // --- what a person does ---------------------------------------------------------------------
 
-  start.addEventListener("click", () => begin(false));
-  cancel.addEventListener("click", () => {
-    if (cancel.getAttribute("aria-disabled") === "true") return;
-    cancel.setAttribute("aria-disabled", "true");
-    cancel.textContent = "Cancelling…";
-    model.send({ kind: "cancel" });
-  });
+  // The second click of two was meant for the button that was here before.
+  start.addEventListener("click", (event) => { if (event.detail < 2) begin(false); });
+  for (const [one, kind] of [
+    [cancel, () => "cancel"],
+    [pause, () => (status.state === "paused" ? "go on" : "pause")],
+  ]) {
+    one.addEventListener("click", (event) => {
+      if (pressed.has(one) || event.detail > 1) return;
+      pressed.set(one, status.state);
+      model.send({ kind: kind() });
+      showActive(true);
+    });
+  }
   folder.addEventListener("change", () => model.send({ kind: "folder", folder: folder.value }));
   root.addEventListener("keydown", (event) => {
     event.stopPropagation(); // the notebook has other plans with these keys
-    if (event.key === "Enter" && event.target === folder) folder.blur();
+    if (event.key === "Enter" && event.target === folder) {
+      event.preventDefault(); // or it would press the button that it leads to
+      start.focus();
+    }
   });
 
   // --- news ------------------------------------------------------------------------------------
@@ -276,11 +328,13 @@ function render({ model, el }) {
     show();
   }
   model.on("msg:custom", onMessage);
+  model.on("comm_live_update", onDisconnected);
 
   return () => {
     clearInterval(timer);
     for (const [name, show] of Object.entries(shows)) model.off(`change:${name}`, show);
     model.off("msg:custom", onMessage);
+    model.off("comm_live_update", onDisconnected);
   };
 }
 

@@ -1,0 +1,240 @@
+"""Downloads by clicks: cancelled, failed, tried again, and gone on with in a new kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from support.lab import IS_READY, PATIENCE, Lab
+from support.s3server import Fault, Request, S3Server, series_objects
+
+from idc_widgets import Index
+from idc_widgets.widgets.on_disk import COMPLETE, FAILED, FETCHING, PARTLY, QUEUED
+
+ROOT = Path(__file__).parents[2]
+PATIENT = "RIDER-1411227641"
+FILES = 11  # of each of the four series of this patient
+
+SHOW = f"""
+from idc_widgets import IDCBrowser
+
+browser = IDCBrowser(PatientID={PATIENT!r}, download_dir=FOLDER)
+browser
+"""
+
+# Gives the page the grid of series, which nothing else leads to.
+REACH = """
+import anywidget
+from traitlets import Unicode
+
+class Reach(anywidget.AnyWidget):
+    _esm = '''
+    export default { async render({ model }) {
+      window.series = await model.widget_manager.get_model(model.get("series"));
+    } };
+    '''
+    series = Unicode().tag(sync=True)
+
+Reach(series=browser.children[2].children[1].children[0].model_id)
+"""
+
+# What the cells of the column "On disk" show, by SeriesInstanceUID.
+ON_DISK = """async () => {
+  const views = Object.values(window.series?.views ?? {});
+  if (!views.length) return {};
+  const model = (await views[0]).grid.grid.dataModel;
+  const titles = [...Array(model.columnCount("body")).keys()].map(
+    (column) => model.data("column-header", 0, column));
+  const cells = (title) => [...Array(model.rowCount("body")).keys()].map(
+    (row) => model.data("body", row, titles.indexOf(title)));
+  const states = cells("On disk");
+  return Object.fromEntries(cells("SeriesInstanceUID").map((uid, at) => [uid, states[at]]));
+}"""
+
+
+class Gate:
+    """A server that answers in four ways, one a series, as long as this is closed.
+
+    All of the first one, some files of the second, nothing of the third: who asks is kept waiting.
+    Of the last one, that a file is not there, until `mend`.
+    """
+
+    def __init__(self, s3: S3Server, uids: dict[str, str]) -> None:
+        self.s3, self.uids = s3, uids
+        self.all, self.some, self.none, self.bad = uids
+        self.missing = next(key for _, key in s3.objects if key.startswith(self.bad))
+        self._few = [key for _, key in s3.objects if key.startswith(self.some)][:5]
+        self._open = threading.Event()
+        s3.requests.clear()
+        s3.fail = self._fault
+
+    def _fault(self, request: Request) -> Fault:
+        waits = request.key.startswith(self.none) or (
+            request.key.startswith(self.some)
+            and request.method == "GET"
+            and request.key not in self._few
+        )
+        if waits:
+            self._open.wait(PATIENCE)
+        return 404 if request.key == self.missing else None
+
+    def open(self) -> None:
+        self._open.set()
+
+    def mend(self) -> None:
+        self.s3.fail = lambda _request: None
+
+    def fetched(self) -> list[int]:
+        """How many files of each series were asked for since the log was cleared."""
+        return [self.s3.count("GET", prefix) for prefix in self.uids]
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, Any]]:
+    """The series, in the order of downloading."""
+    table = pq.read_table(
+        Index.default().tables["index"], filters=[("PatientID", "=", PATIENT)]
+    ).to_pylist()
+    assert [row["instanceCount"] for row in table] == [FILES] * 4
+    return sorted(table, key=lambda row: (row["StudyInstanceUID"], row["SeriesInstanceUID"]))
+
+
+@pytest.fixture(scope="module")
+def s3(rows: list[dict[str, Any]]) -> Iterator[S3Server]:
+    with S3Server(series_objects(rows)) as server:
+        yield server
+
+
+@pytest.fixture
+def gate(rows: list[dict[str, Any]], s3: S3Server) -> Iterator[Gate]:
+    uids = {row["series_aws_url"].split("/")[3]: row["SeriesInstanceUID"] for row in rows}
+    closed = Gate(s3, uids)
+    yield closed
+    closed.open()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    with Lab(folder, chromium=chromium, env={"S3_ENDPOINT_URL": s3.url}) as running:
+        yield running
+
+
+def wait_for_states(page: Page, gate: Gate, *states: str) -> None:
+    """Waits until the grid of series shows these, in the order of downloading."""
+    wanted = dict(zip(gate.uids.values(), states, strict=True))
+    deadline = time.monotonic() + PATIENCE / 2
+    while (found := page.evaluate(ON_DISK)) != wanted:
+        assert time.monotonic() < deadline, (found, wanted)
+        page.wait_for_timeout(50)
+
+
+def click(page: Page, name: str) -> None:
+    page.get_by_role("button", name=re.compile(f"^{name}")).click()
+
+
+def title(page: Page) -> Locator:
+    return page.locator(".idc-download-title")
+
+
+def detail(page: Page) -> Locator:
+    return page.locator(".idc-download-detail")
+
+
+def readme_cell() -> str:
+    """The cell of the README that comes after the one with the browser."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return next(block for block in blocks if block.startswith("browser.selection"))
+
+
+def test_cancelled_then_gone_on_with_in_a_new_kernel(
+    lab: Lab, gate: Gate, screenshots: Path
+) -> None:
+    cells = [SHOW.replace("FOLDER", "'one'"), REACH]
+    page = lab.open_notebook(cells, name="one.ipynb", height=1300)
+    lab.run_all(page)
+    wait_for_states(page, gate, "", "", "", "")
+    click(page, "Download all 4 series")
+    expect(detail(page)).to_contain_text("26 of 44 files")
+    wait_for_states(page, gate, COMPLETE, FETCHING, QUEUED, FETCHING)
+    click(page, "Pause")
+    expect(title(page)).to_have_text("Paused")
+    wait_for_states(page, gate, COMPLETE, PARTLY, QUEUED, PARTLY)
+    click(page, "Go on")
+    expect(title(page)).to_have_text("Downloading")
+    wait_for_states(page, gate, COMPLETE, FETCHING, QUEUED, FETCHING)
+    click(page, "Cancel")
+    expect(title(page)).to_have_text("Cancelled")
+    expect(detail(page)).to_have_text(
+        "26 of 44 files are kept; press Go on, or Download for what is chosen now"
+    )
+    expect(page.locator(".idc-download-list li")).to_have_count(4)
+    wait_for_states(page, gate, COMPLETE, PARTLY, "", PARTLY)
+    assert lab.run(page, "print(*browser.paths)") == gate.uids[gate.all]
+    lab.screenshot(page, screenshots / "on-disk-cancelled.png")
+
+    lab.close(page)
+    gate.s3.requests.clear()
+    page = lab.open("one.ipynb", height=1300)
+    lab.run_all(page)
+    wait_for_states(page, gate, COMPLETE, PARTLY, "", PARTLY)
+    assert gate.s3.requests == []
+    assert lab.run(page, "print(browser.job, browser.paths)") == "None {}"
+    gate.open()
+    click(page, "Download all 4 series")
+    expect(title(page)).to_have_text("Incomplete")
+    wait_for_states(page, gate, COMPLETE, COMPLETE, COMPLETE, FAILED)
+    assert gate.fetched() == [0, FILES - 5, FILES, 1]
+    reason = page.locator(".idc-download-list li").filter(has_text="404")
+    expect(reason).to_have_count(1)
+
+    gate.mend()
+    gate.s3.requests.clear()
+    click(page, "Retry failed")
+    expect(title(page)).to_have_text("Complete")
+    wait_for_states(page, gate, *[COMPLETE] * 4)
+    assert gate.fetched() == [0, 0, 0, 1]
+    lab.screenshot(page, screenshots / "on-disk-complete.png")
+    assert f"PatientID={PATIENT!r}" in lab.run(page, readme_cell())
+    counted = "print(*sorted({len(files) for files in browser.paths.values()}), len(browser.paths))"
+    assert lab.run(page, counted) == f"{FILES} 4"
+    lab.close(page)
+
+
+def test_a_killed_kernel_leaves_nothing_that_only_looks_complete(lab: Lab, gate: Gate) -> None:
+    gate.missing = ""
+    page = lab.open_notebook([SHOW.replace("FOLDER", "'two'"), REACH])
+    lab.run_all(page)
+    wait_for_states(page, gate, "", "", "", "")
+    click(page, "Download all 4 series")
+    expect(detail(page)).to_contain_text("27 of 44 files")
+    wait_for_states(page, gate, COMPLETE, FETCHING, QUEUED, COMPLETE)
+    os.kill(int(lab.run(page, "print(__import__('os').getpid())")), signal.SIGKILL)
+    dialog = page.locator(".jp-Dialog")
+    expect(dialog).to_contain_text("died")
+    dialog.get_by_role("button", name="Ok").click()
+    expect(title(page)).to_have_text("Disconnected")
+    expect(page.locator(".idc-download-start")).to_be_disabled()
+    expect(page.get_by_text("The kernel has ended: run the cell again.")).to_be_visible()
+
+    gate.s3.requests.clear()
+    page.evaluate("() => { window.series = null; }")
+    page.wait_for_function(IS_READY)
+    lab.run_all(page)
+    wait_for_states(page, gate, COMPLETE, PARTLY, "", COMPLETE)
+    assert gate.s3.requests == []
+    gate.open()
+    click(page, "Download all 4 series")
+    expect(title(page)).to_have_text("Complete")
+    wait_for_states(page, gate, *[COMPLETE] * 4)
+    assert gate.fetched() == [0, FILES - 5, FILES, 0]
+    lab.close(page)
