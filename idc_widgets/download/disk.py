@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from ..errors import DownloadError
 from ..units import human_size
-from .s5cmd import TEMP_NAME
+from .s5cmd import OBJECT_NAME, TEMP_NAME
 
 __all__ = [
     "allocated",
@@ -26,24 +28,29 @@ __all__ = [
 
 
 def dicom_files(folder: Path) -> dict[str, int]:
-    """The .dcm files right in `folder`, name to size; nothing if there is no such folder."""
-    found = {}
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(OSError):  # gone meanwhile
-                if entry.name.endswith(".dcm") and entry.is_file():
-                    found[entry.name] = entry.stat().st_size
-    return found
+    """The files of IDC right in `folder`, name to size; nothing if there is no such folder.
+
+    They are known by their names: what else lies there is somebody's own, and does not count.
+    """
+    return {name: size for name, size in _files(folder) if OBJECT_NAME.fullmatch(name)}
 
 
 def tagged_files(folder: Path) -> dict[str, dict[str, int]]:
-    """The files `<tag>_<name>.dcm` right in `folder`: tag to name to size."""
+    """The files of IDC that are named `<tag>_<name>` right in `folder`: tag to name to size."""
     found: dict[str, dict[str, int]] = {}
-    for file, size in dicom_files(folder).items():
-        tag, underscore, name = file.partition("_")
-        if underscore:
+    for file, size in _files(folder):
+        tag, _, name = file.partition("_")
+        if OBJECT_NAME.fullmatch(name):
             found.setdefault(tag, {})[name] = size
     return found
+
+
+def _files(folder: Path) -> Iterator[tuple[str, int]]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):  # gone meanwhile
+                if entry.is_file():
+                    yield entry.name, entry.stat().st_size
 
 
 def temps(folder: Path) -> dict[str, str]:
@@ -86,17 +93,25 @@ def check_folder(folder: Path) -> None:
     Raises:
         DownloadError: it is a file, below a file, or cannot be written to.
     """
+    for tries_left in reversed(range(20)):
+        try:
+            _probe(folder)
+            return
+        except OSError as error:
+            # Another job may be tidying up its folders just now
+            if not (tries_left and isinstance(error, FileNotFoundError)):
+                raise DownloadError(
+                    f"cannot write to {folder}: {error.strerror or error}; choose another folder"
+                ) from error
+
+
+def _probe(folder: Path) -> None:
     parent = _existing(folder)
-    if not parent.is_dir():
+    if not stat.S_ISDIR(os.stat(parent).st_mode):
         where = "is" if parent == folder else f"cannot be made: {parent} is"
         raise DownloadError(f"{folder} {where} a file; choose a folder to download into")
-    try:
-        with tempfile.TemporaryDirectory(prefix=".idc_widgets-", dir=parent) as probe:
-            Path(probe, "probe").touch()
-    except OSError as error:
-        raise DownloadError(
-            f"cannot write to {folder}: {error.strerror or error}; choose another folder"
-        ) from error
+    with tempfile.TemporaryDirectory(prefix=".idc_widgets-", dir=parent) as probe:
+        Path(probe, "probe").touch()
 
 
 def check_capacity(folder: Path, size: int) -> None:

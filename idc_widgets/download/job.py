@@ -84,8 +84,10 @@ class DownloadJob:
         verify: Verify = "size",
     ) -> None:
         for name, value in (("workers", workers), ("tries", tries)):
-            if value < 1:
-                raise DownloadError(f"{name} must be at least 1, not {value}")
+            if not isinstance(value, int) or value < 1:
+                raise DownloadError(f"{name} must be a whole number, 1 at least, not {value!r}")
+        if not stall_timeout > 0:
+            raise DownloadError(f"stall_timeout must be some seconds, not {stall_timeout!r}")
         self.plan = plan
         self.workers = workers
         self.stall_timeout = stall_timeout
@@ -202,7 +204,12 @@ class DownloadJob:
         self._thread = threading.Thread(
             target=self._run, args=(claim, self._finished), name="DownloadJob", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # there are too many, or the interpreter is about to end
+            claim.release()
+            self._state = "planned"
+            raise
         return self
 
     def retry(self) -> DownloadJob:
@@ -229,7 +236,7 @@ class DownloadJob:
                 for series in self.plan.series
             }
             self._state = "cancelled"
-        self._finished.set()
+            self._finished.set()
         self._notify()
 
     def pause(self) -> None:
@@ -324,8 +331,28 @@ class DownloadJob:
     # What happens in the thread
 
     def _run(self, claim: Claim, finished: threading.Event) -> None:
+        state: State = "failed"
+        try:
+            self._notify()
+            state = self._work(claim)
+        except BaseException as error:  # an observer's SystemExit, too: nobody waits for ever
+            _log.error("%r ended unexpectedly", self, exc_info=error)
+            self._error = self._error or f"it ended unexpectedly: {error!r}"
+        finally:
+            try:
+                claim.release()
+            finally:
+                with self._lock:
+                    self._state = state
+                try:
+                    self._notify()
+                finally:
+                    finished.set()  # not self._finished: an observer may have called retry()
+
+    def _work(self, claim: Claim) -> State:
+        """Fetch, verify and record; the state at the end."""
         started = record.now()
-        self._notify()
+        state: State
         try:
             if not claim.granted:
                 raise DownloadError(
@@ -344,9 +371,7 @@ class DownloadJob:
             found = list(self._rows())
             if not claim.made_root or any(row.files for row in found):  # else nothing came of it
                 self._lines += record.write(self.plan, found, state=state, started=started)
-        claim.release()
-        self._set_state(state)
-        finished.set()  # not self._finished: an observer may have called retry()
+        return state
 
     def _explain(self, error: Exception, claim: Claim) -> None:
         """Say of every series that is not complete that `error` kept it from being fetched."""
@@ -354,9 +379,11 @@ class DownloadJob:
             _log.error("%r failed unexpectedly", self, exc_info=error)
         self._error = str(error) if isinstance(error, DownloadError) else repr(error)
         self._lines.append(self._error)
-        self._found = {}  # it may be out of date
         self._paths, self._failed = {}, {}
+        meter = Meter(self.plan)
+        self._found = meter.found
         for series, files in self.plan.survey():
+            meter.add(series, series.names(files))
             # What is not where it belongs is moved, unless the folders are another job's
             is_home = all(path.parent == series.destination for path in files)
             is_told = self.verify == "size" and (is_home or claim.is_locked)
@@ -364,6 +391,7 @@ class DownloadJob:
                 self._settle(series, files)
             else:
                 self._failed[series.SeriesInstanceUID] = self._error
+        self._progress, self._series_done = meter.progress(), meter.series_done
 
     def _verdict(self) -> State:
         if not self._failed:
@@ -488,6 +516,7 @@ class DownloadJob:
         last = next_look = time.monotonic()
         awake = last_move = 0.0  # seconds, without those in which this machine was asleep
         window = 2 * self.workers  # series that s5cmd may have in work
+        over: float | None = None  # since when nothing more is expected
         while not self._halt.is_set():
             # What it says is taken in at the next look: being woken by every file costs far more
             ended = process.ended.wait(min(max(0.0, next_look - time.monotonic()), 0.5))
@@ -496,14 +525,20 @@ class DownloadJob:
             if not ended and now < next_look:
                 continue
             for event in process.told():
-                last_move = awake
-                meter.take(event)
+                if meter.take(event):
+                    last_move = awake
                 if not isinstance(event, s5cmd.FileDone):
                     self._say(_described(event))
                 if isinstance(event, s5cmd.Problem) and s5cmd.is_disk_full(event.message):
                     return Ended("the disk is full", may_pass=False)
             if ended:
                 return _end(process.exit_code or 0)
+            if meter.excess:
+                # A server that lists ever more would otherwise fill the disk
+                return Ended(_EXCESS, may_pass=False, stalled=frozenset(meter.excess))
+            over = (over or awake) if not meter.pending else None
+            if over is not None and awake - over > GRACE:
+                return None  # all has been told of: it is at something that nobody asked for
             cost = time.thread_time()
             if meter.look(window, awake):
                 last_move = awake
@@ -573,6 +608,9 @@ class DownloadJob:
         self._checked = True
 
 
+_EXCESS = "the server has more files, or larger ones, than the index tells of"
+
+
 def _uid(track: Track) -> str:
     return track.series.SeriesInstanceUID
 
@@ -594,9 +632,7 @@ def _lines(track: Track) -> list[str]:
     place = track.series.bucket, track.series.prefix, track.series.folder
     if track.series.only is not None:
         return [s5cmd.cp_file_line(*place, name) for name in sorted(track.awaited)]
-    # `cp` first: `sync` asks for every single object what it is; `sync` then: `cp` fetches all
-    make = s5cmd.sync_line if track.files else s5cmd.cp_line
-    return [make(*place)]
+    return [s5cmd.cp_line(*place, resume=bool(track.files))]
 
 
 def _described(event: s5cmd.Problem | s5cmd.Noise) -> str:

@@ -54,6 +54,7 @@ class Track:
     files: dict[str, int]  # whole ones: name to bytes
     growing: dict[str, int] = field(default_factory=dict)  # unfinished: final name to bytes
     whole_bytes: int = 0  # of `files`
+    fetched: tuple[int, int] = (0, 0)  # bytes and files, of what s5cmd told
     counted: tuple[int, int] = (0, 0)  # bytes and files as they are in the meter's totals
     was_done: bool = False  # as it is in the meter's totals
     problem: str | None = None
@@ -83,6 +84,12 @@ class Track:
             return False
         return self.series.only is None or self.series.only == self.files
 
+    def is_too_much(self) -> bool:
+        """Whether more was fetched of it than the whole series has."""
+        size_bytes, files = self.fetched
+        size_bytes += sum(self.growing.values())
+        return size_bytes > self.series.size_bytes or files > self.series.instances
+
     def file_done(self, name: str, size_bytes: int) -> None:
         self.whole_bytes += size_bytes - self.files.get(name, 0)
         self.files[name] = size_bytes
@@ -93,15 +100,12 @@ class Track:
         if there == size:  # say what differs
             there, size = f"{self.whole_bytes:,}", f"{self.series.size_bytes:,} bytes"
         if files > instances:
-            # Objects of IDC are named by UUIDs: another name was given by somebody else
-            foreign = sorted(name for name in self.files if not s5cmd.OBJECT_NAME.fullmatch(name))
-            names = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
-            which = f"what is not of this series ({names})" if foreign else "the others"
             return (
-                f"the folder has {files} .dcm files where the series has {instances}: "
-                f"move {which} away from {self.series.folder}"
+                f"the folder has {plural(files, 'file')} where the series has {instances:,}: "
+                f"delete {self.series.folder} and try again"
             )
-        return f"{files:,} of {plural(instances, 'file')} arrived, {there} of {size}"
+        odd = ": the server has others than the index tells of" if files == instances else ""
+        return f"{files:,} of {plural(instances, 'file')} arrived, {there} of {size}{odd}"
 
 
 class Meter:
@@ -111,6 +115,8 @@ class Meter:
         self.bytes_total, self.files_total = plan.size_bytes, plan.instances
         self.bytes_done = self.files_done = self.series_done = 0
         self.found: dict[str, tuple[int, int]] = {}  # whole files and bytes, by SeriesInstanceUID
+        self.excess: set[str] = set()
+        """The locations of series of which more came than there is."""
         self.pending: dict[str, Track] = {}  # by bucket/prefix, in the order of the lines
         self._tracks: dict[str, Track] = {}  # the same, and those that became complete
 
@@ -125,17 +131,18 @@ class Meter:
 
     def expect(self, tracks: list[Track]) -> None:
         """Only these are to come, in this order."""
+        self.excess.clear()
         self._tracks = {f"{t.series.bucket}/{t.series.prefix}": t for t in tracks}
         self.pending = dict(self._tracks)
 
-    def take(self, event: s5cmd.Event) -> None:
-        """Take in what s5cmd said."""
+    def take(self, event: s5cmd.Event) -> bool:
+        """Take in what s5cmd said; whether that is news."""
         if isinstance(event, s5cmd.Noise):
-            return
+            return False
         location, _, name = event.source.removeprefix("s3://").rpartition("/")
         track = self._tracks.get(location)
         if track is None:
-            return
+            return False
         track.awaited.discard(name)
         if isinstance(event, s5cmd.Problem):
             # That which stays is told rather than that which passes
@@ -144,12 +151,20 @@ class Meter:
                 track.problem = event.message
             track.may_pass |= passes
             is_over = name == "*"  # the whole line failed: nothing more will come of it
+            is_news = True
         else:
+            is_news = track.files.get(name) != event.size_bytes  # some servers list for ever
+            if is_news:
+                track.fetched = track.fetched[0] + event.size_bytes, track.fetched[1] + 1
+            track.growing.pop(name, None)
             track.file_done(name, event.size_bytes)
+            if track.is_too_much():
+                self.excess.add(location)
             self._recount(track)
             is_over = track.is_done()
         if is_over or (track.series.only is not None and not track.awaited):
             self.pending.pop(location, None)
+        return is_news
 
     def look(self, limit: int | None, now: float = 0.0) -> bool:
         """Look at the unfinished files of the first `limit` pending series; whether they grew.
@@ -161,7 +176,7 @@ class Meter:
             now: seconds on any clock, for `stalled`.
         """
         before = self.bytes_done
-        for track in islice(self.pending.values(), limit):
+        for location, track in islice(self.pending.items(), limit):
             temps = disk.temps(track.series.folder)
             if not temps and not track.growing:
                 continue
@@ -176,6 +191,8 @@ class Meter:
                 growing[name] = disk.allocated(os.path.join(track.series.folder, name))
             track.growing, track.moved = growing, moved
             self._recount(track)
+            if track.is_too_much():
+                self.excess.add(location)
         return self.bytes_done != before
 
     def stalled(self, since: float, limit: int | None) -> tuple[frozenset[str], int]:
@@ -240,7 +257,7 @@ class Meter:
 
 _SILENCE = (
     "s5cmd left all its files out without a word, as it does with files that are newer than this "
-    "computer's clock: see whether the clock is right"
+    "computer's clock (see whether the clock is right), or not named as IDC names them"
 )
 
 

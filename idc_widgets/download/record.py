@@ -64,10 +64,10 @@ def write(plan: DownloadPlan, rows: Iterable[Row], *, state: str, started: str) 
     Returns:
         Lines for the log: what stood in the way. Nothing is raised, as the data matters more.
     """
-    if not plan.series or not plan.folder.is_dir():
-        return []
     path = plan.folder / FILE_NAME
     try:
+        if not plan.series or not plan.folder.is_dir():
+            return []
         entry = _entry(plan, rows, state, started)
         with _locked(plan.folder / f".{FILE_NAME}.lock"):
             lines = []

@@ -1,7 +1,7 @@
 """The only module that knows s5cmd: where it is, how it is called, what its lines mean.
 
 Sources: the s5cmd 2.3.0 README and its behaviour as tried out. Its exit code is not used: 0 does
-not mean success (`sync` of an empty prefix ends with 0), so callers judge by the files on disk.
+not mean success, so callers judge by the files on disk.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ __all__ = [
     "ls_line",
     "may_pass",
     "parse",
-    "sync_line",
     "version",
 ]
 
@@ -65,8 +64,9 @@ than taking the line in, and its pipe has room for some 150 lines."""
 OBJECT_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.dcm", re.I)
 """The name of every file of IDC."""
 
-TEMP_NAME = re.compile(rf"(?P<name>{OBJECT_NAME.pattern})\d+", re.I)
-"""The name of a file that is still arriving: that of the file, then digits."""
+TEMP_NAME = re.compile(rf"(?P<name>{OBJECT_NAME.pattern})\d{{5,10}}", re.I)
+"""The name of a file that is still arriving: that of the file, then a random number of 32 bits. (A
+number below 10,000 is one in 400,000, and more likely somebody's `<uuid>.dcm2`.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +163,25 @@ def environment() -> dict[str, str]:
     }
 
 
-# A server may list any key, and s5cmd writes `prefix/../x` beside the folder: such keys are left.
+# A server may list any key, and s5cmd writes `prefix/../x` beside the folder: only those that are
+# named as files of IDC are fetched, and a "?" of this pattern would be a "/" as well.
+_OURS = ("--include", f"{'?' * 8}-{'-'.join(['?' * 4] * 3)}-{'?' * 12}.dcm")
 _INSIDE = ("--exclude", "*../*", "--exclude", "*..\\*")
 
 
-def cp_line(bucket: str, prefix: str, folder: Path) -> str:
-    """The line that fetches every object under s3://bucket/prefix/ into `folder`."""
-    return _copying(["cp"], bucket, prefix, folder)
+def cp_line(bucket: str, prefix: str, folder: Path, *, resume: bool = False) -> str:
+    """The line that fetches every object under s3://bucket/prefix/ into `folder`.
+
+    Args:
+        bucket: of the objects.
+        prefix: of the objects.
+        folder: made if it is not there.
+        resume: leave files of the right size alone. Then s5cmd asks for every object what it is.
+            (Its `sync` would do the same, but goes astray where a path has a no-break space, and
+            fetches everything where it has a bracket.)
+    """
+    options = [*(["--if-size-differ"] if resume else []), *_OURS, *_INSIDE]
+    return shlex.join(["cp", *options, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
 
 
 def cp_file_line(bucket: str, prefix: str, folder: Path, name: str) -> str:
@@ -183,18 +195,6 @@ def cp_file_line(bucket: str, prefix: str, folder: Path, name: str) -> str:
     """
     assert OBJECT_NAME.fullmatch(name), name
     return shlex.join(["cp", f"s3://{bucket}/{prefix}/{name}", f"{folder}{os.sep}"])
-
-
-def sync_line(bucket: str, prefix: str, folder: Path) -> str:
-    """The same for a folder that holds some of them: files of the right size are left alone.
-
-    Without --size-only whole files would be fetched again when they are older than their object.
-    """
-    return _copying(["sync", "--size-only"], bucket, prefix, folder)
-
-
-def _copying(command: list[str], bucket: str, prefix: str, folder: Path) -> str:
-    return shlex.join([*command, *_INSIDE, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
 
 
 def parse(line: str) -> Event:
@@ -237,11 +237,12 @@ _PLAIN_WORDS = (
         False,
     ),
     (r"not a directory|file exists", "a file is where a folder should be", False),
+    (r"no such file or directory", "the folder was moved or deleted meanwhile", True),
     (r"file name too long", "the path is too long", False),
     (r"no such host|server misbehaving", "the server's name cannot be found", True),
     (r"x509|certificate|CABundle", "the secure connection cannot be checked", False),
     (
-        r"connection re|broken pipe|timeout|unexpected EOF|RequestError",
+        r"connection re|broken pipe|timeout|\bEOF\b|RequestError",
         "the connection failed",
         True,
     ),
@@ -334,7 +335,7 @@ class Process:
     the interpreter exits.
 
     Args:
-        lines: command lines, as `cp_line` and `sync_line` make them.
+        lines: command lines, as `cp_line` makes them.
         endpoint_url: of the S3 server.
         workers: transfers side by side.
 

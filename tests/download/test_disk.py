@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,42 +32,61 @@ def test_bytes_that_did_not_arrive_do_not_count(tmp_path: Path) -> None:
 
 def test_only_unfinished_files_are_removed(tmp_path: Path) -> None:
     kept = {f"{UUID}.dcm", f"{UUID}.dcm.1", f"{UUID}.dcmx1", f"x{UUID}.dcm1", "1.dcm1", "notes"}
-    for name in {*kept, f"{UUID}.dcm123", f"{UUID.upper()}.dcm0"}:
+    kept |= {f"{UUID}.dcm2", f"{UUID}.dcm12345678901"}
+    for name in {*kept, f"{UUID}.dcm12345", f"{UUID.upper()}.dcm4294967295"}:
         (tmp_path / name).touch()
-    (tmp_path / f"{UUID}.dcm9").mkdir()
+    (tmp_path / f"{UUID}.dcm99999").mkdir()
     disk.remove_temps(tmp_path)
-    assert set(os.listdir(tmp_path)) == {*kept, f"{UUID}.dcm9"}
+    assert set(os.listdir(tmp_path)) == {*kept, f"{UUID}.dcm99999"}
     disk.remove_temps(tmp_path / "gone")
 
 
+def test_a_folder_that_others_make_and_remove(tmp_path: Path) -> None:
+    folder, done = tmp_path / "a" / "b", threading.Event()
+
+    def other() -> None:
+        while not done.is_set():
+            folder.mkdir(parents=True, exist_ok=True)
+            for one in (folder, folder.parent):
+                with suppress(OSError):  # it is not empty
+                    one.rmdir()
+            time.sleep(0.0001)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        for _ in range(500):
+            disk.check_folder(folder)
+    finally:
+        done.set()
+        thread.join()
+
+
 def test_dicom_files(tmp_path: Path) -> None:
-    (tmp_path / "a.dcm").write_bytes(b"123")
-    (tmp_path / "a.dcm7").write_bytes(b"123")
-    (tmp_path / "b.txt").write_bytes(b"123")
-    (tmp_path / "c.dcm").mkdir()
-    assert disk.dicom_files(tmp_path) == {"a.dcm": 3}
+    for name in (f"{UUID}.dcm", f"{UUID}.dcm77777", f"._{UUID}.dcm", "mine.dcm", "b.txt"):
+        (tmp_path / name).write_bytes(b"123")
+    (tmp_path / f"{UUID[:-1]}0.dcm").mkdir()
+    assert disk.dicom_files(tmp_path) == {f"{UUID}.dcm": 3}
     assert disk.dicom_files(tmp_path / "gone") == {}
     assert disk.dicom_files(tmp_path / "b.txt") == {}
 
 
 def test_tagged_files(tmp_path: Path) -> None:
-    for name in ("a_1.dcm", "a_2_x.dcm", "b_1.dcm", "c.dcm", "_1.dcm", "a_1.dcm7", "a_3.txt"):
+    one, two = f"{UUID}.dcm", f"{UUID[:-1]}0.dcm"
+    for name in (f"a_{one}", f"a_{two}", f"b_{one}", one, "a_1.dcm", f"a_{one}77777", f"a_b_{one}"):
         (tmp_path / name).write_bytes(b"123")
-    (tmp_path / "a_4.dcm").mkdir()
-    assert disk.tagged_files(tmp_path) == {
-        "a": {"1.dcm": 3, "2_x.dcm": 3},
-        "b": {"1.dcm": 3},
-        "": {"1.dcm": 3},
-    }
+    (tmp_path / f"c_{one}").mkdir()
+    assert disk.tagged_files(tmp_path) == {"a": {one: 3, two: 3}, "b": {one: 3}}
     assert disk.tagged_files(tmp_path / "gone") == {}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="makes links")
 def test_a_file_that_cannot_be_looked_at_does_not_hide_the_others(tmp_path: Path) -> None:
-    (tmp_path / "a.dcm").write_bytes(b"123")
-    (tmp_path / "loop.dcm").symlink_to(tmp_path / "loop.dcm")
-    (tmp_path / "b.dcm").write_bytes(b"1234")
-    assert disk.dicom_files(tmp_path) == {"a.dcm": 3, "b.dcm": 4}
+    one, loop, two = (f"{UUID[:-1]}{end}.dcm" for end in "abc")
+    (tmp_path / one).write_bytes(b"123")
+    (tmp_path / loop).symlink_to(tmp_path / loop)
+    (tmp_path / two).write_bytes(b"1234")
+    assert disk.dicom_files(tmp_path) == {one: 3, two: 4}
 
 
 def test_space(tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from support.downloads import small
+from support.downloads import file_name, small
 from support.s3server import S3Server, content, series_objects
 
 from idc_widgets.download import (
@@ -87,7 +87,7 @@ def test_files_of_all_series_in_one_folder(server: S3Server, plan: Plan) -> None
 def test_one_name_in_two_series(server: S3Server, plan: Plan) -> None:
     two = plan(small(1, instanceCount=1), small(2, instanceCount=1))
     server.objects = {
-        ("bucket", f"{series.prefix}/1.dcm"): bytes([number]) * series.size_bytes
+        ("bucket", f"{series.prefix}/{file_name(1)}"): bytes([number]) * series.size_bytes
         for number, series in enumerate(two.series)
     }
     assert DownloadJob(two).wait() == "complete"
@@ -199,7 +199,7 @@ def test_nothing_else_is_touched(server: S3Server, plan: Plan) -> None:
         one.folder / "a_1.dcm": "like one of ours",
         one.folder / f"{series.prefix}_notes.txt": "beside",
         series.folder / "notes.txt": "where files arrive",
-        series.folder.parent / "other" / "1.dcm": "of another series",
+        series.folder.parent / "other" / file_name(1): "of another series",
     }
     for path, text in others.items():
         path.parent.mkdir(exist_ok=True)
@@ -229,13 +229,13 @@ def test_a_file_that_cannot_be_moved(server: S3Server, plan: Plan) -> None:
 def test_a_home_is_listed_once(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     many = plan(*(small(i) for i in range(1, 30)))
     listed: list[Path] = []
-    list_folder = disk.dicom_files
+    list_folder = disk._files
 
-    def spy(folder: Path) -> dict[str, int]:
+    def spy(folder: Path) -> Iterator[tuple[str, int]]:
         listed.append(folder)
         return list_folder(folder)
 
-    monkeypatch.setattr(disk, "dicom_files", spy)
+    monkeypatch.setattr(disk, "_files", spy)
     assert len(list(many.survey())) == 29
     assert listed.count(many.folder) == 1 and len(listed) == 30
 
@@ -251,8 +251,8 @@ def test_prefixes_that_are_no_names(tmp_path: Path, prefix: str, tag: str) -> No
     assert series.folder == tmp_path / ".idc_widgets" / tag and series.home == tmp_path
     series.folder.mkdir(parents=True)
     for number in range(10):
-        (series.folder / f"{number}_x.dcm").write_bytes(b"x" * (10_001 if number else 9_992))
-    assert series.settle()[0] == tmp_path / f"{tag}_0_x.dcm"
+        (series.folder / file_name(number)).write_bytes(b"x" * (10_001 if number else 9_992))
+    assert series.settle()[0] == tmp_path / f"{tag}_{file_name(0)}"
     assert series.is_complete(series.files())
 
 

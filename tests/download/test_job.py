@@ -29,8 +29,18 @@ from support.downloads import (
 )
 from support.s3server import Request, S3Server, series_objects
 
-from idc_widgets.download import DownloadJob, DownloadPlan, Progress, claims, disk, reach, s5cmd
+from idc_widgets.download import (
+    DownloadJob,
+    DownloadPlan,
+    Progress,
+    claims,
+    disk,
+    reach,
+    record,
+    s5cmd,
+)
 from idc_widgets.download import meter as meter_module
+from idc_widgets.errors import DownloadError
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
@@ -153,6 +163,41 @@ def test_observers_that_raise_or_leave(plan: Plan, caplog: pytest.LogCaptureFixt
     assert "observer is broken" in caplog.text
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_whatever_an_observer_raises_nobody_waits_for_ever(
+    plan: Plan, error: type[BaseException]
+) -> None:
+    def fatal(job: DownloadJob) -> None:
+        if job.state == "verifying":
+            raise error("from an observer")
+
+    job = DownloadJob(plan(small()), on_change=fatal)
+    assert job.wait(30) == "failed" and "from an observer" in str(job.error)
+    assert not (job.plan.folder / claims.FOLDER).exists()
+    assert DownloadJob(job.plan).wait(30) == "complete"
+
+
+def test_a_thread_that_cannot_be_started(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    job = DownloadJob(plan(small()))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError, match="can't start"):
+            job.start()
+    assert job.state == "planned"
+    assert job.wait(30) == "complete"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"workers": 0}, {"workers": 1.5}, {"tries": 0}, {"stall_timeout": 0}]
+)
+def test_numbers_that_cannot_be(plan: Plan, wrong: dict[str, Any]) -> None:
+    with pytest.raises(DownloadError, match=f"{next(iter(wrong))} must be .*, not"):
+        DownloadJob(plan(small()), **wrong)
+
+
 def test_an_observer_may_wait_and_retry(server: S3Server, plan: Plan) -> None:
     server.fail = lambda request: 403 if server.count("LIST") == 1 else None
     states: list[str] = []
@@ -176,7 +221,7 @@ def test_progress_counts_each_byte_once(plan: Plan) -> None:
     meter = meter_module.Meter(one)
     meter.add(series, {name: 400})  # truncated
     assert (meter.bytes_done, meter.files_done) == (400, 1)
-    (series.folder / f"{name}123").write_bytes(b"x" * 600)
+    (series.folder / f"{name}12345").write_bytes(b"x" * 600)
     assert meter.look(1) and meter.bytes_done == 600, "it will replace the truncated one"
     assert not meter.look(1)
     meter.take(s5cmd.FileDone(f"s3://bucket/{series.prefix}/{name}", "", 600))
@@ -318,7 +363,7 @@ def test_an_empty_prefix(server: S3Server, plan: Plan, partly: bool) -> None:
     server.objects = {k: v for k, v in server.objects.items() if two.series[1].prefix in k[1]}
     if partly:  # then s5cmd is called in another way
         two.series[0].folder.mkdir(parents=True)
-        (two.series[0].folder / "x.dcm").write_bytes(b"1234")
+        (two.series[0].folder / f"{two.series[0].prefix}.dcm").write_bytes(b"1234")
     job = DownloadJob(two)
     assert job.wait() == "incomplete"
     assert list(job.paths) == ["1.2.2"]
@@ -354,12 +399,13 @@ def test_the_whole_bucket_refuses(server: S3Server, plan: Plan) -> None:
 
 def test_files_that_do_not_belong(plan: Plan) -> None:
     series = plan(small())
-    series.series[0].folder.mkdir(parents=True)
-    (series.series[0].folder / "other.dcm").write_bytes(b"x")
+    other = series.series[0].folder / "ffffffff-0000-0000-0000-000000000000.dcm"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"x")
     job = DownloadJob(series)
     assert job.wait() == "incomplete"
-    assert "11 .dcm files where the series has 10" in job.failed["1.2.1"]
-    assert (series.series[0].folder / "other.dcm").exists()
+    assert "the folder has 11 files where the series has 10: delete" in job.failed["1.2.1"]
+    assert other.exists()
 
 
 def test_sizes_that_disagree(server: S3Server, plan: Plan) -> None:
@@ -368,7 +414,9 @@ def test_sizes_that_disagree(server: S3Server, plan: Plan) -> None:
     server.objects[key] = b"short"
     job = DownloadJob(series)
     assert job.wait() == "incomplete"
-    assert job.failed["1.2.1"] == "10 of 10 files arrived, 90.0 kB of 100.0 kB"
+    assert job.failed["1.2.1"] == (
+        "10 of 10 files arrived, 90.0 kB of 100.0 kB: the server has others than the index tells of"
+    )
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path, plan: Plan) -> None:
@@ -674,12 +722,13 @@ def test_no_key_of_the_server_leaves_the_folder(
 ) -> None:
     good = plan(small(instanceCount=1))
     [series] = good.series
-    for key in ("../../../../../../PWNED.dcm", "a/../../PWNED.dcm", "..\\..\\PWNED.dcm"):
+    for key in ("../../../../../../PWNED.dcm", "a/../../PWNED.dcm", "..\\..\\PWNED.dcm", "a/.."):
         server.objects[series.bucket, f"{series.prefix}/{key}"] = b"hostile"
     for partly in (False, True):
-        if partly:  # then the line is another one, see s5cmd.sync_line
+        if partly:  # then the line is another one, see s5cmd.cp_line
             [path] = series.folder.glob("*.dcm")
             path.write_bytes(b"")
         assert DownloadJob(good).wait() == "complete"
-        assert [path for path in tmp_path.rglob("*") if "PWNED" in path.name] == []
+        files = {path for path in tmp_path.rglob("*") if path.is_file()}
+        assert len(files) == 2 and files == {*series.files(), good.folder / record.FILE_NAME}
         assert not list(tmp_path.parent.glob("PWNED*"))

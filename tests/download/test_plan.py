@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.downloads import file_name
 
 from idc_widgets import IDCClient, Selection
 from idc_widgets.download import DEFAULT_TEMPLATE, FORMS, DownloadPlan, preview
@@ -331,10 +332,10 @@ def test_a_disk_that_is_too_full(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
     # What is there already need not fit again (a sparse file takes no space)
     (tmp_path / "new" / "x").mkdir(parents=True)
-    with open(tmp_path / "new" / "x" / "1.dcm", "wb") as file:
+    with open(tmp_path / "new" / "x" / file_name(1), "wb") as file:
         file.truncate(round((free_MB + 5000) * 1e6))
     plan = DownloadPlan.make(rows, tmp_path / "new", template="x")
-    assert plan.complete() == {"1.2.1": [tmp_path / "new" / "x" / "1.dcm"]}
+    assert plan.complete() == {"1.2.1": [tmp_path / "new" / "x" / file_name(1)]}
 
 
 def test_a_margin_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +355,7 @@ def test_a_margin_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
         plan(1069.9, 100_000)
     (tmp_path / "x").mkdir()
     for number in range(10):
-        with open(tmp_path / "x" / f"{number}.dcm", "wb") as file:
+        with open(tmp_path / "x" / file_name(number), "wb") as file:
             file.truncate(7_000_000)
     assert plan(0, 500).preview().fits, "nothing is left to fetch"
 
@@ -392,9 +393,9 @@ def test_settling_moves_nothing_that_has_its_folder(tmp_path: Path) -> None:
     [series] = DownloadPlan.make(rows, tmp_path, template="x").series
     assert series.settle() == [] and series.files() == {}
     series.folder.mkdir()
-    for name in ("b.dcm", "a.dcm"):
+    for name in (file_name(2), file_name(1)):
         (series.folder / name).write_bytes(b"123")
-    assert series.settle() == [series.folder / "a.dcm", series.folder / "b.dcm"]
+    assert series.settle() == [series.folder / file_name(1), series.folder / file_name(2)]
     assert series.is_complete(series.files())
 
 
@@ -470,9 +471,9 @@ def three(tmp_path: Path, template: str = "%SeriesInstanceUID") -> DownloadPlan:
             (3, 4, 30.0, "CC BY-NC 4.0"),
         ]
     ]
-    for name in ("1.2.1/a.dcm", "1.2.1/b.dcm", "1.2.2/a.dcm"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"123")
+    for folder, number in (("1.2.1", 1), ("1.2.1", 2), ("1.2.2", 1)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / file_name(number)).write_bytes(b"123")
     return DownloadPlan.make(pa.Table.from_pylist(rows), tmp_path, template=template)
 
 
@@ -537,7 +538,7 @@ def test_consent(tmp_path: Path) -> None:
     message = r"50\.0 MB are still to fetch, and the limit is 0\.049 GB; .*pass max_GB=1, or"
     with pytest.raises(DownloadError, match=message):
         plan.check_consent(0.049)
-    (tmp_path / "1.2.2" / "b.dcm").write_bytes(bytes(19_999_997))
+    (tmp_path / "1.2.2" / file_name(2)).write_bytes(bytes(19_999_997))
     assert not plan.needs_consent(0.049), "what is there needs none"
     assert plan.needs_consent(0.029)
 

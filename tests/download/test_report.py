@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from support.downloads import small
+from support.downloads import file_name, small
 from support.s3server import S3Server, series_objects
 
 from idc_widgets import DownloadError, IDCClient, InvalidQueryError, Selection, __version__
@@ -68,7 +68,7 @@ def test_report_of_every_state(server: S3Server, plan: Plan) -> None:
     del server.objects[last]
     more = four.series[3].folder
     more.mkdir(parents=True)
-    (more / "another.dcm").write_bytes(b"12345")
+    (more / file_name(1)).write_bytes(b"12345")
     job = DownloadJob(four)
     before = job.report
     assert list(before.state) == ["missing", "missing", "missing", "partly"]
@@ -344,7 +344,7 @@ def with_files(server: S3Server, tmp_path: Path, *files: bytes) -> DownloadPlan:
     row = small(1, instanceCount=len(files), series_size_MB=sum(map(len, files)) / 1e6)
     prefix = row["series_aws_url"].removeprefix("s3://bucket/").removesuffix("*")
     for number, file in enumerate(files):
-        server.objects["bucket", f"{prefix}{number}.dcm"] = file
+        server.objects["bucket", f"{prefix}{file_name(number)}"] = file
     return planned(tmp_path / "data", row, endpoint_url=server.url)
 
 
@@ -379,7 +379,7 @@ def test_headers_are_wrong(server: S3Server, tmp_path: Path, kind: str) -> None:
     two = with_files(server, tmp_path, good, bad)
     job = DownloadJob(two, verify="dicom")
     assert job.wait() == "incomplete" and job.paths == {}
-    assert "1.dcm" in job.failed["1.2.1"] and str(two.series[0].folder) in job.failed["1.2.1"]
+    assert file_name(1) in job.failed["1.2.1"] and str(two.series[0].folder) in job.failed["1.2.1"]
     expected = {"other series": "'1.2.2'", "no series": "names no series", "cut": "names no series"}
     assert expected.get(kind, "is no DICOM file") in job.failed["1.2.1"]
     assert list(job.report.state) == ["failed"]
@@ -392,7 +392,7 @@ def test_what_is_wrong_can_be_put_right(server: S3Server, tmp_path: Path) -> Non
     one = with_files(server, tmp_path, dicom_file("1.2.2"))
     job = DownloadJob(one, verify="dicom")
     assert job.wait() == "incomplete"
-    server.objects["bucket", f"{one.series[0].prefix}/0.dcm"] = dicom_file("1.2.1")
+    server.objects["bucket", f"{one.series[0].prefix}/{file_name(0)}"] = dicom_file("1.2.1")
     assert job.retry().wait() == "incomplete", "nothing is deleted that nobody said to"
     Path(job.failed["1.2.1"].rpartition("try again: ")[2]).unlink()
     assert job.retry().wait() == "complete"

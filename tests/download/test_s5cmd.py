@@ -129,26 +129,54 @@ NAMES = [
     ";x",
     "`x`",
     "&",
+    "no-break\u00a0space",
+    "wide\u3000space",
+    "soft\u00adhyphen",
+    "joined\U0001f468\u200d\U0001f469",
+    "[",
 ]
 
+X, Y = "00000000-0000-0000-0000-00000000000a.dcm", "00000000-0000-0000-0000-00000000000b.dcm"
 
-@pytest.mark.parametrize("line", [s5cmd.cp_line, s5cmd.sync_line])
-def test_odd_folders_are_quoted(server: S3Server, tmp_path: Path, line: object) -> None:
-    server.objects = {("b", "p/x.dcm"): b"DICM", ("b", "p/y.dcm"): b""}
+
+def test_odd_folders_are_quoted(server: S3Server, tmp_path: Path) -> None:
+    server.objects = {("b", f"p/{X}"): b"DICM", ("b", f"p/{Y}"): b""}
     names = NAMES if sys.platform == "win32" else [*NAMES, "back\\slash"]
-    assert callable(line)
-    events = run(server, *(line("b", "p", tmp_path / name) for name in names))
+    events = run(server, *(s5cmd.cp_line("b", "p", tmp_path / name) for name in names))
     assert sorted(os.listdir(tmp_path)) == sorted(names)
     for name in names:
-        assert disk.dicom_files(tmp_path / name) == {"x.dcm": 4, "y.dcm": 0}
+        assert disk.dicom_files(tmp_path / name) == {X: 4, Y: 0}
     assert {type(event) for event in events} == {s5cmd.FileDone}
     assert {event.destination for event in events if isinstance(event, s5cmd.FileDone)} == {
-        str(tmp_path / name / file) for name in names for file in ("x.dcm", "y.dcm")
+        str(tmp_path / name / file) for name in names for file in (X, Y)
     }
+    # And when one file is missing, and another is not whole
+    for name in names:
+        (tmp_path / name / X).write_bytes(b"DI")
+        (tmp_path / name / Y).unlink()
+        (tmp_path / name / "own.dcm").write_bytes(b"of the person")
+    lines = [s5cmd.cp_line("b", "p", tmp_path / name, resume=True) for name in names]
+    assert len(run(server, *lines)) == 2 * len(names)
+    assert run(server, *lines) == []
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
+    for name in names:
+        assert disk.dicom_files(tmp_path / name) == {X: 4, Y: 0}
+
+
+def test_only_what_is_named_as_files_of_idc(server: S3Server, tmp_path: Path) -> None:
+    hostile = "../../..-0000-0000-0000-000000000000.dcm"  # as long as the name of a file of IDC
+    for name in (X, "..", "a/..", "../x.dcm", "x.dcm", f"{X}.exe", f"a/{X}", hostile, "..\\x.dcm"):
+        server.objects["b", f"p/{name}"] = b"DICM"
+    for resume in (False, True):
+        run(server, s5cmd.cp_line("b", "p", tmp_path / "to" / "p", resume=resume))
+        there = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+        assert there == [Path("to", "p", X)]
+        (tmp_path / "to" / "p" / X).write_bytes(b"")
 
 
 def test_problems_name_their_source(server: S3Server, tmp_path: Path) -> None:
-    events = run(server, s5cmd.cp_line("b", "p", tmp_path), s5cmd.sync_line("b", "q", tmp_path))
+    lines = [s5cmd.cp_line("b", name, tmp_path, resume=name == "q") for name in ("p", "q")]
+    events = run(server, *lines)
     assert sorted((e.source, e.message) for e in events if isinstance(e, s5cmd.Problem)) == [
         ("s3://b/p/*", "no object found"),
         ("s3://b/q/*", "no object found"),
@@ -164,7 +192,7 @@ def test_settings_of_aws_do_not_matter(
     monkeypatch.setenv("AWS_PROFILE", "none such")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / ".aws" / "config"))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # Go does not use it for 127.0.0.1
-    server.objects = {("b", "p/x.dcm"): b"DICM"}
+    server.objects = {("b", f"p/{X}"): b"DICM"}
     (done,) = run(server, s5cmd.cp_line("b", "p", tmp_path / "d"))
     assert isinstance(done, s5cmd.FileDone)
     assert s5cmd.environment()["HTTP_PROXY"] == "http://127.0.0.1:9"

@@ -19,6 +19,11 @@ import idc_widgets
 from idc_widgets.download import DownloadPlan
 
 
+def file_name(number: int) -> str:
+    """A name as files of IDC have; in the order of the numbers."""
+    return f"{number:08x}-0000-0000-0000-000000000000.dcm"
+
+
 def small(number: int = 1, **changes: Any) -> dict[str, Any]:
     """An index row of a small series: ten files, 100,001 bytes."""
     return {

@@ -88,6 +88,7 @@ class S3Server:
         self.fail: Callable[[Request], Fault] = lambda request: None
         self.requests: list[Request] = []
         self.modified = "2024-01-01T00:00:00.000Z"  # of every object, as LIST says
+        self.lists_for_ever = False  # the first page, again and again
         self.date: str | None = None  # what the server's clock says, if not the time
         self.stopping = threading.Event()
         self._port = 0
@@ -268,8 +269,8 @@ class _Handler(BaseHTTPRequestHandler):
             for there, key in sorted(self.s3.objects)
             if there == bucket and key.startswith(prefix)
         )
-        page = [key for key in found if key > after]
-        more = len(page) > limit
+        page = [key for key in found if key > after or self.s3.lists_for_ever]
+        more = len(page) > limit or self.s3.lists_for_ever
         page = page[:limit]
         entries = "".join(self._entry(bucket, key) for key in page)
         token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
