@@ -17,6 +17,7 @@ from .errors import InvalidQueryError
 from .index import COLUMNS
 from .instances import by_series, find_instances
 from .manifests import ManifestFormat, write_manifest
+from .manifests.read import expanded, text_of_file
 from .units import human_size, plural
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ VIEWER_URL = "https://viewer.imaging.datacommons.cancer.gov"
 
 #: The paper that whoever uses IDC is asked to cite.
 IDC_DOI = "10.1148/rg.230180"
+
+#: Bytes of a file that is loaded; a record of 1,000,000 series has 110 MB.
+_LARGEST = 1 << 28
 
 #: What a download plan reads of a series, unless its template is one of a person's own.
 _PLAN_COLUMNS = (
@@ -444,7 +448,7 @@ class Selection:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the UIDs and the data version as JSON, to be read by `load`; returns the path."""
         content = {"data_version": self.data_version, "SeriesInstanceUID": list(self.uids)}
-        target = Path(path)
+        target = Path(expanded(path))
         target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         return target
 
@@ -453,27 +457,31 @@ class Selection:
         """Reads what `save` wrote, or what downloads recorded beside their files.
 
         Args:
-            path: the file; or a folder that was downloaded into, for the series of all downloads
-                that were asked for there, complete or not. (Of which only single instances were
-                asked for, the record itself says.)
+            path: the file, 256 MiB at most; or a folder that was downloaded into, for the series of
+                all downloads that were asked for there, complete or not. (Of which only single
+                instances were asked for, the record itself says.)
             engine: where to look the series up; by default the installed index.
 
         Raises:
-            InvalidQueryError: not such a file, or a series that this index does not have.
+            InvalidQueryError: no file, or not such a one, or a series that this index does not
+                have.
         """
         from .download.record import FILE_NAME, FORMAT
 
-        path = Path(path)
-        if path.is_dir():
-            path /= FILE_NAME
+        anything: Any = path
+        if not isinstance(anything, str | os.PathLike):
+            raise InvalidQueryError(f"{path!r} is no path")
+        if os.path.isdir(expanded(path)):
+            path = Path(expanded(path), FILE_NAME)
+        text = text_of_file(path, "a selection", _LARGEST)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(text)
             if content.get("format") != FORMAT:
                 uids = [str(uid) for uid in content["SeriesInstanceUID"]]
                 saved_version = str(content["data_version"])
             else:
                 downloads = content["downloads"]
-                uids = [uid for one in downloads for uid in dict(one["series"])]
+                uids = [str(uid) for one in downloads for uid in dict(one["series"])]
                 saved_version = ", ".join(sorted({str(one["data_version"]) for one in downloads}))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidQueryError(f"{path} is not a selection saved by idc_widgets") from error

@@ -44,6 +44,8 @@ __all__ = ["FOLDER", "Claim"]
 FOLDER = ".idc_widgets"
 """Below the chosen folder; there only while a download runs, or after one was killed."""
 
+_MOMENT = 0.2  # seconds that one of two waits that came at the same instant
+_PATIENCE = 0.5  # seconds that the other waits for it to be out of the way
 _LARGEST = 1 << 26  # bytes of a lock file that is read; 1,000,000 series take 20 MB
 
 _log = logging.getLogger(__name__)
@@ -85,11 +87,13 @@ class Claim:
             self.is_locked = True
             return
         try:
-            self._register(sorted(self._below(self._root)))
-            for place in self._places():
-                for path in _lock_files(place):
-                    if path != self._path:
-                        self._meet(path, place)
+            try:
+                self._look_round(_PATIENCE)
+            except DownloadError:
+                # Of two that come at the same instant, each finds the other: one gives way
+                self._leave()
+                time.sleep(_MOMENT)
+                self._look_round()
         except OSError as error:
             _log.warning("cannot keep other processes out of %s: %s", self._root, error)
         self.is_locked = True
@@ -104,6 +108,13 @@ class Claim:
     def release(self) -> None:
         """Give the folders back, and leave nothing of this behind."""
         self.is_locked = False
+        self._leave()
+        if self.granted:
+            with _taken_lock:
+                _taken.difference_update(self._folders)
+            self.granted = False
+
+    def _leave(self) -> None:
         if self._path:
             with suppress(OSError):
                 self._path.unlink()
@@ -113,10 +124,6 @@ class Claim:
             with suppress(OSError):  # it is not empty, or another job's
                 folder.rmdir()
         self._made = []
-        if self.granted:
-            with _taken_lock:
-                _taken.difference_update(self._folders)
-            self.granted = False
 
     def _places(self) -> Iterator[Path]:
         """All folders above those of the series, in which a lock file can concern them."""
@@ -137,6 +144,13 @@ class Claim:
         }
 
     if sys.platform != "win32":
+
+        def _look_round(self, patience: float = 0) -> None:
+            self._register(sorted(self._below(self._root)))
+            for place in self._places():
+                for path in _lock_files(place):
+                    if path != self._path:
+                        self._meet(path, place, patience)
 
         def _register(self, folders: list[str]) -> None:
             home = self._root / FOLDER
@@ -160,8 +174,14 @@ class Claim:
                             with suppress(OSError):
                                 path.unlink()
 
-        def _meet(self, path: Path, place: Path) -> None:
-            """Respect the claim of another job, or clear away what is left of it."""
+        def _meet(self, path: Path, place: Path, patience: float) -> None:
+            """Respect the claim of another job, or clear away what is left of it.
+
+            Args:
+                path: its lock file.
+                place: the folder that it is of.
+                patience: seconds to wait for it, if it is the one of us two to give way.
+            """
             file = _opened(path)
             if file is None:
                 return
@@ -176,11 +196,9 @@ class Claim:
                         is_free = place != self._root
                     if is_free:
                         return
-                    raise DownloadError(
-                        f"another process (pid {owner.get('pid', 'unknown')} on "
-                        f"{owner.get('host', 'unknown')}) is downloading into the same folders of "
-                        f"{self._root}; wait for it or end it"
-                    ) from None
+                    gives_way = self._path is not None and path.name < self._path.name
+                    if not _locked(file, patience if gives_way else 0):
+                        raise DownloadError(self._taken_by(owner)) from None
                 owner, orphans = _read(file, patience=0)
                 # Who may write here may name any s5cmd of this user, but not in this user's name
                 is_ours = os.fstat(file).st_uid == os.getuid()
@@ -194,6 +212,31 @@ class Claim:
             if place != self._root:
                 with suppress(OSError):  # another one is in it
                     path.parent.rmdir()
+
+    def _taken_by(self, owner: dict[str, Any]) -> str:
+        pid, host = owner.get("pid", "unknown"), owner.get("host", "unknown")
+        if (pid, host) == (os.getpid(), socket.gethostname()):
+            return (
+                f"another download of this very session is writing into the same folders of "
+                f"{self._root}, by another path; wait for it or cancel it"
+            )
+        return (
+            f"another process (pid {pid} on {host}) is downloading into the same folders of "
+            f"{self._root}; wait for it or end it"
+        )
+
+
+if sys.platform != "win32":
+
+    def _locked(file: int, patience: float) -> bool:
+        """Whether a file that somebody has locked can be locked within `patience` seconds."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            time.sleep(0.02)
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+        return False
 
 
 def _folded(path: str) -> str:

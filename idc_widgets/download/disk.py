@@ -121,6 +121,11 @@ def check_capacity(folder: Path, size: int) -> None:
         DownloadError: it is; the message has both numbers.
     """
     total = _usage(folder).total
+    if size and not total:
+        raise DownloadError(
+            f"no files can be kept in {folder}: what is there is no disk, and has no space; choose "
+            "another folder"
+        )
     if total < size:
         raise DownloadError(
             f"{human_size(size)} do not fit on the disk of {folder}, which has "

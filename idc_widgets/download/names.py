@@ -56,8 +56,11 @@ class Template:
             columns: those that there are.
 
         Raises:
-            DownloadError: a column that there is not, or a % that names none.
+            DownloadError: no text, a column that there is not, or a % that names none.
         """
+        anything: Any = text
+        if not isinstance(anything, str):
+            raise DownloadError(f"the template {text!r} is no text")
         columns = list(columns)
         text = FORMS.get(text, text)
         longest_first = sorted(filter(None, columns), key=len, reverse=True)

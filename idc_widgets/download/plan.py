@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,6 +50,9 @@ _GCS_BUCKETS = {
 _NEEDED = ("SeriesInstanceUID", "series_aws_url", "instanceCount", "series_size_MB")
 _URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]+)/(?P<prefix>[\w.-]+)/\*?", re.ASCII)
 
+_ADDRESS = re.compile(r"(s3|gs|https?|ftp|file):/", re.IGNORECASE)  # a Path has one slash of two
+
+_MOST = 1 << 63  # files, or bytes: no series has so many
 _STAGING = ".idc_widgets"  # a name that no template makes: it begins with a dot
 _FILE = len("00000000-0000-0000-0000-000000000000.dcm")
 _DIGITS = 10  # that s5cmd adds to the name of a file that is still arriving
@@ -355,7 +359,7 @@ class DownloadPlan:
         rows: pa.Table,
         folder: str | os.PathLike[str],
         *,
-        template: str = DEFAULT_TEMPLATE,
+        template: str | None = None,
         source: Source = "aws",
         endpoint_url: str | None = None,
         check_disk: bool = True,
@@ -369,15 +373,17 @@ class DownloadPlan:
                 (`s3://bucket/uuid/*`), instanceCount, series_size_MB (MB = 10^6 bytes) and those
                 that the template names; license_short_name if licences shall be told.
             folder: made when the download starts; `~` is the home folder.
-            template: the folder of a series below `folder`. `%Column` is the row's value of that
-                column (the longest column name that fits), `%%` a percent sign, `/` a new level.
-                A missing value reads "unknown" (of crdc_series_uuid: the prefix of the series in
-                its bucket); characters that a folder name cannot have become "_". Or one of two
-                forms: "short" is `%collection_id/%PatientID/%crdc_series_uuid`; "flat" puts the
-                files of all series right into `folder`, as `<prefix of the series>_<name>`.
+            template: the folder of a series below `folder`; None is `DEFAULT_TEMPLATE`. `%Column`
+                is the row's value of that column (the longest column name that fits), `%%` a
+                percent sign, `/` a new level. A missing value reads "unknown" (of crdc_series_uuid:
+                the prefix of the series in its bucket); characters that a folder name cannot have
+                become "_". Or one of two forms: "short" is
+                `%collection_id/%PatientID/%crdc_series_uuid`; "flat" puts the files of all series
+                right into `folder`, as `<prefix of the series>_<name>`.
             source: whose copy is fetched: "aws" (Amazon) or "gcs" (Google, other bucket names).
-            endpoint_url: the S3 server; else, for "aws", the environment variable
-                S3_ENDPOINT_URL; else https://s3.amazonaws.com or https://storage.googleapis.com.
+            endpoint_url: the S3 server, without a user name or the like, as it is recorded; else,
+                for "aws", the environment variable S3_ENDPOINT_URL; else https://s3.amazonaws.com
+                or https://storage.googleapis.com.
             check_disk: False for a folder that is only looked at: it need not be writable, nor
                 have space.
             platform: whose limit the length of paths has to keep, as of `sys.platform`; names are
@@ -391,6 +397,7 @@ class DownloadPlan:
                 `source`; the folder cannot be used; the disk is too full; what is in `only` is no
                 name, no size, or of a series without a row.
         """
+        template = DEFAULT_TEMPLATE if template is None else template
         root = _root(folder)
         endpoint = _endpoint(endpoint_url, source)
         for column in _NEEDED:
@@ -409,13 +416,33 @@ class DownloadPlan:
 
 
 def _root(folder: str | os.PathLike[str]) -> Path:
-    root = os.path.abspath(os.path.expanduser(folder))
+    text: Any = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
+    if not isinstance(text, str):
+        raise DownloadError(f"{folder!r} is no folder: expected a path as text or as a Path")
+    if not text:
+        raise DownloadError("the folder has no name; '.' is the one that you work in")
+    if _ADDRESS.match(text):
+        raise DownloadError(f"{text!r} is an address; choose a folder on this computer")
+    try:
+        expanded = os.path.expanduser(text)
+        root = os.path.abspath(expanded)
+    except ValueError:  # no user can have that name, see below
+        expanded = root = text
+    except OSError as error:
+        raise DownloadError(
+            f"the folder {text!r} is below the one that you work in, which is no longer there "
+            f"({error.strerror}); pass a whole path, like '/home/me/idc_data'"
+        ) from error
     # s5cmd takes * and ? in a destination for wildcards, lines end at control characters, and a
     # name that is not Unicode (a lone surrogate in Python) is refused
     if bad := sorted(set(re.findall(r"[*?\x00-\x1f\x7f-\x9f\ud800-\udfff]", root))):
         raise DownloadError(
             f"the folder {root!r} has characters that a download cannot have: "
             f"{' '.join(map(repr, bad))}; choose another folder"
+        )
+    if expanded.startswith("~"):
+        raise DownloadError(
+            f"{text!r} is the folder of no user; for one of that name here, pass {f'./{text}'!r}"
         )
     return Path(root)
 
@@ -425,22 +452,38 @@ def _endpoint(url: str | None, source: str) -> str:
         raise DownloadError(unknown("source", source, ENDPOINTS))
     if not url and source == "aws":
         url = os.environ.get("S3_ENDPOINT_URL")
-    url = (url or ENDPOINTS[source]).rstrip("/")
+    url = url or ENDPOINTS[source]
+    given: Any = url
+    if not isinstance(given, str):
+        raise DownloadError(f"endpoint_url is a {type(given).__name__}; expected text")
+    if re.search("[@?#]", url):
+        # It is not repeated: what it holds may be secret
+        raise DownloadError(
+            "the address of the server (endpoint_url, or the variable S3_ENDPOINT_URL) has one of "
+            "the characters @ ? #, as before or after a password or token, which the record and "
+            f"lists of processes would show; expected one like {ENDPOINTS['aws']}"
+        )
+    url = url.rstrip("/")
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        host = (parts.hostname or "").encode("idna")  # what is no name fails
+        valid = parts.scheme in ("http", "https") and host and parts.port != 0
     except ValueError:
         valid = False
-    if not valid:
+    if not valid or not url.isprintable() or re.search(r"[\s\\]", url):
         raise DownloadError(f"{url!r} is not the address of a server, like {ENDPOINTS['aws']}")
-    return url
+    return parts.scheme + url[len(parts.scheme) :]  # s5cmd wants it in lower case
 
 
 def _plan_rows(rows: pa.Table, root: Path, template: str, source: str) -> Iterator[PlannedSeries]:
     there = set(rows.column_names)
     parsed = names.Template.parse(template, there | {"crdc_series_uuid"})
     wanted = parsed.columns.union(_NEEDED, ["license_short_name"]) & there
-    for row in rows.select(sorted(wanted)).to_pylist():
+    try:
+        dicts = rows.select(sorted(wanted)).to_pylist()
+    except UnicodeDecodeError as error:
+        raise DownloadError(f"a text in the rows is not Unicode: {error.object!r}") from error
+    for row in dicts:
         bucket, prefix = _location(row, source)
         count, size = _amount(row)
         if names.is_missing(row.get("crdc_series_uuid")):
@@ -478,11 +521,15 @@ def _location(row: Mapping[str, Any], source: str) -> tuple[str, str]:
 def _amount(row: Mapping[str, Any]) -> tuple[int, int]:
     """Files and bytes of a series."""
     uid, count, size = row["SeriesInstanceUID"], row["instanceCount"], row["series_size_MB"]
-    if names.is_missing(count) or count < 1:
-        raise DownloadError(f"series {uid} has no count of its files (instanceCount is {count})")
-    if names.is_missing(size) or size < 0:
-        raise DownloadError(f"series {uid} has no size (series_size_MB is {size})")
-    return int(count), round(size * 1e6)
+    if not _is_within(count, 1, _MOST) or count % 1:
+        raise DownloadError(f"series {uid} has no count of its files (instanceCount is {count!r})")
+    if not _is_within(size, 0, _MOST / 1e6):
+        raise DownloadError(f"series {uid} has no size (series_size_MB is {size!r})")
+    return int(count), round(float(size) * 1e6)
+
+
+def _is_within(value: Any, least: int, most: float) -> bool:
+    return isinstance(value, (int, float, Decimal)) and least <= value < most  # NaN is not
 
 
 def _narrowed(
@@ -512,14 +559,16 @@ def _narrowed(
 
 
 def _refuse_shared_folders(series: tuple[PlannedSeries, ...], template: str) -> None:
-    """Raise if two series have one folder, where upper and lower case are the same as well."""
+    """Raise if two have one folder, where upper and lower case are the same, or are one series."""
     seen: dict[str, PlannedSeries] = {}
+    uids: set[str] = set()
     for one in series:
+        if one.SeriesInstanceUID in uids:
+            raise DownloadError(f"series {one.SeriesInstanceUID} is there twice")
+        uids.add(one.SeriesInstanceUID)
         other = seen.setdefault(names.folded(str(one.folder)), one)
         if other is one:
             continue
-        if other.SeriesInstanceUID == one.SeriesInstanceUID:
-            raise DownloadError(f"series {one.SeriesInstanceUID} is there twice")
         own = f"{names.FORMS.get(template, template)}/%SeriesInstanceUID".lstrip("/")
         raise DownloadError(
             f"two series would share the folder {one.folder}: {other.SeriesInstanceUID} and "
@@ -555,9 +604,10 @@ def _refuse_long_paths(
                 break
     else:
         here = names.length(root, platform)
+        unit = who_says.split()[-1]
         advice = (
-            f"choose a folder with a shorter path: with no template would one of more than "
-            f"{max(0, limit - needed + here):,} do, and {root} has {here:,}"
+            f"choose a folder with a shorter path, of at most {max(0, limit - needed + here):,} "
+            f"{unit}: {root} has {here:,}"
         )
     first = too_long[0]
     raise DownloadError(

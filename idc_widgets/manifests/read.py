@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,27 +80,57 @@ def _text_of(source: str | os.PathLike[str]) -> str:
         raise InvalidQueryError(
             f"{str(source)[:80]!r} is neither a path nor the text of a manifest"
         )
-    is_text = isinstance(source, str) and ("\n" in source or "\r" in source)
-    if not is_text and os.path.isfile(source):
-        try:
-            with open(source, "rb") as file:
-                _check_size(os.fstat(file.fileno()).st_size)
-                text = _decoded(file.read(MOST_BYTES))
-        except OSError as error:
-            raise InvalidQueryError(f"{source} cannot be read: {error.strerror}") from error
-    elif isinstance(source, str) and (is_text or any(map(kind_of, split_uids(source)))):
-        _check_size(len(source))
-        text = source
+    if isinstance(source, str) and _is_text(source):
+        _check_size("a manifest", len(source), MOST_BYTES)
+        text = source.removeprefix("\ufeff")
     else:
-        raise InvalidQueryError(f"{str(source)[:200]!r} is no file")
+        text = text_of_file(source, "a manifest", MOST_BYTES)
     # Not splitlines(): editors number lines by these alone.
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _check_size(size: int) -> None:
-    if size > MOST_BYTES:
+def _is_text(source: str) -> bool:
+    """Whether it is the text of a manifest, not the path of one."""
+    if "\n" in source or "\r" in source:
+        return True
+    if os.path.isfile(expanded(source)):
+        return False
+    return not source.strip() or any(map(kind_of, split_uids(source)))
+
+
+def expanded(path: str | os.PathLike[str]) -> str:
+    """A path in which `~` is the home folder."""
+    text = os.fspath(path)
+    with suppress(ValueError):  # no user can have that name
+        return os.path.expanduser(text)
+    return text
+
+
+def text_of_file(path: str | os.PathLike[str], what: str, most: int) -> str:
+    """The text of a file in UTF-8, UTF-16 or Latin-1, without a byte order mark.
+
+    Args:
+        path: of the file; `~` is the home folder.
+        what: it should be, for messages.
+        most: bytes.
+
+    Raises:
+        InvalidQueryError: no such file, or a pipe or the like; it is too large or cannot be read.
+    """
+    if not os.path.isfile(expanded(path)):
+        raise InvalidQueryError(f"{str(path)[:200]!r} is no file")
+    try:
+        with open(expanded(path), "rb") as file:
+            _check_size(what, os.fstat(file.fileno()).st_size, most)
+            return _decoded(file.read(most))
+    except OSError as error:
+        raise InvalidQueryError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _check_size(what: str, size: int, most: int) -> None:
+    if size > most:
         raise InvalidQueryError(
-            f"a manifest of {human_size(size)}; expected {human_size(MOST_BYTES)} at most"
+            f"{what} of {human_size(size)}; expected {human_size(most)} at most"
         )
 
 
@@ -107,6 +138,6 @@ def _decoded(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")

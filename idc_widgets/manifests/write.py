@@ -17,6 +17,7 @@ from ..cohort import Cohort
 from ..errors import InvalidQueryError, unknown
 from ..uids import split_uids
 from ..units import plural
+from .read import expanded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,7 @@ def write_manifest(
     cohort: Cohort, path: str | os.PathLike[str], format: ManifestFormat | None = None
 ) -> Path:
     """Writes a manifest of a cohort; arguments and errors as of `Selection.to_manifest`."""
-    target = Path(path)
+    target = Path(expanded(path))
     if format is None:
         if target.suffix.casefold() not in _SUFFIXES:
             raise InvalidQueryError(

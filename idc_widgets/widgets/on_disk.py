@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..download import DownloadJob, DownloadPlan, PlannedSeries, disk
@@ -50,7 +51,7 @@ class OnDisk:
         self._lock = threading.Lock()
         self._seen: list[str] = []
         self._states: dict[str, str] = {}
-        self._planned: tuple[Path | None, dict[str, PlannedSeries]] = (None, {})
+        self._planned: tuple[Path | None, dict[str, PlannedSeries | None]] = (None, {})
         self._job: DownloadJob | None = None
         self._job_state = ""
         self._is_looking = self._again = False
@@ -122,9 +123,32 @@ class OnDisk:
         if was_at != folder or len(planned) > _MOST:
             planned = {}
         if missing := [uid for uid in uids if uid not in planned]:
-            planned |= {one.SeriesInstanceUID: one for one in self._plan(missing).series}
+            planned |= self._plans(missing)
         self._planned = folder, planned
-        return [_state(planned[uid], in_job) if uid in planned else "" for uid in uids]
+        known = [planned.get(uid) for uid in uids]
+        return ["" if one is None else _state(one, in_job) for one in known]
+
+    def _plans(self, uids: Sequence[str]) -> dict[str, PlannedSeries | None]:
+        """Each planned; None for one that cannot be, as a row of a table of one's own may be bad.
+
+        Raises:
+            IDCError: none can be planned, or they cannot be planned together.
+        """
+        found: dict[str, PlannedSeries | None] = dict.fromkeys(uids)
+        try:
+            series = self._plan(uids).series
+        except IDCError:
+            good = [uid for uid in uids if self._can_be_planned(uid)]
+            if not good or len(good) == len(uids):
+                raise
+            series = self._plan(good).series
+        return found | {one.SeriesInstanceUID: one for one in series}
+
+    def _can_be_planned(self, uid: str) -> bool:
+        with suppress(IDCError):
+            self._plan([uid])
+            return True
+        return False
 
 
 def _state(series: PlannedSeries, job: DownloadJob | None) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,72 @@ def test_one_folder_inside_another(server: S3Server, tmp_path: Path, first: str,
     assert job.retry().wait(30) == "complete", (job.error, job.failed)
     assert_identical(job.plan, server)
     assert not list(tmp_path.rglob(claims.FOLDER)), "what was left is cleared away"
+
+
+def test_another_job_of_this_session_by_another_path(server: S3Server, tmp_path: Path) -> None:
+    server.rate_MB_s = 0.5
+    (tmp_path / "other").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "nlst").symlink_to(tmp_path / "other")
+    first = DownloadJob(make_plan(server, tmp_path / "other", small(1, series_size_MB=3.0))).start()
+    until(lambda: first.progress.bytes_done)
+    rows = pa.Table.from_pylist([small(1, series_size_MB=3.0)])
+    template, url = "nlst/%SeriesInstanceUID", server.url
+    plan = DownloadPlan.make(rows, tmp_path / "data", template=template, endpoint_url=url)
+    second = DownloadJob(plan)
+    assert second.wait(30) == "failed"
+    assert second.error is not None and "another download of this very session" in second.error
+    assert "end it" not in second.error and "wait for it or cancel it" in second.error
+    server.rate_MB_s = None
+    assert first.wait(30) == "complete" and second.retry().wait(30) == "complete"
+
+
+def test_of_two_that_start_in_one_instant_one_gets_the_folder(tmp_path: Path) -> None:
+    code = """
+        import pathlib, sys, time
+        import pyarrow as pa
+        from idc_widgets.download import DownloadPlan, claims
+        from idc_widgets.errors import DownloadError
+
+        name, data, flags = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+
+        def together(step):
+            (flags / f"{step} {name}").touch()
+            deadline = time.monotonic() + 20
+            while len(list(flags.glob(f"{step} *"))) < 2 and time.monotonic() < deadline:
+                time.sleep(0.005)
+
+        class Claim(claims.Claim):
+            def _register(self, folders):
+                super()._register(folders)
+                together("registered")
+
+        rows = pa.Table.from_pylist([%r])
+        claim = Claim(DownloadPlan.make(rows, data, template="x", endpoint_url="http://h"))
+        try:
+            claim.lock()
+            print("granted")
+        except DownloadError:
+            print("refused")
+        together("asked")
+        claim.release()
+        """
+    (tmp_path / "flags").mkdir()
+    root = Path(claims.__file__).parents[2]
+    for _ in range(2):
+        for flag in (tmp_path / "flags").iterdir():
+            flag.unlink()
+        scripts = [
+            subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(code % small()), name, tmp_path / "data",
+                 tmp_path / "flags"],
+                stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(root)},
+            )
+            for name in "ab"
+        ]  # fmt: skip
+        said = sorted(script.communicate(timeout=60)[0] for script in scripts)
+        assert said == ["granted\n", "refused\n"]
+    assert not list(tmp_path.rglob(claims.FOLDER))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "device", "folder", "huge"])

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,39 @@ def test_endpoint(ct: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("S3_ENDPOINT_URL", "https://storage.googleapis.com")
     assert DownloadPlan.make(ct, tmp_path).endpoint_url == "https://storage.googleapis.com"
     assert DownloadPlan.make(ct, tmp_path, endpoint_url="http://h").endpoint_url == "http://h"
+    # s5cmd takes no other
+    assert DownloadPlan.make(ct, tmp_path, endpoint_url="HTTP://H/").endpoint_url == "http://H"
 
 
-@pytest.mark.parametrize("url", ["s3.amazonaws.com", "ftp://host", "https://", "http://h:99999"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("s3.amazonaws.com", "ftp://host", "https://", "http://h:99999"),
+        *("http://h x", "http://h/ x", "http://h\n", "ht\ttp://h", "http://h\xa0", "http://h\\x"),
+        *("http://" + "h" * 64, "http://h..x"),
+    ],
+)
 def test_endpoint_that_is_none(ct: pa.Table, tmp_path: Path, url: str) -> None:
     with pytest.raises(DownloadError, match="not the address of a server"):
         DownloadPlan.make(ct, tmp_path, endpoint_url=url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://me:geheim@h", "http://geheim@h:9", "me:geheim@h", "http://h/geheim\\@x"),
+        *("http://h?token=geheim", "http://h/x?geheim", "http://h#geheim", "http://h:x?geheim"),
+    ],
+)
+@pytest.mark.parametrize("of", ["argument", "variable"])
+def test_what_may_be_secret_is_neither_taken_nor_repeated(
+    ct: pa.Table, tmp_path: Path, url: str, of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if of == "variable":
+        monkeypatch.setenv("S3_ENDPOINT_URL", url)
+    with pytest.raises(DownloadError, match="the address of the server") as caught:
+        DownloadPlan.make(ct, tmp_path, endpoint_url=url if of == "argument" else None)
+    assert "geheim" not in str(caught.value)
 
 
 # --- the template ---------------------------------------------------------------------------
@@ -117,11 +145,17 @@ def test_template(tmp_path: Path, template: str, folder: str) -> None:
         ("x/%Modalty_%PatientID", "unknown column 'Modalty_'; did you mean 'Modality'"),
         ("100%", "a percent sign itself is %%"),
         ("% PatientID", "a percent sign itself is %%"),
+        (5, "the template 5 is no text"),
     ],
 )
-def test_wrong_template(tmp_path: Path, template: str, message: str) -> None:
+def test_wrong_template(tmp_path: Path, template: Any, message: str) -> None:
     with pytest.raises(DownloadError, match=message):
         folder_of(tmp_path, template)
+
+
+def test_no_template_is_the_usual_one(ct: pa.Table, tmp_path: Path) -> None:
+    usual = DownloadPlan.make(ct, tmp_path, template=DEFAULT_TEMPLATE)
+    assert DownloadPlan.make(ct, tmp_path, template=None) == usual
 
 
 @pytest.mark.parametrize(
@@ -198,9 +232,11 @@ def test_two_series_in_one_folder(tmp_path: Path, patients: tuple[str, str]) -> 
     assert len(plan.series) == 2
 
 
-def test_one_series_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("patient", ["p", "another"])
+def test_one_series_twice(tmp_path: Path, patient: str) -> None:
+    rows = [make_row(), make_row(PatientID=patient)]
     with pytest.raises(DownloadError, match=r"series 1\.2\.1 is there twice"):
-        DownloadPlan.make(pa.Table.from_pylist([make_row(), make_row()]), tmp_path)
+        DownloadPlan.make(pa.Table.from_pylist(rows), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -213,6 +249,12 @@ def test_one_series_twice(tmp_path: Path) -> None:
         ({"series_aws_url": "s3://bucket/a*b/*"}, r"series 1\.2\.1 has no location"),
         ({"instanceCount": None}, r"series 1\.2\.1 has no count"),
         ({"instanceCount": 0}, r"series 1\.2\.1 has no count"),
+        ({"instanceCount": 2.7}, r"series 1\.2\.1 has no count .*\(instanceCount is 2\.7\)"),
+        ({"instanceCount": float("inf")}, r"series 1\.2\.1 has no count .* inf\)"),
+        ({"instanceCount": "ten"}, r"series 1\.2\.1 has no count .* 'ten'\)"),
+        ({"series_size_MB": float("inf")}, r"series 1\.2\.1 has no size .* inf\)"),
+        ({"series_size_MB": 1e308}, r"series 1\.2\.1 has no size .* 1e\+308\)"),
+        ({"series_size_MB": "0.1"}, r"series 1\.2\.1 has no size .* '0\.1'\)"),
         ({"series_size_MB": None}, r"series 1\.2\.1 has no size"),
         ({"series_size_MB": float("nan")}, r"series 1\.2\.1 has no size"),
         ({"SeriesInstanceUID": None}, "a row has no SeriesInstanceUID"),
@@ -221,6 +263,20 @@ def test_one_series_twice(tmp_path: Path) -> None:
 def test_a_row_that_lacks_something(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DownloadError, match=message):
         folder_of(tmp_path, "%PatientID", **changes)
+
+
+def test_numbers_as_other_tables_have_them(tmp_path: Path) -> None:
+    rows = [make_row(instanceCount=10.0, series_size_MB=Decimal("0.100001"))]
+    [series] = DownloadPlan.make(pa.Table.from_pylist(rows), tmp_path).series
+    assert (series.instances, series.size_bytes) == (10, 100_001)
+
+
+def test_text_that_is_not_unicode(tmp_path: Path) -> None:
+    rows = pa.Table.from_pylist([make_row()])
+    wrong = pa.Array.from_buffers(pa.string(), 1, pa.array([b"a\xed\xa0\x80"]).buffers())
+    rows = rows.set_column(rows.column_names.index("PatientID"), "PatientID", wrong)
+    with pytest.raises(DownloadError, match=r"is not Unicode: b'a\\xed"):
+        DownloadPlan.make(rows, tmp_path)
 
 
 def test_rows_that_lack_a_column(ct: pa.Table, tmp_path: Path) -> None:
@@ -232,6 +288,48 @@ def test_rows_that_lack_a_column(ct: pa.Table, tmp_path: Path) -> None:
 def test_a_folder_that_s5cmd_cannot_write(ct: pa.Table, tmp_path: Path, name: str) -> None:
     with pytest.raises(DownloadError, match="characters that a download cannot have"):
         DownloadPlan.make(ct, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("", "the folder has no name"),
+        ("s3://bucket/x", "'s3://bucket/x' is an address"),
+        ("GS://bucket/x", "is an address"),
+        ("https://host/x", "is an address"),
+        (Path("s3://bucket/x"), "is an address"),
+        (None, "None is no folder: expected a path"),
+        (b"/tmp/x", "is no folder"),
+        (5, "5 is no folder"),
+        ("~nobody of that name/x", "the folder of no user; for one .* pass './~nobody"),
+        ("~a\0/x", "characters that a download cannot have"),
+    ],
+)
+def test_a_folder_that_is_none(ct: pa.Table, folder: Any, message: str) -> None:
+    with pytest.raises(DownloadError, match=message):
+        DownloadPlan.make(ct, folder, check_disk=False)
+    with pytest.raises(DownloadError, match=message):
+        DownloadPlan.check_capacity(folder, 1)
+
+
+@pytest.mark.parametrize(
+    "name", [" ", "a 'b' \"c\"", "[a]{b}", "a\xa0b\u3000", "a:b", "./~x", "s3"]
+)
+def test_a_strange_folder(ct: pa.Table, tmp_path: Path, name: str) -> None:
+    assert DownloadPlan.make(ct, tmp_path / name).folder == tmp_path / name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the folder one works in cannot be removed")
+def test_the_folder_one_works_in_is_gone(
+    ct: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(DownloadError, match=r"'data' is below .* no longer there .*a whole path"):
+        DownloadPlan.make(ct, "data")
+    assert DownloadPlan.make(ct, tmp_path).folder == tmp_path
+    monkeypatch.chdir(tmp_path)
 
 
 def test_a_folder_that_is_a_file(ct: pa.Table, tmp_path: Path) -> None:
@@ -248,6 +346,8 @@ def test_a_folder_that_is_a_file(ct: pa.Table, tmp_path: Path) -> None:
 def test_a_folder_that_nobody_can_write(ct: pa.Table) -> None:
     with pytest.raises(DownloadError, match=r"cannot write to /proc/x/y: .*; choose another"):
         DownloadPlan.make(ct, "/proc/x/y")
+    with pytest.raises(DownloadError, match=r"no files can be kept in /proc/x: .* has no space"):
+        DownloadPlan.check_capacity("/proc/x", 45_300_000_000)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
@@ -282,7 +382,7 @@ def test_a_path_that_is_too_long(ct: pa.Table, tmp_path: Path) -> None:
         ("/home/somebody/of/the/radiology/department/idc", "use the template 'short', or"),
         ("/" + "x" * 130, "use the template 'flat', or"),
         ("/" + "x" * 165, "use the template '%crdc_series_uuid', or"),
-        ("/" + "x" * 175, "shorter path: with no template would one of more than 171 do"),
+        ("/" + "x" * 175, "shorter path, of at most 171 characters: /xxx"),
     ],
 )
 def test_windows_is_told_what_fits(folder: str, advice: str) -> None:

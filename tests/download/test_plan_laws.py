@@ -258,7 +258,7 @@ def assert_refusal_helps(
     if advised := re.search(r"use the template '([^']+)', or a folder", message):
         assert_law(make(chosen, root, advised[1], platform), platform)
     else:
-        limit = re.search(r"of more than ([\d,]+) do, and", message)
+        limit = re.search(r"shorter path, of at most ([\d,]+) (?:bytes|characters): ", message)
         assert limit
         room = int(limit[1].replace(",", ""))
         assert room < len(root)

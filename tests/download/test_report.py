@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tracemalloc
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -199,7 +200,7 @@ def test_load_takes_all_that_was_asked_for(client: IDCClient, tmp_path: Path) ->
     with pytest.raises(InvalidQueryError, match="not a selection"):
         Selection.load(tmp_path, client.engine)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"idc_download\.json"):
+    with pytest.raises(InvalidQueryError, match=r"idc_download\.json' is no file"):
         Selection.load(tmp_path, client.engine)
 
 
@@ -348,17 +349,21 @@ def with_files(server: S3Server, tmp_path: Path, *files: bytes) -> DownloadPlan:
     return planned(tmp_path / "data", row, endpoint_url=server.url)
 
 
-def dicom_file(uid: str | None) -> bytes:
+def dicom_file(uid: str | None, instance: str = "1.2.3", deflated: int | None = None) -> bytes:
+    """The file of an instance; deflated, with so many bytes of something before its series."""
     pytest.importorskip("pydicom")
     from support.dicom import new_dataset, to_bytes
 
     dataset = new_dataset("1.2.840.10008.5.1.4.1.1.2", "CT", SeriesInstanceUID=uid)
-    dataset.SOPInstanceUID = "1.2.3"
+    dataset.SOPInstanceUID = instance
+    if deflated is not None:
+        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+        dataset.add_new(0x00091001, "OB", bytes(deflated))
     return to_bytes(dataset)
 
 
 def test_headers_are_right(server: S3Server, tmp_path: Path) -> None:
-    two = with_files(server, tmp_path, dicom_file("1.2.1"), dicom_file("1.2.1"))
+    two = with_files(server, tmp_path, dicom_file("1.2.1"), dicom_file("1.2.1", "1.2.4"))
     states: list[tuple[str, str]] = []
     job = DownloadJob(two, verify="dicom")
     job.on_change(lambda job: states.append((job.state, job.report.state[0])))
@@ -386,6 +391,40 @@ def test_headers_are_wrong(server: S3Server, tmp_path: Path, kind: str) -> None:
     [entry] = read(two)
     assert entry["series"]["1.2.1"][0] == "failed"
     assert DownloadJob(two).wait() == "complete", "count and bytes are right"
+
+
+@pytest.mark.parametrize("deflated", [None, 1000])
+def test_one_slice_in_the_place_of_another(
+    server: S3Server, tmp_path: Path, deflated: int | None
+) -> None:
+    files = [dicom_file("1.2.1", f"1.2.{number}", deflated) for number in (5, 6, 7)]
+    three = with_files(server, tmp_path, *files)
+    job = DownloadJob(three, verify="dicom")
+    assert job.wait() == "complete", job.failed
+    folder = three.series[0].folder
+    names = [file_name(number) for number in range(3)]
+    (folder / names[2]).write_bytes(files[0])
+    assert job.retry().wait() == "incomplete" and job.paths == {}
+    assert job.failed["1.2.1"].startswith(
+        f"{names[2]} repeats {names[0]}: both are the instance '1.2.5'; delete both"
+    )
+    for path in job.failed["1.2.1"].rpartition("try again: ")[2].split(" and "):
+        Path(path).unlink()
+    assert job.retry().wait() == "complete"
+    assert sorted(path.name for path in job.paths["1.2.1"]) == names
+
+
+def test_what_is_deflated_is_not_inflated_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.dcm"
+    path.write_bytes(dicom_file("1.2.1", deflated=200_000_000))
+    assert path.stat().st_size < 300_000
+    tracemalloc.start()
+    try:
+        found = dicom.wrong({"1.2.1": [path]}, threading.Event())
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+    assert "bomb.dcm names no series" in found["1.2.1"]
 
 
 def test_what_is_wrong_can_be_put_right(server: S3Server, tmp_path: Path) -> None:

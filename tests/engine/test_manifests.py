@@ -394,10 +394,10 @@ def test_nothing_is_recognised(client: IDCClient, tmp_path: Path, text: str) -> 
 
 
 def test_what_is_no_manifest(client: IDCClient, tmp_path: Path) -> None:
-    for text in ("\n", "  \n \r\n"):
+    for text in ("", " ", "\n", "  \n \r\n"):
         with pytest.raises(InvalidQueryError, match="empty"):
             client.read_manifest(text)
-    for source in (tmp_path, tmp_path / "none", "none.s5cmd", "", "x" * 5000, "a\0b"):
+    for source in (tmp_path, tmp_path / "none", "none.s5cmd", "x" * 5000, "a\0b", "~a\0b"):
         with pytest.raises(InvalidQueryError, match="is no file"):
             client.read_manifest(source)
     for wrong in (5, None, b"1.2.3", [CT]):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +84,35 @@ def test_save_and_load(patient: Selection, tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(InvalidQueryError, match="not a selection"):
             Selection.load(path)
+    path.write_text(json.dumps({"data_version": "1", "SeriesInstanceUID": [CT]}), "utf-8-sig")
+    assert Selection.load(path).uids == (CT,), "as Windows' Notepad writes it"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pipes of that kind")
+def test_load_of_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    wrong: Any = None
+    for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", "", "a\0b", "~a\0b"):
+        with pytest.raises(InvalidQueryError, match="is no file"):
+            Selection.load(path)
+    with pytest.raises(InvalidQueryError, match="None is no path"):
+        Selection.load(wrong)
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate((1 << 28) + 1)  # a hole: no such bytes are written
+    with pytest.raises(InvalidQueryError, match=r"a selection of 268\.4 MB; expected 268\.4 MB at"):
+        Selection.load(tmp_path / "large")
+
+
+def test_tilde_is_the_home_folder(
+    client: IDCClient, patient: Selection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    patient.save("~/mine.json")
+    assert Selection.load("~/mine.json") == patient
+    patient.to_manifest("~/mine.csv")
+    assert client.read_manifest("~/mine.csv").selection == patient
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_manifest_has_an_address_a_series_and_nothing_else(

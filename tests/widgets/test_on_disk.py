@@ -13,6 +13,7 @@ from support.s3server import Request, S3Server, series_objects
 
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import InvalidQueryError
+from idc_widgets.selection import Selection
 from idc_widgets.widgets.download import DownloadWidget
 from idc_widgets.widgets.grid import SeriesGrid
 from idc_widgets.widgets.on_disk import COMPLETE, FAILED, FETCHING, PARTLY, QUEUED
@@ -115,6 +116,24 @@ def test_what_an_earlier_session_fetched(
         file.unlink()
     _, later = show(client, s3, tmp_path / "data")
     until(lambda: later.shown == [COMPLETE, PARTLY, COMPLETE, ""], later)
+
+
+def test_a_bad_row_does_not_hide_the_others(
+    client: IDCClient, s3: S3Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(path.read_text().replace("prefix-s.2/*,4,0.2", "prefix-s.2/*,,0.2"))
+    bad = IDCClient(path)
+    good = Selection.of(bad.engine, ["s.0", "s.1"])
+    assert good.download(tmp_path / "data", endpoint_url=s3.url).wait() == "complete"
+    download, view = show(bad, s3, tmp_path / "data")
+    until(lambda: view.shown == [COMPLETE, COMPLETE, "", ""], view)
+    # What cannot be planned together, alone could be: but whose files are these?
+    download.template = "%collection_id"
+    (tmp_path / "else" / "mine").mkdir(parents=True)
+    (tmp_path / "else" / "mine" / "0.dcm").write_bytes(b"123")
+    download.download_dir = str(tmp_path / "else")
+    until(lambda: view.shown == [""] * 4, view)
 
 
 def test_what_is_paused_is_not_being_fetched(
