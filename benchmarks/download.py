@@ -6,7 +6,8 @@ in a folder beside the one that is downloaded to, and are in the cache of the sy
 a fresh destination, deleted when it was measured; the disk is synced before each, never meanwhile.
 
   s5cmd            `s5cmd run` alone, with the lines, options and environment that a job gives it;
-                   started by a process that has made the same plan
+                   started by a process that has made the same plan; and the same once more: what
+                   differs between these two is noise
   DownloadJob      from start() to the end of wait(); and the whole process, from the start of
                    Python over the client and the plan to the end
   idc-index        likewise: download_from_selection, and the whole process
@@ -69,7 +70,12 @@ PART = 50 * 2**20  # bytes; s5cmd fetches larger files in parts
 #: Of the slow transfer: series that have objects, of those that are queued.
 SERVED = 500
 
-S5CMD, OURS, OURS_WHOLE = "s5cmd", "DownloadJob", "  the whole process of ours"
+S5CMD, AGAIN, OURS, OURS_WHOLE = (
+    "s5cmd",
+    "s5cmd again",
+    "DownloadJob",
+    "  the whole process of ours",
+)
 PEER, PEER_WHOLE, LIMIT = "idc-index", "  the whole process of idc-index", "cp -r"
 
 
@@ -196,6 +202,7 @@ def one_turn(folder: Path, series: list[Any], url: str, peer: bool, first: int) 
     each = [
         lambda: in_python(S5CMD, "", "bare_s5cmd"),
         lambda: in_python(OURS, OURS_WHOLE, "our_download"),
+        lambda: in_python(AGAIN, "", "bare_s5cmd"),
         lambda: plainly(LIMIT, lambda: copy(folder, series, to)),
     ]
     if peer:
@@ -252,7 +259,7 @@ def show_speed(cases: list[dict[str, Any]]) -> None:
     """A table each, and the aims."""
     for case in cases:
         made, table = case["made"], []
-        for who in (S5CMD, OURS, OURS_WHOLE, PEER, PEER_WHOLE, LIMIT):
+        for who in (S5CMD, AGAIN, OURS, OURS_WHOLE, PEER, PEER_WHOLE, LIMIT):
             if who not in made[0]:
                 continue
             walls, cpus = ([getattr(turn[who], what) for turn in made] for what in Cost._fields)
