@@ -338,6 +338,8 @@ class DownloadJob:
         except BaseException as error:  # an observer's SystemExit, too: nobody waits for ever
             _log.error("%r ended unexpectedly", self, exc_info=error)
             self._error = self._error or f"it ended unexpectedly: {error!r}"
+            uids = (series.SeriesInstanceUID for series in self.plan.series)
+            self._failed |= {uid: self._error for uid in uids if uid not in self._paths}
         finally:
             try:
                 claim.release()

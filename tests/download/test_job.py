@@ -173,6 +173,7 @@ def test_whatever_an_observer_raises_nobody_waits_for_ever(
 
     job = DownloadJob(plan(small()), on_change=fatal)
     assert job.wait(30) == "failed" and "from an observer" in str(job.error)
+    assert job.failed == {"1.2.1": job.error} and job.paths == {}
     assert not (job.plan.folder / claims.FOLDER).exists()
     assert DownloadJob(job.plan).wait(30) == "complete"
 
