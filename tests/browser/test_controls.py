@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from support.downloads import file_name
 from support.lab import PATIENCE, Lab
 from support.s3server import Fault, Request, S3Server
 
@@ -32,7 +33,7 @@ ipywidgets.VBox([panel, bar], layout={"width": "100%"})
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3Server]:
-    keys = [f"prefix-{series}/{file}.dcm" for series in range(3) for file in range(4)]
+    keys = [f"prefix-{series}/{file_name(file)}" for series in range(3) for file in range(4)]
     with S3Server({("bucket", key): 50_000 for key in keys}) as server:
         yield server
 

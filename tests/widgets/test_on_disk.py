@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.downloads import file_name
 from support.s3server import Request, S3Server, series_objects
 
 from idc_widgets.client import IDCClient
@@ -131,7 +132,7 @@ def test_a_bad_row_does_not_hide_the_others(
     # What cannot be planned together, alone could be: but whose files are these?
     download.template = "%collection_id"
     (tmp_path / "else" / "mine").mkdir(parents=True)
-    (tmp_path / "else" / "mine" / "0.dcm").write_bytes(b"123")
+    (tmp_path / "else" / "mine" / file_name(0)).write_bytes(b"123")
     download.download_dir = str(tmp_path / "else")
     until(lambda: view.shown == [""] * 4, view)
 
