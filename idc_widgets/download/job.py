@@ -344,10 +344,8 @@ class DownloadJob:
             try:
                 claim.release()
             finally:
-                with self._lock:
-                    self._state = state
                 try:
-                    self._notify()
+                    self._set_state(state)
                 finally:
                     finished.set()  # not self._finished: an observer may have called retry()
 
