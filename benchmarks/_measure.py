@@ -42,14 +42,14 @@ class Row:
         ]
 
 
-class Memory(NamedTuple):
+class MemoryIndex(NamedTuple):
     """What this process holds in memory (RSS), and the most it ever held, in MB (10^6 bytes)."""
 
     now: float
     peak: float
 
     @classmethod
-    def of_this_process(cls) -> Memory:
+    def of_this_process(cls) -> MemoryIndex:
         """As it is now."""
         status = Path("/proc/self/status")
         if status.exists():  # ru_maxrss of Linux begins with the memory of the parent

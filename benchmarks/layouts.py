@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
-from _measure import Memory, answer, heading, in_a_process, number, print_table, task
+from _measure import MemoryIndex, answer, heading, in_a_process, number, print_table, task
 
 #: What is counted.
 COLUMNS = (
@@ -267,9 +267,9 @@ class Groups(Layout):
 
     def __init__(self) -> None:
         super().__init__()
-        from idc_widgets.memory import memory_of
+        from idc_widgets.query.memory.memory_index import memory_index_of
 
-        self.memory = memory_of(self.client.engine)
+        self.memory = memory_index_of(self.client.engine)
 
     def count(self, state: dict[str, Any]) -> Counts:
         for kept in (self.memory._masks, self.memory._weights, self.memory._matches):
@@ -406,7 +406,7 @@ def measure(layout: type[Layout], turns: int) -> dict[str, Any]:
     held = layout()
     held.count({})  # what is made at the first question
     build = time.perf_counter() - before
-    peak = Memory.of_this_process().peak
+    peak = MemoryIndex.of_this_process().peak
     answers, seconds = [], {}
     for name, state in STATES.items():
         answers.append(_fingerprint(held.count(state)))
@@ -425,12 +425,12 @@ def others(turns: int) -> dict[str, Any]:
     import numpy as np
 
     from idc_widgets import IDCClient
-    from idc_widgets.memory import memory_of
-    from idc_widgets.widgets.rows import COLUMNS as GRID
-    from idc_widgets.widgets.rows import Sort, row_source
+    from idc_widgets.query.memory.memory_index import memory_index_of
+    from idc_widgets.widgets.grid.row_source import COLUMNS as GRID
+    from idc_widgets.widgets.grid.row_source import Sort, row_source
 
     client = IDCClient()
-    engine, memory = client.engine, memory_of(client.engine)
+    engine, memory = client.engine, memory_index_of(client.engine)
     codes = memory.facets["Modality"].codes[memory.group]
     limit = median(_seconds(lambda: np.bincount(codes, minlength=256), 51))
 
@@ -544,7 +544,7 @@ def _held(memory: Any) -> float:
             todo += one.values()
         elif isinstance(one, (list, tuple)):
             todo += one
-        elif type(one).__name__ in ("Coded", "Mask", "Matches"):
+        elif type(one).__name__ in ("EncodedColumn", "Mask", "Matches"):
             todo.append(vars(one))
     return total / 1e6
 

@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any
 
 from _measure import (
-    Memory,
+    MemoryIndex,
     aim,
     answer,
     heading,
@@ -156,7 +156,7 @@ class Stages:
 
     def add(self, after: str) -> None:
         seconds = time.perf_counter() - self._before
-        memory = Memory.of_this_process()._asdict()
+        memory = MemoryIndex.of_this_process()._asdict()
         self.found.append({"after": after, "seconds": seconds, **memory})
         self._before = time.perf_counter()
 
@@ -205,9 +205,9 @@ def _bare_scan(state: Any) -> float:
     """Seconds to count one column of all series, as codes of one byte."""
     import numpy as np
 
-    from idc_widgets.memory import memory_of
+    from idc_widgets.query.memory.memory_index import memory_index_of
 
-    memory = memory_of(state.client.engine)
+    memory = memory_index_of(state.client.engine)
     codes = memory.facets["Modality"].codes[memory.group]
     assert codes.dtype == np.uint8
     seconds = []
@@ -273,8 +273,8 @@ def _is_for_the_peer(state: Any) -> bool:
 
 def _questions(state: Any, screen: Any) -> dict[str, Any]:
     """The whole screen in SQL, as few queries as can be; and what the answers must be."""
-    from idc_widgets.cohort import COLLECTION_FACETS
-    from idc_widgets.conditions import IsCommercial
+    from idc_widgets.query.cohort import COLLECTION_FACETS
+    from idc_widgets.query.filters import IsCommercial
 
     filters = state.filters
     # Facets with a filter of their own are counted without it.
@@ -340,7 +340,7 @@ def peer(cohort: str, ours: float, queries: list[Any], counts: Any, series: int)
         elif len(frame.columns) == 6:  # the summary
             assert int(frame.iloc[0, 3]) == series, "they do not agree on the number of series"
             compared += 1
-    memory = Memory.of_this_process()._asdict()
+    memory = MemoryIndex.of_this_process()._asdict()
     return {"client": started, "seconds": seconds, "compared": compared, **memory}
 
 

@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 from _measure import (
-    Memory,
+    MemoryIndex,
     aim,
     answer,
     heading,
@@ -129,7 +129,7 @@ def write(path: str, factor: int) -> dict[str, float]:
     import duckdb
     from idc_index_data import IDC_INDEX_PARQUET_FILEPATH
 
-    from idc_widgets.engine import literal
+    from idc_widgets.query.engine import literal
 
     source = literal(str(IDC_INDEX_PARQUET_FILEPATH))
     copies = " UNION ALL ".join(
@@ -150,7 +150,7 @@ def write(path: str, factor: int) -> dict[str, float]:
             f" (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP})"
         )
     seconds = time.perf_counter() - before
-    peak = Memory.of_this_process().peak
+    peak = MemoryIndex.of_this_process().peak
     return {"written": seconds, "file": os.path.getsize(path) / 1e6, "writing_peak": peak}
 
 
@@ -163,7 +163,7 @@ def measure(path: str, paths: int, seed: int) -> dict[str, Any]:
 
     def stage(after: str) -> None:
         nonlocal before
-        memory = Memory.of_this_process()._asdict()
+        memory = MemoryIndex.of_this_process()._asdict()
         stages.append({"after": after, "seconds": time.perf_counter() - before, **memory})
         before = time.perf_counter()
 
@@ -171,7 +171,7 @@ def measure(path: str, paths: int, seed: int) -> dict[str, Any]:
     import numpy as np
 
     from idc_widgets import IDCClient
-    from idc_widgets.memory import memory_of
+    from idc_widgets.query.memory.memory_index import memory_index_of
 
     state = _clicks.BrowserState(IDCClient(path))
     stage("import and client")
@@ -184,7 +184,7 @@ def measure(path: str, paths: int, seed: int) -> dict[str, Any]:
             screens.append(screen.seconds)
             both.append(screen.seconds + screen.histogram_seconds)
     stage("all clicks")
-    memory = memory_of(state.client.engine)
+    memory = memory_index_of(state.client.engine)
     assert memory is not None, "an index in this process is held in memory"
     codes = memory.facets["Modality"].codes[memory.group]
     limit = math.inf

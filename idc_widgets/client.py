@@ -12,35 +12,18 @@ from pathlib import Path
 from threading import current_thread, get_ident, main_thread
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from .cohort import Cohort
-from .engine import DuckDBEngine, Engine
-from .errors import (
-    DownloadError,
-    FetchError,
-    IndexFileError,
-    InvalidQueryError,
-    nearest,
-    unknown,
-)
-from .index import (
-    METADATA_BUCKET,
-    METADATA_ENDPOINT,
-    MIRRORS,
-    Index,
-    is_clinical_name,
-    schema,
-)
-from .manifests import Manifest, read_manifest
-from .selection import Selection
-from .uids import FoundUids, find_uids
-from .units import plural
+from ._util import plural
+from .errors import DownloadError, FetchError, IndexFileError, InvalidQueryError, nearest, unknown
+from .index import METADATA_BUCKET, METADATA_ENDPOINT, MIRRORS, Index, is_clinical_name, schema
+from .query import Cohort, DuckDBEngine, Engine
+from .selection import FoundUids, Manifest, Selection, find_uids, read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from ._util import Progress
     from .download import DownloadPlan, Source
-    from .remote import Progress
 
 __all__ = ["IDCClient"]
 
@@ -190,7 +173,7 @@ class IDCClient:
             DownloadError: the server cannot list them, or has other sizes than the table; or the
                 download cannot be planned, see `Selection.download`.
         """
-        from .prior import plan_prior  # here, so that opening a client does not wait for it
+        from .selection import plan_prior  # here, so that opening a client does not wait for it
 
         endpoint_url = endpoint_url or self.endpoint_url
         return plan_prior(
@@ -259,7 +242,7 @@ class IDCClient:
             FetchError: it cannot be had or written, or its checksum is wrong: each mirror is named
                 with what it said. Nothing has changed then.
         """
-        from .remote import fetch_file, fetch_folder, progress_line, remove
+        from ._util import fetch_file, fetch_folder, progress_line, remove
 
         if not isinstance(self.engine, DuckDBEngine):
             raise FetchError("tables are fetched only for an index that is queried with DuckDB")
@@ -420,7 +403,7 @@ class IDCClient:
         """
         if not isinstance(self.engine, DuckDBEngine):
             raise IndexFileError("only the installed index, queried with DuckDB, is prepared")
-        from .memory import prepare  # here, so that opening a client does not wait for Arrow
+        from .query import prepare  # here, so that opening a client does not wait for Arrow
 
         prepare(self.engine)
         return self.engine.prepare()

@@ -1,4 +1,7 @@
-"""Downloads: plan which object goes to which file, then let s5cmd fetch them and check them.
+"""Downloads: plan which object goes to which file, fetch them with s5cmd, and verify them.
+
+`selection` and `widgets` import from here. Nothing here knows of the index: a download works on the
+rows of a table, wherever they come from.
 
 >>> plan = DownloadPlan.make(rows, "~/idc")       # nothing is written yet
 >>> job = DownloadJob(plan).start()               # runs in the background
@@ -6,22 +9,6 @@
 'complete'
 """
 
-from .job import DownloadJob, Progress, Verify
-from .listing import list_series
-from .names import DEFAULT_TEMPLATE, FORMS
-from .plan import DownloadPlan, PlannedSeries, Source
-from .preview import MAX_GB, Preview
+import lazy_loader as _lazy
 
-__all__ = [
-    "DEFAULT_TEMPLATE",
-    "FORMS",
-    "MAX_GB",
-    "DownloadJob",
-    "DownloadPlan",
-    "PlannedSeries",
-    "Preview",
-    "Progress",
-    "Source",
-    "Verify",
-    "list_series",
-]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from .._util import human_size
 from ..errors import DownloadError
-from ..units import human_size
 from .s5cmd import OBJECT_NAME, TEMP_NAME
 
 __all__ = [

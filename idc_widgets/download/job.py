@@ -16,15 +16,15 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from .._util import human_size, plural
 from ..errors import DownloadError, unknown
-from ..units import human_size, plural
 from . import dicom, disk, record, s5cmd
-from .bar import shown
-from .claims import Claim
-from .meter import Ended, Meter, Progress, Speed, Track
+from .folder_lock import Claim
 from .plan import DownloadPlan, PlannedSeries
+from .preflight import reach
 from .preview import remember_rate
-from .reach import reach
+from .progress import Ended, Meter, Progress, Speed, Track
+from .progress_bar import shown
 from .report import Row, rows, table
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class DownloadJob:
     def state(self) -> State:
         """What it is at.
 
-        "planned", "running" ("paused" between `pause` and `go_on`), "verifying", then one of
+        "planned", "running" ("paused" between `pause` and `resume`), "verifying", then one of
         "complete" (every series is), "incomplete" (some are not: see `failed`), "cancelled",
         "failed" (it could not start: see `error`).
         """
@@ -240,7 +240,7 @@ class DownloadJob:
         self._notify()
 
     def pause(self) -> None:
-        """Let it rest until `go_on`; returns at once. What has arrived stays.
+        """Let it rest until `resume`; returns at once. What has arrived stays.
 
         Files that were on their way are fetched again then. Does nothing unless it is running.
         """
@@ -249,7 +249,7 @@ class DownloadJob:
                 self._going.clear()
                 self._halt.set()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """End a pause; does nothing if there is none."""
         with self._lock:
             if not self._cancelled.is_set():

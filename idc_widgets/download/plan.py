@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from .._util import human_size, plural
 from ..errors import DownloadError, LargeDownloadError, unknown
-from ..units import human_size, plural
-from . import disk, names
-from .names import DEFAULT_TEMPLATE
+from . import disk
+from . import path_template as names
+from .path_template import DEFAULT_TEMPLATE
 from .preview import MAX_GB, Preview, remembered_rate
 from .s5cmd import OBJECT_NAME
 

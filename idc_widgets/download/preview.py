@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..units import human_duration, human_size, plural
+from .._util import human_duration, human_size, plural
 
 __all__ = ["MAX_GB", "Preview", "is_non_commercial", "remember_rate", "remembered_rate"]
 

@@ -21,8 +21,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..locks import locked
+from .._util import VERSION, locked
 from . import s5cmd
 from .plan import DownloadPlan
 from .preview import is_non_commercial
@@ -122,7 +121,7 @@ def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) ->
         **{name: asked.get(name) for name in ("data_version", "template", "filters", "code")},
         "endpoint_url": plan.endpoint_url,
         "versions": {
-            "idc_widgets": __version__,
+            "idc_widgets": VERSION,
             "s5cmd": s5cmd.version(),
             "Python": platform.python_version(),
         },

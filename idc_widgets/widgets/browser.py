@@ -9,15 +9,14 @@ from typing import Any
 from ipywidgets import Box, VBox
 from traitlets import Dict, Instance, observe
 
-from ..arguments import KEYWORDS
 from ..client import IDCClient
-from ..cohort import Cohort
 from ..download import MAX_GB, DownloadJob
+from ..query import KEYWORDS, Cohort
 from ..selection import Selection
+from .argument_check import check_keywords
 from .download import DownloadWidget
 from .filters import FilterPanel
 from .grid import PatientGrid, SeriesGrid, StudyGrid
-from .keywords import check_keywords
 from .state import BrowserState
 from .summary import SummaryBar
 

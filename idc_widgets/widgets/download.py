@@ -15,19 +15,12 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Instance, Unicode, observe
 
-from ..download import (
-    DEFAULT_TEMPLATE,
-    MAX_GB,
-    DownloadJob,
-    DownloadPlan,
-    PlannedSeries,
-    Progress,
-)
+from .._util import human_duration, human_size, plural
+from ..download import DEFAULT_TEMPLATE, MAX_GB, DownloadJob, DownloadPlan, PlannedSeries, Progress
 from ..errors import DownloadError, IDCError, LargeDownloadError
 from ..selection import Selection
-from ..units import human_duration, human_size, plural
-from .keywords import check_keywords
-from .look import script, style
+from .argument_check import check_keywords
+from .assets import script, style
 from .on_disk import OnDisk
 from .state import BrowserState
 
@@ -292,7 +285,7 @@ class DownloadWidget(anywidget.AnyWidget):
             case {"kind": "pause"} if self.job is not None:
                 self.job.pause()
             case {"kind": "go on"} if self.job is not None:
-                self.job.go_on()
+                self.job.resume()
             case {"kind": "cancel"}:
                 self.cancel()
             case {"kind": "retry"}:

@@ -10,11 +10,11 @@ import anywidget
 import ipywidgets
 from traitlets import Int, List, Unicode
 
-from ..cohort import FACETS, MORE_FACETS, FacetValue
 from ..errors import InvalidQueryError, unknown
-from ..index import COLUMNS
-from .keywords import check_keywords
-from .look import label, missing, script, style
+from ..index import COLUMNS, FACETS, MORE_FACETS
+from ..query import FacetValue
+from .argument_check import check_keywords
+from .assets import label, missing, script, style
 from .state import BrowserState, Requests
 
 __all__ = ["FacetDropdown", "FacetPanel", "Facets"]

@@ -8,10 +8,10 @@ import anywidget
 from ipywidgets import Box, VBox
 from traitlets import Bool, Int, Unicode, observe
 
-from ..cohort import FACETS, MORE_FACETS, RANGES
+from ..index import FACETS, MORE_FACETS, RANGES
+from .argument_check import check_keywords
+from .assets import script, style
 from .facets import FacetDropdown, FacetPanel, Facets
-from .keywords import check_keywords
-from .look import script, style
 from .ranges import RangeFilter
 from .search import SearchBox
 from .state import BrowserState

@@ -9,13 +9,13 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Int, Unicode
 
-from ..cohort import RANGES, Cohort, Histogram
 from ..errors import IDCError, InvalidQueryError, unknown
-from ..index import DATES
-from .keywords import check_keywords
-from .look import label, script, style
+from ..index import DATES, RANGES
+from ..query import Cohort, Histogram
+from .argument_check import check_keywords
+from .assets import label, script, style
+from .filter_text import bound, in_words, range_in_words
 from .state import BrowserState, Requests
-from .words import bound, in_words, range_in_words
 
 __all__ = ["RangeFilter"]
 

@@ -7,13 +7,13 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Unicode
 
-from ..cohort import Cohort
+from .._util import plural
 from ..errors import IDCError
-from ..units import plural
-from .keywords import check_keywords
-from .look import script, style
+from ..query import Cohort
+from .argument_check import check_keywords
+from .assets import script, style
+from .filter_text import in_words
 from .state import BrowserState, Requests
-from .words import in_words
 
 __all__ = ["SearchBox"]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from traitlets import HasTraits, Instance, Tuple, Unicode, observe
 
+from .._util import plural
 from ..client import IDCClient
-from ..cohort import PATIENT_KEY, Cohort
 from ..errors import IDCError, InvalidQueryError, QueryInterruptedError, nearest
+from ..query import PATIENT_KEY, Cohort
 from ..selection import Selection
-from ..units import plural
 
 __all__ = ["BrowserState", "Requests"]
 

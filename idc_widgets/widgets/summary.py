@@ -8,12 +8,13 @@ from typing import Any
 import anywidget
 from traitlets import Bool, List, Unicode
 
-from ..cohort import FACETS, RANGES, Cohort
-from ..units import human_size, plural
-from .keywords import check_keywords
-from .look import script, style
+from .._util import human_size, plural
+from ..index import FACETS, RANGES
+from ..query import Cohort
+from .argument_check import check_keywords
+from .assets import script, style
+from .filter_text import in_words
 from .state import BrowserState
-from .words import in_words
 
 __all__ = ["SummaryBar"]
 

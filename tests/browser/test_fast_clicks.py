@@ -15,8 +15,8 @@ from support.lab import NOTEBOOK, PATIENCE, Lab
 SHOW = """
 import json, time
 from idc_widgets import IDCBrowser
-from idc_widgets.cohort import FACETS
-from idc_widgets.widgets.look import label, missing
+from idc_widgets.query.cohort import FACETS
+from idc_widgets.widgets.assets import label, missing
 
 def all_of(**filters):
     "What the screen must show under these filters."

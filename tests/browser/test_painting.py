@@ -13,7 +13,7 @@ import anywidget
 from ipywidgets import VBox
 from traitlets import List
 from idc_widgets.client import IDCClient
-from idc_widgets.widgets.grid import PatientGrid, SeriesGrid, StudyGrid
+from idc_widgets.widgets.grid.level_grids import PatientGrid, SeriesGrid, StudyGrid
 from idc_widgets.widgets.state import BrowserState
 
 state = BrowserState(IDCClient(), collection_id="nsclc_radiomics")

@@ -14,7 +14,7 @@ import pytest
 from support.downloads import assert_identical, make_plan, run_script, small
 from support.s3server import S3Server
 
-from idc_widgets.download import DownloadJob, DownloadPlan, claims, record, s5cmd
+from idc_widgets.download import DownloadJob, DownloadPlan, folder_lock, record, s5cmd
 
 SEED = int(os.environ.get("IDC_WIDGETS_CHAOS_SEED", random.randrange(10**6)))
 JOBS, INTERRUPTIONS, A_JOB = 30, 100, 4
@@ -59,7 +59,7 @@ def interrupt(kind: str, job: DownloadJob, chance: random.Random) -> list[str]:
     elif kind == "pause":
         job.pause()
         time.sleep(chance.random() * 0.05)
-        job.go_on()
+        job.resume()
     else:
         os.kill(running[0].pid, getattr(signal, kind))
         time.sleep(chance.random() * 0.05)
@@ -125,7 +125,7 @@ def torment(server: S3Server, folder: Path, chance: random.Random) -> Counter[st
         assert job.wait(30) == "complete", (job.state, job.error, job.failed, job.log)
     check(job, server)
     assert job.progress.fraction == 1
-    assert not (folder / claims.FOLDER).exists()
+    assert not (folder / folder_lock.FOLDER).exists()
     left = {path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".dcm"}
     assert left == {record.FILE_NAME}
     twice = server.count("GET") - len(server.objects)

@@ -28,7 +28,7 @@ from support.downloads import (
 )
 from support.s3server import Fault, Request, S3Server, content
 
-from idc_widgets.download import DownloadJob, DownloadPlan, claims, s5cmd
+from idc_widgets.download import DownloadJob, DownloadPlan, folder_lock, s5cmd
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and mounts")
 
@@ -65,7 +65,7 @@ def check(job: DownloadJob, server: S3Server, state: str) -> None:
         if series.folder.exists():
             left = [name for name in os.listdir(series.folder) if not name.endswith(".dcm")]
             assert left == [], "nothing unfinished is left"
-    assert not (job.plan.folder / claims.FOLDER).exists()
+    assert not (job.plan.folder / folder_lock.FOLDER).exists()
 
 
 def lift_and_retry(job: DownloadJob, server: S3Server) -> None:
@@ -431,9 +431,9 @@ def test_the_s5cmd_of_a_process_that_was_killed_is_known_by_more_than_its_number
     """Another process may have that number by now."""
     with subprocess.Popen(["sleep", "60"]) as bystander:
         started = s5cmd._process(bystander.pid)[1]
-        home = three.folder / claims.FOLDER
+        home = three.folder / folder_lock.FOLDER
         home.mkdir(parents=True)
-        lock = claims.Claim(three)
+        lock = folder_lock.Claim(three)
         lock.lock()
         [path] = home.iterdir()
         text = path.read_text()
@@ -454,7 +454,7 @@ def test_the_s5cmd_of_a_process_that_was_killed_is_known_by_more_than_its_number
 def test_whatever_stands_in_a_lock_file_that_nobody_holds(
     server: S3Server, three: DownloadPlan, text: str
 ) -> None:
-    stale = three.folder / claims.FOLDER / "0.lock"
+    stale = three.folder / folder_lock.FOLDER / "0.lock"
     stale.parent.mkdir(parents=True)
     stale.write_text(text)
     job = DownloadJob(three)
@@ -584,7 +584,7 @@ def test_pause_and_go_on(server: S3Server, tmp_path: Path) -> None:
     requests = len(server.requests)
     assert job.wait(0.3) == "paused" and len(server.requests) == requests
     server.rate_MB_s = None
-    threading.Timer(0.2, job.go_on).start()
+    threading.Timer(0.2, job.resume).start()
     assert job.wait(30) == "complete", "waiting waits through a pause"
     check(job, server, "complete")
     assert server.count("GET") <= 10 + 2
@@ -598,11 +598,11 @@ def test_a_pause_that_ends_otherwise(server: S3Server, tmp_path: Path, act: str)
     until(lambda: job.progress.files_done >= 1)
     job.pause()
     if act == "twice":
-        job.go_on()
+        job.resume()
         job.pause()
         until(lambda: job.state == "paused")
-        job.go_on()
-        job.go_on()
+        job.resume()
+        job.resume()
         server.rate_MB_s = None
         assert job.wait(30) == "complete"
         return

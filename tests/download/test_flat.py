@@ -17,8 +17,8 @@ from idc_widgets.download import (
     DownloadJob,
     DownloadPlan,
     PlannedSeries,
-    claims,
     disk,
+    folder_lock,
     preview,
     record,
     s5cmd,
@@ -146,19 +146,19 @@ def test_an_error_of_our_own_leaves_nothing_where_files_arrive(
     job = DownloadJob(two)
     assert job.wait() == "failed" and list(job.failed) == ["1.2.2"]
     assert job.paths == {"1.2.1": sorted(two.folder.glob(f"{two.series[0].prefix}_*.dcm"))}
-    assert len(job.paths["1.2.1"]) == 10 and not (two.folder / claims.FOLDER).exists()
+    assert len(job.paths["1.2.1"]) == 10 and not (two.folder / folder_lock.FOLDER).exists()
 
 
 def test_the_files_of_another_job_are_not_moved(server: S3Server, plan: Plan) -> None:
     two = plan(small(1), small(2, instanceCount=1, series_size_MB=30.0))
     series = place(two, server, home=3, arrived=7)
-    claim = claims.Claim(two)
+    claim = folder_lock.Claim(two)
     job = DownloadJob(two)
     assert job.wait() == "failed" and job.paths == {}, "not where it was promised"
     assert len(os.listdir(series.folder)) == 7
     claim.release()
     series.settle()
-    claim = claims.Claim(two)
+    claim = folder_lock.Claim(two)
     assert job.retry().wait() == "failed" and list(job.paths) == ["1.2.1"]
     claim.release()
 

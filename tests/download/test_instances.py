@@ -22,7 +22,7 @@ from support.s3server import Objects, S3Server, content, series_objects
 
 from idc_widgets import DownloadError, IDCClient, Index, InvalidQueryError, Selection
 from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries, disk, record, s5cmd
-from idc_widgets.download import meter as meter_module
+from idc_widgets.download import progress as meter_module
 
 TABLE = "sm_instance_index"
 KINDS = ["THUMBNAIL", "LABEL", "VOLUME"]  # what the files of a slide are, in turn

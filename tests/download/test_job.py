@@ -33,13 +33,13 @@ from idc_widgets.download import (
     DownloadJob,
     DownloadPlan,
     Progress,
-    claims,
     disk,
-    reach,
+    folder_lock,
+    preflight,
     record,
     s5cmd,
 )
-from idc_widgets.download import meter as meter_module
+from idc_widgets.download import progress as meter_module
 from idc_widgets.errors import DownloadError
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
@@ -174,7 +174,7 @@ def test_whatever_an_observer_raises_nobody_waits_for_ever(
     job = DownloadJob(plan(small()), on_change=fatal)
     assert job.wait(30) == "failed" and "from an observer" in str(job.error)
     assert job.failed == {"1.2.1": job.error} and job.paths == {}
-    assert not (job.plan.folder / claims.FOLDER).exists()
+    assert not (job.plan.folder / folder_lock.FOLDER).exists()
     assert DownloadJob(job.plan).wait(30) == "complete"
 
 
@@ -456,9 +456,9 @@ def test_a_server_that_does_not_answer(plan: Plan, monkeypatch: pytest.MonkeyPat
         raise TimeoutError
 
     monkeypatch.setattr(socket, "create_connection", hang)
-    monkeypatch.setattr(reach, "REACH_TIMEOUT", 0.5)
+    monkeypatch.setattr(preflight, "REACH_TIMEOUT", 0.5)
     assert DownloadJob(plan(small())).wait(10) == "failed"
-    monkeypatch.setattr(reach, "REACH_TIMEOUT", 60)
+    monkeypatch.setattr(preflight, "REACH_TIMEOUT", 60)
     job = DownloadJob(plan(small())).start()
     time.sleep(0.1)
     job.cancel()
@@ -663,7 +663,7 @@ def test_nothing_is_left_running_or_open(server: S3Server, plan: Plan) -> None:
     assert [job.wait() for job in (done, cancelled, failed)] == ["complete", "cancelled", "failed"]
     until(lambda: held() == before, 5)
     assert children() == children_before
-    assert s5cmd.Process._running == set() and claims._taken == set()
+    assert s5cmd.Process._running == set() and folder_lock._taken == set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
@@ -692,9 +692,9 @@ def test_nothing_leaks_in_a_hundred_jobs(server: S3Server, plan: Plan) -> None:
         states += [job.wait() for job in (good, cancelled, refused, clash)]
     assert states.count("complete") >= 25 and states.count("incomplete") == 25
     until(lambda: held() == before, 10)
-    assert s5cmd.Process._running == set() and claims._taken == set()
+    assert s5cmd.Process._running == set() and folder_lock._taken == set()
     left = {p.suffix for p in plan(small(1)).folder.rglob("*") if not p.is_dir()}
-    assert left == {".dcm", ".json"} and not (plan(small(1)).folder / claims.FOLDER).exists()
+    assert left == {".dcm", ".json"} and not (plan(small(1)).folder / folder_lock.FOLDER).exists()
 
 
 def _is_socket(link: Path) -> bool:

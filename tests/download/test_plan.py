@@ -23,7 +23,7 @@ from support.downloads import file_name
 from idc_widgets import IDCClient, Selection
 from idc_widgets.download import DEFAULT_TEMPLATE, FORMS, DownloadPlan, preview
 from idc_widgets.errors import DownloadError
-from idc_widgets.memory import memory_of
+from idc_widgets.query.memory.memory_index import memory_index_of
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
@@ -700,4 +700,4 @@ def test_planning_does_not_read_the_whole_index_into_memory(tmp_path: Path) -> N
     plan = client.cohort(SeriesInstanceUID=[CT]).select().plan(tmp_path)
     assert plan.asked is not None
     assert plan.asked["code"].splitlines()[0].endswith("Selection(1 series, 70.5 MB)")
-    assert memory_of(client.engine, make=False) is None
+    assert memory_index_of(client.engine, make=False) is None

@@ -15,9 +15,9 @@ import sqlglot
 from sqlglot import exp
 
 from idc_widgets import IbisEngine, IDCClient, InvalidQueryError
-from idc_widgets.cohort import FACETS, LEVELS, MORE_FACETS, RANGES
-from idc_widgets.ibis_engine import translated
-from idc_widgets.index import COLUMNS
+from idc_widgets.index.catalog import COLUMNS
+from idc_widgets.query.cohort import FACETS, LEVELS, MORE_FACETS, RANGES
+from idc_widgets.query.ibis_engine import translated
 
 TYPES = {"VARCHAR": "string", "BIGINT": "int64", "DOUBLE": "float64"}
 TABLE = "my-project.my_dataset.idc_index"

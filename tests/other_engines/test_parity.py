@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from idc_widgets import Cohort, IbisEngine, IDCClient, Index, IndexFileError, InvalidQueryError
-from idc_widgets.cohort import FACETS, LEVELS, MORE_FACETS, RANGES
+from idc_widgets.query.cohort import FACETS, LEVELS, MORE_FACETS, RANGES
 
 PATIENT = ("nsclc_radiomics", "LUNG1-365")
 LUNG = {"collection_id": ["nsclc_radiomics", "rider_lung_ct"]}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from idc_widgets.cohort import MORE_FACETS, RANGES
+from idc_widgets.query.cohort import MORE_FACETS, RANGES
 from idc_widgets.widgets.facets import FacetDropdown, Facets
+from idc_widgets.widgets.filter_text import in_words, range_in_words
 from idc_widgets.widgets.filters import FilterPanel
 from idc_widgets.widgets.state import BrowserState
-from idc_widgets.widgets.words import in_words, range_in_words
 
 
 @pytest.fixture

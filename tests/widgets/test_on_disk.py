@@ -14,11 +14,11 @@ from support.s3server import Request, S3Server, series_objects
 
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import InvalidQueryError
-from idc_widgets.selection import Selection
+from idc_widgets.selection.selection import Selection
 from idc_widgets.widgets.download import DownloadWidget
-from idc_widgets.widgets.grid import SeriesGrid
+from idc_widgets.widgets.grid.level_grids import SeriesGrid
+from idc_widgets.widgets.grid.row_source import ON_DISK, RowSource, Sort
 from idc_widgets.widgets.on_disk import COMPLETE, FAILED, FETCHING, PARTLY, QUEUED
-from idc_widgets.widgets.rows import ON_DISK, RowSource, Sort
 from idc_widgets.widgets.state import BrowserState
 
 UIDS = [f"s.{i}" for i in range(4)]
@@ -155,7 +155,7 @@ def test_what_is_paused_is_not_being_fetched(
     job.pause()
     until(lambda: view.shown == [PARTLY, QUEUED, QUEUED, QUEUED], view)
     may_go_on.set()
-    job.go_on()
+    job.resume()
     assert job.wait() == "complete"
     until(lambda: view.shown == [COMPLETE] * 4, view)
 

@@ -9,7 +9,7 @@ import pytest
 from traitlets import TraitError
 
 from idc_widgets import BrowserState, FacetPanel, IDCClient, InvalidQueryError
-from idc_widgets.cohort import FACETS
+from idc_widgets.query.cohort import FACETS
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"

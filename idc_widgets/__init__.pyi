@@ -1,0 +1,36 @@
+from .client import IDCClient as IDCClient
+from .download import DownloadJob as DownloadJob
+from .download import DownloadPlan as DownloadPlan
+from .errors import DownloadError as DownloadError
+from .errors import FetchError as FetchError
+from .errors import IDCError as IDCError
+from .errors import IndexFileError as IndexFileError
+from .errors import InvalidQueryError as InvalidQueryError
+from .errors import LargeDownloadError as LargeDownloadError
+from .errors import QueryInterruptedError as QueryInterruptedError
+from .index import Index as Index
+from .query import Cohort as Cohort
+from .query import DuckDBEngine as DuckDBEngine
+from .query import Engine as Engine
+from .query import FacetValue as FacetValue
+from .query import Histogram as Histogram
+from .query import IbisEngine as IbisEngine
+from .query import Summary as Summary
+from .selection import FoundUids as FoundUids
+from .selection import License as License
+from .selection import Manifest as Manifest
+from .selection import Selection as Selection
+from .widgets import BrowserState as BrowserState
+from .widgets import DownloadWidget as DownloadWidget
+from .widgets import FacetDropdown as FacetDropdown
+from .widgets import FacetPanel as FacetPanel
+from .widgets import FilterPanel as FilterPanel
+from .widgets import IDCBrowser as IDCBrowser
+from .widgets import PatientGrid as PatientGrid
+from .widgets import RangeFilter as RangeFilter
+from .widgets import SearchBox as SearchBox
+from .widgets import SeriesGrid as SeriesGrid
+from .widgets import StudyGrid as StudyGrid
+from .widgets import SummaryBar as SummaryBar
+
+__version__: str

@@ -1,0 +1,11 @@
+from .formatting import human_duration as human_duration
+from .formatting import human_size as human_size
+from .formatting import plural as plural
+from .http import Progress as Progress
+from .http import fetch_citations as fetch_citations
+from .http import fetch_file as fetch_file
+from .http import fetch_folder as fetch_folder
+from .http import progress_line as progress_line
+from .http import remove as remove
+from .locks import locked as locked
+from .version import VERSION as VERSION

@@ -1,0 +1,13 @@
+from .job import DownloadJob as DownloadJob
+from .job import Verify as Verify
+from .listing import list_series as list_series
+from .path_template import DEFAULT_TEMPLATE as DEFAULT_TEMPLATE
+from .path_template import FORMS as FORMS
+from .plan import DownloadPlan as DownloadPlan
+from .plan import PlannedSeries as PlannedSeries
+from .plan import Source as Source
+from .preview import MAX_GB as MAX_GB
+from .preview import Preview as Preview
+from .progress import Progress as Progress
+from .record import FILE_NAME as FILE_NAME
+from .record import FORMAT as FORMAT

@@ -1,0 +1,8 @@
+"""Which tables exist, where their files are, and what their columns mean.
+
+`query` and everything above it import from here. Nothing here opens a table or runs a query.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,12 @@
+from .browser import IDCBrowser as IDCBrowser
+from .download import DownloadWidget as DownloadWidget
+from .facets import FacetDropdown as FacetDropdown
+from .facets import FacetPanel as FacetPanel
+from .filters import FilterPanel as FilterPanel
+from .grid import PatientGrid as PatientGrid
+from .grid import SeriesGrid as SeriesGrid
+from .grid import StudyGrid as StudyGrid
+from .ranges import RangeFilter as RangeFilter
+from .search import SearchBox as SearchBox
+from .state import BrowserState as BrowserState
+from .summary import SummaryBar as SummaryBar

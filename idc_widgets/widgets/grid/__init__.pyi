@@ -1,0 +1,3 @@
+from .level_grids import PatientGrid as PatientGrid
+from .level_grids import SeriesGrid as SeriesGrid
+from .level_grids import StudyGrid as StudyGrid

@@ -1,0 +1,176 @@
+"""The grids of patients, studies and series: each shows one level of the state, and its picks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import anywidget
+from ipywidgets import Box, DOMWidget, VBox, widget_serialization
+from traitlets import Instance, Int, Unicode
+
+from ..argument_check import check_keywords
+from ..assets import script, style
+from ..download import DownloadWidget
+from ..state import BrowserState
+from .row_source import COLUMNS, ON_DISK, Column, GridView, RowSource, Sort, WithStates, row_source
+
+__all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
+
+
+class _Title(anywidget.AnyWidget):
+    """The line above a grid: what it shows, how many, how many are picked; or why it is empty."""
+
+    _esm = script("datagrid", "grid")
+    _css = style("grid")
+
+    _title = Unicode().tag(sync=True)
+    _count = Int().tag(sync=True)
+    _picked = Int().tag(sync=True)
+    _empty = Unicode().tag(sync=True)
+    _height = Unicode().tag(sync=True)
+    #: The grid under it, which its front end makes paint quickly.
+    _grid = Instance(DOMWidget).tag(sync=True, **widget_serialization)
+
+
+class _LevelGrid(VBox):
+    """A title with counts, and a grid under it or, with nothing to show, why and what to do."""
+
+    _level: str
+    _title: str
+    #: The trait of the state that has the rows, and what narrows them.
+    _rows_trait: str
+    _empty: str
+
+    def __init__(
+        self,
+        state: BrowserState,
+        *,
+        height: str = "240px",
+        view: Callable[..., GridView] | None = None,
+        **unknown: Any,
+    ) -> None:
+        check_keywords(type(self).__name__, unknown, ["state", "height", "view"])
+        self._state = state
+        self._sort: Sort | None = None
+        if view is None:
+            from .datagrid import DataGridView
+
+            view = DataGridView
+        self._view = view(
+            self._columns(),
+            height=height,
+            guard=lambda: state.reporting(clears=False),
+        )
+        self._heading = _Title(
+            _title=self._title, _empty=self._empty, _height=height, _grid=self._view.widget
+        )
+        self._heading.on_msg(lambda *_: self._pick(()))
+        self._body = Box([self._view.widget], layout={"width": "100%"})
+        self._body.add_class("idc-grid-body")
+        self._view.on_pick(self._pick)
+        self._view.on_sort(self._resort)
+        super().__init__([self._heading, self._body], layout={"width": "100%", "min_width": "0"})
+        self._refill()
+        state.observe(self._on_rows, self._rows_trait)
+        state.observe(self._on_picks, self._level)
+
+    def _columns(self) -> Sequence[Column]:
+        return COLUMNS[self._level]
+
+    def _source(self, rows: RowSource) -> RowSource:
+        """What is shown of these rows."""
+        return rows
+
+    def _on_rows(self, _change: Any) -> None:
+        self._state.refresh(self._refill)
+
+    def _on_picks(self, _change: Any) -> None:
+        self._state.refresh(self._repick)
+
+    def _refill(self) -> None:
+        cohort = getattr(self._state, self._rows_trait)
+        self._rows = self._source(row_source(cohort, self._level, self._sort))
+        self._view.show(self._rows, self._picked)
+        self._say()
+
+    def _repick(self) -> None:
+        self._view.pick(self._picked)
+        self._say()
+
+    def _resort(self, sort: Sort | None) -> None:
+        try:
+            self._rows = self._rows.sorted(sort)
+            self._sort = sort
+        finally:  # what could not be sorted stays as it is, and so does the arrow in its header
+            self._view.show(self._rows, self._picked)
+
+    def _pick(self, keys: Iterable[Any]) -> None:
+        with self._state.turn(), self._state.reporting():
+            setattr(self._state, self._level, tuple(keys))
+
+    @property
+    def _picked(self) -> tuple[Any, ...]:
+        return tuple(getattr(self._state, self._level))
+
+    def _say(self) -> None:
+        with self._heading.hold_sync():
+            self._heading._count = len(self._rows)
+            self._heading._picked = len(self._picked)
+        self._body.layout.display = "" if len(self._rows) else "none"
+
+
+class PatientGrid(_LevelGrid):
+    """The patients of `BrowserState.filters`; picking some narrows studies and series.
+
+    Args:
+        state: what to show, and where picks go.
+        height: of the grid below its title, as CSS.
+        view: makes the `GridView`; by default one on ipydatagrid.
+    """
+
+    _level = "patients"
+    _title = "Patients"
+    _rows_trait = "filters"
+    _empty = "No patient matches all filters. Remove a filter above to see patients again."
+
+
+class StudyGrid(_LevelGrid):
+    """The studies of the picked patients or, with none picked, of all; arguments as PatientGrid."""
+
+    _level = "studies"
+    _title = "Studies"
+    _rows_trait = "study_cohort"
+    _empty = "No study matches all filters. Remove a filter above to see studies again."
+
+
+class SeriesGrid(_LevelGrid):
+    """The series of the picked studies or, with none picked, of all.
+
+    Args:
+        state: what to show, and where picks go.
+        height: of the grid below its title, as CSS.
+        view: makes the `GridView`; by default one on ipydatagrid.
+        download: whose folder and job a column shows: what is on the disk, or on its way.
+    """
+
+    _level = "series"
+    _title = "Series"
+    _rows_trait = "cohort"
+    _empty = "No series matches all filters. Remove a filter above to see series again."
+
+    def __init__(
+        self, state: BrowserState, *, download: DownloadWidget | None = None, **keywords: Any
+    ) -> None:
+        self._download = download
+        check_keywords("SeriesGrid", keywords, ["state", "height", "view", "download"])
+        super().__init__(state, **keywords)
+        if download is not None:
+            download.on_disk.on_news(lambda: state.refresh(self._view.refresh))
+
+    def _columns(self) -> Sequence[Column]:
+        columns = super()._columns()
+        return columns if self._download is None else [ON_DISK, *columns]
+
+    def _source(self, rows: RowSource) -> RowSource:
+        return rows if self._download is None else WithStates(rows, self._download.on_disk)

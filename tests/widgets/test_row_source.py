@@ -1,0 +1,138 @@
+"""Rows of a grid: windows, orders and keys, against a plain query of the same."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pandas as pd
+import pytest
+from support.rows import records
+
+from idc_widgets import Cohort, IDCClient, InvalidQueryError
+from idc_widgets.widgets.grid.row_source import COLUMNS, RowSource, Sort, row_source
+from idc_widgets.widgets.state import KEYS
+
+LARGEST = "1.3.6.1.4.1.5962.1.3.0.2.1677425356.1733"
+
+
+@pytest.fixture(scope="module")
+def cohort(client: IDCClient) -> Cohort:
+    return client.cohort(collection_id=["nsclc_radiomics", "nsclc_radiomics_interobserver1"])
+
+
+def keys_in_order(source: RowSource) -> list[Any]:
+    return list(source.keys([range(len(source))]))
+
+
+@pytest.mark.parametrize("level", COLUMNS)
+@pytest.mark.parametrize("sort", [None, *(Sort("PatientID", down) for down in (False, True))])
+def test_windows_are_cut_from_one_order(cohort: Cohort, level: str, sort: Sort | None) -> None:
+    source = row_source(cohort, level, sort)
+    rows = getattr(cohort, level)()
+    assert len(source) == len(rows)
+    keys = keys_in_order(source)
+    names = KEYS[level]
+    everything = zip(*(rows[name] for name in names), strict=True)
+    flat = list(everything) if len(names) > 1 else list(rows[names[0]])
+    assert sorted(keys) == sorted(flat)
+
+    start = len(rows) // 3
+    window = records(source.window(start, start + 7))
+    assert [list(row) for row in window] == [[one.name for one in COLUMNS[level]]] * 7
+    shown = [tuple(row[name] for name in names if name in row) for row in window]
+    expected = [key if isinstance(key, tuple) else (key,) for key in keys[start : start + 7]]
+    assert shown == expected
+    assert len(records(source.window(len(rows) - 2, len(rows) + 50))) == 2
+    assert len(records(source.window(len(rows) + 5, len(rows) + 50))) == 0
+
+
+@pytest.mark.parametrize(
+    ("level", "column"),
+    [(level, column.name) for level, columns in COLUMNS.items() for column in columns],
+)
+@pytest.mark.parametrize("descending", [False, True])
+def test_every_column_sorts(cohort: Cohort, level: str, column: str, descending: bool) -> None:
+    source = row_source(cohort, level).sorted(Sort(column, descending))
+    values = pd.Series(source.window(0, len(source))[column])
+    present = values.dropna()
+    assert list(present.index) == list(range(len(present))), "missing values come last"
+    if column == "SeriesNumber":
+        present = present.astype(int)
+    ordered = present.is_monotonic_decreasing if descending else present.is_monotonic_increasing
+    assert ordered
+    assert keys_in_order(source.sorted(None)) == keys_in_order(row_source(cohort, level))
+
+
+@pytest.mark.parametrize("level", COLUMNS)
+def test_picks_survive_any_order(cohort: Cohort, level: str) -> None:
+    source = row_source(cohort, level)
+    picked = random.Random(1).sample(keys_in_order(source), 9)
+    for sort in (None, Sort("PatientID", True), Sort(COLUMNS[level][-1].name)):
+        source = source.sorted(sort)
+        positions = source.positions(picked)
+        assert positions == sorted(positions)
+        found = source.keys([range(row, row + 1) for row in positions])
+        assert sorted(found) == sorted(picked)
+    missing = ("x", "y") if level == "patients" else "1.2.3"
+    assert source.positions([missing]) == []
+    assert source.positions([]) == []
+    assert source.keys([]) == ()
+
+
+def plain(rows: pd.DataFrame) -> list[list[Any]]:
+    """Values that can be compared: one kind of missing, sums in any order."""
+    rounded = rows.assign(size_MB=rows.size_MB.round(6)).astype(object)
+    values: list[list[Any]] = rounded.where(rounded.notna(), None).values.tolist()
+    return values
+
+
+@pytest.mark.parametrize("level", ["patients", "studies"])
+def test_very_many_rows_are_those_of_the_table(client: IDCClient, level: str) -> None:
+    cohort = client.cohort(Modality=["CT", "MR"])
+    source = row_source(cohort, level)
+    assert len(source) > 10_000
+    table = getattr(cohort, level)()
+    table = table.set_index(list(KEYS[level]), drop=False)
+    keys = keys_in_order(source)
+    assert len(keys) == len(table)
+    assert set(keys) == set(table.index)
+    for start in (0, len(keys) // 2, len(keys) - 3):
+        shown = records(source.window(start, start + 20))
+        expected = table.loc[keys[start : start + 20], [one.name for one in COLUMNS[level]]]
+        assert plain(pd.DataFrame(shown)) == plain(expected)
+    assert len(records(source.window(len(keys) - 2, len(keys) + 50))) == 2
+    assert len(records(source.window(len(keys) + 5, len(keys) + 50))) == 0
+    picked = [keys[7], keys[-1], keys[12_345 % len(keys)]]
+    assert source.positions(picked) == sorted(keys.index(key) for key in picked)
+    down = source.sorted(Sort("series", descending=True))
+    assert down.window(0, 1)["series"][0] == table.series.max()
+    assert len(down.sorted(None)) == len(keys)
+    assert source.positions([]) == []
+
+
+def test_the_whole_index(client: IDCClient) -> None:
+    source = row_source(client.cohort(), "series")
+    assert len(source) == 1_044_191
+    assert len(records(source.window(1_044_190, 1_044_191))) == 1
+    largest = source.sorted(Sort("series_size_MB", descending=True))
+    assert largest.keys([range(1)]) == (LARGEST,)
+    assert records(largest.window(0, 1))[0]["series_size_MB"] == 195185.148264
+
+
+def test_a_patient_is_a_collection_and_an_id(client: IDCClient) -> None:
+    twice = client.sql(
+        "SELECT PatientID FROM index GROUP BY 1 HAVING count(DISTINCT collection_id) > 1 LIMIT 1"
+    ).PatientID[0]
+    source = row_source(client.cohort(PatientID=twice), "patients")
+    keys = keys_in_order(source)
+    assert len(keys) == 2
+    assert source.positions([keys[1]]) == [1]
+
+
+def test_bad_names(cohort: Cohort) -> None:
+    with pytest.raises(InvalidQueryError, match="did you mean 'series'"):
+        row_source(cohort, "serie")
+    for level in COLUMNS:
+        with pytest.raises(InvalidQueryError, match="did you mean 'PatientID'"):
+            row_source(cohort, level, Sort("PatientIDs"))
