@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,7 +26,6 @@ from ...errors import IndexFileError
 from ...index import Bound, years
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Engine, Scalar
-from ..filters import Condition
 from .encoded import (
     Array,
     Arrow,
@@ -49,6 +48,14 @@ _log = logging.getLogger(__name__)
 _KEPT_MASKS, _KEPT_MATCHES = 8, 3
 
 _Value = TypeVar("_Value")
+
+
+class Maskable(Protocol):
+    """A hashable condition that can be evaluated on the index in memory."""
+
+    def mask(self, memory: MemoryIndex) -> Mask:
+        """Return the groups or series that fulfill the condition."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class MemoryIndex(EncodedIndex):
         # Weakly, as the memory of an engine must not keep it alive.
         self._engine = weakref.ref(engine)
         self._lock = threading.Lock()
-        self._masks: OrderedDict[Condition, Mask] = OrderedDict()
+        self._masks: OrderedDict[Maskable, Mask] = OrderedDict()
         self._weights: OrderedDict[Any, Array] = OrderedDict()
         self._matches: OrderedDict[Any, Matches] = OrderedDict()
         self._values: dict[str, Array] = {}
@@ -328,7 +335,7 @@ class MemoryIndex(EncodedIndex):
 
     # --- questions -------------------------------------------------------------------------
 
-    def matches(self, conditions: Sequence[Condition]) -> Matches:
+    def matches(self, conditions: Sequence[Maskable]) -> Matches:
         """The series that fulfil all the conditions."""
         return self._kept(
             self._matches,
@@ -337,16 +344,16 @@ class MemoryIndex(EncodedIndex):
             lambda: Matches(self, [self.mask(one) for one in conditions], tuple(conditions)),
         )
 
-    def mask(self, condition: Condition) -> Mask:
+    def mask(self, condition: Maskable) -> Mask:
         """Which groups or series fulfil a condition."""
         return self._kept(self._masks, condition, _KEPT_MASKS, lambda: condition.mask(self))
 
-    def all_of(self, conditions: Sequence[Condition]) -> Flags:
+    def all_of(self, conditions: Sequence[Maskable]) -> Flags:
         """Of each series, whether it fulfils all these conditions on series, of which are some."""
         flags = [self.mask(one).flags for one in conditions]
         return reduce(np.logical_and, flags)
 
-    def weights(self, conditions: Sequence[Condition]) -> Array:
+    def weights(self, conditions: Sequence[Maskable]) -> Array:
         """Of each group, how many of its series fulfil these conditions on series."""
         if not conditions:
             return self.series
@@ -377,7 +384,7 @@ class Matches:
     """The series that fulfil some conditions, and what they amount to."""
 
     def __init__(
-        self, memory: MemoryIndex, masks: Sequence[Mask], conditions: tuple[Condition, ...]
+        self, memory: MemoryIndex, masks: Sequence[Mask], conditions: tuple[Maskable, ...]
     ) -> None:
         self.memory = memory
         self._of_series = [
