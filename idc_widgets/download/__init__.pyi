@@ -1,3 +1,4 @@
+from .disk import temps as temps
 from .job import DownloadJob as DownloadJob
 from .job import Verify as Verify
 from .listing import list_series as list_series
