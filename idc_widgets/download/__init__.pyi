@@ -10,5 +10,6 @@ from .plan import Source as Source
 from .preview import MAX_GB as MAX_GB
 from .preview import Preview as Preview
 from .progress import Progress as Progress
+from .provenance import Provenance as Provenance
 from .record import FILE_NAME as FILE_NAME
 from .record import FORMAT as FORMAT

@@ -25,6 +25,7 @@ from . import disk
 from . import path_template as names
 from .path_template import DEFAULT_TEMPLATE
 from .preview import MAX_GB, Preview, remembered_rate
+from .provenance import Provenance
 from .s5cmd import OBJECT_NAME
 
 if TYPE_CHECKING:
@@ -212,10 +213,8 @@ class DownloadPlan:
     series: tuple[PlannedSeries, ...]
     folder: Path
     endpoint_url: str
-    asked: Mapping[str, Any] | None = field(default=None, compare=False)
-    """For the report and the record, as `Selection.plan` puts it; `facts` has the licence and the
-    source_DOI of each series, by SeriesInstanceUID, and `instances` of each series of which only
-    some objects are wanted their SOPInstanceUIDs, by name."""
+    provenance: Provenance = field(default=Provenance(), compare=False)
+    """Where the series come from; for the record and the report."""
 
     @property
     def instances(self) -> int:

@@ -95,7 +95,7 @@ def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) ->
     dois: Counter[str] = Counter()
     states: Counter[str] = Counter()
     files = size = 0
-    asked = {name: value for name, value in (plan.asked or {}).items() if name != "facts"}
+    provenance = plan.provenance
     only = {one.SeriesInstanceUID: one.only for one in plan.series if one.only is not None}
     for row in rows:
         uid = row.SeriesInstanceUID
@@ -103,7 +103,7 @@ def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) ->
         if row.reason or uid in only:
             series[uid].append(row.reason[:500] if row.reason else None)
         if uid in only:
-            uids = (asked.get("instances") or {}).get(uid, {})
+            uids = provenance.instances.get(uid, {})
             series[uid].append({name: uids.get(name) for name in sorted(only[uid])})
         states[row.state] += 1
         files += row.files
@@ -118,7 +118,10 @@ def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) ->
         "first_started": started,
         "started": started,
         "ended": now(),
-        **{name: asked.get(name) for name in ("data_version", "template", "filters", "code")},
+        "data_version": provenance.data_version,
+        "template": provenance.template,
+        "filters": provenance.filters,
+        "code": provenance.code,
         "endpoint_url": plan.endpoint_url,
         "versions": {
             "idc_widgets": VERSION,
@@ -143,7 +146,7 @@ def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) ->
 
 def _identity(plan: DownloadPlan) -> str:
     """The same for the same objects that go to the same places."""
-    digest = hashlib.sha256(str((plan.asked or {}).get("data_version")).encode())
+    digest = hashlib.sha256(str(plan.provenance.data_version).encode())
     root = len(str(plan.folder))
     for line in sorted(
         f"{one.SeriesInstanceUID} {one.bucket}/{one.prefix} {str(one.folder)[root:]}"

@@ -60,7 +60,7 @@ def rows(
         problems: those of them that failed, and did not just not come to their turn.
         unchecked: why no series can be called complete yet, if so.
     """
-    facts = (plan.asked or {}).get("facts", {})
+    licenses_and_dois = plan.provenance.licenses_and_dois
     for series in plan.series:
         uid = series.SeriesInstanceUID
         there = found.get(uid)
@@ -88,7 +88,7 @@ def rows(
             there[1],
             series.size_bytes,
             str(series.destination),
-            *facts.get(uid, (None, None)),
+            *licenses_and_dois.get(uid, (None, None)),
         )
 
 

@@ -33,7 +33,7 @@ def plan_prior(
     endpoint_url: str | None = None,
 ) -> DownloadPlan:
     """A plan of what an earlier version had; arguments and errors of `IDCClient.plan_prior`."""
-    from ..download import DEFAULT_TEMPLATE, DownloadPlan
+    from ..download import DEFAULT_TEMPLATE, DownloadPlan, Provenance
 
     template = DEFAULT_TEMPLATE if template is None else template
     rows = prior_series(engine, uids, version=version, source=source, endpoint_url=endpoint_url)
@@ -42,7 +42,7 @@ def plan_prior(
     )
     when = f"v{version}" if version is not None else "before the last change of each series"
     data_version = f"an earlier one, IDC {when} ({_TABLE} of {engine.data_version})"
-    return replace(plan, asked={"data_version": data_version, "template": template})
+    return replace(plan, provenance=Provenance(data_version, template))
 
 
 def prior_series(

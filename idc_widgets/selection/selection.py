@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from ..download import DownloadJob, DownloadPlan, Source, Verify
+    from ..download import DownloadJob, DownloadPlan, Provenance, Source, Verify
 
 __all__ = ["License", "Selection"]
 
@@ -346,18 +346,22 @@ class Selection:
             check_disk=check_disk,
             only=sizes,
         )
-        return replace(plan, asked=self._asked(rows, template, plan.size_bytes / 1e6, uids))
+        provenance = self._provenance(rows, template, plan.size_bytes / 1e6, uids)
+        return replace(plan, provenance=provenance)
 
-    def _asked(
+    def _provenance(
         self,
         rows: pa.Table,
         template: str,
         size_MB: float,
         instances: Mapping[str, Mapping[str, str]] | None,
-    ) -> dict[str, Any]:
-        """What a download tells of the series that were asked for, beside what it fetches."""
-        facts = ("SeriesInstanceUID", "license_short_name", "source_DOI")
-        uids, *others = (rows.column(name).to_pylist() for name in facts)
+    ) -> Provenance:
+        """Return what the record and the report of a download say about these series."""
+        from ..download import Provenance
+
+        names = ("SeriesInstanceUID", "license_short_name", "source_DOI")
+        columns: list[list[Any]] = [rows.column(name).to_pylist() for name in names]
+        uids, *others = columns
         filters = self.cohort.filters
         # The UIDs are recorded anyway; a list of thousands is not said again
         is_short = all(len(value) <= 1000 for value in filters.values() if isinstance(value, list))
@@ -366,14 +370,14 @@ class Selection:
         if code and instances:
             wanted = [uid for files in instances.values() for uid in files.values()]
             code = f"{code}instances = {wanted!r}\n" if len(wanted) <= 1000 else None
-        return {
-            "data_version": self.data_version,
-            "template": template,
-            "filters": filters if is_short else None,
-            "code": code,
-            "facts": dict(zip(uids, zip(*others, strict=True), strict=True)),
-            "instances": instances,
-        }
+        return Provenance(
+            data_version=self.data_version,
+            template=template,
+            filters=filters if is_short else None,
+            code=code,
+            licenses_and_dois=dict(zip(uids, zip(*others, strict=True), strict=True)),
+            instances=instances or {},
+        )
 
     def _size_bytes(self) -> int:
         if self._summary is not None:

@@ -106,7 +106,7 @@ def test_of_two_that_start_in_one_instant_one_gets_the_folder(tmp_path: Path) ->
     code = """
         import pathlib, sys, time
         import pyarrow as pa
-        from idc_widgets.download import DownloadPlan, claims
+        from idc_widgets.download import DownloadPlan, folder_lock
         from idc_widgets.errors import DownloadError
 
         name, data, flags = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])

@@ -648,7 +648,7 @@ def test_a_hundred_thousand_instances(
     chosen = [row["SOPInstanceUID"] for row in many if not row["SOPInstanceUID"].endswith(".5")]
     plan = selection.plan(tmp_path / "data", instances=chosen)
     assert (len(plan.series), plan.instances, plan.size_bytes) == (20_000, 100_000, 100_000)
-    assert plan.asked is not None and plan.asked["code"] is None, "a long list is not told twice"
+    assert plan.provenance.code is None, "a long list is recorded once"
 
 
 NAME = "00000000-0000-0000-0000-000000000000.dcm"

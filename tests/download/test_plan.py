@@ -698,6 +698,6 @@ def test_ten_thousand_series_have_a_folder_each(tmp_path: Path) -> None:
 def test_planning_does_not_read_the_whole_index_into_memory(tmp_path: Path) -> None:
     client = IDCClient()
     plan = client.cohort(SeriesInstanceUID=[CT]).select().plan(tmp_path)
-    assert plan.asked is not None
-    assert plan.asked["code"].splitlines()[0].endswith("Selection(1 series, 70.5 MB)")
+    assert plan.provenance.code is not None
+    assert plan.provenance.code.splitlines()[0].endswith("Selection(1 series, 70.5 MB)")
     assert memory_index_of(client.engine, make=False) is None

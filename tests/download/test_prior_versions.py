@@ -104,7 +104,7 @@ def test_a_client_plans_it(
     first = int(versions.min_idc_version[0])
     plan = mine.plan_prior([uid], tmp_path, version=first, template="%crdc_series_uuid")
     assert [one.folder.name for one in plan.series] == [versions.crdc_series_uuid[0]]
-    assert plan.asked is not None and f"IDC v{first} " in plan.asked["data_version"]
+    assert f"IDC v{first} " in str(plan.provenance.data_version)
 
 
 def test_all_that_is_known_of_a_study(client: IDCClient, server: S3Server, tmp_path: Path) -> None:

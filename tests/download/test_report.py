@@ -153,11 +153,11 @@ def test_record_of_a_selection(client: IDCClient, server: S3Server, tmp_path: Pa
         assert Selection.load(path, client.engine) == selection
 
 
-def test_long_lists_are_not_told_twice(client: IDCClient, tmp_path: Path) -> None:
+def test_a_long_list_of_uids_is_recorded_once(client: IDCClient, tmp_path: Path) -> None:
     uids = client.sql("SELECT SeriesInstanceUID AS uid FROM index LIMIT 1001").uid
-    asked = Selection.of(client.engine, uids).plan(tmp_path, check_disk=False).asked
-    assert asked is not None and asked["filters"] is None and asked["code"] is None
-    assert len(asked["facts"]) == 1001
+    provenance = Selection.of(client.engine, uids).plan(tmp_path, check_disk=False).provenance
+    assert provenance.filters is None and provenance.code is None
+    assert len(provenance.licenses_and_dois) == 1001
 
 
 def test_several_downloads_into_one_folder(server: S3Server, plan: Plan) -> None:
