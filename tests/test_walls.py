@@ -1,6 +1,6 @@
-"""Imports run one way, what a folder does not export is private to it, and modules stay small.
+"""Check the walls between folders: imports run one way, and files and functions stay short.
 
-The imports are read from the source with `ast`, so an import hidden in a function or under
+Imports are read from the source with `ast`, so an import inside a function or under
 `if TYPE_CHECKING:` counts like any other.
 """
 
@@ -17,29 +17,33 @@ import idc_widgets
 
 PACKAGE = "idc_widgets"
 
-#: The folders and top-level modules, from the bottom up. Each imports from lower ones only.
+#: The folders and top-level modules, from the bottom up. Each imports only from lower floors.
 FLOORS = [
-    {"errors"},
-    {"_util"},
-    {"index"},
-    {"query", "download"},
-    {"selection"},
-    {"first_api"},
-    {"client"},
-    {"widgets"},
-    {""},  # the package itself
+    {"errors"},  # every folder raises these
+    {"_util"},  # formatting, lock files, HTTP: knows nothing of IDC
+    {"index"},  # which tables exist and what their columns mean
+    {"query", "download"},  # what matches; how files arrive: neither knows the other
+    {"selection"},  # a fixed set of series: turns a query into a download
+    {"first_api"},  # the calls of IDC's first client: a mixin of IDCClient
+    {"client"},  # IDCClient: a facade over everything below
+    {"widgets"},  # the only floor that knows Jupyter
+    {""},  # the package itself: its public names
 ]
 
-#: Folders within folders: only their parent may import from them.
+#: The folders at the top of the package. Other folders import only what they export.
+FOLDERS = ("_util", "index", "query", "selection", "download", "widgets")
+
+#: Folders inside folders. Only the parent folder may import from them.
 INNER_FOLDERS = {"query.memory", "selection.manifests", "widgets.grid"}
 
-#: Tighter than the floor: a download knows files and objects, not the index.
+#: Folders that may import from fewer folders than their floor allows. A download works on files
+#: and objects, so it does not need the index.
 SEES_ONLY = {"download": {"errors", "_util"}}
 
-#: The one import that goes up: (module, what it imports).
+#: The only import that goes up: (module, imported name).
 DOORS = {("query.cohort", f"{PACKAGE}.selection.Selection")}
 
-#: Libraries that one folder or module alone may import.
+#: The only folder or module that may import each of these libraries.
 HOME_OF_LIBRARY = {
     "IPython": "widgets",
     "anywidget": "widgets",
@@ -64,7 +68,7 @@ MAX_ROOMS = 14
 
 
 class Import(NamedTuple):
-    """One imported name: absolute and dotted, the module it comes from, and the line."""
+    """An imported name (absolute and dotted), the module it is imported from, and the line."""
 
     name: str
     module: str
@@ -77,7 +81,7 @@ def within(name: str, place: str) -> bool:
 
 
 def imports(tree: ast.AST, folder: str) -> Iterator[Import]:
-    """Yield everything that `tree`, a module in `folder` (dotted), can import."""
+    """Yield every import in `tree`, the source of a module in `folder` (dotted)."""
 
     def absolute(level: int, name: str) -> str:
         if not level:
@@ -114,7 +118,7 @@ def exported(root: Path, folder: str) -> set[str]:
 
 
 def broken_walls(root: Path) -> list[str]:
-    """Return one line for each import under `root` that goes through a wall."""
+    """Return one line of text per forbidden import under `root`."""
     height = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
     broken: list[str] = []
     for path in sorted(root.rglob("*.py")):
@@ -122,83 +126,94 @@ def broken_walls(root: Path) -> list[str]:
         module = ".".join(parts).removesuffix("__init__").removesuffix(".")
         room = module.split(".")[0]
         if room not in height:
-            broken.append(f"{module}: give it a place in FLOORS")
+            broken.append(f"{module}: add {room!r} to FLOORS")
             continue
         folder = ".".join([PACKAGE, *parts[:-1]])
-        for one in imports(ast.parse(path.read_text(encoding="utf-8")), folder):
-            where = f"{path.relative_to(root)}:{one.line}: {module} must not import {one.name}"
-            broken += [f"{where} ({why})" for why in _objections(root, module, one, height)]
+        for item in imports(ast.parse(path.read_text(encoding="utf-8")), folder):
+            where = f"{path.relative_to(root)}:{item.line}: {module} must not import {item.name}"
+            broken += [f"{where} ({reason})" for reason in _objections(root, module, item, height)]
     return broken
 
 
-def _objections(root: Path, module: str, one: Import, height: dict[str, int]) -> Iterator[str]:
-    """Yield why `module` must not import `one`."""
+def _objections(root: Path, module: str, item: Import, height: dict[str, int]) -> Iterator[str]:
+    """Yield each reason why `module` must not make this import."""
     for library, home in HOME_OF_LIBRARY.items():
-        if within(one.name, library) and not within(module, home):
+        if within(item.name, library) and not within(module, home):
             yield f"only {home} may"
-    if not within(one.name, PACKAGE) or (module, one.name) in DOORS:
+    if not within(item.name, PACKAGE) or (module, item.name) in DOORS:
         return
     room = module.split(".")[0]
-    target = one.name.removeprefix(PACKAGE).lstrip(".")
+    target = item.name.removeprefix(PACKAGE).lstrip(".")
     target_room = target.split(".")[0]
     if target_room not in height:
-        target_room = ""
+        target_room = ""  # a public name, imported from the package itself
     if target_room != room:
         if height[target_room] >= height[room]:
-            yield "it is not below"
+            yield "it is not on a lower floor"
         elif room in SEES_ONLY and target_room not in SEES_ONLY[room]:
-            yield f"only {', '.join(sorted(SEES_ONLY[room]))}"
+            yield f"{room} may import only from {', '.join(sorted(SEES_ONLY[room]))}"
     for folder in [*FOLDERS, *INNER_FOLDERS]:
         if within(target, folder) and not within(module, folder):
             if folder in INNER_FOLDERS and not within(module, folder.rpartition(".")[0]):
-                continue  # its parent objects already, if it does not export the name
-            if one.module != f"{PACKAGE}.{folder}":
+                continue  # the check of the outer folder covers this import
+            if item.module != f"{PACKAGE}.{folder}":
                 yield f"import it from {folder}"
-            elif one.name.rpartition(".")[2] not in exported(root, folder):
+            elif item.name.rpartition(".")[2] not in exported(root, folder):
                 yield f"{folder} does not export it"
 
 
-FOLDERS = ("_util", "index", "query", "selection", "download", "widgets")
-
-
 def circles(root: Path) -> list[str]:
-    """Return the modules that import each other, directly or through others; the door is left out.
+    """Return the modules that import themselves through other modules, apart from `DOORS`."""
+    targets = imported_modules(root)
 
-    A folder's ``__init__`` only names what the folder exports, so it is no module of its own here:
-    an import from it is an import of the module that has the name.
+    def reachable(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = targets[waiting.pop()] - seen
+            seen |= new
+            waiting += new
+        return seen
+
+    return sorted(module for module in targets if module in reachable(module))
+
+
+def imported_modules(root: Path) -> dict[str, set[str]]:
+    """Return the modules of the package that each module imports, apart from `DOORS`.
+
+    A folder's ``__init__`` only lists what the folder exports, so it does not count as a module:
+    an import from the folder counts as an import of the module that defines the name.
     """
-    home: dict[str, str] = {}
-    for stub in root.rglob("__init__.pyi"):
-        parts = stub.relative_to(root).parts[:-1]
-        for one in imports(ast.parse(stub.read_text("utf-8")), ".".join([PACKAGE, *parts])):
-            home[".".join([PACKAGE, *parts, one.name.rpartition(".")[2]])] = one.name
     modules = {
-        ".".join([PACKAGE, *path.relative_to(root).with_suffix("").parts])
+        ".".join([PACKAGE, *path.relative_to(root).with_suffix("").parts]): path
         for path in root.rglob("*.py")
         if path.name != "__init__.py"
     }
+    defined_in: dict[str, str] = {}
+    for stub in root.rglob("__init__.pyi"):
+        folder = ".".join([PACKAGE, *stub.relative_to(root).parts[:-1]])
+        for item in imports(ast.parse(stub.read_text(encoding="utf-8")), folder):
+            defined_in[f"{folder}.{item.name.rpartition('.')[2]}"] = item.name
 
-    def module_of(name: str) -> str | None:
-        while name in home and home[name] != name:
-            name = home[name]
+    def module_of(name: str) -> str:
+        while defined_in.get(name, name) != name:
+            name = defined_in[name]
         while name and name not in modules:
             name = name.rpartition(".")[0]
-        return name or None
+        return name
 
-    targets: dict[str, set[str]] = {}
-    for module in modules:
-        path = root.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    targets = {}
+    for module, path in modules.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         inner = module.removeprefix(f"{PACKAGE}.")
-        found = imports(ast.parse(path.read_text("utf-8")), module.rpartition(".")[0])
-        named = {module_of(one.name) for one in found if (inner, one.name) not in DOORS}
-        targets[module] = {name for name in named if name and name != module}
-    while free := [module for module, named in targets.items() if not named & targets.keys()]:
-        for module in free:
-            del targets[module]
-    return sorted(targets)
+        names = {item.name for item in imports(tree, module.rpartition(".")[0])}
+        names -= {name for door, name in DOORS if door == inner}
+        targets[module] = {module_of(name) for name in names} - {module, ""}
+    return targets
 
 
 def package() -> Path:
+    """Return the folder of the package."""
     return Path(idc_widgets.__file__).parent
 
 
@@ -207,11 +222,11 @@ def test_no_wall_is_broken() -> None:
     assert not broken, "\n" + "\n".join(broken)
 
 
-def test_no_modules_import_each_other() -> None:
+def test_there_is_no_circle_of_imports() -> None:
     assert circles(package()) == []
 
 
-def test_everything_has_a_room() -> None:
+def test_every_module_and_folder_has_a_floor() -> None:
     rooms = {path.stem for path in package().iterdir() if not path.name.startswith("__")}
     rooms -= {"py"}  # py.typed
     assert len(rooms) <= MAX_ROOMS
@@ -219,19 +234,21 @@ def test_everything_has_a_room() -> None:
 
 
 def _too_long(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield one line of text per module or function that exceeds its limit."""
     for path in paths:
         text = path.read_text(encoding="utf-8")
         lines = text.count("\n")
         limit = MAX_CLIENT_LINES if path.name == "client.py" else MAX_MODULE_LINES
         if lines > limit:
-            yield f"{path}: {lines} lines; expected {limit} at most"
+            yield f"{path}: {lines} lines, more than {limit}"
         if path.suffix != ".py":
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or 0) - node.lineno + 1
                 if lines > MAX_FUNCTION_LINES:
-                    yield f"{path}:{node.lineno}: {node.name} has {lines} lines"
+                    where = f"{path}:{node.lineno}: {node.name}"
+                    yield f"{where} has {lines} lines, more than {MAX_FUNCTION_LINES}"
 
 
 def test_modules_and_functions_are_short() -> None:
@@ -240,6 +257,7 @@ def test_modules_and_functions_are_short() -> None:
 
 
 def _write(root: Path, module: str, source: str) -> None:
+    """Write one module into a package in which every folder exports `Public`."""
     for folder in [*FOLDERS, *INNER_FOLDERS]:
         stub = root.joinpath(*folder.split("."), "__init__.pyi")
         stub.parent.mkdir(parents=True, exist_ok=True)
@@ -286,7 +304,7 @@ def _write(root: Path, module: str, source: str) -> None:
         ("newcomer.py", ""),
     ],
 )
-def test_a_broken_wall_is_seen(tmp_path: Path, module: str, source: str) -> None:
+def test_a_broken_wall_is_reported(tmp_path: Path, module: str, source: str) -> None:
     _write(tmp_path, module, source)
     assert broken_walls(tmp_path) != []
 
@@ -309,9 +327,17 @@ def test_a_good_import_passes(tmp_path: Path, module: str, source: str) -> None:
     assert broken_walls(tmp_path) == []
 
 
-def test_a_circle_is_seen(tmp_path: Path) -> None:
+def test_a_circle_is_reported(tmp_path: Path) -> None:
+    _write(tmp_path, "query/above.py", "from .a import a")
     _write(tmp_path, "query/a.py", "from .b import b")
     _write(tmp_path, "query/b.py", "from .c import c")
-    _write(tmp_path, "query/c.py", "if TYPE_CHECKING:\n    from .a import a")
-    _write(tmp_path, "query/d.py", "from .a import a")
-    assert circles(tmp_path) == [f"idc_widgets.query.{name}" for name in "abcd"]
+    _write(tmp_path, "query/c.py", "from .below import d\nif TYPE_CHECKING:\n    from .a import a")
+    _write(tmp_path, "query/below.py", "import ast")
+    assert circles(tmp_path) == [f"idc_widgets.query.{name}" for name in "abc"]
+
+
+def test_a_circle_through_folders_is_reported(tmp_path: Path) -> None:
+    _write(tmp_path, "query/public.py", "def later():\n    from ..selection import Public")
+    _write(tmp_path, "selection/public.py", "from ..query import Public")
+    names = ["query.public", "selection.public"]
+    assert circles(tmp_path) == [f"idc_widgets.{name}" for name in names]
