@@ -1,3 +1,6 @@
+from .atomic import remove as remove
+from .atomic import replaced_when_complete as replaced_when_complete
+from .atomic import write_whole as write_whole
 from .formatting import human_duration as human_duration
 from .formatting import human_size as human_size
 from .formatting import plural as plural
@@ -6,6 +9,5 @@ from .http import fetch_citations as fetch_citations
 from .http import fetch_file as fetch_file
 from .http import fetch_folder as fetch_folder
 from .http import progress_line as progress_line
-from .http import remove as remove
 from .locks import locked as locked
 from .version import VERSION as VERSION

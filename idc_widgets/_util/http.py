@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import sys
 import time
 import uuid
@@ -26,6 +25,7 @@ from xml.etree import ElementTree
 import requests
 
 from ..errors import FetchError
+from .atomic import move_into_place, remove
 from .formatting import human_duration, human_size, plural
 from .locks import locked
 
@@ -36,7 +36,6 @@ __all__ = [
     "fetch_file",
     "fetch_folder",
     "progress_line",
-    "remove",
 ]
 
 #: Called with the bytes that are there, and all there will be, or None if nobody said.
@@ -152,7 +151,7 @@ def fetch_file(
                 if progress is not None:
                     size = _size(part)
                     progress(size, size)
-                _put(part, target)
+                move_into_place(part, target)
                 return target
     raise FetchError(f"cannot fetch {name}: {'; '.join(said) or 'no mirror is named'}")
 
@@ -214,7 +213,7 @@ def fetch_folder(
                 done += one.size
             if progress is not None:
                 progress(total, total)
-            _put(folder, target)
+            move_into_place(folder, target)
     return target
 
 
@@ -252,18 +251,6 @@ def fetch_citations(
                 ) from error
             found[doi] = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
     return found
-
-
-def remove(path: Path) -> None:
-    """Removes a file or a folder with all that is in it, if it is there.
-
-    Raises:
-        OSError: it cannot be removed.
-    """
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def progress_line(name: str) -> Progress | None:
@@ -557,16 +544,6 @@ def _claimed(name: str, target: Path, key: str) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise FetchError(f"cannot fetch {name}: cannot write {target}: {reason}") from error
-
-
-def _put(part: Path, target: Path) -> None:
-    """Renames what is whole, in one step."""
-    try:
-        os.replace(part, target)
-    except OSError:
-        if part.is_dir() != target.is_dir() or not target.exists():
-            raise
-        remove(part)  # another process was quicker; on Windows, somebody reads its file already
 
 
 def _size(path: Path) -> int:

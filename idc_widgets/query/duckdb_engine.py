@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 import re
 import threading
 import weakref
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from .._util import replaced_when_complete
 from ..errors import IndexFileError, InvalidQueryError, QueryInterruptedError
 from ..index import COLUMNS, Index, normalized_select
 from .engine import literal
@@ -64,7 +64,6 @@ class DuckDBEngine:
                     # A copy that was cut off or damaged can be made again.
                     _log.warning("%s; the installed index is read instead", message)
                     self._open(name, self.index.shipped)
-                    self.index.tables = {**self.index.tables, name: self.index.shipped}
                     self.files = {**self.files, name: self.index.shipped}
                     self._is_copy_spoilt = True
                     continue
@@ -73,7 +72,7 @@ class DuckDBEngine:
                 _log.warning("%s", message)  # an extra that went bad; all else works without it
             else:
                 self.files = {**self.files, name: path}
-        paths = [*self.index.tables.values(), *filter(None, [self.index.prepared])]
+        paths = [*self.files.values(), *filter(None, [self.index.prepared])]
         # A path with glob characters is opened by its pattern, so both must be allowed.
         files = ", ".join(f"{literal(str(path))}, {_file(path)}" for path in paths)
         self._connection.execute(f"SET allowed_paths = [{files}]")
@@ -112,7 +111,7 @@ class DuckDBEngine:
     @property
     def plain_parquet(self) -> Path | None:
         """The file that the table index is, row by row and column by column, if it is one."""
-        return None if self.index.is_own else self.index.tables["index"]
+        return None if self.index.is_own else self.files["index"]
 
     def interrupt(self, thread: int | None = None) -> None:
         """Ends the queries that run now, each with a QueryInterruptedError in its thread.
@@ -147,7 +146,7 @@ class DuckDBEngine:
         if target is None:
             raise IndexFileError(f"{self.index!r} is used as it is; only IDC's own is prepared")
         if not target.is_file() or self._is_copy_spoilt:
-            _copy_in_small_groups(self.index.tables["index"], target)
+            _copy_in_small_groups(self.files["index"], target)
         self._connection.cursor().execute(_rows_view(target, "*"))
         return target
 
@@ -313,22 +312,17 @@ def _rows_view(path: Path, select: str) -> str:
 
 def _copy_in_small_groups(source: Path, target: Path) -> None:
     """Writes the copy of `DuckDBEngine.prepare`, all or nothing; drops those of other versions."""
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _connect() as connection:
+        with replaced_when_complete(target) as unfinished, _connect() as connection:
             connection.execute("SET threads = 1")  # two need 2.5 GB, and Binder has 2
             connection.execute(
                 f"COPY (FROM read_parquet({_file(source)})) TO {literal(str(unfinished))}"
                 " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 32768,"
                 " DICTIONARY_SIZE_LIMIT 200000)"
             )
-        os.replace(unfinished, target)
     except (OSError, duckdb.Error) as error:
         raise IndexFileError(f"cannot write {target}: {_first_line(error)}") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
     for other in target.parent.glob("index-*.parquet"):
         with suppress(OSError):  # in use, on Windows
             if other != target:

@@ -1,0 +1,105 @@
+"""Files that are written whole or not at all.
+
+A file is written under a hidden name beside its target and renamed when it is complete, so that a
+reader sees the old file or the new one, and an error leaves the old one as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["move_into_place", "remove", "replaced_when_complete", "write_whole"]
+
+
+@contextmanager
+def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterator[Path]:
+    """Yield a hidden path beside `target` to write to, and rename it to `target` at the end.
+
+    If the block raises, the hidden file is removed and `target` stays as it was.
+
+    Args:
+        target: the file to write or to replace. Its folder must exist.
+        only_writer: True if the caller holds a lock that excludes all other writers of `target`.
+            The hidden file then always has the same name, and one that a killed process left
+            behind is replaced.
+
+    Raises:
+        OSError: the file cannot be written or renamed.
+    """
+    # A random name alone: with that of the target in it, it could be too long for the disk.
+    name = target.name if only_writer else uuid.uuid4().hex
+    temporary = target.with_name(f".{name}.tmp")
+    if only_writer:
+        temporary.unlink(missing_ok=True)
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_whole(
+    target: Path, content: str | bytes | Iterable[str], *, only_writer: bool = False
+) -> None:
+    """Write text (as UTF-8, line ends as they are) or bytes to a file, whole or not at all.
+
+    The content is on the disk when this returns, so that a power cut does not lose it.
+
+    Args:
+        target: the file to write or to replace. Its folder must exist.
+        content: the text, the bytes, or the pieces of a text. An error while the pieces are made
+            leaves `target` as it was.
+        only_writer: see `replaced_when_complete`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if isinstance(content, str):
+        content = [content]
+    with (
+        replaced_when_complete(target, only_writer=only_writer) as temporary,
+        temporary.open("xb") as file,  # "x" does not write through a symlink planted at this path
+    ):
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            file.writelines(piece.encode() for piece in content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def move_into_place(source: Path, target: Path) -> None:
+    """Rename a complete file or folder to `target` in one step.
+
+    If another process has put the same content there first and the system does not let us replace
+    it, that one stays and `source` is removed.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    try:
+        os.replace(source, target)
+    except OSError:
+        if source.is_dir() != target.is_dir() or not target.exists():
+            raise
+        # A folder is never replaced; on Windows, neither is a file that another process has open.
+        remove(source)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with everything in it, if it exists.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
