@@ -14,8 +14,9 @@ from .._util import human_size, plural
 from ..errors import InvalidQueryError
 from ..index import COLUMNS
 from ..query import Cohort, DuckDBEngine, Engine, OneOf, Summary, unique
+from .files import expand_home, read_text
 from .instances import by_series, find_instances
-from .manifests import ManifestFormat, expanded, text_of_file, write_manifest
+from .manifests import ManifestFormat, write_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -449,7 +450,7 @@ class Selection:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the UIDs and the data version as JSON, to be read by `load`; returns the path."""
         content = {"data_version": self.data_version, "SeriesInstanceUID": list(self.uids)}
-        target = Path(expanded(path))
+        target = Path(expand_home(path))
         target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         return target
 
@@ -472,9 +473,9 @@ class Selection:
         anything: Any = path
         if not isinstance(anything, str | os.PathLike):
             raise InvalidQueryError(f"{path!r} is no path")
-        if os.path.isdir(expanded(path)):
-            path = Path(expanded(path), FILE_NAME)
-        text = text_of_file(path, "a selection", _LARGEST)
+        if os.path.isdir(expand_home(path)):
+            path = Path(expand_home(path), FILE_NAME)
+        text = read_text(path, "a selection", _LARGEST)
         try:
             content = json.loads(text)
             if content.get("format") != FORMAT:

@@ -200,7 +200,7 @@ def test_load_takes_all_that_was_asked_for(client: IDCClient, tmp_path: Path) ->
     with pytest.raises(InvalidQueryError, match="not a selection"):
         Selection.load(tmp_path, client.engine)
     path.unlink()
-    with pytest.raises(InvalidQueryError, match=r"idc_download\.json' is no file"):
+    with pytest.raises(InvalidQueryError, match=r"idc_download\.json' is not a file"):
         Selection.load(tmp_path, client.engine)
 
 

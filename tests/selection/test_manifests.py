@@ -398,7 +398,7 @@ def test_what_is_no_manifest(client: IDCClient, tmp_path: Path) -> None:
         with pytest.raises(InvalidQueryError, match="empty"):
             client.read_manifest(text)
     for source in (tmp_path, tmp_path / "none", "none.s5cmd", "x" * 5000, "a\0b", "~a\0b"):
-        with pytest.raises(InvalidQueryError, match="is no file"):
+        with pytest.raises(InvalidQueryError, match="is not a file"):
             client.read_manifest(source)
     for wrong in (5, None, b"1.2.3", [CT]):
         with pytest.raises(InvalidQueryError, match="neither a path nor the text"):

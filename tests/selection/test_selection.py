@@ -93,7 +93,7 @@ def test_load_of_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     os.mkfifo(tmp_path / "pipe")
     wrong: Any = None
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", "", "a\0b", "~a\0b"):
-        with pytest.raises(InvalidQueryError, match="is no file"):
+        with pytest.raises(InvalidQueryError, match="is not a file"):
             Selection.load(path)
     with pytest.raises(InvalidQueryError, match="None is no path"):
         Selection.load(wrong)

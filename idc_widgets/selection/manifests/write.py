@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from ..._util import plural
 from ...errors import InvalidQueryError, unknown
 from ...query import Cohort
+from ..files import expand_home
 from ..identifiers import split_uids
-from .read import expanded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +47,7 @@ def write_manifest(
     cohort: Cohort, path: str | os.PathLike[str], format: ManifestFormat | None = None
 ) -> Path:
     """Writes a manifest of a cohort; arguments and errors as of `Selection.to_manifest`."""
-    target = Path(expanded(path))
+    target = Path(expand_home(path))
     if format is None:
         if target.suffix.casefold() not in _SUFFIXES:
             raise InvalidQueryError(

@@ -1,0 +1,58 @@
+"""Reading of text files that users name by a path."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from .._util import human_size
+from ..errors import InvalidQueryError
+
+__all__ = ["check_size", "expand_home", "read_text"]
+
+
+def expand_home(path: str | os.PathLike[str]) -> str:
+    """Return a path in which a leading ``~`` is replaced by the home folder."""
+    text = os.fspath(path)
+    with suppress(ValueError):  # text that cannot be the name of a user, such as "~a\0b"
+        return os.path.expanduser(text)
+    return text
+
+
+def read_text(path: str | os.PathLike[str], kind: str, max_bytes: int) -> str:
+    """Return the text of a file in UTF-8, UTF-16 or Latin-1, without a byte order mark.
+
+    Args:
+        path: The file; ``~`` is the home folder.
+        kind: What the file should be, for messages, such as "a manifest".
+        max_bytes: The largest accepted size.
+
+    Raises:
+        InvalidQueryError: The file does not exist, is not a regular file, is larger than
+            `max_bytes`, or cannot be read.
+    """
+    if not os.path.isfile(expand_home(path)):
+        raise InvalidQueryError(f"{str(path)[:200]!r} is not a file")
+    try:
+        with open(expand_home(path), "rb") as file:
+            check_size(kind, os.fstat(file.fileno()).st_size, max_bytes)
+            return _decode(file.read(max_bytes))
+    except OSError as error:
+        raise InvalidQueryError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def check_size(kind: str, size: int, maximum: int) -> None:
+    """Raise an InvalidQueryError if `size` is above `maximum` (both in bytes)."""
+    if size > maximum:
+        raise InvalidQueryError(
+            f"{kind} of {human_size(size)}; expected {human_size(maximum)} at most"
+        )
+
+
+def _decode(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

@@ -1,0 +1,51 @@
+"""A manifest, read into a selection."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from .._util import plural
+from ..query import Engine
+from .manifests import UnknownLine, resolve_manifest
+from .selection import Selection
+
+__all__ = ["Manifest", "read_manifest"]
+
+#: Number of unknown lines spelled out before "and N more".
+MAX_LINES_SHOWN = 3
+
+
+@dataclass(frozen=True, repr=False)
+class Manifest:
+    """The series that a manifest names in this version of the index, and its unknown lines."""
+
+    #: The series that the index has.
+    selection: Selection
+    #: The lines that name no series of the index, by number. A line that names several things can
+    #: be in it several times.
+    unknown: tuple[UnknownLine, ...]
+
+    def __str__(self) -> str:
+        """Return a summary in words.
+
+        >>> str(client.read_manifest("manifest.s5cmd"))  # doctest: +SKIP
+        "312 series; 1 line is not known: line 7: the command 'rm': only cp and sync are read"
+        """
+        words = plural(len(self.selection), "series")
+        if not self.unknown:
+            return words
+        lines = len({line.number for line in self.unknown})
+        shown = "; ".join(map(str, self.unknown[:MAX_LINES_SHOWN]))
+        rest = len(self.unknown) - MAX_LINES_SHOWN
+        more = f"; and {rest:,} more" if rest > 0 else ""
+        are = "is" if lines == 1 else "are"
+        return f"{words}; {plural(lines, 'line')} {are} not known: {shown}{more}"
+
+    __repr__ = __str__
+
+
+def read_manifest(engine: Engine, source: str | os.PathLike[str]) -> Manifest:
+    """Read a manifest; arguments and errors are those of `IDCClient.read_manifest`."""
+    cohort, unknown = resolve_manifest(engine, source)
+    return Manifest(Selection(cohort), unknown)
