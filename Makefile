@@ -1,5 +1,6 @@
 # make lab    browse in JupyterLab            make test   everything that must pass, but lint
-# make lint   ruff and mypy                   make bench  ratios against peers and limits
+# make lint   check all Python, JS and CSS    make bench  ratios against peers and limits
+# make format let the linters fix what they can
 # make test-engines   the same cohorts on Apache Spark and others; needs Java 17 or later
 #
 # Each makes the environment that it needs the first time, and again when pyproject.toml changes.
@@ -14,9 +15,11 @@ TEST_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Quiet, but warnings and errors are shown.
 install = bin/python -m pip install --quiet --editable
+# .venv has a Node of its own, so these need none on the machine.
+biome = .venv/bin/node node_modules/@biomejs/biome/bin/biome
 
 .NOTPARALLEL:
-.PHONY: lab test test-engines lint bench chromium java clean
+.PHONY: lab test test-engines lint format bench chromium java clean
 
 lab: .venv/.lab
 	.venv/bin/python -c 'from idc_widgets import IDCClient; IDCClient().prepare()'
@@ -33,10 +36,16 @@ test: .venv-colab/.test .venv/.test chromium
 test-engines: .venv-engines/.test-engines java
 	IDC_WIDGETS_ENGINES=1 .venv-engines/bin/python -m pytest tests/other_engines $(TEST_ARGS)
 
-lint: .venv/.dev
+lint: .venv/.dev node_modules/.installed
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	$(biome) check --error-on-warnings
+
+format: .venv/.dev node_modules/.installed
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+	$(biome) check --write
 
 # A name that begins with _ is a helper, not a benchmark. What needs Chromium or nginx says so.
 bench: .venv-bench/.bench
@@ -44,7 +53,7 @@ bench: .venv-bench/.bench
 	  echo "== $$script"; .venv-bench/bin/python "$$script"; done
 
 clean:
-	rm -rf .venv .venv-colab .venv-bench .venv-engines dist screenshots
+	rm -rf .venv .venv-colab .venv-bench .venv-engines node_modules dist screenshots
 
 # --- environments: each extra has a stamp, younger than pyproject.toml when it is installed ------
 
@@ -75,6 +84,13 @@ clean:
 	  echo '$(PYTHON) cannot make virtual environments.' >&2; \
 	  echo 'On Debian and Ubuntu: sudo apt-get install python3-venv' >&2; exit 1; }
 	@$(PYTHON) -m venv $*
+	@touch $@
+
+# --- the checkers of the front end: in the versions of package-lock.json -------------------------
+
+node_modules/.installed: package-lock.json .npmrc | .venv/.dev
+	@echo 'Installing Biome into node_modules'
+	@.venv/bin/npm ci --silent
 	@touch $@
 
 # --- the browser of the browser tests: Debian's, if there is none and we may install it ----------

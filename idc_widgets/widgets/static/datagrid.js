@@ -31,7 +31,7 @@ function copyAtOnce(grid) {
     if (waiting && source === this._buffer && x === toX && y === toY) {
       waiting.push({ x, y, right: x + width, bottom: y + height, area: width * height });
     } else {
-      copy.apply(this, arguments);
+      copy.call(this, source, x, y, width, height, toX, toY);
     }
   };
   grid._drawCells = function (region) {

@@ -24,7 +24,8 @@ function elided(path) {
 }
 
 /** A path in which every UID is shortened to its two ends. */
-const brief = (path) => path.replace(/[^/]{30,}/g, (part) => `${part.slice(0, 12)}…${part.slice(-6)}`);
+const brief = (path) =>
+  path.replace(/[^/]{30,}/g, (part) => `${part.slice(0, 12)}…${part.slice(-6)}`);
 
 /** Numbers as a line, the latest at the right end, the greatest at the top. */
 function sparkline() {
@@ -119,7 +120,9 @@ function render({ model, el }) {
     await copy(text());
     link.textContent = "Copied";
     link.focus();
-    setTimeout(() => { link.textContent = name; }, 1500);
+    setTimeout(() => {
+      link.textContent = name;
+    }, 1500);
   }
 
   function showOffer() {
@@ -270,7 +273,9 @@ function render({ model, el }) {
   // --- what a person does ---------------------------------------------------------------------
 
   // The second click of two was meant for the button that was here before.
-  start.addEventListener("click", (event) => { if (event.detail < 2) begin(false); });
+  start.addEventListener("click", (event) => {
+    if (event.detail < 2) begin(false);
+  });
   for (const [one, kind] of [
     [cancel, () => "cancel"],
     [pause, () => (status.state === "paused" ? "go on" : "pause")],

@@ -6,12 +6,25 @@ function render({ model, el }) {
   const uid = newView();
   const label = model.get("_label");
   const words = (value) =>
-    value === null ? model.get("_missing") : value === true ? "yes" : value === false ? "no" : String(value);
+    value === null
+      ? model.get("_missing")
+      : value === true
+        ? "yes"
+        : value === false
+          ? "no"
+          : String(value);
 
   // --- elements ----------------------------------------------------------------------------
 
   const filter = filterButton({
-    el, label, kind: "listbox", room: 440, onOpen, onClose, onClear, onKey,
+    el,
+    label,
+    kind: "listbox",
+    room: 440,
+    onOpen,
+    onClose,
+    onClear,
+    onKey,
   });
   const { root, opener, popover, on, isOpen, place } = filter;
   const search = h("input", "idc-control idc-facet-search");
@@ -23,7 +36,11 @@ function render({ model, el }) {
   const head = h("div", "idc-facet-head");
   head.setAttribute("aria-hidden", "true");
   const distinct = h("span");
-  head.append(distinct, h("span", "idc-facet-number", "series"), h("span", "idc-facet-number", "patients"));
+  head.append(
+    distinct,
+    h("span", "idc-facet-number", "series"),
+    h("span", "idc-facet-number", "patients"),
+  );
   const list = h("div", "idc-facet-list");
   list.id = `${uid}-list`;
   list.tabIndex = 0;
@@ -60,7 +77,10 @@ function render({ model, el }) {
   function showChosen() {
     const named = chosen.map(words);
     filter.show({
-      first: named[0], more: named.length - 1, all: named.join(", "), waiting: queue.waiting(),
+      first: named[0],
+      more: named.length - 1,
+      all: named.join(", "),
+      waiting: queue.waiting(),
     });
     for (const row of rows) row.element.setAttribute("aria-selected", String(has(row.value)));
   }
@@ -116,8 +136,10 @@ function render({ model, el }) {
       ? `${NUMBER.format(rows.length)} of ${NUMBER.format(total)}`
       : `${NUMBER.format(total)} ${total === 1 ? "value" : "values"}`;
     const left = total - values.length;
-    if (!rows.length) note.textContent = text ? `No value matches “${search.value.trim()}”` : "No values";
-    else if (left > 0) note.textContent = `The ${NUMBER.format(values.length)} most frequent values; ${NUMBER.format(left)} more are not listed`;
+    if (!rows.length)
+      note.textContent = text ? `No value matches “${search.value.trim()}”` : "No values";
+    else if (left > 0)
+      note.textContent = `The ${NUMBER.format(values.length)} most frequent values; ${NUMBER.format(left)} more are not listed`;
     else note.textContent = "";
     note.hidden = !note.textContent;
     list.hidden = head.hidden = !rows.length;
@@ -188,18 +210,26 @@ function render({ model, el }) {
     const done = () => event.preventDefault();
     if (key in moves) {
       done();
-      if (key === "ArrowUp" && current <= 0) { setCurrent(-1); search.focus(); }
-      else moves[key]();
+      if (key === "ArrowUp" && current <= 0) {
+        setCurrent(-1);
+        search.focus();
+      } else moves[key]();
     } else if (target === search) {
       if (key === "Enter") {
         done();
         if (rows.length && search.value.trim()) toggle(rows[0].value);
       }
     } else if (target === list) {
-      if (key === " " || key === "Enter") { done(); if (rows[current]) toggle(rows[current].value); }
-      else if (key === "Home") { done(); move(0); }
-      else if (key === "End") { done(); move(rows.length - 1); }
-      else if (key === "Backspace" || key.length === 1) search.focus(); // typing searches
+      if (key === " " || key === "Enter") {
+        done();
+        if (rows[current]) toggle(rows[current].value);
+      } else if (key === "Home") {
+        done();
+        move(0);
+      } else if (key === "End") {
+        done();
+        move(rows.length - 1);
+      } else if (key === "Backspace" || key.length === 1) search.focus(); // typing searches
     }
   }
 

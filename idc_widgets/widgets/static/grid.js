@@ -31,14 +31,17 @@ function render({ model, el }) {
 
   picked.addEventListener("click", clear);
   const traits = ["_title", "_count", "_picked", "_empty", "_height"];
-  traits.forEach((trait) => model.on(`change:${trait}`, show));
+  for (const trait of traits) model.on(`change:${trait}`, show);
   show();
   const painting = paintQuickly(model.widget_manager, model.get("_grid"));
   // A host may build its widgets in another way: then the grid is slow, and works.
   painting.catch((error) => console.warn("idc_widgets: grids paint slowly here:", error));
   return () => {
-    traits.forEach((trait) => model.off(`change:${trait}`, show));
-    painting.then((stop) => stop(), () => {});
+    for (const trait of traits) model.off(`change:${trait}`, show);
+    painting.then(
+      (stop) => stop(),
+      () => {},
+    );
   };
 }
 

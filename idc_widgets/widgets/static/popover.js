@@ -100,15 +100,25 @@ function filterButton({ el, label, kind, room, onOpen, onClose, onClear, onKey }
     onClear();
     opener.focus({ preventScroll: true });
   });
-  on(document, "pointerdown", (event) => {
-    if (isOpen() && !event.composedPath().includes(root)) close();
-  }, { capture: true });
+  on(
+    document,
+    "pointerdown",
+    (event) => {
+      if (isOpen() && !event.composedPath().includes(root)) close();
+    },
+    { capture: true },
+  );
   on(root, "focusout", (event) => {
     if (isOpen() && event.relatedTarget && !root.contains(event.relatedTarget)) close();
   });
-  on(window, "scroll", (event) => {
-    if (isOpen() && !popover.contains(event.target)) place();
-  }, { capture: true, passive: true });
+  on(
+    window,
+    "scroll",
+    (event) => {
+      if (isOpen() && !popover.contains(event.target)) place();
+    },
+    { capture: true, passive: true },
+  );
   on(window, "resize", place);
   on(root, "keydown", (event) => {
     event.stopPropagation(); // the notebook has other plans with these keys

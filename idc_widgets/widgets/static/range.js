@@ -13,7 +13,14 @@ function render({ model, el }) {
   // --- elements ----------------------------------------------------------------------------
 
   const filter = filterButton({
-    el, label, kind: "dialog", room: 360, onOpen, onClose, onClear, onKey,
+    el,
+    label,
+    kind: "dialog",
+    room: 360,
+    onOpen,
+    onClose,
+    onClear,
+    onKey,
   });
   const { root, popover, on, isOpen } = filter;
   root.classList.add("idc-range");
@@ -67,12 +74,14 @@ function render({ model, el }) {
     const { axis: ends = [] } = model.get("_histogram");
     const all = counted();
     const most = Math.max(1, ...all.map(([series]) => series));
-    bars.replaceChildren(...all.map(([series]) => {
-      const bar = h("div", "idc-range-bar");
-      // By the square root: what is a hundredth of the highest can still be seen.
-      bar.style.height = series ? `max(2px, ${100 * Math.sqrt(series / most)}%)` : "0";
-      return bar;
-    }));
+    bars.replaceChildren(
+      ...all.map(([series]) => {
+        const bar = h("div", "idc-range-bar");
+        // By the square root: what is a hundredth of the highest can still be seen.
+        bar.style.height = series ? `max(2px, ${100 * Math.sqrt(series / most)}%)` : "0";
+        return bar;
+      }),
+    );
     axis.replaceChildren(...ends.map((end) => h("span", "", end)));
     bars.setAttribute("aria-label", `${NUMBER.format(total())} series in ${all.length} bins`);
     chart.hidden = axis.hidden = !all.length && isFresh();
@@ -178,8 +187,8 @@ function render({ model, el }) {
     if (edited) return; // nobody's typing is overwritten
     const all = counted();
     const chosen = model.get("_filter");
-    from.value = span ? all[span[0]]?.[2] ?? "" : chosen.low;
-    to.value = span ? all[span[1]]?.[3] ?? "" : chosen.high;
+    from.value = span ? (all[span[0]]?.[2] ?? "") : chosen.low;
+    to.value = span ? (all[span[1]]?.[3] ?? "") : chosen.high;
   }
 
   function showFilter() {
@@ -288,12 +297,21 @@ function render({ model, el }) {
 
   // --- keyboard ------------------------------------------------------------------------------
 
-  for (const input of [from, to]) on(input, "input", () => { edited = true; });
+  for (const input of [from, to])
+    on(input, "input", () => {
+      edited = true;
+    });
   on(apply, "click", sendRange);
 
   const steps = {
-    ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -5, PageUp: 5,
-    Home: -Infinity, End: Infinity,
+    ArrowLeft: -1,
+    ArrowDown: -1,
+    ArrowRight: 1,
+    ArrowUp: 1,
+    PageDown: -5,
+    PageUp: 5,
+    Home: -Infinity,
+    End: Infinity,
   };
 
   function onKey(event) {

@@ -13,7 +13,10 @@ function isList(text) {
   const trimmed = text.trim();
   if (/[\r\n]/.test(trimmed)) return true;
   const all = pieces(trimmed);
-  return all.length > 0 && all.every((one) => one.length > 12 && /^[\d.]+$/.test(one) && one.includes("."));
+  return (
+    all.length > 0 &&
+    all.every((one) => one.length > 12 && /^[\d.]+$/.test(one) && one.includes("."))
+  );
 }
 
 function render({ model, el }) {
@@ -126,7 +129,9 @@ function render({ model, el }) {
       else ask({ uids: "" });
     }
   });
-  on(box, "click", (event) => { if (event.target !== clear) input.focus(); });
+  on(box, "click", (event) => {
+    if (event.target !== clear) input.focus();
+  });
 
   // --- what is shown -------------------------------------------------------------------------
 
@@ -136,7 +141,10 @@ function render({ model, el }) {
     const area = h("div", "idc-alert");
     area.append(
       h("span", "idc-alert-text", text),
-      button("idc-x", "×", "Dismiss", () => { complain(""); input.focus(); }),
+      button("idc-x", "×", "Dismiss", () => {
+        complain("");
+        input.focus();
+      }),
     );
     alert.append(area);
   }
@@ -174,7 +182,9 @@ function render({ model, el }) {
 
   const forget = [
     onChanges(model, ["_text", "_uids", "_problem", "_answered"], onModel),
-    onChanges(model, ["_uids"], () => { copier.textContent = "copy unknown"; }),
+    onChanges(model, ["_uids"], () => {
+      copier.textContent = "copy unknown";
+    }),
   ];
   show();
 

@@ -18,7 +18,10 @@ function render({ model, el }) {
     count.textContent = String(active);
     count.hidden = !active;
     toggle.setAttribute("aria-expanded", String(expanded));
-    toggle.setAttribute("aria-label", active ? `${text.textContent}, ${active} active` : text.textContent);
+    toggle.setAttribute(
+      "aria-label",
+      active ? `${text.textContent}, ${active} active` : text.textContent,
+    );
   };
   toggle.addEventListener("click", () => model.send({ kind: "toggle" }));
   root.addEventListener("keydown", (event) => event.stopPropagation());
