@@ -15,7 +15,8 @@ from ..index import COLUMNS, FACETS, MORE_FACETS
 from ..query import FacetValue
 from .argument_check import check_keywords
 from .assets import label, missing, script, style
-from .state import BrowserState, Requests
+from .front_end_requests import FrontEndRequests
+from .state import BrowserState
 
 __all__ = ["FacetDropdown", "FacetPanel", "Facets"]
 
@@ -73,7 +74,7 @@ class FacetDropdown(anywidget.AnyWidget):
         super().__init__(_label=label(column), _missing=missing(column), **keywords)
         self.state = state
         self.column = column
-        self._requests = Requests()
+        self._requests = FrontEndRequests()
         self._request = ""  # the last that was worked in
         self.on_msg(self._on_message)
         Facets.of(state).add(self)
@@ -99,7 +100,7 @@ class FacetDropdown(anywidget.AnyWidget):
             return
         # One message takes the counts and the id back, so that no front end mixes two answers.
         with self.state.turn(), self.hold_sync():
-            request = self._requests.take(content)
+            request = self._requests.accept(content)
             if request is not None:
                 with self.state.reporting():
                     self.state.filter_values(self.column, content["values"])

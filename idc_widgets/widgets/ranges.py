@@ -15,7 +15,8 @@ from ..query import Cohort, Histogram
 from .argument_check import check_keywords
 from .assets import label, script, style
 from .filter_text import bound, in_words, range_in_words
-from .state import BrowserState, Requests
+from .front_end_requests import FrontEndRequests
+from .state import BrowserState
 
 __all__ = ["RangeFilter"]
 
@@ -85,7 +86,7 @@ class RangeFilter(anywidget.AnyWidget):
         super().__init__(_label=label(column), _hints=hints, **keywords)
         self.state = state
         self.column = column
-        self._requests = Requests()
+        self._requests = FrontEndRequests()
         self._counted: Histogram | None = None
         with state.lock:
             self._others = state.filters.without(column)
@@ -162,7 +163,7 @@ class RangeFilter(anywidget.AnyWidget):
     def _choose(self, content: Any, narrowed: Any) -> None:
         # One message takes all of it back, so that no front end mixes two answers.
         with self.state.turn(), self.hold_sync():
-            request = self._requests.take(content)
+            request = self._requests.accept(content)
             if request is None:
                 return
             with self.state.reporting():

@@ -13,7 +13,8 @@ from ..query import Cohort
 from .argument_check import check_keywords
 from .assets import script, style
 from .filter_text import in_words
-from .state import BrowserState, Requests
+from .front_end_requests import FrontEndRequests
+from .state import BrowserState
 
 __all__ = ["SearchBox"]
 
@@ -55,7 +56,7 @@ class SearchBox(anywidget.AnyWidget):
         keywords.setdefault("layout", {"margin": "0", "width": "100%", "max_width": "480px"})
         super().__init__(**keywords)
         self.state = state
-        self._requests = Requests()
+        self._requests = FrontEndRequests()
         # What a person wrote, and the filters that it became: these do not keep it.
         self._typed: tuple[str, object] = ("", None)
         self._found: tuple[dict[str, str], object] = ({}, None)
@@ -92,7 +93,7 @@ class SearchBox(anywidget.AnyWidget):
             return
         # One message takes all of it back, so that no front end mixes two answers.
         with self.state.turn(), self.hold_sync():
-            request = self._requests.take(content)
+            request = self._requests.accept(content)
             if request is None:
                 return
             with self.state.reporting():

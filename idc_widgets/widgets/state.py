@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
-from traitlets import HasTraits, Instance, Tuple, Unicode, observe
+from traitlets import Instance, Tuple, observe
 
 from .._util import plural
 from ..client import IDCClient
-from ..errors import IDCError, InvalidQueryError, QueryInterruptedError, nearest
+from ..errors import InvalidQueryError, nearest
 from ..query import PATIENT_KEY, Cohort
 from ..selection import Selection
+from .error_reporting import ErrorReporting
+from .turns import Turns
 
-__all__ = ["BrowserState", "Requests"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["BrowserState"]
 
 #: Level → the columns that name one of its rows.
 KEYS = {
@@ -28,7 +26,7 @@ KEYS = {
 }
 
 
-class BrowserState(HasTraits):
+class BrowserState(ErrorReporting):
     """What is filtered, what is picked, and what follows from it. No widget knows another.
 
     Widgets write `filters`, `patients`, `studies` and `series`, and observe the rest, which
@@ -60,9 +58,6 @@ class BrowserState(HasTraits):
     selection = Instance(Selection, read_only=True)
     """The picked series or, with none picked, all of `cohort`."""
 
-    message = Unicode()
-    """What went wrong last, in plain words; empty when all is well."""
-
     def __init__(self, client: IDCClient | None = None, **filters: object) -> None:
         if client is not None and not isinstance(client, IDCClient):
             raise TypeError(
@@ -70,14 +65,10 @@ class BrowserState(HasTraits):
                 "IDCClient('my.csv')"
             )
         self.client = client if client is not None else IDCClient()
+        #: Decides which thread may write, and when views follow.
+        self.turns = Turns(interrupt=self.client.engine.interrupt, report=self.report)
         #: Held while a change is worked in: callbacks may come from several threads.
-        self.lock = threading.RLock()
-        self._counting = threading.Lock()
-        #: How many turns wait for the lock, and the thread in which a view follows an older one.
-        self._waiting = 0
-        self._refreshing: int | None = None
-        #: Views that do not show yet what is settled, in order.
-        self._late: dict[Callable[[], None], None] = {}
+        self.lock = self.turns.lock
         everything = self.client.cohort(**filters)
         #: The choices and consequences that agree with each other.
         self._settled: dict[str, Any] = {
@@ -195,98 +186,19 @@ class BrowserState(HasTraits):
         result["selection"] = self.selection if shown == self.selection.cohort else Selection(shown)
         return result
 
-    # --- errors ----------------------------------------------------------------------------
-
-    def report(self, error: Exception) -> None:
-        """Shows an error in the message area of the widgets, and logs it."""
-        if isinstance(error, IDCError):
-            logger.info("%s", error)
-            self.message = str(error)
-        else:
-            logger.error("a callback of a widget failed", exc_info=error)
-            self.message = f"{type(error).__name__}: {error}"
-
-    @contextmanager
-    def reporting(self, *, clears: bool = True) -> Iterator[None]:
-        """Around every callback: an error is shown, not raised; success clears the last one.
-
-        Args:
-            clears: False for callbacks that no person asked for, such as a grid's scrolling.
-        """
-        try:
-            with self.lock:
-                yield
-        except Exception as error:
-            self.report(error)
-        else:
-            if clears:
-                self.message = ""
-
     # --- turns -----------------------------------------------------------------------------
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Around what a person asks for: one at a time, and the newest is not kept waiting.
-
-        Kernels may work on messages in several threads. Choices are worked in one after the
-        other; but views that still follow an older one are interrupted, and follow both at the end
-        of this turn.
-        """
-        with self._counting:
-            self._waiting += 1
-        while not self.lock.acquire(timeout=0.02):
-            thread = self._refreshing
-            if thread is not None:  # again and again, for a query may only be about to begin
-                self.client.engine.interrupt(thread)
-        with self._counting:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            try:
-                for view in list(self._late):
-                    self.refresh(view)
-            finally:
-                self.lock.release()
+    def turn(self) -> AbstractContextManager[None]:
+        """Hold the lock for one action of a person; see `Turns`."""
+        return self.turns.turn()
 
     def refresh(self, view: Callable[[], None]) -> None:
-        """Lets a view follow a change: now or, if a newer turn is waiting, at the end of that."""
-        with self.lock:
-            self._late.pop(view, None)
-            if self._waiting:
-                self._late[view] = None
-                return
-            self._refreshing = threading.get_ident()
-            try:
-                view()
-            except QueryInterruptedError:
-                self._late[view] = None
-            except Exception as error:
-                self.report(error)
-            finally:
-                self._refreshing = None
+        """Run a view now or, if a newer turn is waiting, at the end of that turn."""
+        self.turns.refresh(view)
 
     def is_late(self, view: Callable[[], None]) -> bool:
-        """Whether a view does not follow the last change yet."""
-        return view in self._late
-
-
-class Requests:
-    """What the views of a widget ask for: each numbers its own, see `requests` in base.js."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, int] = {}  # of each view
-
-    def take(self, content: Any) -> str | None:
-        """What `_answered` calls a request; None if a later one of its view was taken already.
-
-        Kernels may work on two messages in two threads, so the later one may come first.
-        """
-        view, number = str(content["view"]), int(content["number"])
-        if number <= self._last.get(view, 0):
-            return None
-        self._last[view] = number
-        return f"{view}:{number}"
+        """Return whether a view does not show the latest change yet."""
+        return self.turns.is_late(view)
 
 
 def _as_list(keys: Any) -> list[Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
 from traitlets import TraitError
 
-from idc_widgets import BrowserState, FacetPanel, IDCClient, InvalidQueryError
-from idc_widgets.query.cohort import FACETS
+from idc_widgets import BrowserState, IDCClient, InvalidQueryError
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
@@ -157,99 +155,3 @@ def test_what_follows_cannot_be_set(state: BrowserState) -> None:
             setattr(state, name, getattr(state, name))
     with pytest.raises(TypeError, match=r"IDCClient\('my.csv'\)"):
         BrowserState("my.csv")
-
-
-def test_errors_are_shown_and_leave_the_state_usable(state: BrowserState) -> None:
-    with state.reporting():
-        state.filter_values("Modality", ["ct"])
-    assert state.message == "unknown Modality 'ct'; did you mean 'CT'?"
-    with state.reporting(clears=False):
-        pass
-    assert state.message
-    with state.reporting():
-        state.filter_values("Modality", ["CT"])
-    assert state.message == ""
-    with state.reporting():
-        raise ZeroDivisionError("division by zero")
-    assert state.message == "ZeroDivisionError: division by zero"
-
-
-# --- turns ---------------------------------------------------------------------------------
-
-SLOW = (
-    "SELECT count(*) FROM index AS one, index AS two"
-    " WHERE one.SeriesInstanceUID || two.SeriesInstanceUID LIKE '%x%'"
-)
-
-
-def test_a_newer_turn_interrupts_what_follows_an_older_one(client):
-    state = BrowserState(client)
-    seen = []
-    asking = threading.Event()
-
-    def slow_view():
-        if state.filters.values("PatientSex"):
-            seen.append(state.filters)  # both choices are in: quick from now on
-        else:
-            asking.set()
-            state.client.engine.rows(SLOW)
-
-    state.observe(lambda _: state.refresh(slow_view), "filters")
-
-    def older():
-        with state.turn(), state.reporting():
-            state.filter_values("Modality", ["CT"])
-
-    thread = threading.Thread(target=older)
-    thread.start()
-    assert asking.wait(30)
-    with state.turn(), state.reporting():
-        state.filter_values("PatientSex", ["F"])
-    thread.join(30)
-    both = client.cohort(Modality="CT", PatientSex="F")
-    assert state.filters == both, "no choice is lost"
-    assert seen[-1] == both, "the view shows the last state"
-    assert state.message == "", "an interruption is no error"
-    assert not state.is_late(slow_view)
-
-
-def test_many_turns_at_once_end_in_the_last_state(client):
-    state = BrowserState(client)
-    panel = FacetPanel(state)
-    chosen = [
-        (column, value.value)
-        for column in FACETS
-        for value in client.cohort().facets([column])[column][:2]
-    ]
-
-    def click(column, value):
-        with state.turn(), state.reporting():
-            state.filter_values(column, [value])
-
-    threads = [threading.Thread(target=click, args=one) for one in chosen]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert set(state.filters.filters) == set(FACETS)
-    for column, values in state.filters.facets(FACETS).items():
-        dropdown = panel.dropdowns[column]
-        assert dropdown._chosen == list(state.filters.values(column))
-        counts = [[one.value, one.series, one.patients] for one in values]
-        assert dropdown._values[: len(counts)] == counts
-    panel.close()
-
-
-def test_an_error_in_a_view_is_shown_and_the_next_view_follows(client):
-    state = BrowserState(client)
-    followed = []
-
-    def broken():
-        raise InvalidQueryError("this view is broken")
-
-    state.observe(lambda _: state.refresh(broken), "filters")
-    state.observe(lambda _: state.refresh(lambda: followed.append(state.filters)), "filters")
-    with state.turn():
-        state.filter_values("Modality", ["CT"])
-    assert state.message == "this view is broken"
-    assert followed == [client.cohort(Modality="CT")]

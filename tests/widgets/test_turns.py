@@ -1,0 +1,226 @@
+"""The scheduler of turns: no choice is lost, and every view shows the last one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from idc_widgets import BrowserState, FacetPanel, IDCClient, InvalidQueryError
+from idc_widgets.errors import QueryInterruptedError
+from idc_widgets.query.cohort import FACETS
+from idc_widgets.widgets.turns import Turns
+
+
+class Lab:
+    """A `Turns` whose views wait as a slow query would, until they are interrupted."""
+
+    def __init__(self) -> None:
+        self.errors: list[Exception] = []
+        self.turns = Turns(interrupt=self.interrupt, report=self.errors.append)
+        self.interrupted = threading.Event()
+
+    def interrupt(self, _thread: int) -> None:
+        self.interrupted.set()
+
+    def slow_query(self) -> None:
+        assert self.interrupted.wait(30)
+        self.interrupted.clear()
+        raise QueryInterruptedError("interrupted")
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab()
+
+
+def in_thread(function: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=function)
+    thread.start()
+    return thread
+
+
+def test_a_view_runs_at_once_without_another_turn(lab: Lab) -> None:
+    ran: list[str] = []
+
+    def view() -> None:
+        ran.append("view")
+
+    with lab.turns.turn():
+        lab.turns.refresh(view)
+        assert ran == ["view"]
+        assert not lab.turns.is_late(view)
+    assert ran == ["view"], "the end of the turn does not repeat it"
+
+
+def test_a_waiting_turn_interrupts_a_view_and_runs_it_itself(lab: Lab) -> None:
+    choices: list[str] = []
+    shown: list[list[str]] = []
+    started = threading.Event()
+
+    def view() -> None:
+        if choices == ["older"]:
+            started.set()
+            lab.slow_query()
+        shown.append(list(choices))
+
+    def older() -> None:
+        with lab.turns.turn():
+            choices.append("older")
+            lab.turns.refresh(view)
+
+    thread = in_thread(older)
+    assert started.wait(30)
+    with lab.turns.turn():
+        choices.append("newer")
+        lab.turns.refresh(view)
+    thread.join(30)
+    assert shown == [["older", "newer"]]
+    assert not lab.turns.is_late(view)
+    assert lab.errors == [], "an interruption is not an error"
+
+
+def test_views_that_were_not_started_run_at_the_end_of_the_newer_turn_in_order(lab: Lab) -> None:
+    ran: list[str] = []
+    started = threading.Event()
+
+    def interrupted_once() -> None:
+        if not started.is_set():
+            started.set()
+            lab.slow_query()
+        ran.append("interrupted")
+
+    def not_started() -> None:
+        ran.append("not started")
+
+    def older() -> None:
+        with lab.turns.turn():
+            lab.turns.refresh(interrupted_once)
+            lab.turns.refresh(not_started)
+            late.extend(map(lab.turns.is_late, (interrupted_once, not_started)))
+
+    late: list[bool] = []
+    thread = in_thread(older)
+    assert started.wait(30)
+    with lab.turns.turn():
+        assert late == [True, True]
+        assert ran == []
+    thread.join(30)
+    assert ran == ["interrupted", "not started"]
+
+
+def test_the_lock_is_released_when_a_turn_fails(lab: Lab) -> None:
+    with pytest.raises(ZeroDivisionError), lab.turns.turn():
+        raise ZeroDivisionError
+    thread = in_thread(lambda: lab.turns.lock.acquire() and lab.turns.lock.release())
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_an_error_in_a_view_is_reported_and_the_next_view_runs(lab: Lab) -> None:
+    ran: list[str] = []
+
+    def broken() -> None:
+        raise InvalidQueryError("this view is broken")
+
+    with lab.turns.turn():
+        lab.turns.refresh(broken)
+        lab.turns.refresh(lambda: ran.append("next"))
+    assert [str(error) for error in lab.errors] == ["this view is broken"]
+    assert ran == ["next"]
+    assert not lab.turns.is_late(broken)
+
+
+def test_a_forgotten_view_does_not_run(lab: Lab) -> None:
+    ran: list[str] = []
+
+    def view() -> None:
+        ran.append("view")
+        raise QueryInterruptedError("interrupted")
+
+    lab.turns.refresh(view)
+    assert lab.turns.is_late(view)
+    lab.turns.forget(view)
+    with lab.turns.turn():
+        pass
+    assert ran == ["view"]
+    lab.turns.forget(view)  # it is not late: nothing happens
+
+
+# --- with a real state ---------------------------------------------------------------------
+
+SLOW = (
+    "SELECT count(*) FROM index AS one, index AS two"
+    " WHERE one.SeriesInstanceUID || two.SeriesInstanceUID LIKE '%x%'"
+)
+
+
+def test_a_newer_turn_interrupts_a_real_query(client: IDCClient) -> None:
+    state = BrowserState(client)
+    seen = []
+    started = threading.Event()
+
+    def slow_view() -> None:
+        if state.filters.values("PatientSex"):
+            seen.append(state.filters)  # both choices are in: quick from now on
+        else:
+            started.set()
+            state.client.engine.rows(SLOW)
+
+    state.observe(lambda _: state.refresh(slow_view), "filters")
+
+    def older() -> None:
+        with state.turn(), state.reporting():
+            state.filter_values("Modality", ["CT"])
+
+    thread = in_thread(older)
+    assert started.wait(30)
+    with state.turn(), state.reporting():
+        state.filter_values("PatientSex", ["F"])
+    thread.join(30)
+    both = client.cohort(Modality="CT", PatientSex="F")
+    assert state.filters == both, "no choice is lost"
+    assert seen[-1] == both, "the view shows the last state"
+    assert state.message == "", "an interruption is no error"
+    assert not state.is_late(slow_view)
+
+
+def test_many_turns_at_once_end_in_the_last_state(client: IDCClient) -> None:
+    state = BrowserState(client)
+    panel = FacetPanel(state)
+    chosen = [
+        (column, value.value)
+        for column in FACETS
+        for value in client.cohort().facets([column])[column][:2]
+    ]
+
+    def click(column, value):
+        with state.turn(), state.reporting():
+            state.filter_values(column, [value])
+
+    threads = [in_thread(lambda pair=pair: click(*pair)) for pair in chosen]
+    for thread in threads:
+        thread.join(60)
+    assert set(state.filters.filters) == set(FACETS)
+    for column, values in state.filters.facets(FACETS).items():
+        dropdown = panel.dropdowns[column]
+        assert dropdown._chosen == list(state.filters.values(column))
+        counts = [[facet.value, facet.series, facet.patients] for facet in values]
+        assert dropdown._values[: len(counts)] == counts
+    panel.close()
+
+
+def test_an_error_in_a_view_becomes_the_message_of_the_state(client: IDCClient) -> None:
+    state = BrowserState(client)
+    followed = []
+
+    def broken() -> None:
+        raise InvalidQueryError("this view is broken")
+
+    state.observe(lambda _: state.refresh(broken), "filters")
+    state.observe(lambda _: state.refresh(lambda: followed.append(state.filters)), "filters")
+    with state.turn():
+        state.filter_values("Modality", ["CT"])
+    assert state.message == "this view is broken"
+    assert followed == [client.cohort(Modality="CT")]
