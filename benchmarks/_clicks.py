@@ -27,7 +27,7 @@ _WORDS = ("lung", "chest", "brain", "kernel", "axial", "contrast", "t2", "flair"
 
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
-_LEVELS = {"patients": "filters", "studies": "study_cohort", "series": "cohort"}
+_LEVELS = {"patient": "filters", "study": "study_cohort", "series": "cohort"}
 
 #: A click: its kind and what it is on. Anything of JSON, so that other processes can repeat it.
 Click = list[Any]
@@ -144,13 +144,13 @@ def _words(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any]
 
 
 def _patient(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
-    rows = screen.windows["patients"]
+    rows = screen.windows["patient"]
     shown = list(zip(rows["collection_id"], rows["PatientID"], strict=True))
     return [list(rng.choice(shown))] if shown else None
 
 
 def _study(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
-    shown = screen.windows["studies"]["StudyInstanceUID"]
+    shown = screen.windows["study"]["StudyInstanceUID"]
     return [rng.choice(shown)] if shown else None
 
 

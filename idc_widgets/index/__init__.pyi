@@ -19,3 +19,5 @@ from .facets import RANGES as RANGES
 from .facets import TEXT_COLUMNS as TEXT_COLUMNS
 from .facets import Bound as Bound
 from .facets import years as years
+from .levels import LEVELS as LEVELS
+from .levels import Level as Level

@@ -19,6 +19,7 @@ from ..index import (
     COLUMNS,
     DATES,
     FACETS,
+    LEVELS,
     MORE_FACETS,
     RANGES,
     TEXT_COLUMNS,
@@ -39,7 +40,6 @@ _Result = TypeVar("_Result")
 
 __all__ = [
     "FACETS",
-    "LEVELS",
     "MORE_FACETS",
     "PATIENT_KEY",
     "RANGES",
@@ -50,9 +50,9 @@ __all__ = [
     "Summary",
 ]
 
-#: Level → the SQL of its table, one row a patient, study or series; {rows}, a relation.
+#: Level → the SQL of its table, with one row per patient, study or series; {rows} is a relation.
 _LEVEL_SQL = {
-    "patients": (
+    "patient": (
         "SELECT collection_id, PatientID,"
         " string_agg(DISTINCT PatientSex, ',' ORDER BY PatientSex) AS PatientSex,"
         " string_agg(DISTINCT PatientAge, ',' ORDER BY PatientAge) AS PatientAge,"
@@ -62,7 +62,7 @@ _LEVEL_SQL = {
         " ORDER BY collection_id, PatientID"
     ),
     # One study of IDC v25 has two patients, so the patient is an attribute here, not a key.
-    "studies": (
+    "study": (
         "SELECT min(collection_id) AS collection_id, min(PatientID) AS PatientID,"
         " StudyInstanceUID, min(StudyDate) AS StudyDate, min(StudyDescription)"
         " AS StudyDescription, string_agg(DISTINCT Modality, ', ' ORDER BY Modality) AS Modality,"
@@ -76,8 +76,6 @@ _LEVEL_SQL = {
         " StudyInstanceUID, Modality, TRY_CAST(SeriesNumber AS BIGINT), SeriesInstanceUID"
     ),
 }
-
-LEVELS = tuple(_LEVEL_SQL)
 
 
 @dataclass(frozen=True)
@@ -443,11 +441,11 @@ class Cohort:
 
     def patients(self) -> pd.DataFrame:
         """One row a patient: (collection_id, PatientID), sex, age, counts and size in MB."""
-        return self._frame("patients")
+        return self._frame("patient")
 
     def studies(self) -> pd.DataFrame:
         """One row a study: patient, date, description, its modalities, counts and size in MB."""
-        return self._frame("studies")
+        return self._frame("study")
 
     def series(self) -> pd.DataFrame:
         """One row a series, with every column of the index, and those of `join`."""
@@ -457,8 +455,15 @@ class Cohort:
         return self.engine.query(*self.level_sql(level)).to_pandas()
 
     def level_sql(self, level: str) -> tuple[str, list[object]]:
-        """The query behind `patients`, `studies` or `series`, with ``?``, and its parameters."""
-        if level not in _LEVEL_SQL:
+        """Return the SQL, with ``?``, and the parameters of `patients`, `studies` or `series`.
+
+        Args:
+            level: "patient", "study" or "series".
+
+        Raises:
+            InvalidQueryError: the level is unknown.
+        """
+        if level not in LEVELS:
             raise InvalidQueryError(unknown("level", level, LEVELS))
         condition, params = self.predicate
         rows = f"(SELECT * FROM index WHERE {condition}) AS matching"

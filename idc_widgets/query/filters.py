@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..index import DERIVED_MODALITIES, RANGES, TEXT_COLUMNS, years
+from ..index import DERIVED_MODALITIES, LEVELS, RANGES, TEXT_COLUMNS, years
 from .engine import Bind, Parameters, Scalar, literal
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ __all__ = [
     "where",
 ]
 
-PATIENT_KEY = ("collection_id", "PatientID")
+PATIENT_KEY = LEVELS["patient"].key
 
 #: The key of a patient as one text, for databases that cannot compare pairs. Neither part has a
 #: control character (DICOM PS3.5, 6.1.3).

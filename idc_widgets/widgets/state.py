@@ -11,19 +11,13 @@ from traitlets import Instance, Tuple, observe
 from .._util import plural
 from ..client import IDCClient
 from ..errors import InvalidQueryError, nearest
-from ..query import PATIENT_KEY, Cohort
+from ..index import LEVELS
+from ..query import Cohort
 from ..selection import Selection
 from .error_reporting import ErrorReporting
 from .turns import Turns
 
 __all__ = ["BrowserState"]
-
-#: Level → the columns that name one of its rows.
-KEYS = {
-    "patients": PATIENT_KEY,
-    "studies": ("StudyInstanceUID",),
-    "series": ("SeriesInstanceUID",),
-}
 
 
 class BrowserState(ErrorReporting):
@@ -118,10 +112,10 @@ class BrowserState(ErrorReporting):
             shown = self.filters
             if patients is not None:
                 picks["patients"] = tuple(self._patient_keys(shown, _as_list(patients)))
-            shown = narrow(shown, "patients", picks.get("patients", self.patients))
+            shown = narrow(shown, "patient", picks.get("patients", self.patients))
             if studies is not None:
-                picks["studies"] = _shown_keys(shown, "studies", _as_list(studies))
-            shown = narrow(shown, "studies", picks.get("studies", self.studies))
+                picks["studies"] = _shown_keys(shown, "study", _as_list(studies))
+            shown = narrow(shown, "study", picks.get("studies", self.studies))
             if series is not None:
                 picks["series"] = _shown_keys(shown, "series", _as_list(series))
             self._update(**picks)
@@ -139,9 +133,9 @@ class BrowserState(ErrorReporting):
             )
             known = {patient for _, patient in found}
             for missing in (patient for patient in ids if patient not in known):
-                raise InvalidQueryError(_not_shown(shown, "patients", missing))
+                raise InvalidQueryError(_not_shown(shown, "patient", missing))
             yield from found
-        yield from _shown_keys(shown, "patients", pairs)
+        yield from _shown_keys(shown, "patient", pairs)
 
     # --- consequences out ------------------------------------------------------------------
 
@@ -172,14 +166,15 @@ class BrowserState(ErrorReporting):
             )
         result: dict[str, Any] = {"filters": filters}
         shown, changed = filters, "filters" in choices
-        for level, derived in (("patients", "study_cohort"), ("studies", "cohort"), ("series", "")):
-            keys = tuple(choices.get(level, getattr(self, level)))
-            changed = changed or level in choices
+        for level, derived in (("patient", "study_cohort"), ("study", "cohort"), ("series", "")):
+            trait = LEVELS[level].plural
+            keys = tuple(choices.get(trait, getattr(self, trait)))
+            changed = changed or trait in choices
             if changed and keys:
                 # A pick that is not shown would narrow what follows, and nobody could see why.
                 present = _present(shown, level, keys)
                 keys = tuple(key for key in keys if key in present)
-            result[level] = keys
+            result[trait] = keys
             shown = narrow(shown, level, keys)
             if derived:
                 result[derived] = shown
@@ -219,9 +214,9 @@ def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
     """The cohort with only these rows of that level; with no keys, all of it."""
     if not keys:
         return cohort
-    if level == "patients":
+    if level == "patient":
         return cohort.of_patients(keys)
-    return cohort.of_studies(keys) if level == "studies" else cohort.of_series(keys)
+    return cohort.of_studies(keys) if level == "study" else cohort.of_series(keys)
 
 
 def _present(shown: Cohort, level: str, keys: tuple[Any, ...]) -> set[Any]:
@@ -230,15 +225,15 @@ def _present(shown: Cohort, level: str, keys: tuple[Any, ...]) -> set[Any]:
         return shown.matches.present(level, keys)
     where, params = narrow(shown, level, keys).predicate
     rows = shown.engine.rows(
-        f"SELECT DISTINCT {', '.join(KEYS[level])} FROM index WHERE {where}", params
+        f"SELECT DISTINCT {', '.join(LEVELS[level].key)} FROM index WHERE {where}", params
     )
-    return set(rows) if level == "patients" else {row[0] for row in rows}
+    return set(rows) if level == "patient" else {row[0] for row in rows}
 
 
 def _shown_keys(shown: Cohort, level: str, keys: list[Any]) -> tuple[Any, ...]:
     for key in keys:
-        if level != "patients" and not isinstance(key, str):
-            raise InvalidQueryError(f"{key!r} is no {KEYS[level][0]}")
+        if level != "patient" and not isinstance(key, str):
+            raise InvalidQueryError(f"{key!r} is no {LEVELS[level].key[0]}")
     present = _present(shown, level, tuple(keys)) if keys else set()
     for key in keys:
         if key not in present:
@@ -247,11 +242,10 @@ def _shown_keys(shown: Cohort, level: str, keys: list[Any]) -> tuple[Any, ...]:
 
 
 def _not_shown(shown: Cohort, level: str, key: Any) -> str:
-    column = KEYS[level][-1]
+    column = LEVELS[level].key[-1]
     where, params = shown.predicate
     rows = shown.engine.rows(f"SELECT DISTINCT {column} FROM index WHERE {where}", params)
     name = key if isinstance(key, str) else key[-1]
-    noun = {"patients": "patient", "studies": "study"}.get(level, level)
     near = nearest(name, (value for (value,) in rows))
     hint = f"; did you mean {near!r}?" if near and near != name else ""
-    return f"{column} {name!r} is not among the {plural(len(rows), noun)} shown{hint}"
+    return f"{column} {name!r} is not among the {plural(len(rows), level)} shown{hint}"

@@ -15,8 +15,8 @@ import sqlglot
 from sqlglot import exp
 
 from idc_widgets import IbisEngine, IDCClient, InvalidQueryError
+from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.index.catalog import COLUMNS
-from idc_widgets.query.cohort import FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.query.ibis_engine import translated
 
 TYPES = {"VARCHAR": "string", "BIGINT": "int64", "DOUBLE": "float64"}

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
+from idc_widgets.index import LEVELS
 from idc_widgets.index.catalog import Index
-from idc_widgets.query.cohort import LEVELS
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
@@ -125,7 +125,7 @@ def test_long_lists_are_bound_as_arrays(client: IDCClient) -> None:
 
 def test_levels(client: IDCClient) -> None:
     cohort = client.cohort(collection_id="nsclc_radiomics")
-    patients, studies, series = (getattr(cohort, level)() for level in LEVELS)
+    patients, studies, series = (getattr(cohort, level.plural)() for level in LEVELS.values())
     assert (len(patients), len(studies), len(series)) == (422, 422, 4926)
     one = patients[patients.PatientID == "LUNG1-365"].iloc[0]
     assert (one.studies, one.series, one.instances) == (1, 12, 145)

@@ -19,7 +19,7 @@ from idc_widgets import (
     InvalidQueryError,
     QueryInterruptedError,
 )
-from idc_widgets.query.cohort import FACETS, LEVELS, MORE_FACETS, RANGES
+from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.query.engine import literal
 from idc_widgets.query.memory import memory_index
 from idc_widgets.widgets.grid.row_source import Sort, row_source

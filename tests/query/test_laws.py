@@ -41,15 +41,14 @@ from support.bruteforce import (
 from support.rows import records
 
 from idc_widgets import Cohort, IDCClient
+from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.index.catalog import COLUMNS as INDEX_COLUMNS
-from idc_widgets.query.cohort import FACETS, MORE_FACETS, RANGES
 from idc_widgets.widgets.grid.row_source import COLUMNS, Sort, row_source
 
 EXAMPLES = int(os.environ.get("IDC_WIDGETS_EXAMPLES", "300"))
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
 LUNG1 = ("nsclc_radiomics", "LUNG1-365")
-KEYS = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID"}
 #: Above this many series, tables are not compared as a whole.
 FEW = 20_000
 
@@ -470,8 +469,8 @@ def check_sql(client: IDCClient, cohort: Cohort, table: BruteForce, mask: np.nda
 
 
 def check_table(cohort: Cohort, table: BruteForce, mask: np.ndarray, level: str) -> None:
-    expected = getattr(table, level)(mask)
-    found = getattr(cohort, level)()
+    expected = getattr(table, LEVELS[level].plural)(mask)
+    found = getattr(cohort, LEVELS[level].plural)()
     assert list(found.columns) == list(expected.columns)
     for name in expected:
         check_column(found[name], expected[name].tolist(), name)
@@ -513,15 +512,18 @@ def check_grid(cohort: Cohort, table: BruteForce, mask: np.ndarray, look: Look) 
     if sort is not None:
         for row, value in zip(shown, grid.values_in_order(sort)[start:stop], strict=True):
             assert alike(row[sort.column], value, sort.column)
-    unknown = ("no", "body") if level == "patients" else "1.2.3.4.5.6.unknown"
+    unknown = ("no", "body") if level == "patient" else "1.2.3.4.5.6.unknown"
     assert source.positions([*reversed(keys), unknown]) == list(range(start, stop))
     if total < 5000:
         everything = list(source.keys([range(total)]))
         assert Counter(everything) == Counter(grid.keys)
         some = sorted({0, total // 2, total - 1}) if total else []
         assert source.positions([everything[place] for place in some]) == some
-        if sort is None and level != "studies":  # by collection and patient, for reading
-            columns = (getattr(table, level)(mask)[name] for name in ("collection_id", "PatientID"))
+        if sort is None and level != "study":  # by collection and patient, for reading
+            columns = (
+                getattr(table, LEVELS[level].plural)(mask)[name]
+                for name in ("collection_id", "PatientID")
+            )
             patients = list(zip(*columns, strict=True))
             assert [grid.patient(key) for key in everything] == patients
     assert len(records(source.window(total + 1, total + 5))) == 0
@@ -534,11 +536,11 @@ class Grid:
     def __init__(self, table: BruteForce, mask: np.ndarray, level: str) -> None:
         self.table, self.mask, self.level = table, mask, level
         self.names = [column.name for column in COLUMNS[level]]
-        self.key = ["collection_id", "PatientID"] if level == "patients" else [KEYS[level]]
+        self.key = list(LEVELS[level].key)
         if level == "series":
             self._rows = np.flatnonzero(mask)
         else:
-            self._numbers = table.patient if level == "patients" else table.study
+            self._numbers = table.patient if level == "patient" else table.study
             self._groups = Groups(table, self._numbers, mask)
 
     def __len__(self) -> int:
@@ -559,7 +561,7 @@ class Grid:
             columns = [self.table.cells(name, numbers) for name in self.names]
             return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
         of_keys = np.isin(self._numbers, numbers)
-        frame = getattr(self.table, self.level)(self.mask & of_keys)
+        frame = getattr(self.table, LEVELS[self.level].plural)(self.mask & of_keys)
         found = {}
         for row in frame.to_dict("records"):
             key = tuple(row[name] for name in self.key)
@@ -567,7 +569,7 @@ class Grid:
         return [found[key] for key in keys]
 
     def patient(self, key: Any) -> tuple[str, str]:
-        if self.level == "patients":
+        if self.level == "patient":
             return key
         row = self.table.numbers_of_keys("series")[key]
         return self.table.column("collection_id").at(row), self.table.column("PatientID").at(row)
@@ -632,8 +634,8 @@ def test_random_cohorts(client: IDCClient, steps: list[Step], look: Look) -> Non
     ids=repr,
 )
 def test_chosen_cohorts(client: IDCClient, steps: list[Step]) -> None:
-    look = Look("PatientAge", 20, "program", True, "studies", None, 0.5, 9)
-    for level in COLUMNS if len(steps) < 2 else ["studies"]:
+    look = Look("PatientAge", 20, "program", True, "study", None, 0.5, 9)
+    for level in COLUMNS if len(steps) < 2 else ["study"]:
         check(client, whole_index(), steps, look._replace(level=level))
 
 

@@ -438,9 +438,9 @@ class BruteForce:
         if level == "series":
             keys = self.column("SeriesInstanceUID").column(np.arange(len(self.rows)))
             return {key: row for row, key in enumerate(keys)}
-        numbers = self.patient if level == "patients" else self.study
+        numbers = self.patient if level == "patient" else self.study
         groups = Groups(self, numbers, np.ones(len(self.rows), dtype=bool))
-        names = ["collection_id", "PatientID"] if level == "patients" else ["StudyInstanceUID"]
+        names = ["collection_id", "PatientID"] if level == "patient" else ["StudyInstanceUID"]
         return dict(zip(groups.keys(names), groups.numbers.tolist(), strict=True))
 
     @functools.cache  # noqa: B019

@@ -10,8 +10,8 @@ import pytest
 from support.rows import records
 
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
+from idc_widgets.index import LEVELS
 from idc_widgets.widgets.grid.row_source import COLUMNS, RowSource, Sort, row_source
-from idc_widgets.widgets.state import KEYS
 
 LARGEST = "1.3.6.1.4.1.5962.1.3.0.2.1677425356.1733"
 
@@ -29,10 +29,10 @@ def keys_in_order(source: RowSource) -> list[Any]:
 @pytest.mark.parametrize("sort", [None, *(Sort("PatientID", down) for down in (False, True))])
 def test_windows_are_cut_from_one_order(cohort: Cohort, level: str, sort: Sort | None) -> None:
     source = row_source(cohort, level, sort)
-    rows = getattr(cohort, level)()
+    rows = getattr(cohort, LEVELS[level].plural)()
     assert len(source) == len(rows)
     keys = keys_in_order(source)
-    names = KEYS[level]
+    names = LEVELS[level].key
     everything = zip(*(rows[name] for name in names), strict=True)
     flat = list(everything) if len(names) > 1 else list(rows[names[0]])
     assert sorted(keys) == sorted(flat)
@@ -74,7 +74,7 @@ def test_picks_survive_any_order(cohort: Cohort, level: str) -> None:
         assert positions == sorted(positions)
         found = source.keys([range(row, row + 1) for row in positions])
         assert sorted(found) == sorted(picked)
-    missing = ("x", "y") if level == "patients" else "1.2.3"
+    missing = ("x", "y") if level == "patient" else "1.2.3"
     assert source.positions([missing]) == []
     assert source.positions([]) == []
     assert source.keys([]) == ()
@@ -87,13 +87,13 @@ def plain(rows: pd.DataFrame) -> list[list[Any]]:
     return values
 
 
-@pytest.mark.parametrize("level", ["patients", "studies"])
+@pytest.mark.parametrize("level", ["patient", "study"])
 def test_very_many_rows_are_those_of_the_table(client: IDCClient, level: str) -> None:
     cohort = client.cohort(Modality=["CT", "MR"])
     source = row_source(cohort, level)
     assert len(source) > 10_000
-    table = getattr(cohort, level)()
-    table = table.set_index(list(KEYS[level]), drop=False)
+    table = getattr(cohort, LEVELS[level].plural)()
+    table = table.set_index(list(LEVELS[level].key), drop=False)
     keys = keys_in_order(source)
     assert len(keys) == len(table)
     assert set(keys) == set(table.index)
@@ -124,7 +124,7 @@ def test_a_patient_is_a_collection_and_an_id(client: IDCClient) -> None:
     twice = client.sql(
         "SELECT PatientID FROM index GROUP BY 1 HAVING count(DISTINCT collection_id) > 1 LIMIT 1"
     ).PatientID[0]
-    source = row_source(client.cohort(PatientID=twice), "patients")
+    source = row_source(client.cohort(PatientID=twice), "patient")
     keys = keys_in_order(source)
     assert len(keys) == 2
     assert source.positions([keys[1]]) == [1]

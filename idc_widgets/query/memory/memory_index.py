@@ -121,7 +121,7 @@ class MemoryIndex(EncodedIndex):
             return Mask(self, flags, False)
         if column == "StudyInstanceUID":
             flags = np.zeros(self.study_count, dtype=bool)
-            found = self.numbers_of("studies", [v for v in values if isinstance(v, str)])
+            found = self.numbers_of("study", [v for v in values if isinstance(v, str)])
             flags[list(found.values())] = True
             return Mask(self, flags[self.study], False)
         if column == "PatientID":
@@ -208,7 +208,7 @@ class MemoryIndex(EncodedIndex):
     def patients_of(self, keys: Collection[tuple[str, str]]) -> Mask:
         """The patients with these (collection_id, PatientID)."""
         flags = np.zeros(self.patient_count, dtype=bool)
-        flags[list(self.numbers_of("patients", keys).values())] = True
+        flags[list(self.numbers_of("patient", keys).values())] = True
         return Mask(self, flags[self.patient], True)
 
     def numbers_of(self, level: str, keys: Collection[Any]) -> dict[Any, int]:
@@ -216,18 +216,18 @@ class MemoryIndex(EncodedIndex):
         if level == "series":
             rows = self.series_rows(list(keys)).tolist()
             return {key: row for key, row in zip(keys, rows, strict=True) if row >= 0}
-        if level == "studies":
+        if level == "study":
             places = np.flatnonzero(to_numpy(pc.is_in(self.study_uid, to_arrow(list(keys)))))
             return dict(zip(self.keys_of(level, places), places.tolist(), strict=True))
         wanted_keys = set(keys)
         flags = self.patient_ids.flags(patient for _, patient in wanted_keys)
         found = np.flatnonzero(flags[self.patient_ids.codes])
-        by_key = dict(zip(self.keys_of("patients", found), found.tolist(), strict=True))
+        by_key = dict(zip(self.keys_of("patient", found), found.tolist(), strict=True))
         return {key: number for key, number in by_key.items() if key in wanted_keys}
 
     def keys_of(self, level: str, numbers: Array) -> list[Any]:
         """The keys of patients or studies with these numbers."""
-        if level == "studies":
+        if level == "study":
             return list(self.study_uid.take(to_arrow(numbers)).to_pylist())
         names = self.facets["collection_id"].texts
         collections = [names[code] for code in self.collection_of_patient[numbers].tolist()]
@@ -271,8 +271,8 @@ class MemoryIndex(EncodedIndex):
         """Of each patient or study, its first and its last row: mostly, its rows are together."""
         found = self._spans.get(level)
         if found is None:
-            owner = self.patient[self.group] if level == "patients" else self.study
-            count = self.patient_count if level == "patients" else self.study_count
+            owner = self.patient[self.group] if level == "patient" else self.study
+            count = self.patient_count if level == "patient" else self.study_count
             rows = np.arange(self.series_count, dtype=np.int32)
             first, last = (np.zeros(count, dtype=np.int32) for _ in range(2))
             last[owner] = rows
@@ -322,7 +322,7 @@ class MemoryIndex(EncodedIndex):
 
     def known(self, column: str, texts: Sequence[str]) -> set[str] | None:
         """Those of the texts that the index has in a column; None if the column is not held."""
-        level = {"StudyInstanceUID": "studies", "SeriesInstanceUID": "series"}.get(column)
+        level = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}.get(column)
         if level is not None:
             return set(self.numbers_of(level, texts))
         coded = self.facets.get(column) or self.columns.get(column)
@@ -453,6 +453,10 @@ class Matches:
         flags[self.memory.study[self.rows]] = True
         return np.flatnonzero(flags).astype(np.int32)
 
+    def numbers(self, level: str) -> Array:
+        """The matching patients, studies or series (their rows) by number, in order."""
+        return {"patient": self.patients, "study": self.studies, "series": self.rows}[level]
+
     def equal(self, other: Matches | None) -> bool:
         """Whether the same series of the same index match."""
         return (
@@ -465,7 +469,7 @@ class Matches:
     def present(self, level: str, keys: Collection[Any]) -> set[Any]:
         """Those of the keys of patients, studies or series that are here."""
         numbers = self.memory.numbers_of(level, keys)
-        here = getattr(self, "rows" if level == "series" else level)
+        here = self.numbers(level)
         places = np.searchsorted(here, list(numbers.values()))
         padded = np.append(here, -1)  # what is behind the last one
         found = padded[places] == list(numbers.values())

@@ -9,6 +9,7 @@ import anywidget
 from ipywidgets import Box, DOMWidget, VBox, widget_serialization
 from traitlets import Instance, Int, Unicode
 
+from ...index import LEVELS
 from ..argument_check import check_keywords
 from ..assets import script, style
 from ..download import DownloadWidget
@@ -73,7 +74,7 @@ class _LevelGrid(VBox):
         super().__init__([self._heading, self._body], layout={"width": "100%", "min_width": "0"})
         self._refill()
         state.observe(self._on_rows, self._rows_trait)
-        state.observe(self._on_picks, self._level)
+        state.observe(self._on_picks, self._picks_trait)
 
     def _columns(self) -> Sequence[Column]:
         return COLUMNS[self._level]
@@ -107,11 +108,15 @@ class _LevelGrid(VBox):
 
     def _pick(self, keys: Iterable[Any]) -> None:
         with self._state.turn(), self._state.reporting():
-            setattr(self._state, self._level, tuple(keys))
+            setattr(self._state, self._picks_trait, tuple(keys))
+
+    @property
+    def _picks_trait(self) -> str:
+        return LEVELS[self._level].plural
 
     @property
     def _picked(self) -> tuple[Any, ...]:
-        return tuple(getattr(self._state, self._level))
+        return tuple(getattr(self._state, self._picks_trait))
 
     def _say(self) -> None:
         with self._heading.hold_sync():
@@ -129,7 +134,7 @@ class PatientGrid(_LevelGrid):
         view: makes the `GridView`; by default one on ipydatagrid.
     """
 
-    _level = "patients"
+    _level = "patient"
     _title = "Patients"
     _rows_trait = "filters"
     _empty = "No patient matches all filters. Remove a filter above to see patients again."
@@ -138,7 +143,7 @@ class PatientGrid(_LevelGrid):
 class StudyGrid(_LevelGrid):
     """The studies of the picked patients or, with none picked, of all; arguments as PatientGrid."""
 
-    _level = "studies"
+    _level = "study"
     _title = "Studies"
     _rows_trait = "study_cohort"
     _empty = "No study matches all filters. Remove a filter above to see studies again."

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ...errors import InvalidQueryError, unknown
+from ...index import LEVELS
 from ...query import Cohort, EncodedColumn, Engine, Matches, to_numpy
 from ..on_disk import OnDisk
-from ..state import KEYS
 
 if TYPE_CHECKING:
     from ipywidgets import DOMWidget
@@ -76,7 +76,7 @@ class Sort:
 
 #: Level → the columns of its grid.
 COLUMNS: dict[str, tuple[Column, ...]] = {
-    "patients": (
+    "patient": (
         Column("collection_id", "Collection", 130),
         Column("PatientID", "PatientID", 116),
         Column("PatientSex", "Sex", 54),
@@ -86,7 +86,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("instances", "Files", 64, "count"),
         Column("size_MB", "Size", 76, "size"),
     ),
-    "studies": (
+    "study": (
         Column("PatientID", "PatientID", 116),
         Column("StudyDate", "StudyDate", 94),
         Column("StudyDescription", "StudyDescription", 150),
@@ -174,7 +174,7 @@ class GridView(Protocol):
 
 
 def row_source(cohort: Cohort, level: str, sort: Sort | None = None) -> RowSource:
-    """The rows of a cohort at a level: "patients", "studies" or "series".
+    """The rows of a cohort at a level: "patient", "study" or "series".
 
     Raises:
         InvalidQueryError: unknown level, or a sort by a column that the grid does not have.
@@ -320,8 +320,7 @@ class _GroupRows:
     def __init__(self, level: str, matches: Matches, sort: Sort | None) -> None:
         _check_sort(level, sort)
         self.level, self.sort, self._matches = level, sort, matches
-        numbers = matches.patients if level == "patients" else matches.studies
-        self._numbers = numbers
+        numbers = self._numbers = matches.numbers(level)
         if sort is not None:
             values = _Aggregate(level, matches, numbers).sortable(sort.column)
             self._numbers = numbers[_ordered(*values, sort.descending)]
@@ -359,7 +358,7 @@ class _Aggregate:
     """What the matching series of some patients or studies amount to.
 
     Args:
-        level: "patients" or "studies".
+        level: "patient" or "study".
         matches: the series.
         numbers: the patients or studies, ascending.
     """
@@ -370,10 +369,10 @@ class _Aggregate:
         rows = matches.rows
         if 0 < len(numbers) <= _FEW:
             rows = matches.rows_near(level, numbers)
-        count = memory.patient_count if level == "patients" else memory.study_count
+        count = memory.patient_count if level == "patient" else memory.study_count
         place = np.full(count, -1, dtype=np.int32)
         place[numbers] = np.arange(len(numbers), dtype=np.int32)
-        if level == "patients":
+        if level == "patient":
             places = place[memory.patient[memory.group[rows]]]
         else:
             places = place[memory.study[rows]]
@@ -386,7 +385,7 @@ class _Aggregate:
         if name in _COUNTED:
             return _present(self._counts(name), name)
         if name == "StudyInstanceUID":
-            return self._memory.keys_of("studies", self._numbers)
+            return self._memory.keys_of("study", self._numbers)
         if name in ("PatientSex", "PatientAge", "Modality"):
             return list(self._joined(name, ", " if name == "Modality" else ","))
         coded, codes = self._codes(name)
@@ -493,7 +492,7 @@ class _FetchedRows:
 
 
 def _keys_of(level: str, rows: pa.Table) -> Iterable[Any]:
-    columns = [rows.column(name).to_pylist() for name in KEYS[level]]
+    columns = [rows.column(name).to_pylist() for name in LEVELS[level].key]
     return zip(*columns, strict=True) if len(columns) > 1 else columns[0]
 
 
