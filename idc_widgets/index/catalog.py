@@ -18,52 +18,9 @@ from typing import NamedTuple
 import platformdirs
 
 from ..errors import IndexFileError, InvalidQueryError, unknown
+from .columns import COLUMNS, DATES, NUMERIC, REQUIRED
 
-__all__ = ["COLUMNS", "DATES", "METADATA_ENDPOINT", "MIRRORS", "NUMERIC", "REQUIRED", "Index"]
-
-#: Columns of the table "index" (one row a series), in the order they are shown, with SQL types.
-#: Names are those of idc-index-data, which are DICOM keywords where DICOM has one.
-COLUMNS: Mapping[str, str] = {
-    "collection_id": "VARCHAR",
-    "analysis_result_id": "VARCHAR",
-    "PatientID": "VARCHAR",
-    "SeriesInstanceUID": "VARCHAR",
-    "StudyInstanceUID": "VARCHAR",
-    "source_DOI": "VARCHAR",
-    "PatientAge": "VARCHAR",
-    "PatientSex": "VARCHAR",
-    "StudyDate": "VARCHAR",
-    "StudyDescription": "VARCHAR",
-    "BodyPartExamined": "VARCHAR",
-    "Modality": "VARCHAR",
-    "SOPClassUID": "VARCHAR",
-    "sop_class_name": "VARCHAR",
-    "TransferSyntaxUID": "VARCHAR",
-    "transfer_syntax_name": "VARCHAR",
-    "PhotometricInterpretation": "VARCHAR",
-    "PixelRepresentation": "VARCHAR",
-    "Manufacturer": "VARCHAR",
-    "ManufacturerModelName": "VARCHAR",
-    "SeriesDate": "VARCHAR",
-    "SeriesDescription": "VARCHAR",
-    "SeriesNumber": "VARCHAR",
-    "instanceCount": "BIGINT",
-    "license_short_name": "VARCHAR",
-    "series_init_idc_version": "BIGINT",
-    "series_revised_idc_version": "BIGINT",
-    "aws_bucket": "VARCHAR",
-    "crdc_series_uuid": "VARCHAR",
-    "series_aws_url": "VARCHAR",
-    "series_size_MB": "DOUBLE",
-}
-
-NUMERIC = frozenset(name for name, sql_type in COLUMNS.items() if sql_type != "VARCHAR")
-
-#: Columns of dates, as ISO 8601 text (YYYY-MM-DD).
-DATES = frozenset({"StudyDate", "SeriesDate"})
-
-#: A user's own table must have these; any other column it lacks reads as missing values.
-REQUIRED = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id")
+__all__ = ["METADATA_BUCKET", "METADATA_ENDPOINT", "MIRRORS", "Index"]
 
 #: Goes up with every change of what `coding.save` writes.
 _CODING = 1
@@ -298,7 +255,7 @@ def normalized_select(path: Path, present: Mapping[str, str]) -> str:
         # An empty key still is a key: its rows are shown and can be picked.
         return f"coalesce({value}, '') AS {name}" if name in REQUIRED else f"{value} AS {name}"
 
-    return ", ".join(column(name, sql_type) for name, sql_type in COLUMNS.items())
+    return ", ".join(column(name, known.sql_type) for name, known in COLUMNS.items())
 
 
 def is_clinical_name(name: object) -> bool:

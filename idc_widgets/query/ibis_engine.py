@@ -82,7 +82,7 @@ class IbisEngine:
             place = exp.to_table(given, dialect=con.dialect)
             schema = self._schema(name, given, place)
             if name == "index":
-                self._columns[name] = dict(COLUMNS)
+                self._columns[name] = {column: known.sql_type for column, known in COLUMNS.items()}
                 self._relations[name] = _normalized(given, place, schema)
             else:
                 self._columns[name] = {
@@ -438,7 +438,9 @@ def _normalized(given: str, place: exp.Table, schema: Schema) -> exp.Query:
             value = exp.func("COALESCE", value, exp.Literal.string(""))
         return value.as_(name, quoted=True)
 
-    return exp.select(*(column(*one) for one in COLUMNS.items())).from_(place)
+    return exp.select(*(column(name, known.sql_type) for name, known in COLUMNS.items())).from_(
+        place
+    )
 
 
 def _short(error: Exception) -> str:

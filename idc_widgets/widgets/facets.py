@@ -11,10 +11,10 @@ import ipywidgets
 from traitlets import Int, List, Unicode
 
 from ..errors import InvalidQueryError, unknown
-from ..index import COLUMNS, FACETS, MORE_FACETS
+from ..index import COLUMNS, FACETS, MORE_FACETS, column_info
 from ..query import FacetValue
 from .argument_check import check_keywords
-from .assets import label, missing, script, style
+from .assets import script, style
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
 
@@ -71,7 +71,8 @@ class FacetDropdown(anywidget.AnyWidget):
         if column not in known:
             raise InvalidQueryError(unknown("column", column, known))
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
-        super().__init__(_label=label(column), _missing=missing(column), **keywords)
+        shown = column_info(column)
+        super().__init__(_label=shown.label, _missing=shown.missing, **keywords)
         self.state = state
         self.column = column
         self._requests = FrontEndRequests()

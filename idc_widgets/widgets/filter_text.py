@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._util import plural
-from .assets import label, missing
+from ..index import column_info
 
 __all__ = ["bound", "in_words", "range_in_words"]
 
 #: So many values of a filter are named.
 _NAMED = 3
-
-_UNITS = {"PatientAge": " years", "series_size_MB": " MB"}
 
 #: Operators of one series with others of its study, see `Cohort.originals_of`.
 _OF_OTHERS = {"originals_of": "Originals of", "derived_from": "Derived from"}
@@ -26,7 +24,7 @@ def in_words(column: str, argument: object) -> str:
     >>> in_words("series_size_MB", (None, 500)), in_words("Modality", ["CT", None])
     ('Size ≤ 500 MB', 'Modality = CT, (missing)')
     """
-    name = label(column)
+    name = column_info(column).label
     if column == "text":
         return f"Text “{argument}”"
     if column == "patients":
@@ -60,7 +58,8 @@ def range_in_words(column: str, low: Any, high: Any) -> str:
     ('60 – 80 years', '≥ 1,000')
     """
     first, last = bound(column, low), bound(column, high)
-    unit = _UNITS.get(column, "")
+    unit = column_info(column).unit
+    unit = unit and f" {unit}"
     if not (first or last):
         return "not missing"
     if first and last:
@@ -88,7 +87,7 @@ def _few(column: str, values: list[Any]) -> str:
 
 def _value(column: str, value: object) -> str:
     if value is None:
-        return missing(column)
+        return column_info(column).missing
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, (int, float)) else str(value)
@@ -110,7 +109,7 @@ def _having(argument: Mapping[str, Any]) -> str:
     for column, values in argument.items():
         if column != "level":
             named = [_value(column, one) for one in _each(values)]
-            prefix = "" if column == "Modality" else f"{label(column)} "
+            prefix = "" if column == "Modality" else f"{column_info(column).label} "
             parts.append(prefix + " and ".join(named))
     return f"{level} with {' and '.join(parts)}"
 

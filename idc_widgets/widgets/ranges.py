@@ -10,10 +10,10 @@ import anywidget
 from traitlets import Dict, Int, Unicode
 
 from ..errors import IDCError, InvalidQueryError, unknown
-from ..index import DATES, RANGES
+from ..index import DATES, RANGES, column_info
 from ..query import Cohort, Histogram
 from .argument_check import check_keywords
-from .assets import label, script, style
+from .assets import script, style
 from .filter_text import bound, in_words, range_in_words
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
@@ -21,9 +21,6 @@ from .state import BrowserState
 __all__ = ["RangeFilter"]
 
 BINS = 20
-
-#: Column of numbers → their unit.
-_UNITS = {"PatientAge": "years", "series_size_MB": "MB", "instanceCount": ""}
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
 
@@ -82,8 +79,8 @@ class RangeFilter(anywidget.AnyWidget):
             raise InvalidQueryError(unknown("column of a histogram", column, RANGES))
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
         example = "YYYY-MM-DD" if column in DATES else ""
-        hints = {"unit": _UNITS.get(column, ""), "example": example}
-        super().__init__(_label=label(column), _hints=hints, **keywords)
+        hints = {"unit": column_info(column).unit, "example": example}
+        super().__init__(_label=column_info(column).label, _hints=hints, **keywords)
         self.state = state
         self.column = column
         self._requests = FrontEndRequests()
@@ -211,7 +208,7 @@ def _read(column: str, text: str) -> object:
         return int(value) if value.is_integer() else value
     if column == "PatientAge":
         return text  # may be one as DICOM writes it, 018M
-    expected = _UNITS[column] or "a count"
+    expected = column_info(column).unit or "a count"
     raise InvalidQueryError(
-        f"{label(column)}: {text!r} is not a number; expected {expected}, such as 100"
+        f"{column_info(column).label}: {text!r} is not a number; expected {expected}, such as 100"
     )

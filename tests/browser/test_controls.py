@@ -224,7 +224,7 @@ def test_hostile_values_are_text(lab: Lab, own: Page) -> None:
         f"state.filters = state.filters.where(PatientID={HOSTILE!r})\n"
         f"state.report(ValueError({HOSTILE!r}))",
     )
-    expect(own.locator(".idc-chip")).to_contain_text(f"PatientID = {HOSTILE}")
+    expect(own.locator(".idc-chip")).to_contain_text(f"Patient ID = {HOSTILE}")
     expect(own.locator(".idc-alert")).to_contain_text(HOSTILE)
     assert own.locator(".idc-root img").count() == 0
     button(own, "Modality").click()

@@ -16,7 +16,7 @@ SHOW = """
 import json, time
 from idc_widgets import IDCBrowser
 from idc_widgets.query.cohort import FACETS
-from idc_widgets.widgets.assets import label, missing
+from idc_widgets.index import column_info
 
 def all_of(**filters):
     "What the screen must show under these filters."
@@ -24,8 +24,8 @@ def all_of(**filters):
     summary = cohort.summary()
     return json.dumps({
         "facets": {
-            label(column): {
-                missing(column) if facet.value is None else facet.value:
+            column_info(column).label: {
+                column_info(column).missing if facet.value is None else facet.value:
                 [facet.value in cohort.values(column), facet.series, facet.patients]
                 for facet in counted
             }

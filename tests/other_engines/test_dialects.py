@@ -15,8 +15,7 @@ import sqlglot
 from sqlglot import exp
 
 from idc_widgets import IbisEngine, IDCClient, InvalidQueryError
-from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
-from idc_widgets.index.catalog import COLUMNS
+from idc_widgets.index import COLUMNS, FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.query.ibis_engine import translated
 
 TYPES = {"VARCHAR": "string", "BIGINT": "int64", "DOUBLE": "float64"}
@@ -28,7 +27,7 @@ class Recorded(IbisEngine):
     """Writes down what it would ask BigQuery, and has the answers from DuckDB."""
 
     def __init__(self, client: IDCClient) -> None:
-        schema = {name: TYPES[kind] for name, kind in COLUMNS.items()}
+        schema = {name: TYPES[column.sql_type] for name, column in COLUMNS.items()}
         # As one writes it in BigQuery, where dates may be dates.
         table = ibis.table({**schema, "StudyDate": "date", "series_size_MB": "decimal"})
         con: Any = SimpleNamespace(

@@ -41,8 +41,8 @@ from support.bruteforce import (
 from support.rows import records
 
 from idc_widgets import Cohort, IDCClient
+from idc_widgets.index import COLUMNS as INDEX_COLUMNS
 from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
-from idc_widgets.index.catalog import COLUMNS as INDEX_COLUMNS
 from idc_widgets.widgets.grid.row_source import COLUMNS, Sort, row_source
 
 EXAMPLES = int(os.environ.get("IDC_WIDGETS_EXAMPLES", "300"))

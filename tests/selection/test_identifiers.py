@@ -16,7 +16,7 @@ import pytest
 from support.bruteforce import age_in_years, collections, data_folder, whole_index
 
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
-from idc_widgets.index.catalog import COLUMNS
+from idc_widgets.index import COLUMNS
 from idc_widgets.index.facets import years
 from idc_widgets.query.cohort import FACETS, RANGES
 

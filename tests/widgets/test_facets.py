@@ -63,7 +63,7 @@ def test_shows_the_counts_of_the_cohort(state):
         ("BodyPartExamined", "Body part"),
         ("PatientSex", "Sex"),
         ("license_short_name", "License"),
-        ("StudyDescription", "StudyDescription"),
+        ("StudyDescription", "Study description"),
     ],
 )
 def test_label(state, column, label):

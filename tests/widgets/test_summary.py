@@ -136,7 +136,7 @@ def test_a_closed_bar_no_longer_follows(state):
         ("Modality", ["CT", None], "Modality = CT, (missing)"),
         ("Modality", None, "Modality = (missing)"),
         ("BodyPartExamined", list("ABCDE"), "Body part = A, B, C and 2 more"),
-        ("PatientID", HOSTILE, f"PatientID = {HOSTILE}"),
+        ("PatientID", HOSTILE, f"Patient ID = {HOSTILE}"),
         ("instanceCount", (1000, None), "Files ≥ 1,000"),
         ("series_size_MB", (None, 0.5), "Size ≤ 0.5 MB"),
         ("StudyDate", ("2010-01-01", "2011-01-01"), "Study date 2010-01-01 – 2011-01-01"),
