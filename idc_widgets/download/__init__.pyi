@@ -11,5 +11,5 @@ from .preview import MAX_GB as MAX_GB
 from .preview import Preview as Preview
 from .progress import Progress as Progress
 from .provenance import Provenance as Provenance
-from .record import FILE_NAME as FILE_NAME
-from .record import FORMAT as FORMAT
+from .record import record_path as record_path
+from .record import recorded_series as recorded_series

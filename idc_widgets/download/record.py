@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._util import VERSION, locked
 from . import s5cmd
@@ -27,7 +27,15 @@ from .plan import DownloadPlan
 from .preview import is_non_commercial
 from .report import Row
 
-__all__ = ["FILE_NAME", "FORMAT", "now", "write"]
+__all__ = [
+    "FILE_NAME",
+    "FORMAT",
+    "RecordedSeries",
+    "now",
+    "record_path",
+    "recorded_series",
+    "write",
+]
 
 FILE_NAME = "idc_download.json"
 
@@ -40,6 +48,35 @@ _log = logging.getLogger(__name__)
 
 class _NotOursError(Exception):
     """The file there is not one that we wrote."""
+
+
+class RecordedSeries(NamedTuple):
+    """The series of one download in a record."""
+
+    uids: list[str]
+    data_version: str
+
+
+def record_path(folder: str | os.PathLike[str]) -> Path:
+    """Return the path of the record of the downloads into `folder`."""
+    return Path(folder, FILE_NAME)
+
+
+def recorded_series(content: Any) -> list[RecordedSeries] | None:
+    """Return the series per download of a record; None if `content` is not a record.
+
+    Args:
+        content: The parsed JSON of a file.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: `content` is damaged, or not an object.
+    """
+    if content.get("format") != FORMAT:
+        return None
+    return [
+        RecordedSeries([str(uid) for uid in dict(entry["series"])], str(entry["data_version"]))
+        for entry in content["downloads"]
+    ]
 
 
 def now() -> str:

@@ -1,132 +1,126 @@
-"""A selection: an immutable set of series, and what a person does with it."""
+"""A selection: a fixed set of series, and everything that can be done with it."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._util import human_size, plural
 from ..errors import InvalidQueryError
-from ..index import COLUMNS
-from ..query import Cohort, DuckDBEngine, Engine, OneOf, Summary, unique
-from .files import expand_home, read_text
-from .instances import by_series, find_instances
+from ..query import Cohort, DuckDBEngine, Engine, Summary
+from .licenses import License
 from .manifests import ManifestFormat, write_manifest
+from .planning import plan_download
+from .python_code import describe, python_code
+from .saved import read_saved, write_saved
+from .viewers import viewer_urls
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
-    from ..download import DownloadJob, DownloadPlan, Provenance, Source, Verify
+    from ..download import DownloadJob, DownloadPlan, Source, Verify
 
-__all__ = ["License", "Selection"]
+__all__ = ["Selection"]
 
-VIEWER_URL = "https://viewer.imaging.datacommons.cancer.gov"
-
-#: The paper that whoever uses IDC is asked to cite.
+#: The paper that IDC asks its users to cite.
 IDC_DOI = "10.1148/rg.230180"
 
-#: Bytes of a file that is loaded; a record of 1,000,000 series has 110 MB.
-_LARGEST = 1 << 28
 
-#: What a download plan reads of a series, unless its template is one of a person's own.
-_PLAN_COLUMNS = (
-    "SeriesInstanceUID",
-    "series_aws_url",
-    "instanceCount",
-    "series_size_MB",
-    "collection_id",
-    "PatientID",
-    "StudyInstanceUID",
-    "Modality",
-    "license_short_name",
-    "source_DOI",
-)
+class _Contents:
+    """The series of a cohort, queried when they are first needed and then kept."""
 
-
-@dataclass(frozen=True)
-class License:
-    """A licence, and how many series of a selection are under it."""
-
-    name: str
-    series: int
-
-    @property
-    def non_commercial(self) -> bool:
-        """True for the Creative Commons licences with the NonCommercial clause (BY-NC)."""
-        return "-NC" in self.name
-
-    def __str__(self) -> str:
-        return f"{self.name} (non-commercial)" if self.non_commercial else self.name
-
-
-def _described(series: int, size_MB: float) -> str:
-    return f"Selection({plural(series, 'series')}, {human_size(size_MB * 1e6)})"
-
-
-class Selection:
-    """An immutable set of series, with the version of the data that they came from.
-
-    Made by ``cohort.select()`` or ``Selection.of(client.engine, uids)``. What it holds is looked
-    up when first asked for, so that selecting a million series costs nothing.
-    """
-
-    __slots__ = ("__weakref__", "_summary", "_uids", "cohort")
-
-    cohort: Cohort
-    _uids: tuple[str, ...] | None
-    _summary: Summary | None
+    __slots__ = ("_cohort", "_summary", "_uid_set", "_uids")
 
     def __init__(self, cohort: Cohort) -> None:
-        object.__setattr__(self, "cohort", cohort)
-        object.__setattr__(self, "_uids", None)
-        object.__setattr__(self, "_summary", None)
+        self._cohort = cohort
+        self._summary: Summary | None = None
+        self._uids: tuple[str, ...] | None = None
+        self._uid_set: frozenset[str] | None = None
+
+    @property
+    def summary(self) -> Summary:
+        if self._summary is None:
+            self._summary = self._cohort.summary()
+        return self._summary
+
+    @property
+    def uids(self) -> tuple[str, ...]:
+        if self._uids is None:
+            where, params = self._cohort.predicate
+            table = self._cohort.engine.query(
+                f"SELECT SeriesInstanceUID FROM index WHERE {where} ORDER BY 1", params
+            )
+            uids: list[Any] = table.column(0).to_pylist()
+            self._uids = tuple(uids)
+        return self._uids
+
+    @property
+    def uid_set(self) -> frozenset[str]:
+        if self._uid_set is None:
+            self._uid_set = frozenset(self.uids)
+        return self._uid_set
+
+    @property
+    def size_bytes(self) -> int:
+        if self._summary is not None:
+            return round(self._summary.size_MB * 1e6)
+        # The whole summary would first read the index into memory.
+        where, params = self._cohort.predicate
+        query = f"SELECT sum(series_size_MB) FROM index WHERE {where}"
+        size_MB = self._cohort.engine.query(query, params).column(0)[0].as_py()
+        return round((size_MB or 0) * 1e6)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection:
+    """A fixed set of series, with the version of the data that they come from.
+
+    Make one with ``cohort.select()`` or ``Selection.of(client.engine, uids)``, and combine several
+    with ``|``, ``&`` and ``-``. The series are queried when they are first needed, so that
+    selecting a million series costs nothing.
+
+    >>> from idc_widgets import IDCClient
+    >>> IDCClient().cohort(PatientID="LUNG1-365").select()
+    Selection(12 series, 115.9 MB)
+    """
+
+    #: The cohort whose series are selected.
+    cohort: Cohort
+    _contents: _Contents = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_contents", _Contents(self.cohort))
 
     @classmethod
     def of(cls, engine: Engine, uids: Iterable[str]) -> Selection:
-        """The selection of these SeriesInstanceUIDs.
+        """Return the selection of the series with these SeriesInstanceUIDs.
 
         Raises:
-            InvalidQueryError: a UID is not in the index (the first is named).
+            InvalidQueryError: The index does not have one of them; the message names the first.
         """
         return cls(Cohort(engine, SeriesInstanceUID=list(uids)))
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("a Selection is immutable; combine selections with | & -")
-
     @property
     def data_version(self) -> str:
-        """The release of the index that the series came from, such as "25.0.5"."""
+        """The release of the index that the series come from, such as "25.0.5"."""
         return self.cohort.engine.data_version
 
     @property
     def uids(self) -> tuple[str, ...]:
         """The SeriesInstanceUIDs, sorted."""
-        if self._uids is None:
-            where, params = self.cohort.predicate
-            table = self.cohort.engine.query(
-                f"SELECT SeriesInstanceUID FROM index WHERE {where} ORDER BY 1", params
-            )
-            object.__setattr__(self, "_uids", tuple(table.column(0).to_pylist()))
-        assert self._uids is not None
-        return self._uids
+        return self._contents.uids
 
     @property
     def df(self) -> pd.DataFrame:
-        """One row a series, with every column of the index."""
+        """A row per series, with every column of the index."""
         return self.cohort.series()
 
     def summary(self) -> Summary:
-        """Counts, size and licences, as of `Cohort.summary`."""
-        if self._summary is None:
-            object.__setattr__(self, "_summary", self.cohort.summary())
-        assert self._summary is not None
-        return self._summary
+        """Return counts, size and licences, as `Cohort.summary` does."""
+        return self._contents.summary
 
     @property
     def size_MB(self) -> float:
@@ -135,12 +129,12 @@ class Selection:
 
     @property
     def licenses(self) -> tuple[License, ...]:
-        """The licences of these series, the most series first."""
-        return tuple(License(str(one.value), one.series) for one in self.cohort.licenses())
+        """The licences of the series, those of the most series first."""
+        return tuple(License(str(count.value), count.series) for count in self.cohort.licenses())
 
     @property
     def dois(self) -> dict[str, int]:
-        """source_DOI → number of these series that come from it, the most series first."""
+        """The number of series per source_DOI, the largest first."""
         where, params = self.cohort.predicate
         rows = self.cohort.engine.rows(
             f"SELECT source_DOI, count(*) FROM index WHERE ({where}) AND source_DOI IS NOT NULL"
@@ -150,20 +144,20 @@ class Selection:
         return {str(doi): int(series) for doi, series in rows}
 
     def citations(self, style: str = "apa", *, resolver: str = "https://doi.org") -> dict[str, str]:
-        """DOI → how to cite it: of what these series come from, and last of IDC itself.
+        r"""Return a citation per DOI: those of the sources of these series, and last IDC's own.
 
-        >>> print(*selection.citations().values(), sep="\\n")
+        >>> print(*selection.citations().values(), sep="\n")  # doctest: +SKIP
 
         Args:
-            style: a style of the Citation Style Language, such as "apa", "ieee" or "nature"; or
+            style: A style of the Citation Style Language, such as "apa", "ieee" or "nature"; or
                 "bibtex".
-            resolver: who is asked, one DOI after the other.
+            resolver: The address of the server that formats the citations, one after the other.
 
         Raises:
-            InvalidQueryError: `style` is no name.
-            FetchError: one cannot be had; `dois` has them all, unformatted.
+            InvalidQueryError: `style` cannot be the name of a style.
+            FetchError: A citation could not be fetched. `dois` has all DOIs without formatting.
         """
-        from .._util import fetch_citations  # here, so that asking the index does not wait for it
+        from .._util import fetch_citations  # late: it imports requests
 
         if not re.fullmatch("[a-z0-9-]+", style):
             raise InvalidQueryError(
@@ -181,7 +175,7 @@ class Selection:
         return iter(self.uids)
 
     def __contains__(self, uid: object) -> bool:
-        return uid in set(self.uids)
+        return uid in self._contents.uid_set
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Selection):
@@ -200,21 +194,22 @@ class Selection:
         return hash((self.data_version, len(self)))
 
     def __repr__(self) -> str:
-        return _described(len(self), self.size_MB)
+        return describe(len(self), self.size_MB)
 
     def __or__(self, other: Selection) -> Selection:
-        return self._with({*self.uids, *self._other(other).uids})
+        return self._with({*self.uids, *self._compatible(other).uids})
 
     def __and__(self, other: Selection) -> Selection:
-        return self._with(set(self.uids).intersection(self._other(other).uids))
+        return self._with(self._contents.uid_set.intersection(self._compatible(other).uids))
 
     def __sub__(self, other: Selection) -> Selection:
-        return self._with(set(self.uids).difference(self._other(other).uids))
+        return self._with(self._contents.uid_set.difference(self._compatible(other).uids))
 
     def _with(self, uids: Iterable[str]) -> Selection:
         return Selection(Cohort(self.cohort.engine).of_series(uids))
 
-    def _other(self, other: Selection) -> Selection:
+    def _compatible(self, other: Selection) -> Selection:
+        """Return `other` if it can be combined with this selection; otherwise raise."""
         if not isinstance(other, Selection):
             raise TypeError(f"expected another Selection, not {other!r}")
         if self.data_version != other.data_version:
@@ -224,7 +219,7 @@ class Selection:
             )
         return other
 
-    # --- what a person does with it --------------------------------------------------------
+    # --- what can be done with it ----------------------------------------------------------
 
     def download(
         self,
@@ -237,46 +232,37 @@ class Selection:
         verify: Verify = "size",
         instances: str | Iterable[str] | None = None,
     ) -> DownloadJob:
-        """Starts to download these series, and returns at once; ``job.wait()`` waits.
+        """Start to download these series, and return the running job.
 
-        Running it again into the same folder resumes: what is complete is not fetched again.
-
-        Of slides, single instances can be fetched, such as one level or the thumbnail. Files of
-        the same series that are there already stay; without `instances`, the rest is fetched:
-
-        >>> client.fetch("sm_instance_index")
-        >>> thumbnails = client.sql(
-        ...     "SELECT SOPInstanceUID FROM sm_instance_index JOIN index USING (SeriesInstanceUID)"
-        ...     " WHERE collection_id = 'tcga_luad' AND list_contains(ImageType, 'THUMBNAIL')"
-        ... )
-        >>> slides = client.cohort(collection_id="tcga_luad", Modality="SM").select()
-        >>> slides.download("idc_data", instances=thumbnails.SOPInstanceUID)
+        Wait for its end with ``job.wait()``. Calling this again with the same folder resumes an
+        interrupted download: files that are complete are not fetched again.
 
         Args:
-            folder: where to; made if it does not exist.
-            template: the folder of a series below `folder`, from columns of the index; by default
+            folder: The folder of the download, which is created if it does not exist.
+            template: The folder per series below `folder`, made of columns of the index; by default
                 ``%collection_id/%PatientID/%StudyInstanceUID/%Modality_%SeriesInstanceUID``.
-                ``"short"`` is ``%collection_id/%PatientID/%crdc_series_uuid``; ``"flat"`` puts
-                all files right into `folder`.
-            source: whose copy: "aws" (Amazon) or "gcs" (Google).
-            endpoint_url: the S3 server; by default that of `source`, and for "aws" the one in
-                the variable S3_ENDPOINT_URL, if it is set.
-            max_GB: refuse if more is still to fetch, in GB (10^9 bytes); None for no limit.
-            verify: "size" counts the files and bytes of each series; "dicom" also reads in every
-                file of which series it is, with pydicom.
-            instances: fetch only these, by SOPInstanceUID, of the series that they are in: one,
-                several, or a DataFrame with a column of that name. They are looked up in the
-                table sm_instance_index, which has those of slide microscopy (SM), and which
-                ``client.fetch("sm_instance_index")`` gets.
+                ``"short"`` stands for ``%collection_id/%PatientID/%crdc_series_uuid``. With
+                ``"flat"`` all files are in `folder` itself.
+            source: The copy to fetch from: "aws" (Amazon) or "gcs" (Google).
+            endpoint_url: The S3 server; by default that of `source`. For "aws", the environment
+                variable S3_ENDPOINT_URL takes precedence over the default.
+            max_GB: Refuse a download that has more left to fetch, in GB (10^9 bytes); None for no
+                limit.
+            verify: "size" counts the files and bytes per series; "dicom" also checks with pydicom
+                that the header of each file names the series.
+            instances: Fetch only these SOPInstanceUIDs of slide microscopy (SM), such as those of
+                the thumbnails: one, several, or a DataFrame with a column SOPInstanceUID. They are
+                looked up in the table that ``client.fetch("sm_instance_index")`` fetches. Other
+                files of the series that exist stay.
 
         Raises:
-            InvalidQueryError: there is no such table, or one of `instances` is not in it, or is of
-                a series that is not selected (the first is named).
-            DownloadError: nothing was selected, or the download cannot be planned: a folder that
-                cannot be written, a template with an unknown column, too little disk space, paths
-                that are too long; or more than `max_GB` are still to fetch.
+            InvalidQueryError: The table sm_instance_index was not fetched or lacks one of
+                `instances`, or the series of one is not selected.
+            DownloadError: The selection is empty; more than `max_GB` are left to fetch; or the plan
+                fails: the folder cannot be written, the template names an unknown column, the disk
+                lacks space, or paths are too long.
         """
-        from ..download import DownloadJob  # here, so that asking the index does not wait for it
+        from ..download import DownloadJob  # late: queries do not need it
 
         plan = self.plan(
             folder,
@@ -298,200 +284,98 @@ class Selection:
         check_disk: bool = True,
         instances: str | Iterable[str] | None = None,
     ) -> DownloadPlan:
-        """What `download` would fetch, and to where: a dry run, nothing is written.
+        """Return what `download` would fetch, and where to, without writing anything.
 
-        >>> plan = client.cohort(collection_id="nsclc_radiomics").select().plan("idc_data")
-        >>> print(plan.preview())     # how much, space, licences, time
-        >>> plan.table()              # one row a series: folder, files, size_MB, on_disk, license
-        >>> DownloadJob(plan).start()
+        >>> plan = selection.plan("idc_data")  # doctest: +SKIP
+        >>> print(plan.preview())  # doctest: +SKIP
+        >>> plan.table()  # a row per series: folder, files, size_MB, ...  # doctest: +SKIP
+        >>> DownloadJob(plan).start()  # doctest: +SKIP
 
         Args:
-            folder: as of `download`.
-            template: as of `download`.
-            source: as of `download`.
-            endpoint_url: as of `download`.
-            check_disk: False to plan for a folder that is only looked at, not written to.
-            instances: as of `download`. Only series that they are in are in the plan.
+            folder: See `download`.
+            template: See `download`.
+            source: See `download`.
+            endpoint_url: See `download`.
+            check_disk: False for a folder that is only read from, so that neither its permissions
+                nor the free space matter.
+            instances: See `download`. The plan then has only the series of these instances.
 
         Raises:
-            InvalidQueryError: as of `download`.
-            DownloadError: as of `download`, but for `max_GB`.
+            InvalidQueryError: See `download`.
+            DownloadError: See `download`; `max_GB` is checked there only.
         """
-        from ..download import DEFAULT_TEMPLATE, FORMS, DownloadPlan
+        if check_disk and instances is None:
+            from ..download import DownloadPlan
 
-        template = DEFAULT_TEMPLATE if template is None else template
-        where, params = self.cohort.predicate
-        wanted = None if instances is None else find_instances(self.cohort.engine, instances)
-        if wanted is not None:
-            series = OneOf("SeriesInstanceUID", unique(one.SeriesInstanceUID for one in wanted))
-            where = f"({where}) AND {series.sql(params.bind)}"
-        elif check_disk:
-            DownloadPlan.check_capacity(folder, self._size_bytes())
-        # A template of one's own may name any column, and a misspelt one gets the nearest named.
-        usual = template == DEFAULT_TEMPLATE or template in FORMS
-        columns = ", ".join(_PLAN_COLUMNS if usual else COLUMNS)
-        rows = self.cohort.engine.query(
-            f"SELECT {columns} FROM index WHERE {where} ORDER BY collection_id, PatientID,"
-            " StudyInstanceUID, SeriesInstanceUID",
-            params,
-        )
-        sizes, uids = None, None
-        if wanted is not None:
-            sizes, uids = by_series(wanted, rows.column("SeriesInstanceUID").to_pylist())
-        plan = DownloadPlan.make(
-            rows,
+            DownloadPlan.check_capacity(folder, self._contents.size_bytes)
+        return plan_download(
+            self.cohort,
             folder,
             template=template,
             source=source,
             endpoint_url=endpoint_url,
             check_disk=check_disk,
-            only=sizes,
+            instances=instances,
         )
-        provenance = self._provenance(rows, template, plan.size_bytes / 1e6, uids)
-        return replace(plan, provenance=provenance)
-
-    def _provenance(
-        self,
-        rows: pa.Table,
-        template: str,
-        size_MB: float,
-        instances: Mapping[str, Mapping[str, str]] | None,
-    ) -> Provenance:
-        """Return what the record and the report of a download say about these series."""
-        from ..download import Provenance
-
-        names = ("SeriesInstanceUID", "license_short_name", "source_DOI")
-        columns: list[list[Any]] = [rows.column(name).to_pylist() for name in names]
-        uids, *others = columns
-        filters = self.cohort.filters
-        # The UIDs are recorded anyway; a list of thousands is not said again
-        is_short = all(len(value) <= 1000 for value in filters.values() if isinstance(value, list))
-        # Not repr(self): a summary would first read the index into memory
-        code = self._code(_described(rows.num_rows, size_MB)) if is_short else None
-        if code and instances:
-            wanted = [uid for files in instances.values() for uid in files.values()]
-            code = f"{code}instances = {wanted!r}\n" if len(wanted) <= 1000 else None
-        return Provenance(
-            data_version=self.data_version,
-            template=template,
-            filters=filters if is_short else None,
-            code=code,
-            licenses_and_dois=dict(zip(uids, zip(*others, strict=True), strict=True)),
-            instances=instances or {},
-        )
-
-    def _size_bytes(self) -> int:
-        if self._summary is not None:
-            return round(self._summary.size_MB * 1e6)
-        # A whole summary would first read the index into memory
-        where, params = self.cohort.predicate
-        query = f"SELECT sum(series_size_MB) FROM index WHERE {where}"
-        return round((self.cohort.engine.query(query, params).column(0)[0].as_py() or 0) * 1e6)
 
     def to_manifest(
         self, path: str | os.PathLike[str], format: ManifestFormat | None = None
     ) -> Path:
-        """Writes a manifest that `IDCClient.read_manifest` and other tools read; returns its path.
+        """Write a manifest for `IDCClient.read_manifest` and other tools, and return its path.
 
         Args:
-            path: the file; replaced as a whole if there is one, and left as it is on an error.
-            format: "s5cmd", one ``cp`` a series as the IDC portal does; "csv", one row a series
-                with its identifiers, address, licence, number of files and size in MB; "uids",
-                one SeriesInstanceUID a line. By default what the name ends in says: .s5cmd (or
-                nothing), .csv, .txt.
+            path: The file. An existing file is replaced as a whole; an error leaves it as it is.
+            format: "s5cmd" writes a ``cp`` command per series, as the IDC portal does; "csv" a row
+                per series with its identifiers, address, licence, number of files and size in MB;
+                "uids" a SeriesInstanceUID per line. By default the ending of the file name decides:
+                .s5cmd (or none), .csv, .txt.
 
         Raises:
-            InvalidQueryError: no such format, or a series of a table of your own that cannot be
-                in it: one without an address in S3, or with a strange UID.
-            OSError: the file cannot be written.
+            InvalidQueryError: The format is unknown; or a series of your own table cannot be
+                written, because it has no address in S3 or a strange UID.
+            OSError: The file cannot be written.
         """
         return write_manifest(self.cohort, path, format)
 
     def viewer_urls(self) -> dict[str, str]:
-        """StudyInstanceUID → address that shows its selected series in IDC's viewer.
+        """Return an address per study, by StudyInstanceUID, that shows its series in IDC's viewer.
 
-        OHIF, or Slim for studies with slide microscopy (SM).
+        The viewer is OHIF, or Slim for studies with slide microscopy (SM).
         """
-        where, params = self.cohort.predicate
-        table = self.cohort.engine.query(
-            "SELECT StudyInstanceUID, SeriesInstanceUID, Modality"
-            f" FROM index WHERE {where} ORDER BY 1, 2",
-            params,
-        )
-        of_studies: dict[str, tuple[list[str], set[str]]] = {}
-        for study, uid, modality in zip(*(c.to_pylist() for c in table.columns), strict=True):
-            series, modalities = of_studies.setdefault(study, ([], set()))
-            series.append(uid)
-            modalities.add(modality)
-        urls = {}
-        for study, (series, modalities) in of_studies.items():
-            if "SM" in modalities:
-                urls[study] = f"{VIEWER_URL}/slim/studies/{study}"
-            else:
-                query = f"StudyInstanceUIDs={study}&SeriesInstanceUIDs={','.join(series)}"
-                urls[study] = f"{VIEWER_URL}/v3/viewer/?{query}"
-        return urls
+        return viewer_urls(self.cohort)
 
     def to_code(self) -> str:
-        """Python that rebuilds this selection, to paste into a script."""
-        return self._code(repr(self))
-
-    def _code(self, described: str) -> str:
-        engine = self.cohort.engine
-        is_own = isinstance(engine, DuckDBEngine) and engine.index.is_own
-        own_table = repr(self.data_version) if is_own else ""
-        filters = ", ".join(f"{name}={value!r}" for name, value in self.cohort.filters.items())
-        return (
-            f"# Data {self.data_version}: {described}\n"
-            "from idc_widgets import IDCClient\n\n"
-            f"selection = IDCClient({own_table}).cohort({filters}).select()\n"
-        )
+        """Return Python code that rebuilds this selection, to paste into a script."""
+        return python_code(self.cohort, repr(self))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the UIDs and the data version as JSON, to be read by `load`; returns the path."""
-        content = {"data_version": self.data_version, "SeriesInstanceUID": list(self.uids)}
-        target = Path(expand_home(path))
-        target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        return target
+        """Write the UIDs and the data version as JSON for `load`, and return the path.
+
+        Raises:
+            OSError: The file cannot be written; an existing file stays as it is.
+        """
+        return write_saved(path, self.uids, self.data_version)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], engine: Engine | None = None) -> Selection:
-        """Reads what `save` wrote, or what downloads recorded beside their files.
+        """Return the selection that `save` wrote, or the series of recorded downloads.
 
         Args:
-            path: the file, 256 MiB at most; or a folder that was downloaded into, for the series of
-                all downloads that were asked for there, complete or not. (Of which only single
-                instances were asked for, the record itself says.)
-            engine: where to look the series up; by default the installed index.
+            path: The file, 256 MiB at most; or the folder of downloads, for all series of all
+                downloads into it, complete or not. Series of which only some instances were
+                fetched are loaded as whole series.
+            engine: Where to look up the series; by default in the installed index.
 
         Raises:
-            InvalidQueryError: no file, or not such a one, or a series that this index does not
-                have.
+            InvalidQueryError: The file does not exist or is not a saved selection, or this index
+                does not have one of the series.
         """
-        from ..download import FILE_NAME, FORMAT
-
-        anything: Any = path
-        if not isinstance(anything, str | os.PathLike):
-            raise InvalidQueryError(f"{path!r} is no path")
-        if os.path.isdir(expand_home(path)):
-            path = Path(expand_home(path), FILE_NAME)
-        text = read_text(path, "a selection", _LARGEST)
-        try:
-            content = json.loads(text)
-            if content.get("format") != FORMAT:
-                uids = [str(uid) for uid in content["SeriesInstanceUID"]]
-                saved_version = str(content["data_version"])
-            else:
-                downloads = content["downloads"]
-                uids = [str(uid) for one in downloads for uid in dict(one["series"])]
-                saved_version = ", ".join(sorted({str(one["data_version"]) for one in downloads}))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InvalidQueryError(f"{path} is not a selection saved by idc_widgets") from error
+        saved = read_saved(path)
         engine = engine if engine is not None else DuckDBEngine()
         try:
-            return cls.of(engine, uids)
+            return cls.of(engine, saved.uids)
         except InvalidQueryError as error:
             raise InvalidQueryError(
-                f"{path} was saved from data {saved_version}, and data {engine.data_version} "
-                f"lacks some of it: {error}"
+                f"{saved.path} was saved from data {saved.data_version}, and data "
+                f"{engine.data_version} lacks some of it: {error}"
             ) from error

@@ -1,0 +1,28 @@
+"""The licences of the series of a selection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["License"]
+
+
+@dataclass(frozen=True)
+class License:
+    """A licence, and the number of series of a selection that are under it."""
+
+    #: The short name, such as "CC BY 4.0".
+    name: str
+    series: int
+
+    @property
+    def non_commercial(self) -> bool:
+        """True for the Creative Commons licences with the NonCommercial clause (BY-NC).
+
+        >>> License("CC BY-NC 3.0", 4).non_commercial
+        True
+        """
+        return "-NC" in self.name
+
+    def __str__(self) -> str:
+        return f"{self.name} (non-commercial)" if self.non_commercial else self.name

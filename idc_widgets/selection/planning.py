@@ -1,0 +1,113 @@
+"""Plan the download of a cohort: read its rows from the index and hand them to `download`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..index import COLUMNS
+from ..query import Cohort, OneOf, unique
+from .instances import by_series, find_instances
+from .python_code import describe, python_code
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..download import DownloadPlan, Provenance, Source
+
+__all__ = ["plan_download"]
+
+#: The columns that a plan with one of the built-in templates needs.
+_PLAN_COLUMNS = (
+    "SeriesInstanceUID",
+    "series_aws_url",
+    "instanceCount",
+    "series_size_MB",
+    "collection_id",
+    "PatientID",
+    "StudyInstanceUID",
+    "Modality",
+    "license_short_name",
+    "source_DOI",
+)
+
+#: The record of a download lists the UIDs anyway; its filters and code leave out longer lists.
+MAX_UIDS_IN_CODE = 1000
+
+
+def plan_download(
+    cohort: Cohort,
+    folder: str | os.PathLike[str],
+    *,
+    template: str | None,
+    source: Source,
+    endpoint_url: str | None,
+    check_disk: bool,
+    instances: str | Iterable[str] | None,
+) -> DownloadPlan:
+    """Plan the download of a cohort; arguments and errors are those of `Selection.plan`."""
+    from ..download import DEFAULT_TEMPLATE, FORMS, DownloadPlan
+
+    template = DEFAULT_TEMPLATE if template is None else template
+    where, params = cohort.predicate
+    wanted = None if instances is None else find_instances(cohort.engine, instances)
+    if wanted is not None:
+        series = OneOf("SeriesInstanceUID", unique(row.SeriesInstanceUID for row in wanted))
+        where = f"({where}) AND {series.sql(params.bind)}"
+    # A user's template may name any column; with all of them, the plan can suggest the nearest.
+    is_built_in = template == DEFAULT_TEMPLATE or template in FORMS
+    columns = ", ".join(_PLAN_COLUMNS if is_built_in else COLUMNS)
+    rows = cohort.engine.query(
+        f"SELECT {columns} FROM index WHERE {where} ORDER BY collection_id, PatientID,"
+        " StudyInstanceUID, SeriesInstanceUID",
+        params,
+    )
+    sizes, sop_uids = None, None
+    if wanted is not None:
+        sizes, sop_uids = by_series(wanted, rows.column("SeriesInstanceUID").to_pylist())
+    plan = DownloadPlan.make(
+        rows,
+        folder,
+        template=template,
+        source=source,
+        endpoint_url=endpoint_url,
+        check_disk=check_disk,
+        only=sizes,
+    )
+    provenance = _provenance(cohort, rows, template, plan.size_bytes / 1e6, sop_uids or {})
+    return replace(plan, provenance=provenance)
+
+
+def _provenance(
+    cohort: Cohort,
+    rows: pa.Table,
+    template: str,
+    size_MB: float,
+    instances: Mapping[str, Mapping[str, str]],
+) -> Provenance:
+    """Return what the record and the report of a download say about these series."""
+    from ..download import Provenance
+
+    names = ("SeriesInstanceUID", "license_short_name", "source_DOI")
+    columns: list[list[Any]] = [rows.column(name).to_pylist() for name in names]
+    uids, licenses, dois = columns
+    filters = cohort.filters
+    lists = [value for value in filters.values() if isinstance(value, list)]
+    has_short_filters = all(len(values) <= MAX_UIDS_IN_CODE for values in lists)
+    code = None
+    if has_short_filters:
+        # The representation of the selection would need its summary, which reads the whole index.
+        code = python_code(cohort, describe(rows.num_rows, size_MB))
+    if code and instances:
+        wanted = [uid for files in instances.values() for uid in files.values()]
+        code = f"{code}instances = {wanted!r}\n" if len(wanted) <= MAX_UIDS_IN_CODE else None
+    return Provenance(
+        data_version=cohort.engine.data_version,
+        template=template,
+        filters=filters if has_short_filters else None,
+        code=code,
+        licenses_and_dois=dict(zip(uids, zip(licenses, dois, strict=True), strict=True)),
+        instances=instances,
+    )

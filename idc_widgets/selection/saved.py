@@ -1,0 +1,69 @@
+"""Selections in files: their UIDs and the version of the data, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .._util import write_whole
+from ..errors import InvalidQueryError
+from .files import expand_home, read_text
+
+__all__ = ["SavedSeries", "read_saved", "write_saved"]
+
+#: The largest accepted file; the record of a download of 1,000,000 series has 110 MB.
+MAX_FILE_BYTES = 1 << 28
+
+
+class SavedSeries(NamedTuple):
+    """The series that a file lists."""
+
+    path: str | os.PathLike[str]
+    uids: list[str]
+    #: The version of the data; several, joined by commas, for downloads from several.
+    data_version: str
+
+
+def write_saved(path: str | os.PathLike[str], uids: Iterable[str], data_version: str) -> Path:
+    """Write a selection to a file, whole or not at all, and return the path of the file.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    content = {"data_version": data_version, "SeriesInstanceUID": list(uids)}
+    target = Path(expand_home(path))
+    write_whole(target, json.dumps(content, indent=1) + "\n")
+    return target
+
+
+def read_saved(path: str | os.PathLike[str]) -> SavedSeries:
+    """Return the series of a file that `write_saved` wrote, or of the record of downloads.
+
+    Args:
+        path: The file, or the folder of the downloads.
+
+    Raises:
+        InvalidQueryError: `path` is neither, or cannot be read.
+    """
+    from ..download import record_path, recorded_series
+
+    untyped: Any = path
+    if not isinstance(untyped, str | os.PathLike):
+        raise InvalidQueryError(f"{path!r} is not a path")
+    if os.path.isdir(expand_home(path)):
+        path = record_path(expand_home(path))
+    text = read_text(path, "a selection", MAX_FILE_BYTES)
+    try:
+        content = json.loads(text)
+        downloads = recorded_series(content)
+        if downloads is None:
+            uids = [str(uid) for uid in content["SeriesInstanceUID"]]
+            return SavedSeries(path, uids, str(content["data_version"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InvalidQueryError(f"{path} is not a selection saved by idc_widgets") from error
+    uids = [uid for download in downloads for uid in download.uids]
+    versions = sorted({download.data_version for download in downloads})
+    return SavedSeries(path, uids, ", ".join(versions))
