@@ -14,6 +14,7 @@ from ..download import MAX_GB, DownloadJob
 from ..query import KEYWORDS, Cohort
 from ..selection import Selection
 from .argument_check import check_keywords
+from .closing import Closable
 from .download import DownloadWidget
 from .filters import FilterPanel
 from .grid import PatientGrid, SeriesGrid, StudyGrid
@@ -25,7 +26,7 @@ __all__ = ["IDCBrowser"]
 _OWN_KEYWORDS = ("client", "download_dir", "endpoint_url")
 
 
-class IDCBrowser(VBox):
+class IDCBrowser(Closable, VBox):
     """Browse the Imaging Data Commons, download from it, and have the paths in the next cell.
 
     Everything follows everything else: search and filters narrow the patients, picked patients
@@ -95,9 +96,9 @@ class IDCBrowser(VBox):
         )
         self.set_trait("selection", self.state.selection)
         self.add_class("idc-browser")
-        self.state.observe(self._follow_state, ["filters", "selection"])
-        self._download.observe(self._follow_paths, "paths")
-        self._filters.observe(self._follow_expanded, "expanded")
+        self._follow(self.state, self._on_state, ["filters", "selection"])
+        self._follow(self._download, self._on_paths, "paths")
+        self._follow(self._filters, self._on_expanded, "expanded")
 
     # --- from Python -----------------------------------------------------------------------
 
@@ -140,13 +141,13 @@ class IDCBrowser(VBox):
 
     # --- following -------------------------------------------------------------------------
 
-    def _follow_state(self, change: Any) -> None:
+    def _on_state(self, change: Any) -> None:
         self.set_trait(change["name"], change["new"])
 
-    def _follow_paths(self, change: Any) -> None:
+    def _on_paths(self, change: Any) -> None:
         self.set_trait("paths", change["new"])
 
-    def _follow_expanded(self, _change: Any) -> None:
+    def _on_expanded(self, _change: Any) -> None:
         self._summary.columns = self._filters.columns
 
     @observe("filters")

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ..errors import DownloadError, IDCError, LargeDownloadError
 from ..selection import Selection
 from .argument_check import check_keywords
 from .assets import script, style
+from .closing import Closable
 from .on_disk import OnDisk
 from .state import BrowserState
 
@@ -43,7 +44,7 @@ ACTIVE = ("running", "paused", "verifying")
 CANCEL_PATIENCE = 10.0
 
 
-class DownloadWidget(anywidget.AnyWidget):
+class DownloadWidget(Closable, anywidget.AnyWidget):
     """A button that downloads a selection, with progress, Cancel, and a report at the end.
 
     >>> DownloadWidget(client.cohort(collection_id="nsclc_radiomics").select())
@@ -119,6 +120,8 @@ class DownloadWidget(anywidget.AnyWidget):
         self._rates: deque[float] = deque(maxlen=MOST_RATES)
         self._rated = 0.0  # when the last of them was taken
         self._job_selection: Selection | None = None
+        #: Ends the observation of `job`.
+        self._unfollow_job: Callable[[], object] = lambda: None
         #: What is on the disk of series, for grids.
         self.on_disk = OnDisk(self._plan_of, lambda: Path(self._folder["resolved"]))
         super().__init__(
@@ -126,10 +129,12 @@ class DownloadWidget(anywidget.AnyWidget):
             download_dir=os.fspath(download_dir),
             **keywords,
         )
+        self._on_close(self.on_disk.close)
+        self._on_close(lambda: self._unfollow_job())
         self._show_folder()
         self.on_msg(self._on_message)
         if state is not None:
-            state.observe(self._on_state, ["selection", "series"])
+            self._follow(state, self._on_state, ["selection", "series"])
         self._show_offer()
 
     # --- what a person does ----------------------------------------------------------------
@@ -168,7 +173,10 @@ class DownloadWidget(anywidget.AnyWidget):
             )
             plan.check_consent(max_GB)
             self._job_selection = self.selection
-            job = self.job = DownloadJob(plan, on_change=self._on_job)
+            job = DownloadJob(plan)
+            self._unfollow_job()
+            self._unfollow_job = job.on_change(self._on_job)
+            self.job = job
             self.paths = {}
             self._message = ""
             # From this thread, so that every front end hears of it and begins to ask for more.
@@ -308,12 +316,6 @@ class DownloadWidget(anywidget.AnyWidget):
         if not isinstance(error, IDCError):
             logger.error("a download could not be started", exc_info=error)
         self._message = str(error) if isinstance(error, IDCError) else repr(error)
-
-    def close(self) -> None:
-        """Removes the widget from every page; a download that runs goes on."""
-        if self.comm is not None and self.state is not None:
-            self.state.unobserve(self._on_state, ["selection", "series"])
-        super().close()
 
 
 # --- a job in words ------------------------------------------------------------------------

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary, WeakSet
+from collections.abc import Sequence
+from typing import Any
 
 import anywidget
 import ipywidgets
@@ -15,10 +14,11 @@ from ..index import COLUMNS, FACETS, MORE_FACETS, column_info
 from ..query import FacetValue
 from .argument_check import check_keywords
 from .assets import script, style
+from .closing import Closable
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
 
-__all__ = ["FacetDropdown", "FacetPanel", "Facets"]
+__all__ = ["FacetDropdown", "FacetPanel"]
 
 #: A dropdown lists this many values at most: the most frequent, and those that are chosen.
 MOST_VALUES = 1000
@@ -27,7 +27,7 @@ MOST_VALUES = 1000
 _HIGHEST_FIRST = ("series_init_idc_version",)
 
 
-class FacetDropdown(anywidget.AnyWidget):
+class FacetDropdown(Closable, anywidget.AnyWidget):
     """A button that opens a list of the values of a column, to tick the ones to filter by.
 
     Each value shows how many series and patients it has under the filters on all other columns.
@@ -78,7 +78,8 @@ class FacetDropdown(anywidget.AnyWidget):
         self._requests = FrontEndRequests()
         self._request = ""  # the last that was worked in
         self.on_msg(self._on_message)
-        Facets.of(state).add(self)
+        state.facet_counts.add(self)
+        self._on_close(lambda: state.facet_counts.discard(self))
 
     def show(self, counted: Sequence[FacetValue]) -> None:
         """Shows these values and counts, and ticks what the state has chosen."""
@@ -106,72 +107,11 @@ class FacetDropdown(anywidget.AnyWidget):
                 with self.state.reporting():
                     self.state.filter_values(self.column, content["values"])
                 self._request = request
-                if not Facets.of(self.state).is_late(self.state):
+                if not self.state.facet_counts.is_late():
                     self._answered = self._request
 
-    def close(self) -> None:
-        """Removes the widget from every page, and stops counting for it."""
-        if self.comm is not None:  # open, and not broken off in __init__
-            Facets.of(self.state).discard(self)
-        super().close()
 
-
-class Facets:
-    """Counts for all dropdowns of one state: one query a change, however many there are.
-
-    Dropdowns come here by themselves, see `of`.
-    """
-
-    # The state keeps its Facets alive, by observing; it must not be the other way round too.
-    _of_state: ClassVar[WeakKeyDictionary[BrowserState, Facets]] = WeakKeyDictionary()
-
-    def __init__(self, state: BrowserState) -> None:
-        self._dropdowns: WeakSet[FacetDropdown] = WeakSet()
-        self._counted: dict[str, list[FacetValue]] = {}  # under the filters as they are
-        state.observe(self._on_filters, "filters")
-
-    @classmethod
-    def of(cls, state: BrowserState) -> Facets:
-        """The one of this state, made when first asked for."""
-        with state.lock:
-            if state not in cls._of_state:
-                cls._of_state[state] = cls(state)
-            return cls._of_state[state]
-
-    def count(self, state: BrowserState, columns: Iterable[str]) -> None:
-        """Counts those of the columns that were not counted yet, with one query."""
-        missing = [column for column in dict.fromkeys(columns) if column not in self._counted]
-        if missing:
-            self._counted.update(state.filters.facets(missing))
-
-    def add(self, dropdown: FacetDropdown) -> None:
-        """Shows the dropdown its values, now and after every change of the filters."""
-        with dropdown.state.lock:
-            self.count(dropdown.state, [dropdown.column])
-            self._dropdowns.add(dropdown)
-            dropdown.show(self._counted[dropdown.column])
-
-    def discard(self, dropdown: FacetDropdown) -> None:
-        """Leaves the dropdown as it is from now on."""
-        self._dropdowns.discard(dropdown)
-
-    def _on_filters(self, change: Any) -> None:
-        change["owner"].refresh(self._recount)
-
-    def _recount(self) -> None:
-        self._counted = {}
-        dropdowns = list(self._dropdowns)
-        if dropdowns:
-            self.count(dropdowns[0].state, [dropdown.column for dropdown in dropdowns])
-        for dropdown in dropdowns:
-            dropdown.show(self._counted[dropdown.column])
-
-    def is_late(self, state: BrowserState) -> bool:
-        """Whether the counts do not follow the last change of the filters yet."""
-        return state.is_late(self._recount)
-
-
-class FacetPanel(ipywidgets.Box):
+class FacetPanel(Closable, ipywidgets.Box):
     """Several dropdowns side by side, in as many rows as they need.
 
     >>> FacetPanel(state, ["Modality", "BodyPartExamined"])
@@ -190,7 +130,7 @@ class FacetPanel(ipywidgets.Box):
     ) -> None:
         check_keywords("FacetPanel", keywords, ["columns", "layout", "state"])
         with state.lock:
-            Facets.of(state).count(state, columns)
+            state.facet_counts.count(columns)
             #: The dropdown of each column.
             self.dropdowns = {column: FacetDropdown(state, column) for column in columns}
         # ipywidgets 7 knows the gap of a flex box by its older name only.
@@ -198,9 +138,3 @@ class FacetPanel(ipywidgets.Box):
             "layout", {"flex_flow": "row wrap", "grid_gap": "8px", "overflow": "visible"}
         )
         super().__init__(list(self.dropdowns.values()), **keywords)
-
-    def close(self) -> None:
-        """Removes the panel and its dropdowns from every page."""
-        for child in self.children:
-            child.close()
-        super().close()

@@ -11,7 +11,8 @@ from traitlets import Bool, Int, Unicode, observe
 from ..index import FACETS, MORE_FACETS, RANGES
 from .argument_check import check_keywords
 from .assets import script, style
-from .facets import FacetDropdown, FacetPanel, Facets
+from .closing import Closable
+from .facets import FacetDropdown, FacetPanel
 from .ranges import RangeFilter
 from .search import SearchBox
 from .state import BrowserState
@@ -36,7 +37,7 @@ class _Toggle(anywidget.AnyWidget):
     _expanded = Bool().tag(sync=True)
 
 
-class FilterPanel(VBox):
+class FilterPanel(Closable, VBox):
     """A search box, dropdowns for the usual columns, and a button that shows a row of more.
 
     The row is made when it is first shown, and costs no time while it is hidden.
@@ -63,7 +64,7 @@ class FilterPanel(VBox):
         expanded = keywords.pop("expanded", False)
         keywords.setdefault("layout", {"width": "100%", "grid_gap": "8px", "overflow": "visible"})
         super().__init__([self.search, self._usual], **keywords)
-        state.observe(self._on_filters, "filters")
+        self._follow(state, self._on_filters, "filters")
         self._on_filters()
         self.expanded = expanded
 
@@ -83,17 +84,17 @@ class FilterPanel(VBox):
     @observe("expanded")
     def _on_expanded(self, _change: Any) -> None:
         with self.state.lock:
-            facets = Facets.of(self.state)
+            counts = self.state.facet_counts
             if self.expanded:
-                facets.count(self.state, MORE_FACETS)  # one query for all
+                counts.count(MORE_FACETS)  # one query for all
                 if self._more is None:
                     self._make_more()
                 else:
                     for dropdown in self._more_dropdowns():
-                        facets.add(dropdown)
+                        counts.add(dropdown)
             else:
                 for dropdown in self._more_dropdowns():
-                    facets.discard(dropdown)
+                    counts.discard(dropdown)
             if self._more is not None:
                 self._more.layout.display = "" if self.expanded else "none"
             self._toggle._expanded = self.expanded
@@ -109,12 +110,3 @@ class FilterPanel(VBox):
     def _more_dropdowns(self) -> list[FacetDropdown]:
         children = self._more.children if self._more is not None else ()
         return [one for one in children if isinstance(one, FacetDropdown)]
-
-    def close(self) -> None:
-        """Removes the panel and all that is in it from every page."""
-        if self.comm is not None:  # open, and not broken off in __init__
-            self.state.unobserve(self._on_filters, "filters")
-            more = self._more.children if self._more is not None else ()
-            for one in (*self.children, *more):
-                one.close()
-        super().close()

@@ -65,10 +65,24 @@ class OnDisk:
         self.look()
         return known
 
-    def on_news(self, callback: Callable[[], object]) -> None:
-        """Calls back, in a thread, when the state of a series that is seen is another one."""
+    def on_news(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back, in a thread, when the state of a series on the screen changes.
+
+        Returns:
+            A function that removes the callback.
+        """
         self._callbacks.append(callback)
         self.look()
+
+        def remove() -> None:
+            with suppress(ValueError):  # removed before
+                self._callbacks.remove(callback)
+
+        return remove
+
+    def close(self) -> None:
+        """Remove all callbacks; a thread that is looking at the disk ends without a report."""
+        self._callbacks.clear()
 
     def follow(self, job: DownloadJob) -> None:
         """There is news of a job, the last one that was started."""
@@ -90,7 +104,7 @@ class OnDisk:
     def _look(self) -> None:
         while True:
             with self._lock:
-                if not self._again:
+                if not self._again or not self._callbacks:
                     self._is_looking = False
                     return
                 self._again, uids = False, self._seen
@@ -108,7 +122,7 @@ class OnDisk:
                     self._states.clear()
                 self._states.update(found)
             if is_news:
-                for callback in self._callbacks:
+                for callback in list(self._callbacks):
                     try:
                         callback()
                     except Exception:

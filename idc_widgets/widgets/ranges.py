@@ -14,6 +14,7 @@ from ..index import DATES, RANGES, column_info
 from ..query import Cohort, Histogram
 from .argument_check import check_keywords
 from .assets import script, style
+from .closing import Closable
 from .filter_text import bound, in_words, range_in_words
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
@@ -25,7 +26,7 @@ BINS = 20
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
 
 
-class RangeFilter(anywidget.AnyWidget):
+class RangeFilter(Closable, anywidget.AnyWidget):
     """A button that opens a histogram of a column, to filter by a range of its values.
 
     The histogram follows the filters on all other columns. It is counted only while it is open.
@@ -89,7 +90,7 @@ class RangeFilter(anywidget.AnyWidget):
             self._others = state.filters.without(column)
             self._version = 1
             self._show_filter()
-            state.observe(self._on_filters, "filters")
+            self._follow(state, self._on_filters, "filters")
         self.on_msg(self._on_message)
 
     # --- what it shows ---------------------------------------------------------------------
@@ -187,12 +188,6 @@ class RangeFilter(anywidget.AnyWidget):
         if low is None and high is None:
             return others
         return others.where(**{self.column: (low, high)})
-
-    def close(self) -> None:
-        """Removes the widget from every page, and stops following the state."""
-        if self.comm is not None:  # open, and not broken off in __init__
-            self.state.unobserve(self._on_filters, "filters")
-        super().close()
 
 
 def _read(column: str, text: str) -> object:

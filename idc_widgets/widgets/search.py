@@ -12,6 +12,7 @@ from ..errors import IDCError
 from ..query import Cohort
 from .argument_check import check_keywords
 from .assets import script, style
+from .closing import Closable
 from .filter_text import in_words
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
@@ -19,7 +20,7 @@ from .state import BrowserState
 __all__ = ["SearchBox"]
 
 
-class SearchBox(anywidget.AnyWidget):
+class SearchBox(Closable, anywidget.AnyWidget):
     """A text box that filters by words while they are typed, and by UIDs that are pasted.
 
     Every word must be in a description, an identifier or the name of the collection. Several
@@ -62,7 +63,7 @@ class SearchBox(anywidget.AnyWidget):
         self._found: tuple[dict[str, str], object] = ({}, None)
         with state.lock:
             self._show()
-            state.observe(self._on_filters, "filters")
+            self._follow(state, self._on_filters, "filters")
         self.on_msg(self._on_message)
 
     # --- what it shows ---------------------------------------------------------------------
@@ -134,9 +135,3 @@ class SearchBox(anywidget.AnyWidget):
         }
         self._found = (shown, filters.filters["uids"])
         return filters
-
-    def close(self) -> None:
-        """Removes the widget from every page, and stops following the state."""
-        if self.comm is not None:  # open, and not broken off in __init__
-            self.state.unobserve(self._on_filters, "filters")
-        super().close()

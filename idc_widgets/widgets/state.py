@@ -15,6 +15,7 @@ from ..index import LEVELS
 from ..query import Cohort
 from ..selection import Selection
 from .error_reporting import ErrorReporting
+from .facet_counts import FacetCounts
 from .turns import Turns
 
 __all__ = ["BrowserState"]
@@ -63,6 +64,8 @@ class BrowserState(ErrorReporting):
         self.turns = Turns(interrupt=self.client.engine.interrupt, report=self.report)
         #: Held while a change is worked in: callbacks may come from several threads.
         self.lock = self.turns.lock
+        #: The counts of the dropdowns.
+        self.facet_counts = FacetCounts(self)
         everything = self.client.cohort(**filters)
         #: The choices and consequences that agree with each other.
         self._settled: dict[str, Any] = {

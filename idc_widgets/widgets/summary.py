@@ -13,6 +13,7 @@ from ..index import FACETS, RANGES
 from ..query import Cohort
 from .argument_check import check_keywords
 from .assets import script, style
+from .closing import Closable
 from .filter_text import in_words
 from .state import BrowserState
 
@@ -25,7 +26,7 @@ _NOUNS = {"patients": "patient", "studies": "study", "series": "series"}
 _CHOICES = ["filters", *_NOUNS]
 
 
-class SummaryBar(anywidget.AnyWidget):
+class SummaryBar(Closable, anywidget.AnyWidget):
     """What Download would get, which filters and picks lead to it, and what went wrong last.
 
     >>> SummaryBar(state)
@@ -67,8 +68,9 @@ class SummaryBar(anywidget.AnyWidget):
         self._columns = frozenset(columns)
         self.on_msg(self._on_message)
         self._shown: tuple[Any, ...] = ()
-        state.observe(self._on_choice, _CHOICES)
-        state.observe(self._on_state_message, "message")
+        self._follow(state, self._on_choice, _CHOICES)
+        self._follow(state, self._on_state_message, "message")
+        self._on_close(lambda: state.turns.forget(self._show))
         self._on_choice()
 
     # --- what it says ----------------------------------------------------------------------
@@ -175,13 +177,6 @@ class SummaryBar(anywidget.AnyWidget):
                     state.clear()
             case {"kind": "dismiss"}:
                 state.message = ""
-
-    def close(self) -> None:
-        """Removes the widget from every page, and stops following the state."""
-        if self.comm is not None:  # open, and not broken off in __init__
-            self.state.unobserve(self._on_choice, _CHOICES)
-            self.state.unobserve(self._on_state_message, "message")
-        super().close()
 
 
 def _chip(kind: str, name: str, text: str, hint: str = "") -> dict[str, str]:

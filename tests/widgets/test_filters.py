@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from idc_widgets.query.cohort import MORE_FACETS, RANGES
-from idc_widgets.widgets.facets import FacetDropdown, Facets
+from idc_widgets.widgets.facets import FacetDropdown
 from idc_widgets.widgets.filter_text import in_words, range_in_words
 from idc_widgets.widgets.filters import FilterPanel
 from idc_widgets.widgets.state import BrowserState
@@ -99,7 +99,7 @@ def test_a_closed_panel_no_longer_counts(state):
     before = species._values
     state.filters = state.filters.where(Modality="CT")
     assert species._values == before
-    assert not Facets.of(state)._dropdowns
+    assert not state.facet_counts._dropdowns
 
 
 def test_misspelt_arguments_are_refused(state):

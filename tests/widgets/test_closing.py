@@ -1,0 +1,223 @@
+"""A closed widget: nothing observes, nothing is recomputed, and nothing stays in memory."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import pytest
+from ipywidgets import HTML, Box, HBox, Layout
+
+from idc_widgets.client import IDCClient
+from idc_widgets.query import Cohort
+from idc_widgets.selection import Selection
+from idc_widgets.widgets import (
+    BrowserState,
+    DownloadWidget,
+    FacetDropdown,
+    FacetPanel,
+    FilterPanel,
+    RangeFilter,
+    SearchBox,
+    SummaryBar,
+)
+from idc_widgets.widgets.closing import Closable, close_whole
+
+WIDGETS: dict[str, Callable[[BrowserState], Any]] = {
+    "FacetDropdown": lambda state: FacetDropdown(state, "Modality"),
+    "FacetPanel": FacetPanel,
+    "RangeFilter": lambda state: RangeFilter(state, "PatientAge"),
+    "SearchBox": SearchBox,
+    "FilterPanel": FilterPanel,
+    "FilterPanel, expanded": lambda state: FilterPanel(state, expanded=True),
+    "SummaryBar": SummaryBar,
+    "DownloadWidget": lambda state: DownloadWidget(state=state),
+}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> IDCClient:
+    """A client of a small table of our own: three series of two patients."""
+    path = tmp_path_factory.mktemp("own") / "own.csv"
+    path.write_text(
+        "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality,PatientAge\n"
+        "1.1,1,Ann,mine,CT,060Y\n1.2,1,Ann,mine,SEG,060Y\n1.3,2,Bob,mine,CT,070Y\n"
+    )
+    return IDCClient(path)
+
+
+@pytest.fixture(params=WIDGETS)
+def make(request: pytest.FixtureRequest) -> Callable[[BrowserState], Any]:
+    return WIDGETS[request.param]
+
+
+def open_widgets() -> set[str]:
+    """Return the ids of all open widgets, from ipywidgets' registry."""
+    try:
+        from ipywidgets.widgets.widget import _instances
+    except ImportError:  # ipywidgets 7
+        _instances = ipywidgets.Widget.widgets
+    return set(_instances)
+
+
+def observers(state: BrowserState) -> list[Any]:
+    """Return every callback that observes a trait of a state, its own ones included."""
+    kinds = state._trait_notifiers.values()
+    return [callback for by_kind in kinds for some in by_kind.values() for callback in some]
+
+
+def shown(widget: Any) -> dict[str, Any]:
+    """Return what the front end would be sent, without the parts of the widget."""
+    return {name: getattr(widget, name) for name in widget.keys if name != "layout"}
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names of the queries that ran."""
+    names: list[str] = []
+    for owner, name in (
+        (Cohort, "facets"),
+        (Cohort, "histogram"),
+        (Cohort, "summary"),
+        (Selection, "summary"),
+    ):
+        original = getattr(owner, name)
+
+        def counting(self: Any, *args: Any, _original: Any = original, _name: str = name) -> Any:
+            names.append(_name)
+            return _original(self, *args)
+
+        monkeypatch.setattr(owner, name, counting)
+    yield names
+
+
+def test_nothing_observes_and_nothing_is_recomputed(
+    own: IDCClient, make: Callable[[BrowserState], Any], counted: list[str]
+) -> None:
+    state = BrowserState(own)
+    before = observers(state)
+    widget = make(state)
+    assert len(observers(state)) > len(before)
+    widget.close()
+    assert observers(state) == before
+    assert not state.turns._late
+    shown_before = shown(widget)
+    counted.clear()
+    with state.turn():
+        state.filter_values("Modality", ["CT"])
+        state.pick(patients=["Ann"])
+    state.message = "an error"
+    assert counted == []
+    assert shown(widget) == shown_before
+
+
+def test_every_part_is_closed(own: IDCClient, make: Callable[[BrowserState], Any]) -> None:
+    state = BrowserState(own)
+    before = open_widgets()
+    widget = make(state)
+    assert open_widgets() > before
+    widget.close()
+    assert open_widgets() == before
+    widget.close()  # closing twice does nothing
+
+
+def test_widget_and_state_can_be_collected(
+    own: IDCClient, make: Callable[[BrowserState], Any]
+) -> None:
+    state = BrowserState(own)
+    widget = make(state)
+    state.filter_values("Modality", ["CT"])
+    references = weakref.ref(state), weakref.ref(widget)
+    widget.close()
+    del state, widget
+    gc.collect()
+    assert [reference() for reference in references] == [None, None]
+
+
+def test_other_widgets_of_the_state_still_follow(own: IDCClient) -> None:
+    state = BrowserState(own)
+    closed, open_one = FacetDropdown(state, "Modality"), FacetDropdown(state, "Modality")
+    closed.close()
+    state.filter_values("PatientID", ["Bob"])
+    assert open_one._values == [["CT", 1, 1]]
+    assert closed._values == [["CT", 2, 2], ["SEG", 1, 1]]
+    open_one.close()
+    again = FacetDropdown(state, "Modality")
+    state.filter_values("PatientID", [])
+    assert again._values == [["CT", 2, 2], ["SEG", 1, 1]]
+    again.close()
+
+
+def test_a_view_that_was_late_is_forgotten(own: IDCClient) -> None:
+    state = BrowserState(own)
+    bar = SummaryBar(state)
+    dropdown = FacetDropdown(state, "Modality")
+    state.turns._waiting += 1  # as if a newer turn waited
+    state.filter_values("Modality", ["CT"])
+    state.turns._waiting -= 1
+    assert len(state.turns._late) == 2
+    bar.close()
+    dropdown.close()
+    assert not state.turns._late
+
+
+def test_a_layout_of_the_user_stays_open(own: IDCClient) -> None:
+    layout = Layout(width="100px")
+    box = SearchBox(BrowserState(own), layout=layout)
+    box.close()
+    assert layout.comm is not None
+    layout.close()
+
+
+def test_plain_widgets_are_closed_with_their_parts() -> None:
+    before = open_widgets()
+    close_whole(HBox([Box([HTML("a"), HTML("b")]), HTML("c")]))
+    assert open_widgets() == before
+
+
+def test_the_last_step_is_undone_first() -> None:
+    class Example(Closable, Box):
+        pass
+
+    undone: list[int] = []
+    example = Example()
+    example._on_close(lambda: undone.append(1))
+    example._on_close(lambda: undone.append(2))
+    example.close()
+    example.close()
+    assert undone == [2, 1]
+
+
+def test_a_failed_constructor_leaves_nothing_behind(own: IDCClient) -> None:
+    state = BrowserState(own)
+    observers_before, before = observers(state), open_widgets()
+    with pytest.raises(ValueError, match="did you mean 'Modality'"):
+        FacetPanel(state, ["modality"])
+    gc.collect()
+    assert observers(state) == observers_before
+    assert open_widgets() == before
+
+
+def test_a_running_download_goes_on_without_its_widget(own: IDCClient, tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(
+        "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality,series_aws_url,"
+        "instanceCount,series_size_MB\ns.0,1,p,mine,CT,s3://bucket/prefix-0/*,4,0.2\n"
+    )
+    client = IDCClient(path)
+    widget = DownloadWidget(
+        client.cohort().select(), download_dir=tmp_path, endpoint_url="http://127.0.0.1:9"
+    )
+    job = widget.start()
+    reference = weakref.ref(widget)
+    widget.close()
+    shown = widget._status
+    del widget
+    gc.collect()
+    assert reference() is None, "a job does not keep the widget alive"
+    assert job.wait() == "failed"
+    assert shown["state"] != "failed"
