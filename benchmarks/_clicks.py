@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from idc_widgets.query.cohort import FACETS, MORE_FACETS, RANGES, FacetValue, Histogram
+from idc_widgets.index import FACETS, MORE_FACETS, RANGES
+from idc_widgets.query import FacetValue, Histogram
 from idc_widgets.widgets.grid.row_source import row_source
 from idc_widgets.widgets.state import BrowserState
 

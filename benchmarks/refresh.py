@@ -273,7 +273,7 @@ def _is_for_the_peer(state: Any) -> bool:
 
 def _questions(state: Any, screen: Any) -> dict[str, Any]:
     """The whole screen in SQL, as few queries as can be; and what the answers must be."""
-    from idc_widgets.query.cohort import COLLECTION_FACETS
+    from idc_widgets.index import COLLECTION_FACETS
     from idc_widgets.query.filters import IsCommercial
 
     filters = state.filters
@@ -284,7 +284,7 @@ def _questions(state: Any, screen: Any) -> dict[str, Any]:
             of_rows.setdefault(filters.without(column).sql, []).append(column)
     queries = []
     for rows, columns in of_rows.items():
-        values = [IsCommercial.SQL if one == "commercial_use" else one for one in columns]
+        values = [IsCommercial.VALUE_SQL if one == "commercial_use" else one for one in columns]
         names = ", ".join(f"{value} AS f{at}" for at, value in enumerate(values))
         keys = [f"f{at}" for at in range(len(values))]
         queries.append(

@@ -120,7 +120,7 @@ class IDCClient:
 
     def cohort(self, /, **filters: object) -> Cohort:
         """The series that fulfil all these filters; arguments and errors as of `Cohort.where`."""
-        return Cohort(self.engine, **filters)
+        return Cohort(self.engine).where(**filters)
 
     def find_uids(self, given: str | Iterable[str]) -> FoundUids:
         """Looks up a list of UIDs of series and studies, such as one that was pasted.

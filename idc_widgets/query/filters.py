@@ -1,115 +1,126 @@
-"""The kinds of filter that a cohort is made of: each knows its SQL and how it joins its like.
+"""Conditions on the columns of a series, each with its SQL and its mask side by side.
 
-A condition is an immutable value on one column (or on ``text``, ``patients``, ``uids``, ``having``,
-``originals_of``, ``derived_from``), already checked. How people write them is in `arguments`.
+A condition is an immutable, validated value on one column, or on a special keyword of
+`Cohort.where` such as ``text``. `where_parser` makes conditions from what people write;
+`related_filters` has the conditions that look at other series.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..index import DERIVED_MODALITIES, LEVELS, RANGES, TEXT_COLUMNS, years
+from ..index import LEVELS, RANGES, TEXT_COLUMNS, years
 from .engine import Bind, Parameters, Scalar, literal
 
 if TYPE_CHECKING:
     from .memory import Mask, MemoryIndex
 
 __all__ = [
-    "PATIENT",
     "PATIENT_KEY",
+    "PATIENT_KEY_SQL",
     "Between",
     "Condition",
-    "Having",
     "InCollections",
     "IsCommercial",
     "OneOf",
     "Patients",
-    "SameStudy",
     "Text",
     "Uids",
-    "unique",
-    "where",
+    "sorted_unique",
 ]
 
+#: The columns that identify a patient.
 PATIENT_KEY = LEVELS["patient"].key
 
-#: The key of a patient as one text, for databases that cannot compare pairs. Neither part has a
-#: control character (DICOM PS3.5, 6.1.3).
-PATIENT = "collection_id || chr(31) || PatientID"
+#: The key of a patient as one text, for databases that cannot compare pairs. The separator is a
+#: control character, which neither part can contain (DICOM PS3.5, 6.1.3).
+PATIENT_KEY_SQL = "collection_id || chr(31) || PatientID"
 
-#: Above this many values a list is bound as one array parameter and joined.
-_INLINE_VALUES = 50
+#: A longer list of values is bound as one array parameter instead of one parameter per value.
+_MAX_INLINE_VALUES = 50
 
-#: What a word must be to be found in a UID.
-_IN_UIDS = re.compile(r"[0-9.]+", re.ASCII)
+#: Matches words that can occur in a UID.
+_UID_PIECE = re.compile(r"[0-9.]+", re.ASCII)
 
 
 class Condition(Protocol):
-    """What all kinds have."""
+    """The interface that all conditions share. Conditions are immutable and hashable."""
 
     @property
     def column(self) -> str:
-        """What it is a filter on: the keyword of `Cohort.where`."""
+        """The column or special keyword of `Cohort.where` that the condition filters on."""
         ...
 
     def sql(self, bind: Bind) -> str:
-        """The condition as SQL on a row of the table index."""
+        """Return the condition as SQL on a row of the table ``index``."""
         ...
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        """The condition on the index in memory."""
+        """Return the series that fulfill the condition, computed on the index in memory."""
         ...
 
     def and_(self, other: Any) -> Condition:
-        """Both this and another condition on the same column."""
+        """Return one condition that means both this one and `other`, on the same column."""
         ...
 
     def argument(self) -> object:
-        """What `Cohort.where` takes for it."""
+        """Return the value that `Cohort.where` takes for this condition."""
         ...
-
-
-def where(conditions: Iterable[Condition], bind: Bind) -> str:
-    """All conditions as SQL."""
-    return " AND ".join(condition.sql(bind) for condition in conditions) or "TRUE"
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Any of these values of a column; None is "is missing"."""
+    """Series whose value of a column is one of these.
+
+    Args:
+        column: A column of the index.
+        values: The accepted values; None stands for a missing value.
+    """
 
     column: str
     values: tuple[Scalar, ...]
 
     def sql(self, bind: Bind) -> str:
-        return _one_of(self.column, self.values, bind)
+        """Return an equality or an IN list, with IS NULL if missing values are accepted."""
+        return _one_of_sql(self.column, self.values, bind)
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        found = memory.one_of(self.column, self.values)
-        return found if found is not None else _asked(self, memory)
+        """Return the mask from the encoded column, or by SQL if the column is not in memory."""
+        mask = memory.one_of(self.column, self.values)
+        return mask if mask is not None else _mask_by_sql(self, memory)
 
     def and_(self, other: OneOf | Between) -> OneOf:
+        """Return a condition with the values that `other` accepts as well."""
         return OneOf(self.column, tuple(v for v in self.values if other.allows(v)))
 
     def allows(self, value: Scalar) -> bool:
+        """Return whether `value` is accepted."""
         return value in self.values
 
     def argument(self) -> object:
+        """Return the only value, or the list of values."""
         return self.values[0] if len(self.values) == 1 else list(self.values)
 
 
 @dataclass(frozen=True)
 class Between:
-    """A closed range of a column's values (an age in years); None is open."""
+    """Series whose value of a column is in a closed range.
+
+    Args:
+        column: A column of numbers or dates, or PatientAge, whose values are in years.
+        low: The lower end; None if the range is open.
+        high: The upper end; None if the range is open.
+    """
 
     column: str
     low: Scalar
     high: Scalar
 
     def sql(self, bind: Bind) -> str:
+        """Return comparisons with both ends. A range that is open on both requires a value."""
         value = RANGES[self.column].sql if self.column in RANGES else self.column
         parts = []
         if self.low is not None:
@@ -119,22 +130,27 @@ class Between:
         return " AND ".join(parts) or f"{value} IS NOT NULL"
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        found = memory.between(self.column, self.low, self.high)
-        return found if found is not None else _asked(self, memory)
+        """Return the mask from the encoded column, or by SQL if the column is not in memory."""
+        mask = memory.between(self.column, self.low, self.high)
+        return mask if mask is not None else _mask_by_sql(self, memory)
 
     def and_(self, other: OneOf | Between) -> OneOf | Between:
+        """Return the intersection of two ranges, or the listed values within this range."""
         if isinstance(other, OneOf):
             return other.and_(self)
 
-        def pick(choose: Callable[..., Scalar], one: Scalar, two: Scalar) -> Scalar:
-            return one if two is None else two if one is None else choose(one, two)
+        def closer(choose: Callable[..., Scalar], end: Scalar, other_end: Scalar) -> Scalar:
+            if end is None or other_end is None:
+                return other_end if end is None else end
+            return choose(end, other_end)
 
-        low, high = pick(max, self.low, other.low), pick(min, self.high, other.high)
+        low, high = closer(max, self.low, other.low), closer(min, self.high, other.high)
         if low is not None and high is not None and low > high:  # type: ignore[operator]
-            return OneOf(self.column, ())  # nothing is in both
+            return OneOf(self.column, ())  # the ranges do not overlap
         return Between(self.column, low, high)
 
     def allows(self, value: Any) -> bool:
+        """Return whether `value` is in the range."""
         if self.column == "PatientAge":
             value = years(value)
         return (
@@ -144,18 +160,21 @@ class Between:
         )
 
     def argument(self) -> object:
+        """Return the pair (low, high)."""
         return (self.low, self.high)
 
 
 @dataclass(frozen=True)
 class InCollections:
-    """A fact of a series' collection: any of these values, of which a collection may have many.
+    """Series of collections that have certain values of a column of ``collections_index``.
+
+    A collection may have many values of a column.
 
     Args:
-        column: of the table collections_index.
-        clauses: any of each, and all of the clauses.
-        known: the collections that have a value at all.
-        matching: those with a value of each clause (and what is missing is not among them).
+        column: A column of the table ``collections_index``.
+        clauses: Lists of values. A collection must have one value of each list.
+        known: The collections that have any value of the column.
+        matching: The collections that fulfill all clauses, without regard to missing values.
     """
 
     column: str
@@ -164,30 +183,33 @@ class InCollections:
     matching: frozenset[str] = field(compare=False, repr=False)
 
     @property
-    def or_missing(self) -> bool:
-        """Whether collections that have no value, or are not known, match as well."""
+    def accepts_missing(self) -> bool:
+        """Whether collections that are unknown, or have no value of the column, match too."""
         return all(None in clause for clause in self.clauses)
 
     def sql(self, bind: Bind) -> str:
+        """Return SQL on collection_id."""
         parts = []
         if self.matching:
             parts.append(f"collection_id IN {_bind_list(sorted(self.matching), bind)}")
-        if self.or_missing:
+        if self.accepts_missing:
             known = sorted(self.known)
             parts.append(f"collection_id NOT IN {_bind_list(known, bind)}" if known else "TRUE")
         return f"({' OR '.join(parts)})" if parts else "FALSE"
 
     def mask(self, memory: MemoryIndex) -> Mask:
+        """Return the mask of the groups of the matching collections."""
         collections: list[Scalar] = list(self.matching)
-        if self.or_missing:
+        if self.accepts_missing:
             collections += [
-                one
-                for one in memory.facets["collection_id"].texts
-                if one is not None and one not in self.known
+                collection
+                for collection in memory.facets["collection_id"].texts
+                if collection is not None and collection not in self.known
             ]
         return memory.facet("collection_id", collections)
 
     def and_(self, other: InCollections) -> InCollections:
+        """Return a condition with the clauses of both."""
         return InCollections(
             self.column,
             tuple(sorted({*self.clauses, *other.clauses}, key=str)),
@@ -196,6 +218,7 @@ class InCollections:
         )
 
     def argument(self) -> object:
+        """Return the only value, the list of values, or a list of lists for several clauses."""
         if len(self.clauses) > 1:
             return [list(clause) for clause in self.clauses]
         values = self.clauses[0]
@@ -204,39 +227,47 @@ class InCollections:
 
 @dataclass(frozen=True)
 class IsCommercial:
-    """Whether the licence allows commercial use: True, False, None for no licence; any of them."""
+    """Series by whether their licence allows commercial use.
+
+    Args:
+        values: The accepted values: True, False, or None for a series without a licence.
+    """
 
     values: tuple[bool | None, ...]
     column: str = field(default="commercial_use", init=False)
 
-    #: NULL where there is no licence.
-    SQL = "license_short_name NOT LIKE '%-NC%'"
+    #: SQL of the value; NULL for a series without a licence.
+    VALUE_SQL = "license_short_name NOT LIKE '%-NC%'"
 
     def sql(self, bind: Bind) -> str:
+        """Return SQL on license_short_name."""
         parts = {
-            True: f"({self.SQL})",
-            False: f"NOT ({self.SQL})",
+            True: f"({self.VALUE_SQL})",
+            False: f"NOT ({self.VALUE_SQL})",
             None: "license_short_name IS NULL",
         }
         return f"({' OR '.join(parts[value] for value in self.values)})" if self.values else "FALSE"
 
     def mask(self, memory: MemoryIndex) -> Mask:
+        """Return the mask of the groups with one of the values."""
         return memory.facet("commercial_use", self.values)
 
     def and_(self, other: IsCommercial) -> IsCommercial:
+        """Return a condition with the values that both accept."""
         return IsCommercial(tuple(value for value in self.values if value in other.values))
 
     def argument(self) -> object:
+        """Return the only value, or the list of values."""
         return self.values[0] if len(self.values) == 1 else list(self.values)
 
 
 @dataclass(frozen=True)
 class Text:
-    """Every word as a substring of a text of the series, or of the name of its collection.
+    """Series in whose texts, or in the name of whose collection, every word is a substring.
 
     Args:
-        words: in lower case.
-        collections: of each word, the collections whose name has it.
+        words: The words in lower case.
+        collections: For each word, the collections whose name contains it.
     """
 
     words: tuple[str, ...]
@@ -244,8 +275,9 @@ class Text:
     column: str = field(default="text", init=False)
 
     def sql(self, bind: Bind) -> str:
-        # Words hold no white space, so none can match across the joint of two columns.
-        # Joined without concat_ws, which BigQuery does not have.
+        """Return SQL that searches the joined text columns."""
+        # Words contain no white space, so none can match across the seam of two columns.
+        # BigQuery does not have concat_ws.
         joined = " || ' ' || ".join(f"coalesce({name}, '')" for name in TEXT_COLUMNS)
         texts = f"lower({joined})"
         parts = []
@@ -258,200 +290,132 @@ class Text:
         return " AND ".join(parts)
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        found: Mask | None = None
+        """Return the mask; searches UIDs, the slow part, only for words that can be in one."""
+        mask: Mask | None = None
         for word, collections in zip(self.words, self.collections, strict=True):
-            one = memory.text(word, collections)
-            if not memory.has_plain_uids or _IN_UIDS.fullmatch(word):
-                one = one | memory.in_uids(word)
-            found = one if found is None else found & one
-        assert found is not None, "a text has words"
-        return found
+            has_word = memory.text(word, collections)
+            if not memory.has_plain_uids or _UID_PIECE.fullmatch(word):
+                has_word = has_word | memory.in_uids(word)
+            mask = has_word if mask is None else mask & has_word
+        assert mask is not None, "a text filter has at least one word"
+        return mask
 
     def and_(self, other: Text) -> Text:
+        """Return a condition with the words of both."""
         merged = dict(zip(self.words, self.collections, strict=True))
         merged.update(zip(other.words, other.collections, strict=True))
         words = tuple(sorted(merged))
         return Text(words, tuple(merged[word] for word in words))
 
     def argument(self) -> object:
+        """Return the words, separated by spaces."""
         return " ".join(self.words)
 
 
 @dataclass(frozen=True)
 class Patients:
-    """These patients, by (collection_id, PatientID)."""
+    """Series of certain patients.
+
+    Args:
+        keys: Pairs (collection_id, PatientID).
+    """
 
     keys: tuple[tuple[str, str], ...]
     column: str = field(default="patients", init=False)
 
     def sql(self, bind: Bind) -> str:
+        """Return an IN list of pairs."""
         if not self.keys:
             return "FALSE"
         columns = ", ".join(PATIENT_KEY)
-        if len(self.keys) <= _INLINE_VALUES or bind is literal:
-            pairs = ", ".join(f"({bind(one)}, {bind(two)})" for one, two in self.keys)
+        if len(self.keys) <= _MAX_INLINE_VALUES or bind is literal:
+            pairs = ", ".join(
+                f"({bind(collection)}, {bind(patient)})" for collection, patient in self.keys
+            )
             return f"({columns}) IN ({pairs})"
-        ones, twos = (list(column) for column in zip(*self.keys, strict=True))
-        return f"({columns}) IN (SELECT unnest({bind(ones)}), unnest({bind(twos)}))"
+        collections, patients = (list(column) for column in zip(*self.keys, strict=True))
+        return f"({columns}) IN (SELECT unnest({bind(collections)}), unnest({bind(patients)}))"
 
     def mask(self, memory: MemoryIndex) -> Mask:
+        """Return the mask of the groups of the patients."""
         return memory.patients_of(self.keys)
 
     def and_(self, other: Patients) -> Patients:
-        others = set(other.keys)
-        return Patients(tuple(key for key in self.keys if key in others))
+        """Return a condition with the patients that are in both."""
+        other_keys = set(other.keys)
+        return Patients(tuple(key for key in self.keys if key in other_keys))
 
     def argument(self) -> object:
+        """Return the list of pairs."""
         return list(self.keys)
 
 
 @dataclass(frozen=True)
 class Uids:
-    """The series with these SeriesInstanceUIDs, and those of the studies with these UIDs.
+    """Series with certain SeriesInstanceUIDs, or of studies with certain StudyInstanceUIDs.
 
     Args:
-        clauses: lists of UIDs; a series must be in each.
+        clauses: Lists of UIDs. A series must match each list.
     """
 
     clauses: tuple[tuple[str, ...], ...]
     column: str = field(default="uids", init=False)
 
     def sql(self, bind: Bind) -> str:
+        """Return SQL that compares both UIDs with each list."""
         columns = ("SeriesInstanceUID", "StudyInstanceUID")
         parts = [
-            f"({' OR '.join(_one_of(column, uids, bind) for column in columns)})"
+            f"({' OR '.join(_one_of_sql(column, uids, bind) for column in columns)})"
             for uids in self.clauses
         ]
         return " AND ".join(parts)
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        found: Mask | None = None
+        """Return the mask of the series that match each list."""
+        mask: Mask | None = None
         for uids in self.clauses:
-            one = OneOf("SeriesInstanceUID", uids).mask(memory)
-            one = one | OneOf("StudyInstanceUID", uids).mask(memory)
-            found = one if found is None else found & one
-        assert found is not None, "there is a list, if of no UIDs"
-        return found
+            has_uid = OneOf("SeriesInstanceUID", uids).mask(memory)
+            has_uid = has_uid | OneOf("StudyInstanceUID", uids).mask(memory)
+            mask = has_uid if mask is None else mask & has_uid
+        assert mask is not None, "there is at least one list of UIDs, possibly empty"
+        return mask
 
     def and_(self, other: Uids) -> Uids:
+        """Return a condition with the lists of both."""
         return Uids(tuple(sorted({*self.clauses, *other.clauses})))
 
     def argument(self) -> object:
+        """Return the list of UIDs, or a list of lists for several clauses."""
         lists = [list(uids) for uids in self.clauses]
         return lists[0] if len(lists) == 1 else lists
 
 
-@dataclass(frozen=True)
-class Having:
-    """Studies or patients that have, in all of the index, a series with each of these values.
+def sorted_unique(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the distinct values in order, None last, so that equal filters compare equal.
 
-    Args:
-        required: (level, column, value), level "study" or "patient".
+    >>> sorted_unique(["MR", None, "CT", "MR"])
+    ('CT', 'MR', None)
     """
 
-    required: tuple[tuple[str, str, Scalar], ...]
-    column: str = field(default="having", init=False)
-
-    def sql(self, bind: Bind) -> str:
-        parts = []
-        for level, column, value in self.required:
-            key = "StudyInstanceUID" if level == "study" else PATIENT
-            has = _one_of(column, (value,), bind)
-            parts.append(f"{key} IN (SELECT {key} FROM index WHERE {has})")
-        return " AND ".join(parts)
-
-    def mask(self, memory: MemoryIndex) -> Mask:
-        found = memory.everything
-        for level, column, value in self.required:
-            has = memory.mask(OneOf(column, (value,)))
-            found = found & (
-                memory.same_study(has) if level == "study" else memory.same_patient(has)
-            )
-        return found
-
-    def and_(self, other: Having) -> Having:
-        return Having(unique({*self.required, *other.required}))
-
-    def argument(self) -> object:
-        by_level: dict[str, dict[str, Any]] = {}
-        for level, column, value in self.required:
-            by_level.setdefault(level, {"level": level}).setdefault(column, []).append(value)
-        found = list(by_level.values())
-        return found[0] if len(found) == 1 else found
-
-
-@dataclass(frozen=True)
-class SameStudy:
-    """The originals, or what is derived from them, in the studies of other series.
-
-    Args:
-        column: "originals_of" or "derived_from".
-        sources: the conditions of the other series; with several, all studies in common.
-    """
-
-    column: str
-    sources: tuple[tuple[Condition, ...], ...]
-
-    #: A series that is no analysis result, and of no modality that only tells about images.
-    ORIGINAL = (
-        "(analysis_result_id IS NULL AND (Modality IS NULL OR Modality NOT IN "
-        f"({', '.join(map(literal, DERIVED_MODALITIES))})))"
-    )
-
-    def sql(self, bind: Bind) -> str:
-        parts = [self.ORIGINAL if self.column == "originals_of" else f"NOT {self.ORIGINAL}"]
-        for source in self.sources:
-            parts.append(
-                "StudyInstanceUID IN"
-                f" (SELECT StudyInstanceUID FROM index WHERE {where(source, bind)})"
-            )
-        return " AND ".join(parts)
-
-    def mask(self, memory: MemoryIndex) -> Mask:
-        found = memory.mask(OneOf("analysis_result_id", (None,)))
-        found = found & ~memory.mask(OneOf("Modality", DERIVED_MODALITIES))
-        if self.column == "derived_from":
-            found = ~found
-        for source in self.sources:
-            of_source = memory.everything
-            for condition in source:
-                of_source = of_source & memory.mask(condition)
-            found = found & memory.same_study(of_source)
-        return found
-
-    def and_(self, other: SameStudy) -> SameStudy:
-        return SameStudy(self.column, tuple(sorted({*self.sources, *other.sources}, key=repr)))
-
-    def argument(self) -> object:
-        found: list[Mapping[str, object]] = [
-            {condition.column: condition.argument() for condition in source}
-            for source in self.sources
-        ]
-        return found[0] if len(found) == 1 else found
-
-
-def _asked(condition: Condition, memory: MemoryIndex) -> Mask:
-    """A condition on a column that is not in memory: asked of the file, in SQL."""
-    params = Parameters()
-    sql = condition.sql(params.bind)
-    return memory.series_where(sql, params)
-
-
-def unique(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Sorted, each once, None last: so that equal filters are equal cohorts."""
-
-    def order(value: Any) -> Any:
+    def sort_key(value: Any) -> Any:
         parts = value if isinstance(value, tuple) else (value,)
         return [(part is None, str(type(part)), part) for part in parts]
 
     distinct = set(values)
     try:
-        return tuple(sorted(distinct))  # of one kind: quick, for there may be 100,000
+        return tuple(sorted(distinct))  # all of one type: fast, as there may be 100,000
     except TypeError:
-        return tuple(sorted(distinct, key=order))
+        return tuple(sorted(distinct, key=sort_key))
 
 
-def _one_of(column: str, values: Sequence[Scalar], bind: Bind) -> str:
+def _mask_by_sql(condition: Condition, memory: MemoryIndex) -> Mask:
+    """Evaluate a condition on a column that is not in memory with a query on the file."""
+    params = Parameters()
+    sql = condition.sql(params.bind)
+    return memory.series_where(sql, params)
+
+
+def _one_of_sql(column: str, values: Sequence[Scalar], bind: Bind) -> str:
     present = [value for value in values if value is not None]
     parts = []
     if len(present) == 1:
@@ -464,6 +428,6 @@ def _one_of(column: str, values: Sequence[Scalar], bind: Bind) -> str:
 
 
 def _bind_list(values: Sequence[Scalar], bind: Bind) -> str:
-    if len(values) > _INLINE_VALUES and bind is not literal:
+    if len(values) > _MAX_INLINE_VALUES and bind is not literal:
         return f"(SELECT unnest({bind(list(values))}))"
     return f"({', '.join(map(bind, values))})"

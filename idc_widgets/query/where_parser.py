@@ -1,4 +1,4 @@
-"""What people pass to `Cohort.where`, checked and made into conditions."""
+"""Parser of the keyword arguments of `Cohort.where`: validates values and makes conditions."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import datetime
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, Protocol, runtime_checkable
 
 from ..errors import InvalidQueryError, unknown
 from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, DATES, NUMERIC, RANGES, years
-from .engine import Engine, Parameters, Scalar
+from .collection_facts import collection_names, collection_values
+from .engine import Engine, Scalar
 from .filters import (
     Between,
     Condition,
-    Having,
     InCollections,
     IsCommercial,
     OneOf,
     Patients,
-    SameStudy,
     Text,
     Uids,
-    unique,
+    sorted_unique,
 )
+from .known_values import known_texts
+from .matching import merge_conditions
+from .related_filters import Having, SameStudy
 
-__all__ = ["KEYWORDS", "check_column", "collection_values", "condition", "known_texts", "patients"]
+__all__ = ["KEYWORDS", "parse_filters", "parse_patients", "resolve_column"]
 
-#: What `Cohort.where` takes.
+#: The keywords that `Cohort.where` takes.
 KEYWORDS = (
     *COLUMNS,
     *COLLECTION_FACETS,
@@ -42,64 +43,103 @@ KEYWORDS = (
     "derived_from",
 )
 
-_LEVELS = ("study", "patient")
+_HAVING_LEVELS = ("study", "patient")
 
-#: Facts of the collections, by engine: see `_collections`.
-_known_collections: WeakKeyDictionary[Engine, dict[str, dict[str, str]]] = WeakKeyDictionary()
-_known_values: WeakKeyDictionary[Engine, dict[str, dict[str, tuple[str, ...]]]] = (
-    WeakKeyDictionary()
-)
+#: DuckDB's and Arrow's integers have 64 bits with sign.
+_MAX_INTEGER = (1 << 63) - 1
 
 
-def condition(engine: Engine, name: str, value: object) -> Condition:
-    """The condition that a keyword of `Cohort.where` asks for.
+@runtime_checkable
+class Filtered(Protocol):
+    """A cohort, as ``originals_of=`` and ``derived_from=`` take it."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that has the series."""
+        ...
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions that the series fulfill."""
+        ...
+
+
+def parse_filters(engine: Engine, filters: Mapping[str, object]) -> tuple[Condition, ...]:
+    """Return the conditions that the keyword arguments of `Cohort.where` mean.
+
+    Args:
+        engine: The engine whose index the values must occur in.
+        filters: Keyword → value.
 
     Raises:
-        InvalidQueryError: as of `Cohort.where`.
+        InvalidQueryError: As described for `Cohort.where`.
     """
-    name = check_column(name)
-    if name in _SPECIAL:
-        return _SPECIAL[name](engine, value)
-    if name in COLLECTION_FACETS:
-        return _in_collections(engine, name, value)
-    if isinstance(value, tuple):
-        return _between(name, value)
-    one_of = OneOf(name, unique(_scalar(name, one) for one in _as_list(value)))
-    _check_values(engine, name, one_of.values)
-    return one_of
+    return merge_conditions(_parse(engine, name, value) for name, value in filters.items())
 
 
-def check_column(name: str) -> str:
-    """The filter's own name; raises InvalidQueryError, naming the nearest, if there is none."""
+def resolve_column(name: str) -> str:
+    """Return the name under which a keyword's condition is kept; resolves aliases.
+
+    Raises:
+        InvalidQueryError: There is no such keyword; the message names the nearest.
+    """
     if name not in KEYWORDS:
         raise InvalidQueryError(unknown("column", name, KEYWORDS))
     return ALIASES.get(name, name)
 
 
-def collection_values(engine: Engine, column: str) -> dict[str, tuple[str, ...]]:
-    """collection_id → the values that the collection has of one of `COLLECTION_FACETS`."""
-    known = _known_values.setdefault(engine, {})
-    if column not in known:
-        known[column] = {
-            name: tuple(dict.fromkeys(filter(None, map(str.strip, facts[column].split(",")))))
-            for name, facts in _collections(engine).items()
-        }
-    return known[column]
+def parse_patients(_engine: Engine, keys: object) -> Patients:
+    """Return the condition for pairs (collection_id, PatientID), which are not looked up.
+
+    Raises:
+        InvalidQueryError: A key is not such a pair.
+    """
+    pairs = _as_list(keys)
+    for pair in pairs:
+        if not (isinstance(pair, (tuple, list)) and [type(part) for part in pair] == [str, str]):
+            raise InvalidQueryError(
+                f"patients={pair!r}: expected (collection_id, PatientID), "
+                "such as ('nsclc_radiomics', 'LUNG1-365')"
+            )
+    return Patients(sorted_unique(tuple(pair) for pair in pairs))
 
 
-# --- kinds of value ------------------------------------------------------------------------
+def _parse(engine: Engine, name: str, value: object) -> Condition:
+    """Return the condition of one keyword argument."""
+    name = resolve_column(name)
+    if name in _SPECIAL:
+        return _SPECIAL[name](engine, value)
+    if name in COLLECTION_FACETS:
+        return _parse_collection_facet(engine, name, value)
+    if isinstance(value, tuple):
+        return _parse_range(name, value)
+    values = sorted_unique(_scalar(name, item) for item in _as_list(value))
+    _check_texts_exist(engine, name, values)
+    return OneOf(name, values)
+
+
+# --- single values -------------------------------------------------------------------------
 
 
 def _as_list(value: object) -> list[Any]:
-    """A list, set, array or other collection as a list; anything else as a list of itself."""
-    single = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
-    if isinstance(value, Iterable) and not single:
+    """Return a list, set, array or other collection as a list, and any other value in a list."""
+    is_single = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
+    if isinstance(value, Iterable) and not is_single:
         return list(value)
     return [value]
 
 
+def _as_lists(value: object) -> list[list[Any]]:
+    """Return a list of lists as it is, and any other value as the only list.
+
+    `Cohort.filters` contains a list of lists where a cohort was narrowed twice.
+    """
+    items = _as_list(value)
+    return items if items and all(isinstance(item, list) for item in items) else [items]
+
+
 def _scalar(column: str, value: object) -> Scalar:
-    """One value as the index has it: None for every kind of "missing", dates as ISO text."""
+    """Return one value as the index stores it: None if missing, dates as ISO 8601 text."""
     value = _plain(value)
     if value is None:
         return None
@@ -109,10 +149,10 @@ def _scalar(column: str, value: object) -> Scalar:
         raise InvalidQueryError(f"{column}={value!r}: expected {kind}, not {type(value).__name__}")
     if isinstance(value, str):
         _check_unicode(column, value)
-    elif isinstance(value, int) and abs(value) >= 1 << 63:
-        raise InvalidQueryError(f"{column}: a number of that size is none of the index")
+    elif isinstance(value, int) and abs(value) > _MAX_INTEGER:
+        raise InvalidQueryError(f"{column}: expected an integer of at most 64 bits")
     if column in DATES and isinstance(value, str) and re.fullmatch(r"\d{8}", value, re.ASCII):
-        return f"{value[:4]}-{value[4:6]}-{value[6:]}"  # as DICOM writes it
+        return f"{value[:4]}-{value[4:6]}-{value[6:]}"  # the format of dates in DICOM
     return value
 
 
@@ -124,51 +164,31 @@ def _check_unicode(name: str, text: str) -> None:
 
 
 def _plain(value: object) -> object:
-    """NumPy's, pandas' and datetime's values as plain Python."""
+    """Return a value of NumPy, pandas or datetime as plain Python; None if it is missing."""
     if getattr(getattr(value, "dtype", None), "kind", "") == "M":  # numpy.datetime64
         value = str(value)[:10].replace("NaT", "") or None
     elif hasattr(value, "item"):  # any other NumPy scalar
         value = value.item()
-    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' missing values
+    if type(value).__name__ in ("NAType", "NaTType"):  # missing values of pandas
         return None
     if isinstance(value, datetime.datetime):
         value = value.date()
     if isinstance(value, datetime.date):
         return value.isoformat()
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _check_values(engine: Engine, column: str, values: Iterable[Scalar]) -> None:
-    """That the index has these texts in the column."""
+def _check_texts_exist(engine: Engine, column: str, values: Iterable[Scalar]) -> None:
+    """Raise InvalidQueryError if a text does not occur in a column of the index."""
     texts = [value for value in values if isinstance(value, str)]
     if not texts:
         return
-    found = known_texts(engine, column, texts)
-    missing = [text for text in texts if text not in found]
+    known = known_texts(engine, column, texts)
+    missing = [text for text in texts if text not in known]
     if missing:
-        known = engine.rows(f"SELECT DISTINCT {column} FROM index WHERE {column} IS NOT NULL")
+        rows = engine.rows(f"SELECT DISTINCT {column} FROM index WHERE {column} IS NOT NULL")
         kind = "collection" if column == "collection_id" else column
-        raise _unknown_values(kind, missing, (value for (value,) in known))
-
-
-def known_texts(
-    engine: Engine, column: str, texts: Iterable[str], table: str = "index"
-) -> set[str]:
-    """Those of the texts that a table has in this column."""
-    wanted = unique(texts)
-    if not wanted:
-        return set()
-    from .memory import memory_index_of  # here, so that opening a client does not wait for Arrow
-
-    memory = memory_index_of(engine, make=False)
-    if memory is not None and table == "index":
-        known = memory.known(column, wanted)
-        if known is not None:
-            return known
-    params = Parameters()
-    where = OneOf(column, wanted).sql(params.bind)
-    rows = engine.rows(f"SELECT DISTINCT {column} FROM {table} WHERE {where}", params)
-    return {str(value) for (value,) in rows}
+        raise _unknown_values(kind, missing, (value for (value,) in rows))
 
 
 def _unknown_values(kind: str, missing: list[str], known: Iterable[object]) -> InvalidQueryError:
@@ -179,7 +199,7 @@ def _unknown_values(kind: str, missing: list[str], known: Iterable[object]) -> I
 # --- ranges --------------------------------------------------------------------------------
 
 
-def _between(column: str, bounds: tuple[object, ...]) -> Between:
+def _parse_range(column: str, bounds: tuple[object, ...]) -> Between:
     if len(bounds) != 2:
         raise InvalidQueryError(
             f"{column}={bounds!r}: a tuple is a range and has two ends, (low, high); "
@@ -197,14 +217,16 @@ def _between(column: str, bounds: tuple[object, ...]) -> Between:
 
 
 def _bound(column: str, given: object, is_high: int) -> Scalar:
+    """Return one end of a range; None if it is open or infinitely far away."""
     value = _age(given) if column == "PatientAge" else _scalar(column, given)
     if isinstance(value, float) and math.isinf(value):
         if (value > 0) == is_high:
-            return None  # an end that is infinitely far is open
-        raise InvalidQueryError(f"{column}: a range cannot {'end' if is_high else 'begin'} there")
+            return None
+        end, sign = ("end", "-") if is_high else ("begin", "")
+        raise InvalidQueryError(f"{column}: a range cannot {end} at {sign}infinity")
     if column == "PatientAge":
         return value
-    if column in DATES and value is not None and not _is_date(str(value)):
+    if column in DATES and value is not None and not _is_iso_date(str(value)):
         raise InvalidQueryError(
             f"{column}: {given!r} is not a date; expected YYYY-MM-DD, such as '2010-04-01'"
         )
@@ -212,119 +234,86 @@ def _bound(column: str, given: object, is_high: int) -> Scalar:
 
 
 def _age(given: object) -> float | None:
+    """Return an age in years from a number of years or a DICOM Age String."""
     value = _plain(given)
     if value is None:
         return None
     if isinstance(value, str):
         value = years(value)
-    if isinstance(value, int) and abs(value) >= 1 << 63:
+    if isinstance(value, int) and abs(value) > _MAX_INTEGER:
         value = None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
         raise InvalidQueryError(
-            f"PatientAge: {given!r} is no age; expected years, such as 60 or '060Y'"
+            f"PatientAge: {given!r} is not an age; expected years, such as 60 or '060Y'"
         )
     return value
 
 
-def _is_date(text: str) -> bool:
+def _is_iso_date(text: str) -> bool:
     try:
-        # Python 3.11 reads other forms of ISO 8601 as well, which would be compared as text.
+        # Since Python 3.11, other ISO 8601 formats are accepted too. They would not sort as text.
         return datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
 
 
-# --- collections ---------------------------------------------------------------------------
+# --- keywords that are not columns of the index ---------------------------------------------
 
 
-def _collections(engine: Engine) -> dict[str, dict[str, str]]:
-    """collection_id → its name and facts, as text; none where there is no such table."""
-    found = _known_collections.get(engine)
-    if found is None:
-        present = engine.tables().get("collections_index", {})
-        names = [name for name in ("collection_name", *COLLECTION_FACETS) if name in present]
-        rows = []
-        if names:
-            rows = engine.rows(f"SELECT collection_id, {', '.join(names)} FROM collections_index")
-        everything = dict.fromkeys(("collection_name", *COLLECTION_FACETS), "")
-        found = {
-            str(collection): {
-                **everything,
-                **{n: str(f or "") for n, f in zip(names, facts, strict=True)},
-            }
-            for collection, *facts in rows
-        }
-        _known_collections[engine] = found
-    return found
-
-
-def _in_collections(engine: Engine, column: str, value: object) -> InCollections:
-    given = _as_list(value)
-    # A list of lists: one of each, as `Cohort.filters` gives what was narrowed twice.
-    lists = given if given and all(isinstance(one, list) for one in given) else [given]
+def _parse_collection_facet(engine: Engine, column: str, value: object) -> InCollections:
     clauses = []
-    for one in lists:
-        values = [_plain(item) for item in one]
+    for items in _as_lists(value):
+        values = [_plain(item) for item in items]
         for item in values:
             if item is not None and not isinstance(item, str):
                 raise InvalidQueryError(
                     f"{column}={item!r}: expected text, not {type(item).__name__}"
                 )
-        clauses.append(unique(values))
+        clauses.append(sorted_unique(values))
     by_collection = collection_values(engine, column)
     known = {item for values in by_collection.values() for item in values}
-    missing = [item for clause in clauses for item in clause if item is not None]
-    missing = [item for item in missing if item not in known]
+    wanted = [item for clause in clauses for item in clause if item is not None]
+    missing = [item for item in wanted if item not in known]
     if missing:
         raise _unknown_values(column, missing, known)
     return InCollections(
         column,
         tuple(sorted(set(clauses), key=str)),
-        known=frozenset(name for name, values in by_collection.items() if values),
+        known=frozenset(collection for collection, values in by_collection.items() if values),
         matching=frozenset(
-            name
-            for name, values in by_collection.items()
+            collection
+            for collection, values in by_collection.items()
             if all(set(values).intersection(clause) for clause in clauses)
         ),
     )
 
 
-# --- what is no column of the index --------------------------------------------------------
-
-
-def _text(engine: Engine, value: object) -> Text:
+def _parse_text(engine: Engine, value: object) -> Text:
     if not isinstance(value, str) or not value.split():
         raise InvalidQueryError(f"text={value!r}: expected one or more words")
     _check_unicode("text", value)
     words = tuple(sorted(set(_lower(value).split())))
-    names = {name: _lower(facts["collection_name"]) for name, facts in _collections(engine).items()}
+    names = {collection: _lower(name) for collection, name in collection_names(engine).items()}
     return Text(
-        words, tuple(frozenset(one for one in names if word in names[one]) for word in words)
+        words,
+        tuple(
+            frozenset(collection for collection, name in names.items() if word in name)
+            for word in words
+        ),
     )
 
 
 def _lower(text: str) -> str:
-    """In lower case, character by character, as databases do: Python knows of final sigmas."""
+    """Return a text in lower case, character by character as databases do it.
+
+    `str.lower` depends on the context: it knows the final sigma of Greek.
+    """
     return "".join(character.lower()[0] for character in text)
 
 
-def patients(_engine: Engine, keys: object) -> Patients:
-    """The condition on (collection_id, PatientID); raises InvalidQueryError for other pairs."""
-    pairs = _as_list(keys)
-    for pair in pairs:
-        if not (isinstance(pair, (tuple, list)) and [type(one) for one in pair] == [str, str]):
-            raise InvalidQueryError(
-                f"patients={pair!r}: expected (collection_id, PatientID), "
-                "such as ('nsclc_radiomics', 'LUNG1-365')"
-            )
-    return Patients(unique(tuple(pair) for pair in pairs))
-
-
-def _uids(engine: Engine, value: object) -> Uids:
-    given = _as_list(value)
-    lists = given if given and all(isinstance(one, list) for one in given) else [given]
+def _parse_uids(engine: Engine, value: object) -> Uids:
     clauses = []
-    for uids in lists:
+    for uids in _as_lists(value):
         for uid in uids:
             if not isinstance(uid, str):
                 raise InvalidQueryError(f"uids={uid!r}: expected text, not {type(uid).__name__}")
@@ -334,19 +323,21 @@ def _uids(engine: Engine, value: object) -> Uids:
         missing = [uid for uid in missing if uid not in studies]
         if missing:
             raise _unknown_values("UID", missing, ())
-        clauses.append(unique(uids))
+        clauses.append(sorted_unique(uids))
     return Uids(tuple(sorted(set(clauses))))
 
 
-def _commercial(_engine: Engine, value: object) -> IsCommercial:
-    values = [_plain(one) for one in _as_list(value)]
-    for one in values:
-        if one is not None and not isinstance(one, bool):
-            raise InvalidQueryError(f"commercial_use={one!r}: expected True or False")
-    return IsCommercial(tuple(one for one in (True, False, None) if one in values))
+def _parse_commercial_use(_engine: Engine, value: object) -> IsCommercial:
+    values = [_plain(item) for item in _as_list(value)]
+    for item in values:
+        if item is not None and not isinstance(item, bool):
+            raise InvalidQueryError(
+                f"commercial_use={item!r}: expected True, False, or None for no licence"
+            )
+    return IsCommercial(tuple(item for item in (True, False, None) if item in values))
 
 
-def _having(engine: Engine, value: object) -> Having:
+def _parse_having(engine: Engine, value: object) -> Having:
     required: list[tuple[str, str, Scalar]] = []
     for given in _as_list(value):
         if not isinstance(given, Mapping):
@@ -356,49 +347,52 @@ def _having(engine: Engine, value: object) -> Having:
             )
         columns = dict(given)
         level = columns.pop("level", "study")
-        if level not in _LEVELS:
-            raise InvalidQueryError(unknown("level", level, _LEVELS))
+        if level not in _HAVING_LEVELS:
+            raise InvalidQueryError(unknown("level", level, _HAVING_LEVELS))
         if not columns:
             raise InvalidQueryError("having: expected a column and its values, Modality=[...]")
-        for name, values in columns.items():
-            if name not in COLUMNS:
-                raise InvalidQueryError(unknown("column", name, COLUMNS))
-            scalars = unique(_scalar(name, one) for one in _as_list(values))
+        for column, values in columns.items():
+            if column not in COLUMNS:
+                raise InvalidQueryError(unknown("column", column, COLUMNS))
+            scalars = sorted_unique(_scalar(column, item) for item in _as_list(values))
             if not scalars:
-                raise InvalidQueryError(f"having: {name}=[] names no value to have")
-            _check_values(engine, name, scalars)
-            required.extend((str(level), name, one) for one in scalars)
-    return Having(unique(required))
+                raise InvalidQueryError(f"having: {column}=[]: expected at least one value")
+            _check_texts_exist(engine, column, scalars)
+            required.extend((str(level), column, scalar) for scalar in scalars)
+    return Having(sorted_unique(required))
 
 
-def _same_study(column: str) -> Callable[[Engine, object], SameStudy]:
-    def make(engine: Engine, value: object) -> SameStudy:
-        from .cohort import Cohort  # a cohort of other series, inside this one's condition
+def _parse_same_study(column: str) -> Callable[[Engine, object], SameStudy]:
+    """Return the parser of ``originals_of=`` or ``derived_from=``."""
 
+    def parse(engine: Engine, value: object) -> SameStudy:
         sources = []
-        for one in _as_list(value):
-            if isinstance(one, Mapping):
-                one = Cohort(engine, **one)
-            if not isinstance(one, Cohort):
+        for item in _as_list(value):
+            if isinstance(item, Mapping):
+                sources.append(parse_filters(engine, item))
+            elif not isinstance(item, Filtered):
                 raise InvalidQueryError(
-                    f"{column}={one!r}: expected a cohort, or the filters of one as a dict"
+                    f"{column}={item!r}: expected a cohort, or the filters of one as a dict"
                 )
-            if one.engine is not engine:
-                raise InvalidQueryError(f"{column}: that cohort is of another client")
-            sources.append(one.conditions)
+            elif item.engine is not engine:
+                raise InvalidQueryError(
+                    f"{column}: that cohort is of another client; make it with this one"
+                )
+            else:
+                sources.append(item.conditions)
         if not sources:
             raise InvalidQueryError(f"{column}=[]: expected a cohort")
         return SameStudy(column, tuple(sorted(set(sources), key=repr)))
 
-    return make
+    return parse
 
 
 _SPECIAL: dict[str, Callable[[Engine, object], Condition]] = {
-    "text": _text,
-    "uids": _uids,
-    "patients": patients,
-    "commercial_use": _commercial,
-    "having": _having,
-    "originals_of": _same_study("originals_of"),
-    "derived_from": _same_study("derived_from"),
+    "text": _parse_text,
+    "uids": _parse_uids,
+    "patients": parse_patients,
+    "commercial_use": _parse_commercial_use,
+    "having": _parse_having,
+    "originals_of": _parse_same_study("originals_of"),
+    "derived_from": _parse_same_study("derived_from"),
 }

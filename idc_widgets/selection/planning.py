@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..index import COLUMNS
-from ..query import Cohort, OneOf, unique
+from ..query import Cohort, OneOf, sorted_unique
 from .instances import by_series, find_instances
 from .python_code import describe, python_code
 
@@ -54,7 +54,7 @@ def plan_download(
     where, params = cohort.predicate
     wanted = None if instances is None else find_instances(cohort.engine, instances)
     if wanted is not None:
-        series = OneOf("SeriesInstanceUID", unique(row.SeriesInstanceUID for row in wanted))
+        series = OneOf("SeriesInstanceUID", sorted_unique(row.SeriesInstanceUID for row in wanted))
         where = f"({where}) AND {series.sql(params.bind)}"
     # A user's template may name any column; with all of them, the plan can suggest the nearest.
     is_built_in = template == DEFAULT_TEMPLATE or template in FORMS

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import DownloadError, InvalidQueryError
-from ..query import Engine, OneOf, Parameters, unique
+from ..query import Engine, OneOf, Parameters, sorted_unique
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,7 +79,7 @@ def prior_series(
 
     from ..download import list_series
 
-    wanted = unique([uids] if isinstance(uids, str) else uids)
+    wanted = sorted_unique([uids] if isinstance(uids, str) else uids)
     if _TABLE not in engine.tables():
         raise InvalidQueryError(f"there is no table {_TABLE}; client.fetch({_TABLE!r}) gets it")
     params = Parameters()

@@ -101,7 +101,7 @@ class Selection:
         Raises:
             InvalidQueryError: The index does not have one of them; the message names the first.
         """
-        return cls(Cohort(engine, SeriesInstanceUID=list(uids)))
+        return cls(Cohort(engine).where(SeriesInstanceUID=list(uids)))
 
     @property
     def data_version(self) -> str:

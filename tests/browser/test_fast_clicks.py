@@ -15,7 +15,7 @@ from support.lab import NOTEBOOK, PATIENCE, Lab
 SHOW = """
 import json, time
 from idc_widgets import IDCBrowser
-from idc_widgets.query.cohort import FACETS
+from idc_widgets.index import FACETS
 from idc_widgets.index import column_info
 
 def all_of(**filters):

@@ -42,7 +42,7 @@ def test_equal_filters_are_equal_cohorts(client: IDCClient) -> None:
 
 def test_a_cohort_cannot_be_changed(client: IDCClient) -> None:
     cohort = client.cohort()
-    with pytest.raises(AttributeError, match="immutable"):
+    with pytest.raises(AttributeError, match="cannot assign to field"):
         cohort.engine = None  # type: ignore[assignment]
 
 

@@ -16,9 +16,8 @@ import pytest
 from support.bruteforce import age_in_years, collections, data_folder, whole_index
 
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
-from idc_widgets.index import COLUMNS
+from idc_widgets.index import COLUMNS, FACETS, RANGES
 from idc_widgets.index.facets import years
-from idc_widgets.query.cohort import FACETS, RANGES
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"

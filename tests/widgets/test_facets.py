@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from idc_widgets import Cohort
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import InvalidQueryError
-from idc_widgets.query.cohort import Cohort
 from idc_widgets.widgets import facets
 from idc_widgets.widgets.facets import FacetDropdown, FacetPanel
 from idc_widgets.widgets.state import BrowserState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from idc_widgets.query.cohort import MORE_FACETS, RANGES
+from idc_widgets.index import MORE_FACETS, RANGES
 from idc_widgets.widgets.facets import FacetDropdown
 from idc_widgets.widgets.filter_text import in_words, range_in_words
 from idc_widgets.widgets.filters import FilterPanel

@@ -9,7 +9,7 @@ import pytest
 
 from idc_widgets import BrowserState, FacetPanel, IDCClient, InvalidQueryError
 from idc_widgets.errors import QueryInterruptedError
-from idc_widgets.query.cohort import FACETS
+from idc_widgets.index import FACETS
 from idc_widgets.widgets.turns import Turns
 
 

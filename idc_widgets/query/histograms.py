@@ -1,0 +1,65 @@
+"""Counts of series per bin of a column, in memory or by SQL."""
+
+from __future__ import annotations
+
+from ..errors import InvalidQueryError, unknown
+from ..index import RANGES, Bound
+from .engine import Engine, Parameters, literal
+from .matching import Conditions, conjunction, matches_of
+from .per_engine import PerEngine
+from .results import Histogram
+
+__all__ = ["count_bins"]
+
+
+def count_bins(engine: Engine, conditions: Conditions, column: str, bins: int) -> Histogram:
+    """Count series per bin of a column, without regard to the condition on the column itself.
+
+    Raises:
+        InvalidQueryError: The column has no histogram, or there are no bins.
+    """
+    if not isinstance(column, str) or column not in RANGES:
+        raise InvalidQueryError(unknown("column of a histogram", column, RANGES))
+    if not isinstance(bins, int) or bins < 1:
+        raise InvalidQueryError(f"bins={bins!r}: expected a whole number of at least 1")
+    edges = _edges(engine, column, bins)
+    others = tuple(condition for condition in conditions if condition.column != column)
+    matches = matches_of(engine, others)
+    if matches is not None:
+        series, missing = matches.binned(column, edges)
+        return Histogram(column, edges, tuple(series), missing)
+    value = RANGES[column].sql
+    inner_edges = edges[1:-1]
+    cases = "".join(
+        f" WHEN {value} < {literal(edge)} THEN {number}" for number, edge in enumerate(inner_edges)
+    )
+    params = Parameters()
+    condition = conjunction(others, params.bind)
+    rows = engine.rows(
+        f"SELECT CASE WHEN {value} IS NULL THEN -1{cases} ELSE {len(inner_edges)} END AS bin,"
+        f" count(*) FROM index WHERE {condition} GROUP BY 1",
+        params,
+    )
+    series_per_bin = dict(rows)
+    counts = tuple(series_per_bin.get(number, 0) for number in range(len(edges) - 1))
+    return Histogram(column, edges, counts, missing=series_per_bin.get(-1, 0))
+
+
+def _edges(engine: Engine, column: str, bins: int) -> tuple[Bound, ...]:
+    """Return the edges for the whole index, so that they stay the same when filters change."""
+    known = _known_edges.of(engine)
+    edges = known.get((column, bins))
+    if edges is None:
+        coarse = RANGES[column].coarse
+        counted = engine.rows(
+            f"SELECT * FROM (SELECT {coarse} AS value, count(*) AS series FROM index GROUP BY 1)"
+            " AS counted WHERE value IS NOT NULL"
+        )
+        edges = known[column, bins] = RANGES[column].bins(counted, bins)
+    return edges
+
+
+#: (column, number of bins) → edges; added at their first use.
+_known_edges: PerEngine[Engine, dict[tuple[str, int], tuple[Bound, ...]]] = PerEngine(
+    lambda _engine: {}
+)
