@@ -242,7 +242,8 @@ class IDCClient:
             FetchError: it cannot be had or written, or its checksum is wrong: each mirror is named
                 with what it said. Nothing has changed then.
         """
-        from ._util import fetch_file, fetch_folder, progress_line, remove
+        from ._util import remove
+        from .index import fetch_file, fetch_folder, progress_line
 
         if not isinstance(self.engine, DuckDBEngine):
             raise FetchError("tables are fetched only for an index that is queried with DuckDB")

@@ -20,5 +20,8 @@ from .facets import RANGES as RANGES
 from .facets import TEXT_COLUMNS as TEXT_COLUMNS
 from .facets import Bound as Bound
 from .facets import years as years
+from .fetch import fetch_file as fetch_file
+from .fetch import fetch_folder as fetch_folder
+from .fetch import progress_line as progress_line
 from .levels import LEVELS as LEVELS
 from .levels import Level as Level

@@ -157,7 +157,7 @@ class Selection:
             InvalidQueryError: `style` cannot be the name of a style.
             FetchError: A citation could not be fetched. `dois` has all DOIs without formatting.
         """
-        from .._util import fetch_citations  # late: it imports requests
+        from .citations import fetch_citations  # late: it imports requests
 
         if not re.fullmatch("[a-z0-9-]+", style):
             raise InvalidQueryError(

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from support.fileserver import Answer, Cut, FileServer, HangUp, IgnoreRange, Stall
 
+import idc_widgets
 from idc_widgets import FetchError, IDCClient, Index, InvalidQueryError
-from idc_widgets._util import http
+from idc_widgets.index import fetch_file, progress_line
 
 RELEASE = version("idc-index-data")
 HEADER = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id"
@@ -105,7 +106,7 @@ def _client(own: Path, *servers: str) -> IDCClient:
 def _big(server: FileServer, target: Path, *more: str, **named: object) -> Path:
     urls = [f"{server.url}/big", *more]
     sums = [f"{url}.sha256" for url in urls]
-    return http.fetch_file("big", urls, target, sha256_urls=sums, pause=0.01, **named)  # type: ignore[arg-type]
+    return fetch_file("big", urls, target, sha256_urls=sums, pause=0.01, **named)  # type: ignore[arg-type]
 
 
 def _left(folder: Path) -> list[str]:
@@ -155,7 +156,7 @@ def test_a_later_call_goes_on_and_another_mirror_too(server: FileServer, tmp_pat
     have = (tmp_path / "d" / part).stat().st_size
     with FileServer(_with_checksums({"big": BODY})) as other:
         urls = [f"{other.url}/big"]
-        http.fetch_file("big", urls, target, sha256_urls=[f"{urls[0]}.sha256"])
+        fetch_file("big", urls, target, sha256_urls=[f"{urls[0]}.sha256"])
         assert [request.range for request in other.asked("big")] == [f"bytes={have}-"]
     assert target.read_bytes() == BODY
     assert _left(tmp_path / "d") == ["big"]
@@ -226,13 +227,13 @@ def test_a_moment_of_trouble_is_waited_out(server: FileServer, tmp_path: Path) -
 def test_two_at_once_do_not_harm_each_other(server: FileServer, tmp_path: Path) -> None:
     """Processes and threads alike: one has the partial file, the others write to their own."""
     code = (
-        "import sys; from pathlib import Path; from idc_widgets._util import http\n"
+        "import sys; from pathlib import Path; from idc_widgets.index import fetch_file\n"
         "url, target = sys.argv[1:]\n"
-        "http.fetch_file('big', [url], Path(target), sha256_urls=[url + '.sha256'])"
+        "fetch_file('big', [url], Path(target), sha256_urls=[url + '.sha256'])"
     )
     target = tmp_path / "d" / "big"
     command = [sys.executable, "-c", code, f"{server.url}/big", str(target)]
-    process = subprocess.Popen(command, cwd=Path(http.__file__).parents[1])
+    process = subprocess.Popen(command, cwd=Path(idc_widgets.__file__).parents[1])
     errors: list[BaseException] = []
 
     def fetch() -> None:
@@ -491,8 +492,8 @@ def test_a_damaged_part(client: IDCClient, server: FileServer, data: Path) -> No
         (b"<html>", "something else than a list"),
         (b"<!DOCTYPE x [<!ENTITY a 'b'>]><ListBucketResult/>", "something else than a list"),
         (b"<L><Contents><Key>%s</Key><Size>x</Size></Contents></L>", "something else than a list"),
-        (b"<ListBucketResult/>", "has nothing called"),
-        (b"<L><NextContinuationToken>x</NextContinuationToken></L>", "more files than"),
+        (b"<ListBucketResult/>", "has no object"),
+        (b"<L><NextContinuationToken>x</NextContinuationToken></L>", "lists more than 100 pages"),
     ],
 )
 def test_a_listing_that_is_none(
@@ -552,10 +553,10 @@ def test_describe(client: IDCClient) -> None:
 
 
 def test_the_line_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert http.progress_line("x") is None, "nobody sees a line rewritten in a file"
+    assert progress_line("x") is None, "nobody sees a line rewritten in a file"
     monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
     monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
-    line = http.progress_line("seg_index")
+    line = progress_line("seg_index")
     assert line is not None
     for done in (0, 1000, 2000, 5000, 5000):
         line(done, 5000)

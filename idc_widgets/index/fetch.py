@@ -1,0 +1,266 @@
+"""Tables fetched over HTTP: whole and checked, or not there at all.
+
+Bytes are written to a hidden partial file beside the target. Its name carries the digest of the
+complete file, so that a later call, or the next mirror, resumes it and never mixes in the bytes of
+another file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from .._util import (
+    RETRY_PAUSE_SECONDS,
+    TIMEOUT_SECONDS,
+    FileCheck,
+    Http,
+    HttpError,
+    Progress,
+    S3Object,
+    bucket_url,
+    human_size,
+    list_objects,
+    locked,
+    move_into_place,
+    open_http,
+    remove,
+    server_of,
+    shown_url,
+)
+from ..errors import FetchError
+
+__all__ = ["fetch_file", "fetch_folder", "progress_line"]
+
+#: Seconds between two updates of the line of progress.
+_LINE_SECONDS = 0.2
+
+#: The longest answer that is read as a checksum, in bytes.
+_MAX_CHECKSUM_BYTES = 1000
+
+
+def fetch_file(
+    name: str,
+    urls: Sequence[str],
+    target: Path,
+    *,
+    sha256_urls: Sequence[str],
+    progress: Progress | None = None,
+    timeout: tuple[float, float] = TIMEOUT_SECONDS,
+    pause: float = RETRY_PAUSE_SECONDS,
+) -> Path:
+    """Fetch one file from the first mirror that sends it completely.
+
+    Args:
+        name: the name of the table in error messages.
+        urls: the mirrors of the file, tried in turn.
+        target: the file to write or to replace. Its folder is created.
+        sha256_urls: the addresses of its checksum, tried in turn; one holds for all mirrors.
+        progress: called while bytes arrive, and at the end.
+        timeout: seconds to connect, and seconds without a byte.
+        pause: seconds before the first retry of a mirror whose connection broke.
+
+    Returns:
+        `target`.
+
+    Raises:
+        FetchError: there is no checksum, no mirror sent the complete file, or the file cannot be
+            written. `target` is then unchanged; bytes that arrived before a connection broke are
+            kept beside it, hidden, for the next call.
+    """
+    with open_http(timeout, pause) as http:
+        check, silent = _checksum(http, name, sha256_urls)
+        reasons = []
+        with _partial_path(name, target, check.digest) as part:
+            for url in urls:
+                try:
+                    if server_of(url) in silent:  # do not wait for it again
+                        raise silent[server_of(url)]
+                    http.download(url, part, check, progress)
+                except HttpError as error:
+                    reasons.append(f"{shown_url(url)} {error}")
+                    continue
+                if progress is not None:
+                    size = part.stat().st_size
+                    progress(size, size)
+                move_into_place(part, target)
+                return target
+    raise FetchError(f"cannot fetch {name}: {'; '.join(reasons) or 'there is no mirror'}")
+
+
+def fetch_folder(
+    name: str,
+    endpoint_url: str,
+    bucket: str,
+    prefix: str,
+    target: Path,
+    *,
+    suffix: str = ".parquet",
+    progress: Progress | None = None,
+    timeout: tuple[float, float] = TIMEOUT_SECONDS,
+    pause: float = RETRY_PAUSE_SECONDS,
+) -> Path:
+    """Fetch the objects below a prefix of a public S3 bucket into one folder: all, or none.
+
+    The size of each object is checked, and its MD5 where its ETag is one.
+
+    Args:
+        name: the name of the table in error messages.
+        endpoint_url: the S3 server.
+        bucket: the bucket.
+        prefix: the beginning of the keys; ends with a slash.
+        target: the folder to create; one that exists stays as it is.
+        suffix: objects whose keys have another ending are left out.
+        progress: called while bytes arrive, and at the end.
+        timeout: seconds to connect, and seconds without a byte.
+        pause: seconds before the first retry.
+
+    Returns:
+        `target`, with the files ``00000.parquet`` and so on, in the order of the keys.
+
+    Raises:
+        FetchError: an object is missing or damaged, or cannot be written; otherwise as for
+            `fetch_file`.
+    """
+    with open_http(timeout, pause) as http:
+        objects = _objects(http, name, endpoint_url, bucket, prefix, suffix)
+        total = sum(entry.size for entry in objects)
+        key = hashlib.sha256(repr(objects).encode()).hexdigest()
+        with _partial_path(name, target, key) as folder:
+            folder.mkdir(exist_ok=True)
+            done = 0
+            for place, entry in enumerate(objects):
+                file = folder / f"{place:05}{suffix}"
+                if not file.is_file():
+                    url = f"{bucket_url(endpoint_url, bucket)}/{quote(entry.key)}"
+                    part = folder / f".{file.name}.part"
+                    try:
+                        http.download(url, part, entry.check, _shifted(progress, done, total))
+                    except HttpError as error:
+                        raise FetchError(
+                            f"cannot fetch {name}: {shown_url(url)} {error}"
+                        ) from error
+                    os.replace(part, file)
+                done += entry.size
+            if progress is not None:
+                progress(total, total)
+            move_into_place(folder, target)
+    return target
+
+
+def progress_line(name: str) -> Progress | None:
+    """Return a callback that rewrites one line on stderr; None if stderr cannot show one."""
+    stream = sys.stderr
+    # The stream of Jupyter is not a terminal, but rewrites a line like one.
+    if stream is None or not (stream.isatty() or type(stream).__module__.startswith("ipykernel")):
+        return None
+    next_at, ended = 0.0, False
+
+    def write(done: int, total: int | None) -> None:
+        nonlocal next_at, ended
+        if ended or (done != total and time.monotonic() < next_at):
+            return
+        next_at, ended = time.monotonic() + _LINE_SECONDS, done == total
+        amount = human_size(done)
+        if total is not None and not ended:
+            amount = f"{amount} of {human_size(total)}"
+        stream.write(f"\r{f'{name}: {amount}':<60}" + "\n" * ended)
+        stream.flush()
+
+    return write
+
+
+def _objects(
+    http: Http, name: str, endpoint_url: str, bucket: str, prefix: str, suffix: str
+) -> list[S3Object]:
+    """Return the objects of a folder, of which there is at least one."""
+    try:
+        listed = list_objects(http, endpoint_url, bucket, prefix)
+        if objects := [entry for entry in listed if entry.key.endswith(suffix)]:
+            return objects
+        raise HttpError(f"has no object {prefix}*{suffix}")
+    except HttpError as error:
+        shown = shown_url(bucket_url(endpoint_url, bucket))
+        raise FetchError(f"cannot fetch {name}: {shown} {error}") from error
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Return a callback for one of several files that reports the progress of all."""
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, total)
+
+
+def _checksum(http: Http, name: str, urls: Sequence[str]) -> tuple[FileCheck, dict[str, HttpError]]:
+    """Return the SHA-256 of a file, and the error of each server that did not answer.
+
+    Raises:
+        FetchError: none of the addresses has a checksum.
+    """
+    errors: dict[str, HttpError] = {}
+    silent: dict[str, HttpError] = {}
+    for url in urls:
+        try:
+            # The format of sha256sum: the digest, and the name of the file.
+            words = http.get(url, _MAX_CHECKSUM_BYTES).decode("ascii", "replace").split()
+            if words and re.fullmatch("[0-9a-fA-F]{64}", words[0]):
+                return FileCheck("sha256", words[0].lower()), silent
+            raise HttpError("is not a checksum")
+        except HttpError as error:
+            errors[url] = error
+            if not error.answered:
+                silent[server_of(url)] = error
+    if errors and all(not error.answered for error in errors.values()):
+        problem = "no mirror answers"
+    else:
+        problem = "no mirror has its checksum, and a file without one cannot be trusted"
+    reasons = "; ".join(f"{shown_url(url)} {error}" for url, error in errors.items())
+    raise FetchError(f"cannot fetch {name}: {problem}: {reasons}")
+
+
+@contextmanager
+def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
+    """Yield the hidden path beside `target` to write to.
+
+    A later call with the same `key` gets the same path and resumes what is there. Only one process
+    has it at a time: another one gets a path of its own, which is removed at the end.
+
+    Args:
+        name: the name of the table in error messages.
+        target: the file or folder that is fetched.
+        key: what identifies its content, in hexadecimal.
+
+    Raises:
+        FetchError: in place of an OSError, also one of the block; then nothing is left.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with locked(target.with_name(f".{target.name}.lock")) as is_ours:
+            if is_ours:
+                part = target.with_name(f".{target.name}.{key[:16]}.part")
+                for other in target.parent.glob(f".{target.name}.*.part"):
+                    if other != part:  # of a version that is no longer current
+                        remove(other)
+            else:
+                part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+            try:
+                yield part
+            except OSError:
+                with suppress(OSError):
+                    remove(part)
+                raise
+            finally:
+                if not is_ours:
+                    with suppress(OSError):
+                        remove(part)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise FetchError(f"cannot fetch {name}: cannot write {target}: {reason}") from error
