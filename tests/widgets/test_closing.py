@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +22,12 @@ from idc_widgets.widgets import (
     FacetDropdown,
     FacetPanel,
     FilterPanel,
+    IDCBrowser,
+    PatientGrid,
     RangeFilter,
     SearchBox,
+    SeriesGrid,
+    StudyGrid,
     SummaryBar,
 )
 from idc_widgets.widgets.closing import Closable, close_whole
@@ -36,6 +41,9 @@ WIDGETS: dict[str, Callable[[BrowserState], Any]] = {
     "FilterPanel, expanded": lambda state: FilterPanel(state, expanded=True),
     "SummaryBar": SummaryBar,
     "DownloadWidget": lambda state: DownloadWidget(state=state),
+    "PatientGrid": PatientGrid,
+    "StudyGrid": StudyGrid,
+    "SeriesGrid": SeriesGrid,
 }
 
 
@@ -221,3 +229,33 @@ def test_a_running_download_goes_on_without_its_widget(own: IDCClient, tmp_path:
     assert reference() is None, "a job does not keep the widget alive"
     assert job.wait() == "failed"
     assert shown["state"] != "failed"
+
+
+def test_browsers_come_and_go(own: IDCClient) -> None:
+    before = open_widgets()
+    references: list[weakref.ref[Any]] = []
+    for _ in range(20):
+        browser = IDCBrowser(own)
+        browser.pick(patients=["Ann"])
+        references += [weakref.ref(browser), weakref.ref(browser.state)]
+        browser.close()
+    assert open_widgets() == before
+    del browser
+    deadline = time.monotonic() + 30
+    while any(reference() is not None for reference in references):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # a thread may still be looking at the disk
+        gc.collect()
+
+
+def test_a_closed_browser_follows_nothing(own: IDCClient, counted: list[str]) -> None:
+    browser = IDCBrowser(own)
+    browser._filters.expanded = True
+    state, everything = browser.state, browser.selection
+    browser.close()
+    assert observers(state) == observers(BrowserState(own))
+    counted.clear()
+    with state.turn():
+        state.filter_values("Modality", ["CT"])
+    assert counted == []
+    assert browser.selection is everything

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -12,6 +13,7 @@ from traitlets import Instance, Int, Unicode
 from ...index import LEVELS
 from ..argument_check import check_keywords
 from ..assets import script, style
+from ..closing import Closable
 from ..download import DownloadWidget
 from ..state import BrowserState
 from .row_source import COLUMNS, ON_DISK, Column, GridView, RowSource, Sort, WithStates, row_source
@@ -34,7 +36,7 @@ class _Title(anywidget.AnyWidget):
     _grid = Instance(DOMWidget).tag(sync=True, **widget_serialization)
 
 
-class _LevelGrid(VBox):
+class _LevelGrid(Closable, VBox):
     """A title with counts, and a grid under it or, with nothing to show, why and what to do."""
 
     _level: str
@@ -73,8 +75,10 @@ class _LevelGrid(VBox):
         self._view.on_sort(self._resort)
         super().__init__([self._heading, self._body], layout={"width": "100%", "min_width": "0"})
         self._refill()
-        state.observe(self._on_rows, self._rows_trait)
-        state.observe(self._on_picks, self._picks_trait)
+        self._follow(state, self._on_rows, self._rows_trait)
+        self._follow(state, self._on_picks, self._picks_trait)
+        for follow in (self._refill, self._repick):
+            self._on_close(partial(state.turns.forget, follow))
 
     def _columns(self) -> Sequence[Column]:
         return COLUMNS[self._level]
@@ -171,7 +175,8 @@ class SeriesGrid(_LevelGrid):
         check_keywords("SeriesGrid", keywords, ["state", "height", "view", "download"])
         super().__init__(state, **keywords)
         if download is not None:
-            download.on_disk.on_news(lambda: state.refresh(self._view.refresh))
+            remove = download.on_disk.on_news(lambda: state.refresh(self._view.refresh))
+            self._on_close(remove)
 
     def _columns(self) -> Sequence[Column]:
         columns = super()._columns()
