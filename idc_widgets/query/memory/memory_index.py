@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +25,7 @@ from ...errors import IndexFileError
 from ...index import Bound, years
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Engine, Scalar
+from ..per_engine import PerEngine
 from .encoded import (
     Array,
     Arrow,
@@ -549,28 +549,19 @@ def _with_missing(flags: Arrow) -> Flags:
 
 # --- one memory an engine ------------------------------------------------------------------
 
-_memories: WeakKeyDictionary[Engine, MemoryIndex] = WeakKeyDictionary()
-_making = threading.Lock()
-
 
 def memory_index_of(engine: Engine, *, make: bool = True) -> MemoryIndex | None:
-    """The memory of an engine; None for a database elsewhere.
+    """Return the index of an engine in memory; None for a database elsewhere.
 
-    Making IDC's takes about a second, at the first question, unless it was prepared.
+    At the first call, reading IDC's index takes about a second, unless it was prepared.
 
     Args:
-        engine: whose index it is.
-        make: False for a question that is not worth it; None if it is not made yet.
+        engine: The engine that has the index.
+        make: False to return None instead of reading the index.
     """
     if not isinstance(engine, DuckDBEngine):
         return None
-    found = _memories.get(engine)
-    if found is None and make:
-        with _making:
-            found = _memories.get(engine)
-            if found is None:
-                found = _memories[engine] = MemoryIndex(engine, _coding_of(engine))
-    return found
+    return _memory_indexes.of(engine) if make else _memory_indexes.get(engine)
 
 
 def prepare(engine: DuckDBEngine) -> None:
@@ -602,3 +593,8 @@ def _coding_of(engine: DuckDBEngine) -> EncodedIndex:
         except IndexFileError as error:
             _log.warning("%s", error)  # a file that can be made again
     return read_index(engine)
+
+
+_memory_indexes: PerEngine[DuckDBEngine, MemoryIndex] = PerEngine(
+    lambda engine: MemoryIndex(engine, _coding_of(engine))
+)
