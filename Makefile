@@ -17,6 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 install = bin/python -m pip install --quiet --editable
 # .venv has a Node of its own, so these need none on the machine.
 biome = .venv/bin/node node_modules/@biomejs/biome/bin/biome
+tsc = .venv/bin/node node_modules/typescript/bin/tsc
 
 .NOTPARALLEL:
 .PHONY: lab test test-engines lint format bench chromium java clean
@@ -41,6 +42,7 @@ lint: .venv/.dev node_modules/.installed
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	$(biome) check --error-on-warnings
+	$(tsc)
 
 format: .venv/.dev node_modules/.installed
 	.venv/bin/ruff check --fix
@@ -89,7 +91,7 @@ clean:
 # --- the checkers of the front end: in the versions of package-lock.json -------------------------
 
 node_modules/.installed: package-lock.json .npmrc | .venv/.dev
-	@echo 'Installing Biome into node_modules'
+	@echo 'Installing Biome and TypeScript into node_modules'
 	@.venv/bin/npm ci --silent
 	@touch $@
 

@@ -1,8 +1,26 @@
-// Put before the script of every widget, see look.py.
+// What all widgets share. A widget has only one module and there is no bundler, so `script()` in
+// assets.py joins files as text: this one, then what the widget lists, then the file with `render`.
+//
+// The type checker sees the same scopes: a file without `export` is a script, whose names are
+// global to every other file; a file with `export default` is a module, whose names are its own.
+// It does not see that `script()` lists every file that a module uses; the browser tests do.
+
+/**
+ * @template {Record<string, any>} Traits
+ * @typedef {import("@anywidget/types").AnyModel<Traits>} Model
+ */
 
 const NUMBER = new Intl.NumberFormat("en-US");
 
-/** An element; text is set as text, whatever it holds. */
+/**
+ * Create an element. Its text is never parsed as HTML.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {string} [className]
+ * @param {string} [text]
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 function h(tag, className, text) {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -10,24 +28,60 @@ function h(tag, className, text) {
   return element;
 }
 
-/** A button; its label is what it is called where its text does not say so. */
-function button(className, text, label, onclick) {
+/**
+ * Create a button.
+ *
+ * @param {string} className
+ * @param {string} [text]
+ * @param {string} [label] Tooltip and accessible name, where the text does not say what it does.
+ * @param {() => void} [onClick]
+ */
+function button(className, text, label, onClick) {
   const element = h("button", className, text);
   element.type = "button";
   if (label) {
     element.title = label;
     element.setAttribute("aria-label", label);
   }
-  if (onclick) element.addEventListener("click", onclick);
+  if (onClick) element.addEventListener("click", onClick);
   return element;
 }
 
-/** Puts a text on the clipboard. */
+/**
+ * Create the root element of a widget.
+ *
+ * @param {string} className
+ */
+function createRoot(className) {
+  const root = h("div", `idc-root ${className}`);
+  // JupyterLab takes single keys as commands: without this, typing "a" would insert a cell.
+  root.dataset.lmSuppressShortcuts = "true";
+  return root;
+}
+
+/**
+ * Create an alert: a message, and a button that dismisses it if `onDismiss` is given.
+ *
+ * @param {string} text
+ * @param {() => void} [onDismiss]
+ */
+function createAlert(text, onDismiss) {
+  const element = h("div", "idc-alert");
+  element.append(h("span", "idc-alert-text", text));
+  if (onDismiss) element.append(button("idc-x", "×", "Dismiss", onDismiss));
+  return element;
+}
+
+/**
+ * Copy a text to the clipboard.
+ *
+ * @param {string} text
+ */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Pages that do not come over https have no clipboard, but this.
+    // Only pages served over https have `navigator.clipboard`.
     const area = h("textarea");
     area.value = text;
     area.style.position = "fixed";
@@ -39,59 +93,93 @@ async function copy(text) {
   }
 }
 
-/** Calls `draw` once for all traits that change together: each arrives as an event of its own. */
-function onChanges(model, names, draw) {
-  let waiting = false;
-  let stopped = false;
-  const changed = () => {
-    if (waiting) return;
-    waiting = true;
-    queueMicrotask(() => {
-      waiting = false;
-      if (!stopped) draw();
-    });
-  };
-  for (const name of names) model.on(`change:${name}`, changed);
-  return () => {
-    stopped = true;
-    for (const name of names) model.off(`change:${name}`, changed);
-  };
+/** Return an id that no other element or view on the page has. */
+function uniqueId() {
+  // Plain http hosts other than localhost are no secure context and have no `randomUUID`.
+  if (typeof crypto.randomUUID === "function") return `idc-${crypto.randomUUID()}`;
+  const words = crypto.getRandomValues(new Uint32Array(4));
+  return `idc-${Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("-")}`;
 }
 
 /**
- * Requests to Python, one at a time: what is wanted meanwhile is merged, the latest of each key
- * wins, and is sent after the answer, which is the trait `_answered` = "view:number".
+ * Call `callback` at each event of a model, until the signal is aborted.
+ *
+ * @param {Model<any>} model
+ * @param {string} event
+ * @param {(...args: any[]) => void} callback
+ * @param {AbortSignal} signal Aborted when the view is removed.
  */
-function requests(model, view) {
-  let asked = null;
-  let wanted = null;
+function listen(model, event, callback, signal) {
+  model.on(event, callback);
+  signal.addEventListener("abort", () => model.off(event, callback));
+}
+
+/**
+ * Call `draw` after any of these traits changes, until the signal is aborted. Traits that change
+ * together arrive as an event each; `draw` is called once for all of them.
+ *
+ * @template {Record<string, any>} Traits
+ * @param {Model<Traits>} model
+ * @param {(keyof Traits & string)[]} names
+ * @param {() => void} draw
+ * @param {AbortSignal} signal Aborted when the view is removed.
+ */
+function follow(model, names, draw, signal) {
+  let scheduled = false;
+  const schedule = () => {
+    if (scheduled) return;
+    scheduled = true;
+    queueMicrotask(() => {
+      scheduled = false;
+      if (!signal.aborted) draw();
+    });
+  };
+  for (const name of names) listen(model, `change:${name}`, schedule, signal);
+}
+
+/**
+ * Send requests to Python one at a time. What is requested while one is on its way is merged into
+ * the next, in which the latest value of each key wins. Python answers by setting the trait
+ * `_answered` to "view:number".
+ *
+ * @param {Model<any>} model
+ * @param {string} view The id of the view, unique on the page.
+ */
+function createRequests(model, view) {
+  /** @type {string | null} */
+  let pending = null; // the request that has not been answered yet, as "view:number"
+  /** @type {{ kind: string } | null} */
+  let next = null;
   let number = 0;
-  const send = (content) => {
-    asked = `${view}:${++number}`;
+
+  /** @param {{ kind: string }} content */
+  const sendNow = (content) => {
+    pending = `${view}:${++number}`;
     model.send({ ...content, view, number });
   };
   return {
-    waiting: () => asked !== null,
-    ask(content) {
-      if (asked) wanted = { ...wanted, ...content };
-      else send(content);
+    isPending: () => pending !== null,
+
+    /** @param {{ kind: string, [key: string]: unknown }} content */
+    send(content) {
+      if (pending) next = { ...next, ...content };
+      else sendNow(content);
     },
-    /** Takes the answer in; true if the model now shows what was asked for last. */
-    settled() {
-      if (asked && model.get("_answered") === asked) {
-        asked = null;
-        if (wanted) send(wanted);
-        wanted = null;
+
+    /** Take in an answer, if there is one. Return whether the model shows the last request. */
+    settle() {
+      if (pending && model.get("_answered") === pending) {
+        pending = null;
+        if (next) sendNow(next);
+        next = null;
       }
-      return asked === null;
+      return pending === null;
     },
-    /** Sends at once what waits: whoever runs a cell next means it, however busy the kernel is. */
+
+    /** Send at once what waits, so that a cell that is run next sees it even in a busy kernel. */
     flush() {
-      if (wanted) send(wanted);
-      wanted = null;
+      if (next) sendNow(next);
+      next = null;
     },
   };
 }
-
-let views = 0;
-const newView = () => `idc-${Date.now().toString(36)}-${++views}`;

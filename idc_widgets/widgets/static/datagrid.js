@@ -1,64 +1,87 @@
-// A grid of ipydatagrid paints each cell off the screen, and copies each by itself onto it. Where
-// there is no GPU a copy takes a millisecond, and the three grids have a thousand cells. Here the
-// copies of a painting become one. It reaches into Lumino's DataGrid, on these grids only: where
-// that is built in another way, all stays as it is.
+// ipydatagrid draws each cell off screen and copies it to the screen by itself. Without a GPU, a
+// copy takes a millisecond, and three grids have a thousand cells. This file turns the copies of
+// one painting into a single one. It patches Lumino's DataGrid, on our grids only, and changes
+// nothing where DataGrid is built in another way.
 
-const paintedQuickly = new WeakSet();
+/**
+ * @typedef {{ x: number, y: number, right: number, bottom: number, area: number }} Rectangle
+ *
+ * @typedef {object} LuminoGrid
+ * @property {unknown} _buffer The canvas off screen.
+ * @property {(region: unknown) => void} _drawCells
+ * @property {(source: unknown, x: number, y: number, width: number, height: number,
+ *   toX: number, toY: number) => void} _blitContent
+ */
 
-/** Paints the views of a grid quickly: of those there are now and, as soon as they ask for rows,
- * of those to come. */
-async function paintQuickly(manager, reference) {
-  const grid = await manager.get_model(reference.replace("IPY_MODEL_", ""));
-  const patch = async () => {
-    for (const coming of Object.values(grid.views ?? {})) {
-      const view = await coming;
-      copyAtOnce(view.grid?.grid);
+/** @type {WeakSet<LuminoGrid>} */
+const patchedGrids = new WeakSet();
+
+/**
+ * Patch the views of a grid: those that exist, and later ones as soon as they request rows.
+ *
+ * @param {{ get_model(id: string): Promise<any> }} manager
+ * @param {string} reference The grid's model, as "IPY_MODEL_<id>".
+ * @param {AbortSignal} signal Aborted when the view is removed.
+ */
+async function paintQuickly(manager, reference, signal) {
+  const model = await manager.get_model(reference.replace("IPY_MODEL_", ""));
+  const patchViews = async () => {
+    for (const promise of Object.values(model.views ?? {})) {
+      const view = await promise;
+      copyInOnePiece(view.grid?.grid);
     }
   };
-  grid.on("msg:custom", patch);
-  await patch();
-  return () => grid.off("msg:custom", patch);
+  if (signal.aborted) return;
+  listen(model, "msg:custom", patchViews, signal);
+  await patchViews();
 }
 
-function copyAtOnce(grid) {
-  const { _drawCells: drawCells, _blitContent: copy } = grid ?? {};
-  if (paintedQuickly.has(grid) || typeof drawCells !== "function" || typeof copy !== "function") {
-    return;
-  }
-  paintedQuickly.add(grid);
-  let waiting = null;
+/** @param {LuminoGrid | undefined} grid */
+function copyInOnePiece(grid) {
+  if (!grid || patchedGrids.has(grid)) return;
+  const { _drawCells: drawCells, _blitContent: copyToScreen } = grid;
+  if (typeof drawCells !== "function" || typeof copyToScreen !== "function") return;
+  patchedGrids.add(grid);
+
+  /** @type {Rectangle[] | null} */
+  let postponed = null; // while cells are drawn
   grid._blitContent = function (source, x, y, width, height, toX, toY) {
-    if (waiting && source === this._buffer && x === toX && y === toY) {
-      waiting.push({ x, y, right: x + width, bottom: y + height, area: width * height });
+    if (postponed && source === this._buffer && x === toX && y === toY) {
+      postponed.push({ x, y, right: x + width, bottom: y + height, area: width * height });
     } else {
-      copy.call(this, source, x, y, width, height, toX, toY);
+      copyToScreen.call(this, source, x, y, width, height, toX, toY);
     }
   };
   grid._drawCells = function (region) {
-    waiting = [];
+    /** @type {Rectangle[]} */
+    const cells = [];
+    postponed = cells;
     try {
       drawCells.call(this, region);
     } finally {
-      const cells = waiting;
-      waiting = null;
-      for (const { x, y, right, bottom } of joined(cells)) {
-        copy.call(this, this._buffer, x, y, right - x, bottom - y, x, y);
+      postponed = null;
+      for (const { x, y, right, bottom } of mergeCells(cells)) {
+        copyToScreen.call(this, this._buffer, x, y, right - x, bottom - y, x, y);
       }
     }
   };
 }
 
-/** The rectangle around all cells, if they leave no gap; else the cells as they are. */
-function joined(cells) {
-  const all = cells.reduce(
-    (one, other) => ({
-      x: Math.min(one.x, other.x),
-      y: Math.min(one.y, other.y),
-      right: Math.max(one.right, other.right),
-      bottom: Math.max(one.bottom, other.bottom),
-      area: one.area + other.area,
+/**
+ * Return the rectangle around all cells if they fill it without a gap; otherwise the cells.
+ *
+ * @param {Rectangle[]} cells
+ */
+function mergeCells(cells) {
+  const hull = cells.reduce(
+    (merged, cell) => ({
+      x: Math.min(merged.x, cell.x),
+      y: Math.min(merged.y, cell.y),
+      right: Math.max(merged.right, cell.right),
+      bottom: Math.max(merged.bottom, cell.bottom),
+      area: merged.area + cell.area,
     }),
     { x: Infinity, y: Infinity, right: -Infinity, bottom: -Infinity, area: 0 },
   );
-  return all.area === (all.right - all.x) * (all.bottom - all.y) ? [all] : cells;
+  return hull.area === (hull.right - hull.x) * (hull.bottom - hull.y) ? [hull] : cells;
 }

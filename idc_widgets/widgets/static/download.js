@@ -1,18 +1,55 @@
-// The Download button, its folder, and how the download is doing. Python gets {kind: "start",
-// folder, sure}, {kind: "folder", folder}, {kind: "cancel" | "pause" | "go on" | "retry" | "paths"},
-// and {kind: "poll", number} while a download is active. The answer to "paths" is {kind: "paths",
-// text}.
+// The Download button, its folder, and the progress of the download.
+//
+// To Python: {kind: "start", folder, sure}, {kind: "folder", folder}, {kind: "cancel"},
+// {kind: "pause"}, {kind: "go on"}, {kind: "retry"}, {kind: "paths"} and, while a download is
+// active, {kind: "poll", number}.
+// From Python: {kind: "answer"} to "start", {kind: "paths", text} to "paths", and
+// {kind: "status", status} to "poll".
+
+/**
+ * @typedef {object} Status
+ * @property {number} number Increases with each status.
+ * @property {string} state
+ * @property {boolean} active
+ * @property {string} title
+ * @property {string} detail
+ * @property {number} percent
+ * @property {string} folder
+ * @property {number} files How many files can be copied as paths.
+ * @property {boolean} can_retry
+ * @property {[name: string, place: string, complete: boolean, outcome: string][]} rows A series
+ *   each, after the end of the job.
+ * @property {number} more How many series have no row.
+ * @property {string[]} log
+ * @property {number[]} rates MB/s, one per second of the last minute.
+ */
+
+/**
+ * @typedef {object} DownloadTraits
+ * @property {{ text: string, hint: string, enabled: boolean }} _offer What the button offers.
+ * @property {{ given: string, resolved: string }} _folder
+ * @property {Status | {}} _status Empty before the first job.
+ * @property {string} _message Why no download could be started, or "".
+ * @property {string} _question What a large download would do, if it has to be confirmed.
+ */
 
 const COPY_FOLDER = "Copy folder path";
 const COPY_PATHS = "Copy file paths";
-const RETRY = { cancelled: "Go on", failed: "Try again" };
-const POLL = 500; // ms
-const SPARK = [96, 16]; // px: width and height of the line that shows the speed of the last minute
-const SPARK_LEAST = 15; // s: what the width stands for at first, so that there is something to see
-const GIVE_UP = 5000; // ms; then an answer to a poll is no longer expected, and asked for again
+/** @type {Record<string, string>} */
+const RETRY_TEXTS = { cancelled: "Go on", failed: "Try again" };
+const POLL_MS = 500;
+const POLL_TIMEOUT_MS = 5000; // after this long without a reply, poll again
+const COPIED_MS = 1500; // how long a button says "Copied"
+const SPARKLINE_WIDTH_PX = 96;
+const SPARKLINE_HEIGHT_PX = 16;
+const SPARKLINE_MIN_SECONDS = 15; // the least time that the width stands for
 
-/** A path whose last part is never cut: what matters of it is at both ends. */
-function elided(path) {
+/**
+ * Create a path that is cut in the middle where space is short: its ends tell the most.
+ *
+ * @param {string} path
+ */
+function createElided(path) {
   const element = h("span", "idc-elided");
   const cut = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"), 0);
   element.append(
@@ -23,60 +60,84 @@ function elided(path) {
   return element;
 }
 
-/** A path in which every UID is shortened to its two ends. */
-const brief = (path) =>
+/**
+ * Shorten every UID of a path to its two ends.
+ *
+ * @param {string} path
+ */
+const shortenUids = (path) =>
   path.replace(/[^/]{30,}/g, (part) => `${part.slice(0, 12)}…${part.slice(-6)}`);
 
-/** Numbers as a line, the latest at the right end, the greatest at the top. */
-function sparkline() {
-  const [width, height] = SPARK;
-  const make = (name, values) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(values)) element.setAttribute(key, value);
-    return element;
-  };
-  const svg = make("svg", { class: "idc-download-spark", width, height, "aria-hidden": "true" });
-  const hint = make("title", {});
-  const area = make("polygon", { class: "idc-download-area" });
-  const line = make("polyline", { fill: "none", "stroke-width": 1.5 });
-  svg.append(hint, area, line);
+/**
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | number>} [attributes]
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
+function createSvg(tag, attributes = {}) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  return element;
+}
+
+/** Create a line that shows numbers over time, the latest at the right. */
+function createSparkline() {
+  const [width, height] = [SPARKLINE_WIDTH_PX, SPARKLINE_HEIGHT_PX];
+  const svg = createSvg("svg", {
+    class: "idc-download-spark",
+    width,
+    height,
+    "aria-hidden": "true",
+  });
+  const tooltip = createSvg("title");
+  const area = createSvg("polygon", { class: "idc-download-area" });
+  const line = createSvg("polyline", { fill: "none", "stroke-width": 1.5 });
+  svg.append(tooltip, area, line);
   return {
     svg,
-    show(values) {
-      const top = Math.max(...values, 1e-9);
-      const span = Math.max(SPARK_LEAST, values.length);
-      const left = (at) => (width - ((values.length - 1 - at) * width) / (span - 1)).toFixed(1);
-      const above = (value) => (height - 1 - (value / top) * (height - 2)).toFixed(1);
-      const points = values.map((value, at) => `${left(at)},${above(value)}`).join(" ");
-      hint.textContent = `Speed of the last minute, at most ${top.toFixed(1)} MB/s`;
+
+    /** @param {number[]} rates MB/s, one per second. */
+    show(rates) {
+      const highest = Math.max(...rates, 1e-9);
+      const seconds = Math.max(SPARKLINE_MIN_SECONDS, rates.length);
+      const x = (/** @type {number} */ index) =>
+        (width - ((rates.length - 1 - index) * width) / (seconds - 1)).toFixed(1);
+      const y = (/** @type {number} */ rate) =>
+        (height - 1 - (rate / highest) * (height - 2)).toFixed(1);
+      const points = rates.map((rate, index) => `${x(index)},${y(rate)}`).join(" ");
+      tooltip.textContent = `Speed of the last minute, at most ${highest.toFixed(1)} MB/s`;
       line.setAttribute("points", points);
-      area.setAttribute("points", `${left(0)},${height} ${points} ${width},${height}`);
+      area.setAttribute("points", `${x(0)},${height} ${points} ${width},${height}`);
     },
   };
 }
 
+/** @type {import("@anywidget/types").Render<DownloadTraits>} */
 function render({ model, el }) {
-  const root = h("div", "idc-root idc-download");
-  root.dataset.lmSuppressShortcuts = "true"; // single keys are commands to JupyterLab
+  const removed = new AbortController();
 
+  // --- elements ----------------------------------------------------------------------------
+
+  const root = createRoot("idc-download");
   const bar = h("div", "idc-download-bar");
   const start = button("idc-download-start");
   const cancel = button("idc-control idc-download-cancel", "Cancel");
   const pause = button("idc-control idc-download-cancel", "Pause");
-  const where = h("label", "idc-download-where");
+  const destination = h("label", "idc-download-where");
   const folder = h("input", "idc-control idc-download-folder");
   folder.type = "text";
   folder.spellcheck = false;
   folder.setAttribute("aria-label", "Download folder");
   const resolved = h("span", "idc-download-resolved");
-  where.append(h("span", "", "to"), folder);
-  const reason = h("span", "idc-download-hint");
-  bar.append(start, cancel, pause, reason, where, resolved);
+  destination.append(h("span", "", "to"), folder);
+  const hint = h("span", "idc-download-hint");
+  bar.append(start, cancel, pause, hint, destination, resolved);
 
   const alert = h("div", "idc-download-alert");
   alert.setAttribute("role", "alert");
 
   const job = h("div", "idc-download-job");
+  job.hidden = true;
   const track = h("div", "idc-download-track");
   track.setAttribute("role", "progressbar");
   track.setAttribute("aria-label", "Download");
@@ -86,78 +147,89 @@ function render({ model, el }) {
   track.append(fill);
   const line = h("div", "idc-download-line");
   const title = h("span", "idc-download-title");
-  title.setAttribute("aria-live", "polite"); // the state is read out, not every step of it
+  title.setAttribute("aria-live", "polite"); // read the state out, but not every step of progress
   const detail = h("span", "idc-download-detail");
-  const spark = sparkline();
-  line.append(title, detail, spark.svg);
+  const sparkline = createSparkline();
+  line.append(title, detail, sparkline.svg);
   const actions = h("div", "idc-download-actions");
   const retry = button("idc-control", "", "", () => model.send({ kind: "retry" }));
-  const copyFolder = button("idc-link", "", "", () => said(copyFolder, COPY_FOLDER, folderOfJob));
-  const copyPaths = button("idc-link", "", "", () => model.send({ kind: "paths" }));
+  const copyFolder = button("idc-link", COPY_FOLDER, "", () =>
+    copyAndConfirm(copyFolder, COPY_FOLDER, status.folder ?? ""),
+  );
+  const copyPaths = button("idc-link", COPY_PATHS, "", () => model.send({ kind: "paths" }));
   actions.append(retry, copyFolder, copyPaths);
   const list = h("ul", "idc-download-list");
   list.setAttribute("aria-label", "Series");
   list.tabIndex = 0;
   const log = h("details", "idc-download-log");
-  const lines = h("pre");
-  log.append(h("summary", "", "Log"), lines);
+  const logText = h("pre");
+  log.append(h("summary", "", "Log"), logText);
   job.append(line, track, actions, list, log);
   root.append(bar, alert, job);
   el.append(root);
 
-  let status = {};
-  let starting = false;
-  let gone = false; // the kernel
-  const pressed = new Map(); // button → the state in which it was pressed
-  const say = (one, name, doing) => {
-    one.setAttribute("aria-disabled", String(pressed.has(one))); // disabled, it loses the focus
-    one.textContent = pressed.has(one) ? doing : name;
-  };
-  const folderOfJob = () => status.folder;
+  // --- display -------------------------------------------------------------------------------
 
-  /** Copies a text; the button says so for a moment. */
-  async function said(link, name, text) {
-    await copy(text());
+  /** @type {Partial<Status>} */
+  let status = {};
+  let isStarting = false;
+  let isDisconnected = false;
+  /**
+   * Buttons that were pressed, and the state of the job at that moment.
+   *
+   * @type {Map<HTMLButtonElement, string | undefined>}
+   */
+  const pressed = new Map();
+
+  /**
+   * Copy a text; the button confirms it for a moment.
+   *
+   * @param {HTMLButtonElement} link
+   * @param {string} name What the button says at other times.
+   * @param {string} text
+   */
+  async function copyAndConfirm(link, name, text) {
+    await copy(text);
     link.textContent = "Copied";
     link.focus();
     setTimeout(() => {
       link.textContent = name;
-    }, 1500);
+    }, COPIED_MS);
   }
 
   function showOffer() {
-    const { text, hint: why, enabled } = model.get("_offer");
-    const hint = gone ? "The kernel has ended: run the cell again." : why;
-    start.textContent = starting ? "Starting…" : text;
-    start.disabled = !enabled || gone;
-    start.setAttribute("aria-disabled", String(starting || start.disabled)); // keeps the focus
-    reason.textContent = hint;
-    reason.hidden = !hint || status.active;
+    const offer = model.get("_offer");
+    const isDisabled = !offer.enabled || isDisconnected;
+    start.textContent = isStarting ? "Starting…" : offer.text;
+    start.disabled = isDisabled;
+    start.setAttribute("aria-disabled", String(isStarting || isDisabled)); // keeps the focus
+    hint.textContent = isDisconnected ? "The kernel has ended: run the cell again." : offer.hint;
+    hint.hidden = !hint.textContent || Boolean(status.active);
   }
 
   function showFolder() {
-    const { given, resolved: whole } = model.get("_folder");
-    if (document.activeElement !== folder) folder.value = given;
-    resolved.replaceChildren(elided(whole));
-    resolved.hidden = whole === given;
-    folder.title = whole;
+    const paths = model.get("_folder");
+    if (document.activeElement !== folder) folder.value = paths.given;
+    resolved.replaceChildren(createElided(paths.resolved));
+    resolved.hidden = paths.resolved === paths.given;
+    folder.title = paths.resolved;
   }
 
   function showMessage() {
-    const text = model.get("_message");
-    alert.replaceChildren();
-    if (text) {
-      const area = h("div", "idc-alert");
-      area.append(h("span", "idc-alert-text", text));
-      alert.append(area);
-    }
+    const message = model.get("_message");
     const question = model.get("_question");
-    if (question) alert.append(asked(question));
+    alert.replaceChildren();
+    if (message) alert.append(createAlert(message));
+    if (question) alert.append(createQuestion(question));
   }
 
-  /** What a large download would do, and two answers. */
-  function asked(question) {
-    const area = h("div", "idc-alert idc-download-question");
+  /**
+   * Describe a large download, with buttons to start it or not.
+   *
+   * @param {string} question
+   */
+  function createQuestion(question) {
+    const element = h("div", "idc-alert idc-download-question");
     const answers = h("div", "idc-download-actions");
     answers.append(
       button("idc-control", "Download anyway", "", () => begin(true)),
@@ -167,97 +239,110 @@ function render({ model, el }) {
         model.save_changes();
       }),
     );
-    area.append(
+    element.append(
       h("b", "", "Start this large download?"),
       h("span", "idc-alert-text", question),
       answers,
     );
-    return area;
+    return element;
   }
 
+  /** @param {boolean} sure Whether to start however large the download is. */
   function begin(sure) {
-    if (starting) return;
-    starting = true;
-    start.focus(); // the question goes, and may have it
+    if (isStarting) return;
+    isStarting = true;
+    start.focus(); // the question is about to disappear, and may have the focus
     showOffer();
     model.send({ kind: "start", folder: folder.value, sure });
   }
 
+  /** @param {Status | {} | null} news */
   function showStatus(news) {
-    if (!news?.number || news.number <= (status.number ?? 0)) return;
+    if (!news || !("number" in news) || news.number <= (status.number ?? 0)) return;
     const focused = root.contains(document.activeElement) ? document.activeElement : null;
     status = news;
-    const { active, percent, rows } = status;
     job.hidden = false;
-    root.dataset.state = status.state;
-    if (title.textContent !== status.title) title.textContent = status.title;
-    detail.textContent = status.detail;
-    fill.style.width = `${percent}%`;
-    track.hidden = !active && !percent;
-    track.setAttribute("aria-valuenow", String(percent));
-    track.setAttribute("aria-valuetext", `${status.title}, ${status.detail}`);
-    spark.svg.style.display = active && status.rates.length > 1 ? "" : "none";
-    if (active) spark.show(status.rates);
-    actions.hidden = active;
-    retry.hidden = !status.can_retry;
-    retry.textContent = RETRY[status.state] ?? "Retry failed";
-    copyPaths.hidden = !status.files;
-    copyFolder.hidden = track.hidden; // it may not be there
+    root.dataset.state = news.state;
+    if (title.textContent !== news.title) title.textContent = news.title;
+    detail.textContent = news.detail;
+    fill.style.width = `${news.percent}%`;
+    track.hidden = !news.active && !news.percent;
+    track.setAttribute("aria-valuenow", String(news.percent));
+    track.setAttribute("aria-valuetext", `${news.title}, ${news.detail}`);
+    sparkline.svg.style.display = news.active && news.rates.length > 1 ? "" : "none";
+    if (news.active) sparkline.show(news.rates);
+    actions.hidden = news.active;
+    retry.hidden = !news.can_retry;
+    retry.textContent = RETRY_TEXTS[news.state] ?? "Retry failed";
+    copyPaths.hidden = !news.files;
+    copyFolder.hidden = track.hidden; // the folder may not exist
     copyFolder.textContent = COPY_FOLDER;
     copyPaths.textContent = COPY_PATHS;
-    showRows(rows, status.more);
-    const text = status.log.join("\n");
-    if (lines.textContent !== text) {
-      const atEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 4;
-      lines.textContent = text;
-      if (atEnd) lines.scrollTop = lines.scrollHeight;
-    }
-    log.hidden = !text;
-    showActive(active, focused);
+    showRows(news.rows, news.more);
+    showLog(news.log.join("\n"));
+    showActive(news.active);
+    moveFocus(news.active, focused);
   }
 
-  function showActive(active, focused) {
+  /** @param {string} text */
+  function showLog(text) {
+    if (logText.textContent !== text) {
+      const isAtEnd = logText.scrollTop + logText.clientHeight >= logText.scrollHeight - 4;
+      logText.textContent = text;
+      if (isAtEnd) logText.scrollTop = logText.scrollHeight;
+    }
+    log.hidden = !text;
+  }
+
+  /** @param {boolean} active Whether a job runs. */
+  function showActive(active) {
     start.hidden = active;
     cancel.hidden = !active;
     pause.hidden = !active || status.state === "verifying";
-    // A button that was pressed says so until it has been heard.
+    // A pressed button says what it is doing until the state has changed.
     if (pressed.get(pause) !== status.state) pressed.delete(pause);
     if (!active) pressed.delete(cancel);
-    const resting = status.state === "paused";
-    say(pause, resting ? "Go on" : "Pause", resting ? "Going on…" : "Pausing…");
-    say(cancel, "Cancel", "Cancelling…");
-    reason.hidden = active || !reason.textContent;
+    const isPaused = status.state === "paused";
+    showPressed(pause, isPaused ? "Go on" : "Pause", isPaused ? "Going on…" : "Pausing…");
+    showPressed(cancel, "Cancel", "Cancelling…");
+    hint.hidden = active || !hint.textContent;
     folder.disabled = active;
-    // Without the focus, single keys would be commands to the notebook: when what had it is gone,
-    // its successor takes it.
+  }
+
+  /**
+   * @param {HTMLButtonElement} element
+   * @param {string} name
+   * @param {string} progressText Shown instead after the button was pressed.
+   */
+  function showPressed(element, name, progressText) {
+    element.setAttribute("aria-disabled", String(pressed.has(element))); // keeps the focus
+    element.textContent = pressed.has(element) ? progressText : name;
+  }
+
+  /**
+   * Pass the focus on when the element that has it disappears: without a focus in the widget,
+   * single keys are commands to the notebook.
+   *
+   * @param {boolean} active
+   * @param {Element | null} focused What had the focus.
+   */
+  function moveFocus(active, focused) {
     if (!focused?.closest("[hidden], :disabled")) return;
     if (active) cancel.focus();
     else (retry.hidden ? start : retry).focus();
   }
 
-  /** The kernel has ended or was restarted: what it said last is no longer true. */
-  function onDisconnected() {
-    gone = true;
-    showOffer();
-    if (!status.active) return;
-    showStatus({
-      ...status,
-      number: status.number + 0.5,
-      active: false,
-      state: "cancelled",
-      title: "Disconnected",
-      detail: "Download then goes on where this one stopped.",
-      can_retry: false,
-    });
-  }
-
+  /**
+   * @param {Status["rows"]} rows
+   * @param {number} more
+   */
   function showRows(rows, more) {
     const items = rows.map(([name, place, complete, outcome]) => {
       const item = h("li", complete ? "idc-download-ok" : "idc-download-not");
       const mark = h("span", "idc-download-mark", complete ? "✓" : "✕");
       mark.setAttribute("role", "img");
       mark.setAttribute("aria-label", complete ? "complete" : "not complete");
-      const series = elided(brief(name));
+      const series = createElided(shortenUids(name));
       series.classList.add("idc-download-name");
       series.title = place;
       const result = h("span", "idc-download-outcome", outcome);
@@ -270,77 +355,95 @@ function render({ model, el }) {
     list.hidden = !items.length;
   }
 
-  // --- what a person does ---------------------------------------------------------------------
+  // --- actions -------------------------------------------------------------------------------
 
-  // The second click of two was meant for the button that was here before.
-  start.addEventListener("click", (event) => {
-    if (event.detail < 2) begin(false);
-  });
-  for (const [one, kind] of [
-    [cancel, () => "cancel"],
-    [pause, () => (status.state === "paused" ? "go on" : "pause")],
-  ]) {
-    one.addEventListener("click", (event) => {
-      if (pressed.has(one) || event.detail > 1) return;
-      pressed.set(one, status.state);
+  /**
+   * Send a message when a button is pressed, once per state of the job. The second click of a
+   * double click is ignored: it was meant for the button that was here before.
+   *
+   * @param {HTMLButtonElement} element
+   * @param {() => string} kind
+   */
+  function sendOnce(element, kind) {
+    element.addEventListener("click", (event) => {
+      if (pressed.has(element) || event.detail > 1) return;
+      pressed.set(element, status.state);
       model.send({ kind: kind() });
       showActive(true);
     });
   }
+
+  start.addEventListener("click", (event) => {
+    if (event.detail < 2) begin(false);
+  });
+  sendOnce(cancel, () => "cancel");
+  sendOnce(pause, () => (status.state === "paused" ? "go on" : "pause"));
   folder.addEventListener("change", () => model.send({ kind: "folder", folder: folder.value }));
   root.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // the notebook has other plans with these keys
+    event.stopPropagation(); // these keys have other meanings in the notebook
     if (event.key === "Enter" && event.target === folder) {
-      event.preventDefault(); // or it would press the button that it leads to
+      event.preventDefault(); // the same key would press the button that gets the focus
       start.focus();
     }
   });
 
-  // --- news ------------------------------------------------------------------------------------
+  // --- news ----------------------------------------------------------------------------------
 
-  // Some front ends do not show what a kernel sends from a thread, only what it answers.
-  let polled = null; // when the poll was sent that was not answered yet
+  // Some front ends ignore what a kernel sends from a thread, but not its replies: so poll.
+  /** @type {number | null} */
+  let polledAt = null; // when the poll was sent that has no reply yet
   const timer = setInterval(() => {
-    const waiting = polled !== null && Date.now() - polled < GIVE_UP;
-    if (!status.active || waiting) return;
-    polled = Date.now();
+    const isWaiting = polledAt !== null && Date.now() - polledAt < POLL_TIMEOUT_MS;
+    if (!status.active || isWaiting) return;
+    polledAt = Date.now();
     model.send({ kind: "poll", number: status.number });
-  }, POLL);
+  }, POLL_MS);
 
+  /** @param {{ kind: string, status: Status | null, text: string } | undefined} message */
   function onMessage(message) {
     if (message?.kind === "status") {
-      polled = null;
+      polledAt = null;
       showStatus(message.status);
     } else if (message?.kind === "answer") {
-      starting = false;
+      isStarting = false;
       showOffer();
     } else if (message?.kind === "paths") {
-      said(copyPaths, COPY_PATHS, () => message.text);
+      copyAndConfirm(copyPaths, COPY_PATHS, message.text);
     }
   }
 
-  const shows = {
-    _question: showMessage,
-    _offer: showOffer,
-    _folder: showFolder,
-    _message: showMessage,
-    _status: () => showStatus(model.get("_status")),
-  };
-  job.hidden = true;
-  showActive(false);
-  for (const [name, show] of Object.entries(shows)) {
-    model.on(`change:${name}`, show);
-    show();
+  /** Show that the kernel has ended or was restarted: the last status is no longer true. */
+  function onDisconnected() {
+    isDisconnected = true;
+    showOffer();
+    if (!status.active) return;
+    showStatus({
+      .../** @type {Status} */ (status),
+      number: (status.number ?? 0) + 0.5,
+      active: false,
+      state: "cancelled",
+      title: "Disconnected",
+      detail: "Download then goes on where this one stopped.",
+      can_retry: false,
+    });
   }
-  model.on("msg:custom", onMessage);
-  model.on("comm_live_update", onDisconnected);
 
-  return () => {
-    clearInterval(timer);
-    for (const [name, show] of Object.entries(shows)) model.off(`change:${name}`, show);
-    model.off("msg:custom", onMessage);
-    model.off("comm_live_update", onDisconnected);
-  };
+  const onStatus = () => showStatus(model.get("_status"));
+
+  const { signal } = removed;
+  follow(model, ["_offer"], showOffer, signal);
+  follow(model, ["_folder"], showFolder, signal);
+  follow(model, ["_message", "_question"], showMessage, signal);
+  follow(model, ["_status"], onStatus, signal);
+  listen(model, "msg:custom", onMessage, signal);
+  listen(model, "comm_live_update", onDisconnected, signal);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  showActive(false);
+  showOffer();
+  showFolder();
+  showMessage();
+  onStatus();
+  return () => removed.abort();
 }
 
 export default { render };

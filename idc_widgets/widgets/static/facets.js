@@ -1,157 +1,197 @@
-// A button and the list that it opens. What is chosen goes to Python as
-// {kind: "choose", view, number, values}; the answer is the model's new values, and `_answered` =
-// "view:number".
+// The dropdown of a column: a button, and the list of values with counts that it opens.
+// To Python: {kind: "choose", view, number, values}; see `createRequests` for the answer.
 
+/** @typedef {string | number | boolean | null} Value `null` is the missing value. */
+
+/**
+ * @typedef {object} FacetTraits
+ * @property {string} _label The text of the button.
+ * @property {string} _missing The name of the missing value.
+ * @property {[value: Value, series: number, patients: number][]} _values In the order shown.
+ * @property {number} _distinct How many values there are; `_values` may hold fewer.
+ * @property {Value[]} _chosen The values that are filtered by.
+ * @property {string} _answered The last answered request, as "view:number".
+ */
+
+/** @type {import("@anywidget/types").Render<FacetTraits>} */
 function render({ model, el }) {
-  const uid = newView();
+  const removed = new AbortController();
+  const view = uniqueId();
   const label = model.get("_label");
-  const words = (value) =>
-    value === null
-      ? model.get("_missing")
-      : value === true
-        ? "yes"
-        : value === false
-          ? "no"
-          : String(value);
+
+  /** @param {Value} value */
+  function nameOf(value) {
+    if (value === null) return model.get("_missing");
+    if (typeof value === "boolean") return value ? "yes" : "no";
+    return String(value);
+  }
 
   // --- elements ----------------------------------------------------------------------------
 
-  const filter = filterButton({
+  const popover = createPopover({
     el,
     label,
     kind: "listbox",
-    room: 440,
+    maxHeight: 440,
     onOpen,
     onClose,
     onClear,
     onKey,
+    signal: removed.signal,
   });
-  const { root, opener, popover, on, isOpen, place } = filter;
+  const { root, opener, panel, isOpen, place } = popover;
+  root.classList.add("idc-facet");
   const search = h("input", "idc-control idc-facet-search");
   search.type = "text";
   search.autocomplete = "off";
   search.spellcheck = false;
+  search.placeholder = "Search";
   search.setAttribute("aria-label", `Search ${label}`);
-  search.setAttribute("aria-controls", `${uid}-list`);
+  search.setAttribute("aria-controls", `${view}-list`);
   const head = h("div", "idc-facet-head");
   head.setAttribute("aria-hidden", "true");
-  const distinct = h("span");
+  const total = h("span");
   head.append(
-    distinct,
+    total,
     h("span", "idc-facet-number", "series"),
     h("span", "idc-facet-number", "patients"),
   );
   const list = h("div", "idc-facet-list");
-  list.id = `${uid}-list`;
+  list.id = `${view}-list`;
   list.tabIndex = 0;
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-multiselectable", "true");
   list.setAttribute("aria-label", label);
   opener.setAttribute("aria-controls", list.id);
-  const note = h("div", "idc-facet-note");
+  const note = h("div", "idc-popover-note");
   note.setAttribute("role", "status");
-  popover.append(search, head, list, note);
+  panel.append(search, head, list, note);
 
-  // --- what is chosen: shown at once, sent one request at a time -----------------------------
+  // --- the choice: shown at once, sent one request at a time ----------------------------------
 
   let chosen = model.get("_chosen");
-  const queue = requests(model, uid);
-  const has = (one) => chosen.includes(one);
+  const requests = createRequests(model, view);
 
+  /** @param {Value[]} values */
   function choose(values) {
     chosen = values;
-    queue.ask({ kind: "choose", values });
-    if (!isOpen()) queue.flush();
+    requests.send({ kind: "choose", values });
+    if (!isOpen()) requests.flush();
     showChosen();
   }
 
+  /** @param {Value} value */
+  function toggle(value) {
+    const others = chosen.filter((other) => other !== value);
+    choose(others.length < chosen.length ? others : [...chosen, value]);
+  }
+
+  function showChosen() {
+    const names = chosen.map(nameOf);
+    popover.show({
+      first: names[0],
+      more: names.length - 1,
+      all: names.join(", "),
+      isPending: requests.isPending(),
+    });
+    for (const { value, element } of rows) {
+      element.setAttribute("aria-selected", String(chosen.includes(value)));
+    }
+  }
+
   function onModel() {
-    if (!queue.settled()) return; // counts of a choice that is no longer shown
+    if (!requests.settle()) return; // these are counts of an earlier choice
     chosen = model.get("_chosen");
     showChosen();
     if (isOpen()) showRows();
   }
 
-  const toggle = (one) => choose(has(one) ? chosen.filter((v) => v !== one) : [...chosen, one]);
-
-  function showChosen() {
-    const named = chosen.map(words);
-    filter.show({
-      first: named[0],
-      more: named.length - 1,
-      all: named.join(", "),
-      waiting: queue.waiting(),
-    });
-    for (const row of rows) row.element.setAttribute("aria-selected", String(has(row.value)));
-  }
-
   // --- rows ----------------------------------------------------------------------------------
 
-  let rows = []; // {value, element} in the order shown
+  /** @type {{ value: Value, element: HTMLElement }[]} */
+  let rows = []; // in the order shown
   let current = -1;
-  let onTop = []; // what was chosen when the list was opened: rows must not jump under the mouse
+  /** @type {Value[]} */
+  let onTop = []; // chosen when the list was opened; fixed, or rows would jump under the mouse
+
+  /**
+   * @param {[value: Value, series: number, patients: number]} counted
+   * @param {number} index
+   */
+  function createRow([value, series, patients], index) {
+    const text = nameOf(value);
+    const [seriesText, patientsText] = [NUMBER.format(series), NUMBER.format(patients)];
+    const element = h("div", "idc-facet-row");
+    element.id = `${view}-${index}`;
+    element.dataset.index = String(index);
+    element.setAttribute("role", "option");
+    element.setAttribute("aria-selected", String(chosen.includes(value)));
+    element.setAttribute("aria-label", `${text}, ${seriesText} series, ${patientsText} patients`);
+    element.classList.toggle("idc-facet-zero", series === 0);
+    const name = h("span", "idc-facet-name", text);
+    name.classList.toggle("idc-facet-missing", value === null);
+    name.title = text;
+    element.append(
+      h("span", "idc-facet-check"),
+      name,
+      h("span", "idc-facet-number", seriesText),
+      h("span", "idc-facet-number", patientsText),
+    );
+    return { value, element };
+  }
 
   function showRows() {
-    const keep = rows[current]?.value;
+    const currentValue = rows[current]?.value;
     const values = model.get("_values");
     const text = search.value.trim().toLowerCase();
-    const matches = values.filter(([one]) => words(one).toLowerCase().includes(text));
-    const first = matches.filter(([one]) => onTop.includes(one));
-    const rest = matches.filter(([one]) => !onTop.includes(one));
-    const scroll = list.scrollTop;
-    rows = [...first, ...rest].map(([one, series, patients], at) => {
-      const element = h("div", "idc-facet-row");
-      element.id = `${uid}-${at}`;
-      element.dataset.at = at;
-      element.setAttribute("role", "option");
-      element.setAttribute("aria-selected", String(has(one)));
-      element.setAttribute(
-        "aria-label",
-        `${words(one)}, ${NUMBER.format(series)} series, ${NUMBER.format(patients)} patients`,
-      );
-      element.classList.toggle("idc-facet-zero", series === 0);
-      const name = h("span", "idc-facet-name", words(one));
-      name.classList.toggle("idc-facet-missing", one === null);
-      name.title = words(one);
-      element.append(
-        h("span", "idc-facet-check"),
-        name,
-        h("span", "idc-facet-number", NUMBER.format(series)),
-        h("span", "idc-facet-number", NUMBER.format(patients)),
-      );
-      return { value: one, element };
-    });
+    const matches = values.filter(([value]) => nameOf(value).toLowerCase().includes(text));
+    const first = matches.filter(([value]) => onTop.includes(value));
+    const rest = matches.filter(([value]) => !onTop.includes(value));
+    rows = [...first, ...rest].map(createRow);
     const elements = rows.map((row) => row.element);
     if (first.length && rest.length) {
       const rule = h("div", "idc-facet-rule");
       rule.setAttribute("role", "presentation");
       elements.splice(first.length, 0, rule);
     }
+    const scroll = list.scrollTop;
     list.replaceChildren(...elements);
     list.scrollTop = scroll;
-    setCurrent(keep === undefined ? -1 : rows.findIndex((row) => row.value === keep));
-
-    const total = model.get("_distinct");
-    distinct.textContent = text
-      ? `${NUMBER.format(rows.length)} of ${NUMBER.format(total)}`
-      : `${NUMBER.format(total)} ${total === 1 ? "value" : "values"}`;
-    const left = total - values.length;
-    if (!rows.length)
-      note.textContent = text ? `No value matches “${search.value.trim()}”` : "No values";
-    else if (left > 0)
-      note.textContent = `The ${NUMBER.format(values.length)} most frequent values; ${NUMBER.format(left)} more are not listed`;
-    else note.textContent = "";
-    note.hidden = !note.textContent;
-    list.hidden = head.hidden = !rows.length;
+    setCurrent(
+      currentValue === undefined ? -1 : rows.findIndex((row) => row.value === currentValue),
+    );
+    showNotes(values.length);
   }
 
-  function setCurrent(at) {
+  /**
+   * Show how many values there are, and why the list is empty or shorter than that.
+   *
+   * @param {number} listed
+   */
+  function showNotes(listed) {
+    const text = search.value.trim();
+    const distinct = model.get("_distinct");
+    const unlisted = distinct - listed;
+    if (text) total.textContent = `${NUMBER.format(rows.length)} of ${NUMBER.format(distinct)}`;
+    else total.textContent = `${NUMBER.format(distinct)} ${distinct === 1 ? "value" : "values"}`;
+    if (!rows.length) note.textContent = text ? `No value matches “${text}”` : "No values";
+    else if (unlisted > 0) {
+      note.textContent = `The ${NUMBER.format(listed)} most frequent values; ${NUMBER.format(unlisted)} more are not listed`;
+    } else note.textContent = "";
+    note.hidden = !note.textContent;
+    list.hidden = !rows.length;
+    head.hidden = !rows.length;
+  }
+
+  /** @param {number} index Of the row that the keyboard acts on; -1 for none. */
+  function setCurrent(index) {
     rows[current]?.element.classList.remove("idc-facet-current");
-    current = at;
-    if (rows[at]) {
-      rows[at].element.classList.add("idc-facet-current");
-      rows[at].element.scrollIntoView({ block: "nearest" });
-      list.setAttribute("aria-activedescendant", rows[at].element.id);
+    current = index;
+    const row = rows[index];
+    if (row) {
+      row.element.classList.add("idc-facet-current");
+      row.element.scrollIntoView({ block: "nearest" });
+      list.setAttribute("aria-activedescendant", row.element.id);
     } else list.removeAttribute("aria-activedescendant");
   }
 
@@ -159,7 +199,6 @@ function render({ model, el }) {
 
   function onOpen() {
     search.value = "";
-    search.placeholder = "Search";
     onTop = [...chosen];
     current = -1;
     showRows();
@@ -170,7 +209,7 @@ function render({ model, el }) {
   function onClose() {
     rows = [];
     list.replaceChildren();
-    queue.flush();
+    requests.flush();
   }
 
   function onClear() {
@@ -178,70 +217,79 @@ function render({ model, el }) {
     if (isOpen()) showRows();
   }
 
-  on(search, "input", () => {
+  search.addEventListener("input", () => {
     current = -1;
     showRows();
     list.scrollTop = 0;
     place();
   });
-  on(list, "mousedown", (event) => event.preventDefault()); // the search box keeps the focus
-  on(list, "click", (event) => {
-    const row = rows[event.target.closest(".idc-facet-row")?.dataset.at];
+  list.addEventListener("mousedown", (event) => event.preventDefault()); // keep the focus
+  list.addEventListener("click", (event) => {
+    const target = /** @type {Element} */ (event.target);
+    const element = /** @type {HTMLElement | null} */ (target.closest(".idc-facet-row"));
+    const row = rows[Number(element?.dataset.index)];
     if (row) toggle(row.value);
   });
 
   // --- keyboard ------------------------------------------------------------------------------
 
-  function move(to) {
+  /** @param {number} index */
+  function moveTo(index) {
     if (!rows.length) return;
     list.focus({ preventScroll: true });
-    setCurrent(Math.max(0, Math.min(rows.length - 1, to)));
+    setCurrent(Math.max(0, Math.min(rows.length - 1, index)));
   }
 
-  const moves = {
-    ArrowDown: () => move(current + 1),
-    ArrowUp: () => move(current - 1),
-    PageDown: () => move(current + 10),
-    PageUp: () => move(current - 10),
+  function toggleCurrent() {
+    const row = rows[current];
+    if (row) toggle(row.value);
+  }
+
+  function toggleFirstMatch() {
+    if (rows.length && search.value.trim()) toggle(rows[0].value);
+  }
+
+  function moveUp() {
+    if (current > 0) return moveTo(current - 1);
+    setCurrent(-1);
+    search.focus();
+  }
+
+  /** @type {Record<string, () => void>} */
+  const keysAnywhere = {
+    ArrowDown: () => moveTo(current + 1),
+    ArrowUp: moveUp,
+    PageDown: () => moveTo(current + 10),
+    PageUp: () => moveTo(current - 10),
+  };
+  /** @type {Record<string, () => void>} */
+  const keysInSearch = { Enter: toggleFirstMatch };
+  /** @type {Record<string, () => void>} */
+  const keysInList = {
+    " ": toggleCurrent,
+    Enter: toggleCurrent,
+    Home: () => moveTo(0),
+    End: () => moveTo(rows.length - 1),
   };
 
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
     const { key, target } = event;
-    const done = () => event.preventDefault();
-    if (key in moves) {
-      done();
-      if (key === "ArrowUp" && current <= 0) {
-        setCurrent(-1);
-        search.focus();
-      } else moves[key]();
-    } else if (target === search) {
-      if (key === "Enter") {
-        done();
-        if (rows.length && search.value.trim()) toggle(rows[0].value);
-      }
-    } else if (target === list) {
-      if (key === " " || key === "Enter") {
-        done();
-        if (rows[current]) toggle(rows[current].value);
-      } else if (key === "Home") {
-        done();
-        move(0);
-      } else if (key === "End") {
-        done();
-        move(rows.length - 1);
-      } else if (key === "Backspace" || key.length === 1) search.focus(); // typing searches
+    const keysHere = target === search ? keysInSearch : target === list ? keysInList : {};
+    const action = keysAnywhere[key] ?? keysHere[key];
+    if (action) {
+      event.preventDefault();
+      action();
+    } else if (target === list && (key === "Backspace" || key.length === 1)) {
+      search.focus(); // typing searches
     }
   }
 
   // --- life ----------------------------------------------------------------------------------
 
-  const forget = onChanges(model, ["_values", "_chosen", "_answered", "_distinct"], onModel);
+  follow(model, ["_values", "_chosen", "_answered", "_distinct"], onModel, removed.signal);
   showChosen();
-
-  return () => {
-    forget();
-    filter.remove();
-  };
+  return () => removed.abort();
 }
 
 export default { render };

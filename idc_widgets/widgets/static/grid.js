@@ -1,48 +1,49 @@
-// The line above a grid: what it shows, how many, how many are picked; or why it is empty.
+// The line above a grid: its title, the number of rows and of picks, or why it is empty.
+// To Python: {kind: "clear"} when all picks are taken back.
 
+/**
+ * @typedef {object} GridTitleTraits
+ * @property {string} _title
+ * @property {number} _count Rows of the grid.
+ * @property {number} _picked
+ * @property {string} _empty Shown instead of the grid if it has no rows.
+ * @property {string} _height The height of the grid, as CSS.
+ * @property {string} _grid The model of the grid, as "IPY_MODEL_<id>".
+ */
+
+/** @type {import("@anywidget/types").Render<GridTitleTraits>} */
 function render({ model, el }) {
-  const root = document.createElement("div");
-  root.className = "idc-root idc-grid-title";
-  const name = document.createElement("strong");
-  const count = document.createElement("span");
-  count.className = "idc-grid-count";
-  const picked = document.createElement("button");
-  picked.type = "button";
-  picked.className = "idc-grid-picked";
-  const empty = document.createElement("p");
-  empty.className = "idc-grid-empty";
-  root.append(name, count, picked, empty);
+  const removed = new AbortController();
+  const root = h("div", "idc-root idc-grid-title");
+  const title = h("strong");
+  const count = h("span", "idc-grid-count");
+  const picked = button("idc-grid-picked", "", "", () => model.send({ kind: "clear" }));
+  const empty = h("p", "idc-grid-empty");
+  root.append(title, count, picked, empty);
   el.append(root);
 
   const show = () => {
     const rows = model.get("_count");
     const picks = model.get("_picked");
-    name.textContent = model.get("_title");
-    count.textContent = rows.toLocaleString("en-US");
+    const clearLabel = `Unpick all ${model.get("_title").toLowerCase()}`;
+    title.textContent = model.get("_title");
+    count.textContent = NUMBER.format(rows);
     picked.hidden = picks === 0;
-    picked.textContent = `${picks.toLocaleString("en-US")} picked ×`;
-    picked.setAttribute("aria-label", `Unpick all ${name.textContent.toLowerCase()}`);
-    picked.title = picked.getAttribute("aria-label");
+    picked.textContent = `${NUMBER.format(picks)} picked ×`;
+    picked.setAttribute("aria-label", clearLabel);
+    picked.title = clearLabel;
     empty.hidden = rows > 0;
     empty.textContent = model.get("_empty");
     empty.style.height = model.get("_height");
   };
-  const clear = () => model.send({ type: "clear" });
 
-  picked.addEventListener("click", clear);
-  const traits = ["_title", "_count", "_picked", "_empty", "_height"];
-  for (const trait of traits) model.on(`change:${trait}`, show);
+  follow(model, ["_title", "_count", "_picked", "_empty", "_height"], show, removed.signal);
   show();
-  const painting = paintQuickly(model.widget_manager, model.get("_grid"));
-  // A host may build its widgets in another way: then the grid is slow, and works.
-  painting.catch((error) => console.warn("idc_widgets: grids paint slowly here:", error));
-  return () => {
-    for (const trait of traits) model.off(`change:${trait}`, show);
-    painting.then(
-      (stop) => stop(),
-      () => {},
-    );
-  };
+  paintQuickly(model.widget_manager, model.get("_grid"), removed.signal).catch((error) => {
+    // A host that builds its widgets in another way still has a grid that works, only slower.
+    console.warn("idc_widgets: grids paint slowly here:", error);
+  });
+  return () => removed.abort();
 }
 
 export default { render };

@@ -1,127 +1,132 @@
-// A button of one filter, and the popover that it opens: what facets and ranges have in common.
+// The button of one filter and the popover that it opens: shared by facets and ranges.
 
-const ROOM = 240; // pixels; with less than that above and below, it opens in the page's flow
+const MIN_SPACE_PX = 240; // with less space above and below, the popover opens in the page's flow
 
 /**
- * @param el where it is put.
- * @param label what the filter is called.
- * @param kind of popup, for aria-haspopup.
- * @param room the most height that the popover takes, in pixels.
- * @param onOpen called when the popover is there, to fill it; returns what gets the focus.
- * @param onClose called when it is gone.
- * @param onClear called when the × is clicked.
- * @param onKey called with every key pressed while it is open, but Escape.
+ * What a filter is set to: the button shows the first value and "+N", its tooltip all of them.
+ *
+ * @typedef {object} FilterValue
+ * @property {string | undefined} first Undefined if nothing is filtered.
+ * @property {number} [more] How many other values there are.
+ * @property {string} all
+ * @property {boolean} isPending Whether Python has not answered yet.
  */
-function filterButton({ el, label, kind, room, onOpen, onClose, onClear, onKey }) {
-  const stop = new AbortController();
-  const on = (target, type, listener, options = {}) =>
-    target.addEventListener(type, listener, { signal: stop.signal, ...options });
 
-  const root = h("div", "idc-root idc-facet");
-  // Otherwise JupyterLab takes single keys as commands on cells: "a" would insert one.
-  root.dataset.lmSuppressShortcuts = "true";
-  const box = h("div", "idc-control idc-facet-box");
-  const opener = button("idc-facet-button");
+/**
+ * @param {object} options
+ * @param {HTMLElement} options.el Where the button is put.
+ * @param {string} options.label The name of the filter.
+ * @param {"listbox" | "dialog"} options.kind The kind of popup, for `aria-haspopup`.
+ * @param {number} options.maxHeight Of the popover, in px.
+ * @param {() => HTMLElement} options.onOpen Fill the popover; return the element to focus.
+ * @param {() => void} options.onClose
+ * @param {() => void} options.onClear Called when the × is pressed.
+ * @param {(event: KeyboardEvent) => void} options.onKey Called for keys other than Escape that
+ *   are pressed while the popover is open.
+ * @param {AbortSignal} options.signal Aborted when the view is removed.
+ */
+function createPopover({ el, label, kind, maxHeight, onOpen, onClose, onClear, onKey, signal }) {
+  const root = createRoot("idc-popover");
+  const box = h("div", "idc-control idc-popover-box");
+  const opener = button("idc-popover-button");
   opener.setAttribute("aria-haspopup", kind);
   opener.setAttribute("aria-expanded", "false");
-  const value = h("span", "idc-facet-value");
+  const value = h("span", "idc-popover-value");
   const count = h("span", "idc-badge");
   const arrow = h("span", "idc-arrow");
-  opener.append(h("span", "idc-facet-label", label), value, count, arrow);
-  const clear = button("idc-x idc-facet-clear", "×", `Clear ${label}`);
+  opener.append(h("span", "idc-popover-label", label), value, count, arrow);
+  const clear = button("idc-x idc-popover-clear", "×", `Clear ${label}`);
   box.append(opener, clear);
-  const popover = h("div", "idc-facet-popover");
-  root.append(box, popover);
+  const panel = h("div", "idc-popover-panel");
+  root.append(box, panel);
   el.append(root);
 
-  /** What is filtered by: on the button the first of it and how much more, in a tooltip all. */
-  function show({ first, more, all, waiting }) {
-    const active = first !== undefined;
-    value.textContent = active ? first : "";
-    value.hidden = clear.hidden = !active;
+  /** @param {FilterValue} filter */
+  function show({ first, more = 0, all, isPending }) {
+    const isActive = first !== undefined;
+    value.textContent = first ?? "";
+    value.hidden = !isActive;
+    clear.hidden = !isActive;
     count.textContent = more > 0 ? `+${more}` : "";
     count.hidden = !count.textContent;
-    arrow.hidden = active;
-    const described = all ? `${label}: ${all}` : "";
-    opener.title = described;
-    opener.setAttribute("aria-label", described || label);
-    root.classList.toggle("idc-facet-active", active);
-    root.classList.toggle("idc-facet-waiting", waiting);
+    arrow.hidden = isActive;
+    const description = all ? `${label}: ${all}` : "";
+    opener.title = description;
+    opener.setAttribute("aria-label", description || label);
+    root.classList.toggle("idc-popover-active", isActive);
+    root.classList.toggle("idc-popover-waiting", isPending);
   }
 
-  const isOpen = () => root.classList.contains("idc-facet-open");
+  const isOpen = () => root.classList.contains("idc-popover-open");
 
   function open() {
     if (isOpen()) return;
-    root.classList.add("idc-facet-open");
+    root.classList.add("idc-popover-open");
     opener.setAttribute("aria-expanded", "true");
-    // In the top layer nothing clips it, neither the output area nor a cell's containment.
-    const inline = window.innerHeight < 2 * ROOM && window !== window.parent;
-    root.classList.toggle("idc-facet-inline", inline);
-    if (!inline && popover.showPopover) {
-      popover.popover = "manual";
-      popover.showPopover();
+    // In the top layer nothing clips the panel, neither the output area nor a cell's containment.
+    const isInline = window.innerHeight < 2 * MIN_SPACE_PX && window !== window.parent;
+    root.classList.toggle("idc-popover-inline", isInline);
+    if (!isInline && typeof panel.showPopover === "function") {
+      panel.popover = "manual";
+      panel.showPopover();
     }
-    const focus = onOpen();
+    const target = onOpen();
     place();
-    focus.focus({ preventScroll: true });
+    target.focus({ preventScroll: true });
   }
 
   function close({ focus = false } = {}) {
     if (!isOpen()) return;
-    if (popover.hasAttribute("popover")) {
-      popover.hidePopover();
-      popover.removeAttribute("popover");
+    if (panel.hasAttribute("popover")) {
+      panel.hidePopover();
+      panel.removeAttribute("popover");
     }
-    root.classList.remove("idc-facet-open", "idc-facet-inline");
+    root.classList.remove("idc-popover-open", "idc-popover-inline");
     opener.setAttribute("aria-expanded", "false");
     if (focus) opener.focus({ preventScroll: true });
     onClose();
   }
 
-  /** Below the button, or above it where there is more room; never outside the window. */
+  /** Place the panel below the button, or above it if there is more space; always in the window. */
   function place() {
-    if (!isOpen() || root.classList.contains("idc-facet-inline")) return;
+    if (!isOpen() || root.classList.contains("idc-popover-inline")) return;
     const anchor = box.getBoundingClientRect();
-    const outside = anchor.bottom < 0 || anchor.top > window.innerHeight || anchor.width === 0;
-    if (outside) return close();
+    const isOffScreen = anchor.bottom < 0 || anchor.top > window.innerHeight || anchor.width === 0;
+    if (isOffScreen) return close();
     const below = window.innerHeight - anchor.bottom - 12;
     const above = anchor.top - 12;
-    const up = below < ROOM && above > below;
-    popover.style.maxHeight = `${Math.min(room, Math.max(120, up ? above : below))}px`;
-    const left = Math.min(anchor.left, window.innerWidth - popover.offsetWidth - 8);
-    popover.style.left = `${Math.max(8, left)}px`;
-    popover.style.top = up ? "auto" : `${anchor.bottom + 4}px`;
-    popover.style.bottom = up ? `${window.innerHeight - anchor.top + 4}px` : "auto";
+    const opensUp = below < MIN_SPACE_PX && above > below;
+    panel.style.maxHeight = `${Math.min(maxHeight, Math.max(120, opensUp ? above : below))}px`;
+    const left = Math.min(anchor.left, window.innerWidth - panel.offsetWidth - 8);
+    panel.style.left = `${Math.max(8, left)}px`;
+    panel.style.top = opensUp ? "auto" : `${anchor.bottom + 4}px`;
+    panel.style.bottom = opensUp ? `${window.innerHeight - anchor.top + 4}px` : "auto";
   }
 
-  on(opener, "click", () => (isOpen() ? close() : open()));
-  on(clear, "click", () => {
+  /** @param {PointerEvent} event */
+  const onPointerDown = (event) => {
+    if (isOpen() && !event.composedPath().includes(root)) close();
+  };
+  /** @param {Event} event */
+  const onScroll = (event) => {
+    if (isOpen() && !panel.contains(/** @type {Node} */ (event.target))) place();
+  };
+  document.addEventListener("pointerdown", onPointerDown, { capture: true, signal });
+  window.addEventListener("scroll", onScroll, { capture: true, passive: true, signal });
+  window.addEventListener("resize", place, { signal });
+  signal.addEventListener("abort", () => close());
+
+  opener.addEventListener("click", () => (isOpen() ? close() : open()));
+  clear.addEventListener("click", () => {
     onClear();
     opener.focus({ preventScroll: true });
   });
-  on(
-    document,
-    "pointerdown",
-    (event) => {
-      if (isOpen() && !event.composedPath().includes(root)) close();
-    },
-    { capture: true },
-  );
-  on(root, "focusout", (event) => {
-    if (isOpen() && event.relatedTarget && !root.contains(event.relatedTarget)) close();
+  root.addEventListener("focusout", (event) => {
+    const target = /** @type {Node | null} */ (event.relatedTarget);
+    if (isOpen() && target && !root.contains(target)) close();
   });
-  on(
-    window,
-    "scroll",
-    (event) => {
-      if (isOpen() && !popover.contains(event.target)) place();
-    },
-    { capture: true, passive: true },
-  );
-  on(window, "resize", place);
-  on(root, "keydown", (event) => {
-    event.stopPropagation(); // the notebook has other plans with these keys
+  root.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // these keys have other meanings in the notebook
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (!isOpen()) {
       if (event.target === opener && event.key === "ArrowDown") {
@@ -134,10 +139,5 @@ function filterButton({ el, label, kind, room, onOpen, onClose, onClear, onKey }
     } else if (event.target !== clear) onKey(event);
   });
 
-  function remove() {
-    stop.abort();
-    close();
-  }
-
-  return { root, opener, popover, on, show, isOpen, close, place, remove };
+  return { root, opener, panel, show, isOpen, place };
 }

@@ -1,47 +1,60 @@
-// A button and the histogram that it opens, of which a part can be chosen by dragging, by keyboard,
-// or typed. It goes to Python as {kind: "bins", view, number, first, last} or {kind: "range", view,
-// number, low, high}; the answer is the model's new values, and `_answered` = "view:number".
-// {kind: "count"} asks for a histogram of the `_version` of now.
+// A button, and the histogram that it opens. A range of it is chosen by dragging, by keyboard, or
+// by typing its ends. To Python: {kind: "bins", view, number, first, last} or
+// {kind: "range", view, number, low, high}, see `createRequests` for the answer; and
+// {kind: "count"}, which requests the histogram of the current `_version`.
 
-const PAUSE = 150; // ms between keys that belong together
+/** @typedef {[series: number, text: string, low: string, high: string]} Bin */
 
+/**
+ * @typedef {object} RangeTraits
+ * @property {string} _label The text of the button.
+ * @property {{ unit: string, example: string }} _hints Shown beside and in the inputs; may be "".
+ * @property {{ words: string, low: string, high: string, span: [first: number, last: number] | [] }}
+ *   _filter `words` is "" without a filter; `span` is empty where the filter is not a range.
+ * @property {{ version?: number, bars?: Bin[], axis?: string[], missing?: number }} _histogram
+ *   The last histogram; `missing` counts series without a value.
+ * @property {number} _version Increases when the histogram goes out of date.
+ * @property {string} _problem Why the last range was refused, or "".
+ * @property {string} _answered The last answered request, as "view:number".
+ */
+
+const KEY_PAUSE_MS = 150; // keys pressed faster than this are sent as one range
+
+/** @type {import("@anywidget/types").Render<RangeTraits>} */
 function render({ model, el }) {
-  const view = newView();
+  const removed = new AbortController();
   const label = model.get("_label");
   const { unit, example } = model.get("_hints");
 
   // --- elements ----------------------------------------------------------------------------
 
-  const filter = filterButton({
+  const popover = createPopover({
     el,
     label,
     kind: "dialog",
-    room: 360,
+    maxHeight: 360,
     onOpen,
     onClose,
     onClear,
     onKey,
+    signal: removed.signal,
   });
-  const { root, popover, on, isOpen } = filter;
+  const { root, panel, isOpen } = popover;
   root.classList.add("idc-range");
-  popover.setAttribute("role", "dialog");
-  popover.setAttribute("aria-label", label);
+  panel.setAttribute("role", "dialog");
+  panel.setAttribute("aria-label", label);
 
-  const chart = h("div", "idc-range-chart");
-  const bars = h("div", "idc-range-bars");
-  bars.setAttribute("role", "img");
-  const [low, high] = ["from", "to"].map((end) => {
+  /** @param {"from" | "to"} end */
+  function createHandle(end) {
     const handle = h("div", `idc-range-handle idc-range-${end}`);
     handle.tabIndex = 0;
     handle.setAttribute("role", "slider");
     handle.setAttribute("aria-label", `${label} ${end}`);
     return handle;
-  });
-  chart.append(bars, low, high);
-  const axis = h("div", "idc-range-axis");
-  axis.setAttribute("aria-hidden", "true");
-  const form = h("div", "idc-range-form");
-  const [from, to] = ["from", "to"].map((end) => {
+  }
+
+  /** @param {"from" | "to"} end */
+  function createInput(end) {
     const input = h("input", "idc-control idc-range-input");
     input.type = "text";
     input.autocomplete = "off";
@@ -49,176 +62,219 @@ function render({ model, el }) {
     input.placeholder = example || { from: "min", to: "max" }[end];
     input.setAttribute("aria-label", `${label} ${end}${unit && `, ${unit}`}`);
     return input;
-  });
-  const apply = button("idc-control idc-range-apply", "Apply");
-  form.append(from, h("span", "idc-range-dash", "–"), to, h("span", "idc-range-unit", unit), apply);
+  }
+
+  const chart = h("div", "idc-range-chart");
+  const bars = h("div", "idc-range-bars");
+  bars.setAttribute("role", "img");
+  const lowHandle = createHandle("from");
+  const highHandle = createHandle("to");
+  chart.append(bars, lowHandle, highHandle);
+  const axis = h("div", "idc-range-axis");
+  axis.setAttribute("aria-hidden", "true");
+  const form = h("div", "idc-range-form");
+  const lowInput = createInput("from");
+  const highInput = createInput("to");
+  form.append(
+    lowInput,
+    h("span", "idc-range-dash", "–"),
+    highInput,
+    h("span", "idc-range-unit", unit),
+    button("idc-control idc-range-apply", "Apply", "", sendInputs),
+  );
   const alert = h("div", "idc-range-alert");
   alert.setAttribute("role", "alert");
-  const note = h("div", "idc-facet-note");
+  const note = h("div", "idc-popover-note");
   note.setAttribute("role", "status");
-  popover.append(chart, axis, form, alert, note);
+  panel.append(chart, axis, form, alert, note);
 
   // --- the histogram -------------------------------------------------------------------------
 
-  let asked = 0; // the version that was asked for last
-  const isFresh = () => model.get("_histogram").version === model.get("_version");
-  const counted = () => model.get("_histogram").bars ?? [];
+  let requestedVersion = 0;
+  /** @type {number | null} */
+  let hovered = null; // the bin under the mouse
 
-  function ask() {
-    if (!isOpen() || isFresh() || asked === model.get("_version")) return;
-    asked = model.get("_version");
+  const bins = () => model.get("_histogram").bars ?? [];
+  const lastBin = () => bins().length - 1;
+  const seriesInBins = () => bins().reduce((sum, [series]) => sum + series, 0);
+  const isUpToDate = () => model.get("_histogram").version === model.get("_version");
+
+  function requestHistogram() {
+    const version = model.get("_version");
+    if (!isOpen() || isUpToDate() || requestedVersion === version) return;
+    requestedVersion = version;
     model.send({ kind: "count" });
   }
 
   function showBars() {
-    const { axis: ends = [] } = model.get("_histogram");
-    const all = counted();
-    const most = Math.max(1, ...all.map(([series]) => series));
+    const most = Math.max(1, ...bins().map(([series]) => series));
     bars.replaceChildren(
-      ...all.map(([series]) => {
+      ...bins().map(([series]) => {
         const bar = h("div", "idc-range-bar");
-        // By the square root: what is a hundredth of the highest can still be seen.
+        // On a square-root scale a bin with 1 % of the highest one's series can still be seen.
         bar.style.height = series ? `max(2px, ${100 * Math.sqrt(series / most)}%)` : "0";
         return bar;
       }),
     );
+    const { axis: ends = [] } = model.get("_histogram");
     axis.replaceChildren(...ends.map((end) => h("span", "", end)));
-    bars.setAttribute("aria-label", `${NUMBER.format(total())} series in ${all.length} bins`);
-    chart.hidden = axis.hidden = !all.length && isFresh();
-    low.hidden = high.hidden = !all.length;
-    popover.classList.toggle("idc-range-counting", !isFresh());
+    const count = bins().length;
+    bars.setAttribute("aria-label", `${NUMBER.format(seriesInBins())} series in ${count} bins`);
+    chart.hidden = !count && isUpToDate();
+    axis.hidden = chart.hidden;
+    lowHandle.hidden = !count;
+    highHandle.hidden = !count;
+    panel.classList.toggle("idc-range-counting", !isUpToDate());
     showNote();
     showSpan();
   }
 
-  const total = () => counted().reduce((sum, [series]) => sum + series, 0);
-
-  /** What is under the mouse or, with nothing there, what the histogram does not show. */
+  /** Describe the bin under the mouse or, without one, the series that no bin shows. */
   function showNote() {
     const { missing } = model.get("_histogram");
-    const words = [];
-    const one = hovered === null ? null : counted()[hovered];
-    if (!counted().length) words.push(isFresh() ? "No series has a value" : "Counting …");
-    else if (one) words.push(`${one[1]}: ${NUMBER.format(one[0])} series`);
+    const bin = hovered === null ? undefined : bins()[hovered];
+    const parts = [];
+    if (!bins().length) parts.push(isUpToDate() ? "No series has a value" : "Counting …");
+    else if (bin) parts.push(`${bin[1]}: ${NUMBER.format(bin[0])} series`);
     else {
-      if (!total()) words.push("No series under the other filters");
-      if (missing) words.push(`${NUMBER.format(missing)} series without a value`);
-      if (!words.length) words.push("All series have a value");
+      if (!seriesInBins()) parts.push("No series under the other filters");
+      if (missing) parts.push(`${NUMBER.format(missing)} series without a value`);
+      if (!parts.length) parts.push("All series have a value");
     }
-    note.textContent = words.join("; ");
+    note.textContent = parts.join("; ");
   }
 
-  // --- what is chosen: shown at once, sent one request at a time -----------------------------
+  // --- the choice: shown at once, sent one request at a time ----------------------------------
 
-  const queue = requests(model, view);
-  let span = null; // [first, last] bin while they are dragged, or were not answered yet
-  let hovered = null;
-  let meant = null; // the filter that was asked for, in words, until it is answered
-  let edited = false; // whether inputs hold what was not applied yet
-  let sent = ""; // what they held when it was sent
-  let pause = null;
+  const requests = createRequests(model, uniqueId());
+  /** @type {[first: number, last: number] | null} */
+  let span = null; // bins chosen by mouse or keyboard, until they are answered
+  /** @type {string | null} */
+  let requestedWords = null; // the requested filter in words, until it is answered
+  let isEdited = false; // whether the inputs hold a text that has not been applied
+  let sentInputs = ""; // what they held when they were sent last
+  /** @type {number | null} */
+  let keyTimer = null;
 
-  const last = () => counted().length - 1;
-  const shownSpan = () => {
-    const given = model.get("_filter").span;
-    return span ?? (given.length ? given : [0, last()]);
-  };
+  /** @returns {[first: number, last: number]} */
+  function shownSpan() {
+    if (span) return span;
+    const [first = 0, last = lastBin()] = model.get("_filter").span;
+    return [first, last];
+  }
 
+  /**
+   * @param {{ kind: "bins", first: number, last: number }
+   *   | { kind: "range", low: string, high: string }} content
+   * @param {string | null} [words]
+   */
   function choose(content, words = null) {
-    meant = words;
-    queue.ask(content);
-    if (!isOpen()) queue.flush();
+    requestedWords = words;
+    requests.send(content);
+    if (!isOpen()) requests.flush();
     showFilter();
   }
 
-  /** Shows bins as chosen; they are sent at the end of a drag or of a run of keys. */
-  function setSpan(first, end) {
-    span = [Math.max(0, Math.min(first, end)), Math.min(last(), Math.max(first, end))];
-    edited = false;
+  /**
+   * Show bins as chosen. `sendSpan` sends them, at the end of a drag or of a run of keys.
+   *
+   * @param {number} start
+   * @param {number} end
+   */
+  function setSpan(start, end) {
+    span = [Math.max(0, Math.min(start, end)), Math.min(lastBin(), Math.max(start, end))];
+    isEdited = false;
     complain("");
     showSpan();
     showInputs();
   }
 
-  function forgetSpan() {
-    clearTimeout(pause);
-    span = pause = null;
+  function stopKeyTimer() {
+    if (keyTimer !== null) clearTimeout(keyTimer);
+    keyTimer = null;
   }
 
   function sendSpan() {
-    clearTimeout(pause);
-    pause = null;
+    stopKeyTimer();
     if (!span) return;
-    const [first, end] = [counted()[span[0]]?.[2], counted()[span[1]]?.[3]];
-    const words = first && end ? `${first} – ${end}` : first ? `≥ ${first}` : end ? `≤ ${end}` : "";
-    choose({ kind: "bins", first: span[0], last: span[1] }, words && `${words} ${unit}`.trim());
+    const [first, last] = span;
+    const low = bins()[first]?.[2];
+    const high = bins()[last]?.[3];
+    let words = "";
+    if (low && high) words = `${low} – ${high}`;
+    else if (low) words = `≥ ${low}`;
+    else if (high) words = `≤ ${high}`;
+    choose({ kind: "bins", first, last }, words && `${words} ${unit}`.trim());
   }
 
-  const typed = () => JSON.stringify([from.value, to.value]);
+  const textOfInputs = () => JSON.stringify([lowInput.value, highInput.value]);
 
-  function sendRange() {
-    forgetSpan();
-    edited = true;
-    sent = typed();
-    choose({ kind: "range", low: from.value, high: to.value });
+  function sendInputs() {
+    stopKeyTimer();
+    span = null;
+    isEdited = true;
+    sentInputs = textOfInputs();
+    choose({ kind: "range", low: lowInput.value, high: highInput.value });
+  }
+
+  /**
+   * @param {HTMLElement} handle
+   * @param {number} bin
+   * @param {number} edge The edge between bins that the handle stands on.
+   * @param {string} words
+   */
+  function placeHandle(handle, bin, edge, words) {
+    const count = lastBin() + 1;
+    handle.style.left = `${(100 * edge) / Math.max(1, count)}%`;
+    handle.setAttribute("aria-valuemin", "0");
+    handle.setAttribute("aria-valuemax", String(Math.max(0, count - 1)));
+    handle.setAttribute("aria-valuenow", String(bin));
+    handle.setAttribute("aria-valuetext", `${words} ${unit}`.trim());
   }
 
   function showSpan() {
-    const [first, end] = shownSpan();
-    const count = last() + 1;
-    [...bars.children].forEach((bar, at) => {
-      bar.classList.toggle("idc-range-out", at < first || at > end);
-      bar.classList.toggle("idc-range-hovered", at === hovered);
+    const [first, last] = shownSpan();
+    [...bars.children].forEach((bar, index) => {
+      bar.classList.toggle("idc-range-out", index < first || index > last);
+      bar.classList.toggle("idc-range-hovered", index === hovered);
     });
-    const all = counted();
-    for (const [handle, at, edge, words] of [
-      [low, first, first, all[first]?.[2] || "the lowest"],
-      [high, end, end + 1, all[end]?.[3] || "the highest"],
-    ]) {
-      handle.style.left = `${(100 * edge) / Math.max(1, count)}%`;
-      handle.setAttribute("aria-valuemin", "0");
-      handle.setAttribute("aria-valuemax", String(Math.max(0, count - 1)));
-      handle.setAttribute("aria-valuenow", String(at));
-      handle.setAttribute("aria-valuetext", `${words} ${unit}`.trim());
-    }
+    placeHandle(lowHandle, first, first, bins()[first]?.[2] || "the lowest");
+    placeHandle(highHandle, last, last + 1, bins()[last]?.[3] || "the highest");
   }
 
   function showInputs() {
-    if (edited) return; // nobody's typing is overwritten
-    const all = counted();
-    const chosen = model.get("_filter");
-    from.value = span ? (all[span[0]]?.[2] ?? "") : chosen.low;
-    to.value = span ? (all[span[1]]?.[3] ?? "") : chosen.high;
+    if (isEdited) return; // keep what is being typed
+    const { low, high } = model.get("_filter");
+    lowInput.value = span ? (bins()[span[0]]?.[2] ?? "") : low;
+    highInput.value = span ? (bins()[span[1]]?.[3] ?? "") : high;
   }
 
   function showFilter() {
-    const words = meant ?? model.get("_filter").words;
-    filter.show({ first: words || undefined, all: words, waiting: queue.waiting() });
+    const words = requestedWords ?? model.get("_filter").words;
+    popover.show({ first: words || undefined, all: words, isPending: requests.isPending() });
   }
 
+  /** @param {string} text Why a range was refused; "" takes the message away. */
   function complain(text) {
-    alert.replaceChildren();
-    if (text) {
-      const area = h("div", "idc-alert");
-      area.append(h("span", "idc-alert-text", text));
-      alert.append(area);
+    alert.replaceChildren(...(text ? [createAlert(text)] : []));
+    for (const input of [lowInput, highInput]) {
+      input.setAttribute("aria-invalid", String(Boolean(text)));
     }
-    for (const input of [from, to]) input.setAttribute("aria-invalid", String(Boolean(text)));
   }
 
   function onModel() {
-    const waited = queue.waiting();
-    if (queue.settled()) {
+    const wasPending = requests.isPending();
+    if (requests.settle()) {
       const problem = model.get("_problem");
-      meant = null;
-      if (waited) complain(problem);
-      // What is wrong stays, to be mended; what was typed since then as well.
-      if (waited && !problem && typed() === sent) edited = false;
-      if (dragging === null && pause === null) span = null;
+      requestedWords = null;
+      if (wasPending) complain(problem);
+      // A refused text stays, so that it can be corrected; so does what was typed since.
+      if (wasPending && !problem && textOfInputs() === sentInputs) isEdited = false;
+      if (dragStart === null && keyTimer === null) span = null;
       showFilter();
     }
     if (isOpen()) {
-      ask();
+      requestHistogram();
       showBars();
       showInputs();
     }
@@ -227,82 +283,93 @@ function render({ model, el }) {
   // --- opening and closing -------------------------------------------------------------------
 
   function onOpen() {
-    edited = false;
-    hovered = span = null;
-    asked = 0;
+    isEdited = false;
+    hovered = null;
+    span = null;
+    requestedVersion = 0;
     complain("");
-    ask();
+    requestHistogram();
     showBars();
     showInputs();
-    return from;
+    return lowInput;
   }
 
   function onClose() {
-    if (pause !== null) sendSpan();
-    queue.flush();
+    if (keyTimer !== null) sendSpan();
+    requests.flush();
     span = null;
-    dragging = null;
+    dragStart = null;
   }
 
   function onClear() {
-    forgetSpan();
-    edited = false;
+    stopKeyTimer();
+    span = null;
+    isEdited = false;
     complain("");
     choose({ kind: "range", low: "", high: "" }, "");
   }
 
   // --- mouse -----------------------------------------------------------------------------------
 
-  let dragging = null; // the bin that stays while the other end follows the mouse
+  /** @type {number | null} */
+  let dragStart = null; // the bin at the end of the range that does not follow the mouse
 
+  /** @param {PointerEvent} event */
   function binAt(event) {
     const box = bars.getBoundingClientRect();
-    const at = Math.floor(((event.clientX - box.left) / box.width) * (last() + 1));
-    return Math.max(0, Math.min(last(), at));
+    const bin = Math.floor(((event.clientX - box.left) / box.width) * (lastBin() + 1));
+    return Math.max(0, Math.min(lastBin(), bin));
   }
 
-  on(chart, "pointerdown", (event) => {
-    if (event.button !== 0 || last() < 0) return;
-    event.preventDefault(); // no text is selected, and the focus stays
+  chart.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || lastBin() < 0) return;
+    event.preventDefault(); // select no text, and keep the focus
     chart.setPointerCapture(event.pointerId);
-    const [first, end] = shownSpan();
-    // A handle moves its own end; elsewhere a new range begins.
-    if (event.target === low) dragging = end;
-    else if (event.target === high) dragging = first;
-    else dragging = binAt(event);
-    if (event.target === low || event.target === high) event.target.focus({ preventScroll: true });
-    else setSpan(dragging, dragging);
+    const [first, last] = shownSpan();
+    // A handle moves its own end of the range; anywhere else a new range begins.
+    if (event.target === lowHandle) {
+      dragStart = last;
+      lowHandle.focus({ preventScroll: true });
+    } else if (event.target === highHandle) {
+      dragStart = first;
+      highHandle.focus({ preventScroll: true });
+    } else {
+      dragStart = binAt(event);
+      setSpan(dragStart, dragStart);
+    }
   });
-  on(chart, "pointermove", (event) => {
-    if (last() < 0) return;
+  chart.addEventListener("pointermove", (event) => {
+    if (lastBin() < 0) return;
     hovered = binAt(event);
-    if (dragging !== null) setSpan(dragging, hovered);
+    if (dragStart !== null) setSpan(dragStart, hovered);
     else showSpan();
     showNote();
   });
-  on(chart, "pointerup", () => {
-    if (dragging === null) return;
-    dragging = null;
+  chart.addEventListener("pointerup", () => {
+    if (dragStart === null) return;
+    dragStart = null;
     sendSpan();
   });
-  on(chart, "pointercancel", () => {
-    dragging = span = null;
+  chart.addEventListener("pointercancel", () => {
+    dragStart = null;
+    span = null;
     showBars();
     showInputs();
   });
-  on(chart, "pointerleave", () => {
+  chart.addEventListener("pointerleave", () => {
     hovered = null;
     showBars();
   });
 
   // --- keyboard ------------------------------------------------------------------------------
 
-  for (const input of [from, to])
-    on(input, "input", () => {
-      edited = true;
+  for (const input of [lowInput, highInput]) {
+    input.addEventListener("input", () => {
+      isEdited = true;
     });
-  on(apply, "click", sendRange);
+  }
 
+  /** @type {Record<string, number>} */
   const steps = {
     ArrowLeft: -1,
     ArrowDown: -1,
@@ -314,33 +381,32 @@ function render({ model, el }) {
     End: Infinity,
   };
 
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
     const { key, target } = event;
-    if ((target === from || target === to) && key === "Enter") {
+    if ((target === lowInput || target === highInput) && key === "Enter") {
       event.preventDefault();
-      sendRange();
-    } else if ((target === low || target === high) && key in steps && last() >= 0) {
+      sendInputs();
+    } else if ((target === lowHandle || target === highHandle) && key in steps && lastBin() >= 0) {
       event.preventDefault();
-      const [first, end] = shownSpan();
-      const limit = (at, least, most) => Math.max(least, Math.min(most, at + steps[key]));
-      if (target === low) setSpan(limit(first, 0, end), end);
-      else setSpan(first, limit(end, first, last()));
-      clearTimeout(pause);
-      pause = setTimeout(sendSpan, PAUSE);
+      const [first, last] = shownSpan();
+      if (target === lowHandle) setSpan(Math.max(0, Math.min(last, first + steps[key])), last);
+      else setSpan(first, Math.max(first, Math.min(lastBin(), last + steps[key])));
+      stopKeyTimer();
+      keyTimer = setTimeout(sendSpan, KEY_PAUSE_MS);
     }
   }
 
   // --- life ----------------------------------------------------------------------------------
 
-  const names = ["_filter", "_histogram", "_version", "_problem", "_answered"];
-  const forget = onChanges(model, names, onModel);
+  follow(
+    model,
+    ["_filter", "_histogram", "_version", "_problem", "_answered"],
+    onModel,
+    removed.signal,
+  );
   showFilter();
-
-  return () => {
-    forget();
-    clearTimeout(pause);
-    filter.remove();
-  };
+  return () => removed.abort();
 }
 
 export default { render };

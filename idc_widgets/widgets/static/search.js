@@ -1,37 +1,50 @@
-// The search box. What is typed or pasted goes to Python as {kind: "search", view, number, text,
-// uids}, of which one may be missing and "" takes the filter back; the answer is the model's new
-// values, and `_answered` = "view:number".
+// The search box. To Python: {kind: "search", view, number, text, uids}, where either may be
+// missing and "" removes the filter; see `createRequests` for the answer.
 
-const PAUSE = 200; // ms without a key after which what was typed is sent
-const MOST = 8e6; // characters: more would not get through to the kernel
+/**
+ * @typedef {object} SearchTraits
+ * @property {string} _text The words that are filtered by, as typed.
+ * @property {{ count?: string, found?: string, unknown?: string }} _uids The UIDs that are
+ *   filtered by: their number and what was found, in words; the unknown ones, one per line.
+ * @property {string} _problem Why the last list of UIDs was refused, or "".
+ * @property {string} _answered The last answered request, as "view:number".
+ */
 
-/** The pieces of a text that are set apart, as Python sees them. */
-const pieces = (text) => text.split(/[\s,;"'()[\]{}]+/).filter(Boolean);
+const TYPING_PAUSE_MS = 200; // without a key for this long, what was typed is sent
+const MAX_CHARACTERS = 8e6; // a longer message does not reach the kernel
 
-/** Several lines, several UIDs, or one that is long enough to be whole. */
+/**
+ * Split a text as Python does.
+ *
+ * @param {string} text
+ */
+const split = (text) => text.split(/[\s,;"'()[\]{}]+/).filter(Boolean);
+
+/**
+ * Return whether a text is a list of UIDs: several lines, several UIDs, or one UID that is long
+ * enough to be complete.
+ *
+ * @param {string} text
+ */
 function isList(text) {
   const trimmed = text.trim();
   if (/[\r\n]/.test(trimmed)) return true;
-  const all = pieces(trimmed);
-  return (
-    all.length > 0 &&
-    all.every((one) => one.length > 12 && /^[\d.]+$/.test(one) && one.includes("."))
-  );
+  const words = split(trimmed);
+  const isUid = /^(?=.{13})[\d.]*\.[\d.]*$/; // at least 13 characters: digits and a dot
+  return words.length > 0 && words.every((word) => isUid.test(word));
 }
 
+/** @type {import("@anywidget/types").Render<SearchTraits>} */
 function render({ model, el }) {
-  const stop = new AbortController();
-  const on = (target, type, listener) =>
-    target.addEventListener(type, listener, { signal: stop.signal });
+  const removed = new AbortController();
 
   // --- elements ----------------------------------------------------------------------------
 
-  const root = h("div", "idc-root idc-search");
-  root.dataset.lmSuppressShortcuts = "true"; // single keys are commands to JupyterLab
+  const root = createRoot("idc-search");
   const box = h("div", "idc-control idc-search-box");
   const lens = h("span", "idc-search-lens");
   lens.setAttribute("aria-hidden", "true");
-  const list = h("span", "idc-search-list");
+  const badge = h("span", "idc-search-list");
   const input = h("input", "idc-search-input");
   input.type = "text";
   input.autocomplete = "off";
@@ -41,137 +54,148 @@ function render({ model, el }) {
     apply("");
     input.focus();
   });
-  box.append(lens, list, input, clear);
-  const found = h("div", "idc-search-found");
-  const words = h("span", "idc-search-words");
-  words.setAttribute("role", "status");
-  const copier = button("idc-link", "copy unknown", "", async () => {
-    await copy(model.get("_uids").unknown);
-    copier.textContent = "copied";
-    copier.focus();
+  box.append(lens, badge, input, clear);
+  const result = h("div", "idc-search-found");
+  const summary = h("span", "idc-search-words");
+  summary.setAttribute("role", "status");
+  const copyUnknown = button("idc-link", "copy unknown", "", async () => {
+    await copy(model.get("_uids").unknown ?? "");
+    copyUnknown.textContent = "copied";
+    copyUnknown.focus();
   });
   const remove = button("idc-x", "×", "Remove the UIDs", () => {
-    ask({ uids: "" });
+    request({ uids: "" });
     input.focus();
   });
-  found.append(words, copier, remove);
+  result.append(summary, copyUnknown, remove);
   const alert = h("div", "idc-search-alert");
   alert.setAttribute("role", "alert");
-  root.append(box, found, alert);
+  root.append(box, result, alert);
   el.append(root);
 
-  // --- what is searched: one request at a time, the last text wins -----------------------------
+  // --- requests: one at a time, the last text wins ----------------------------------------------
 
-  const queue = requests(model, newView());
-  let timer = null;
-  let lookup = null; // the list of UIDs that is being looked up: {words, typed, left}
+  const requests = createRequests(model, uniqueId());
+  /** @type {number | null} */
+  let typingTimer = null;
+  /** @type {{ words: string, typed: string, left: string } | null} */
+  let lookup = null; // the list being looked up: in words, as typed, and what it left in the box
 
-  function ask(content) {
-    queue.ask({ kind: "search", ...content });
+  /** @param {{ text?: string, uids?: string }} content */
+  function request(content) {
+    requests.send({ kind: "search", ...content });
     show();
   }
 
-  function stopTimer() {
-    clearTimeout(timer);
-    timer = null;
+  function stopTypingTimer() {
+    if (typingTimer !== null) clearTimeout(typingTimer);
+    typingTimer = null;
   }
 
-  function send() {
-    stopTimer();
-    ask({ text: input.value });
+  function sendText() {
+    stopTypingTimer();
+    request({ text: input.value });
   }
 
-  /** Takes a text as typed and sends it at once. */
+  /**
+   * Put a text into the box and send it at once.
+   *
+   * @param {string} text
+   */
   function apply(text) {
     input.value = text;
     complain("");
-    send();
+    sendText();
   }
 
-  /** Looks UIDs up; typed, they stand in the box, and are no search for words. */
-  function find(text, typed) {
-    if (text.length > MOST) return complain("Too much text: expected 100,000 UIDs at most");
+  /**
+   * Look up a list of UIDs.
+   *
+   * @param {string} text
+   * @param {boolean} isTyped Whether it stands in the box, from which it is then removed.
+   */
+  function lookUp(text, isTyped) {
+    if (text.length > MAX_CHARACTERS) {
+      complain("Too much text: expected 100,000 UIDs at most");
+      return;
+    }
     complain("");
-    if (typed) {
-      stopTimer();
+    if (isTyped) {
+      stopTypingTimer();
       input.value = "";
     }
-    const count = new Set(pieces(text)).size;
+    const count = new Set(split(text)).size;
     const words = `${NUMBER.format(count)} ${count === 1 ? "UID" : "UIDs"} …`;
-    lookup = { words, typed: typed ? text : "", left: input.value };
-    ask(typed ? { uids: text, text: "" } : { uids: text });
+    lookup = { words, typed: isTyped ? text : "", left: input.value };
+    request(isTyped ? { uids: text, text: "" } : { uids: text });
   }
 
-  on(input, "input", () => {
-    stopTimer();
-    // One letter is in nearly everything: it is only searched when asked for.
-    if (input.value.trim().length !== 1) timer = setTimeout(send, PAUSE);
+  input.addEventListener("input", () => {
+    stopTypingTimer();
+    // Nearly everything matches a single letter: it is searched only on Enter or on leaving.
+    if (input.value.trim().length !== 1) typingTimer = setTimeout(sendText, TYPING_PAUSE_MS);
     complain("");
     show();
   });
-  on(input, "blur", () => (timer === null ? show() : send()));
-  on(input, "paste", (event) => {
+  input.addEventListener("blur", () => (typingTimer === null ? show() : sendText()));
+  input.addEventListener("paste", (event) => {
     const text = event.clipboardData?.getData("text/plain") ?? "";
     if (!isList(text)) return;
-    event.preventDefault(); // the box would make one line of it, and a page of 100,000 is slow
-    find(text, false);
+    event.preventDefault(); // the box would join the lines, and is slow with 100,000 of them
+    lookUp(text, false);
   });
-  on(root, "keydown", (event) => {
-    event.stopPropagation(); // the notebook has other plans with these keys
+  root.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // these keys have other meanings in the notebook
     if (event.isComposing || event.target !== input) return;
     if (event.key === "Enter") {
       event.preventDefault();
-      if (isList(input.value)) find(input.value, true);
-      else send();
+      if (isList(input.value)) lookUp(input.value, true);
+      else sendText();
     } else if (event.key === "Escape") {
       event.preventDefault();
       if (input.value || !model.get("_uids").count) apply("");
-      else ask({ uids: "" });
+      else request({ uids: "" });
     }
   });
-  on(box, "click", (event) => {
+  box.addEventListener("click", (event) => {
     if (event.target !== clear) input.focus();
   });
 
-  // --- what is shown -------------------------------------------------------------------------
+  // --- display -------------------------------------------------------------------------------
 
+  /** @param {string} text Why a list was refused; "" takes the message away. */
   function complain(text) {
-    alert.replaceChildren();
-    if (!text) return;
-    const area = h("div", "idc-alert");
-    area.append(
-      h("span", "idc-alert-text", text),
-      button("idc-x", "×", "Dismiss", () => {
-        complain("");
-        input.focus();
-      }),
-    );
-    alert.append(area);
+    const dismiss = () => {
+      complain("");
+      input.focus();
+    };
+    alert.replaceChildren(...(text ? [createAlert(text, dismiss)] : []));
   }
 
   function show() {
-    const waiting = queue.waiting();
-    const { count, found: said, unknown } = model.get("_uids");
-    // Nobody's typing is overwritten; only a filter that was changed elsewhere shows up here.
-    if (!waiting && timer === null && root.getRootNode().activeElement !== input) {
+    const isPending = requests.isPending();
+    const { count, found, unknown } = model.get("_uids");
+    // Keep what is being typed: show the model's text only if it was changed elsewhere.
+    const { activeElement } = /** @type {Document | ShadowRoot} */ (root.getRootNode());
+    if (!isPending && typingTimer === null && activeElement !== input) {
       input.value = model.get("_text");
     }
-    list.textContent = lookup?.words ?? count ?? "";
-    list.hidden = !list.textContent;
-    input.placeholder = list.hidden ? "Search descriptions, IDs, collections; or paste UIDs" : "";
+    badge.textContent = lookup?.words ?? count ?? "";
+    badge.hidden = !badge.textContent;
+    input.placeholder = badge.hidden ? "Search descriptions, IDs, collections; or paste UIDs" : "";
     clear.hidden = !input.value;
-    found.hidden = !count;
-    words.textContent = said || (count ? `Only series of ${count}` : "");
-    copier.hidden = !unknown;
-    root.classList.toggle("idc-search-waiting", waiting);
+    result.hidden = !count;
+    summary.textContent = found || (count ? `Only series of ${count}` : "");
+    copyUnknown.hidden = !unknown;
+    root.classList.toggle("idc-search-waiting", isPending);
     root.classList.toggle("idc-search-active", Boolean(model.get("_text") || count));
   }
 
   function onModel() {
-    if (queue.settled()) {
+    if (requests.settle()) {
       const problem = model.get("_problem");
       complain(problem);
-      // What were no UIDs comes back into the box: to be mended, or as words.
+      // A refused list returns to the box, to be corrected or searched as words.
       if (lookup && input.value === lookup.left) {
         input.value = problem ? lookup.typed || lookup.left : model.get("_text");
       }
@@ -180,19 +204,17 @@ function render({ model, el }) {
     show();
   }
 
-  const forget = [
-    onChanges(model, ["_text", "_uids", "_problem", "_answered"], onModel),
-    onChanges(model, ["_uids"], () => {
-      copier.textContent = "copy unknown";
-    }),
-  ];
-  show();
+  function onUids() {
+    copyUnknown.textContent = "copy unknown";
+  }
 
-  return () => {
-    for (const one of forget) one();
-    clearTimeout(timer);
-    stop.abort();
-  };
+  // --- life ----------------------------------------------------------------------------------
+
+  follow(model, ["_text", "_uids", "_problem", "_answered"], onModel, removed.signal);
+  follow(model, ["_uids"], onUids, removed.signal);
+  removed.signal.addEventListener("abort", stopTypingTimer);
+  show();
+  return () => removed.abort();
 }
 
 export default { render };

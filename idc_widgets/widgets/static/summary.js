@@ -1,11 +1,24 @@
-// What is selected, chips that take filters and picks back, and the message area. A click goes to
-// Python as {kind: "filter" | "pick" | "clear" | "dismiss", name}.
+// Counts of the selection, a chip per filter and pick that removes it, and the message area.
+// To Python: {kind: "filter" | "pick", name}, {kind: "clear"}, {kind: "dismiss"}.
 
+/**
+ * @typedef {object} SummaryTraits
+ * @property {[number: string, noun: string][]} _counts Empty if nothing is selected.
+ * @property {[name: string, nonCommercial: boolean][]} _licenses
+ * @property {{ kind: "filter" | "pick", name: string, text: string, hint: string }[]} _chips
+ * @property {boolean} _clearable Whether "Clear all" would do anything.
+ * @property {string} _problem Why nothing is selected, or "".
+ * @property {string} _message The last error, or "".
+ */
+
+/** @type {import("@anywidget/types").Render<SummaryTraits>} */
 function render({ model, el }) {
-  const root = h("div", "idc-root idc-summary");
-  root.dataset.lmSuppressShortcuts = "true"; // single keys are commands to JupyterLab
+  const removed = new AbortController();
+  const root = createRoot("idc-summary");
   const line = h("div", "idc-summary-line");
   line.setAttribute("role", "status");
+  const items = h("div", "idc-summary-items");
+  line.append(items);
   const chips = h("div", "idc-summary-chips");
   chips.setAttribute("role", "group");
   chips.setAttribute("aria-label", "Active filters and picks");
@@ -16,8 +29,7 @@ function render({ model, el }) {
   el.append(root);
 
   function showLine() {
-    const problem = model.get("_problem");
-    const items = model.get("_counts").map(([number, noun]) => {
+    const elements = model.get("_counts").map(([number, noun]) => {
       const item = h("span", "idc-summary-item");
       item.append(h("b", "", number), ` ${noun}`);
       return item;
@@ -25,67 +37,60 @@ function render({ model, el }) {
     const licenses = model.get("_licenses");
     if (licenses.length) {
       const item = h("span", "idc-summary-item idc-summary-licenses");
-      licenses.forEach(([name, nonCommercial], at) => {
-        if (at) item.append(", ");
+      licenses.forEach(([name, nonCommercial], index) => {
+        if (index) item.append(", ");
         item.append(name);
         if (nonCommercial) item.append(" ", h("span", "idc-summary-nc", "(non-commercial)"));
       });
-      items.push(item);
+      elements.push(item);
     }
-    if (problem) items.push(h("span", "idc-summary-item idc-summary-problem", problem));
-    const wrapped = h("div", "idc-summary-items");
-    wrapped.append(...items);
-    line.replaceChildren(wrapped);
+    const problem = model.get("_problem");
+    if (problem) elements.push(h("span", "idc-summary-item idc-summary-problem", problem));
+    items.replaceChildren(...elements);
     showClear();
   }
 
   function showChips() {
-    const shown = model.get("_chips");
-    const elements = shown.map(({ kind, name, text, hint }) => {
+    const elements = model.get("_chips").map(({ kind, name, text, hint }) => {
       const chip = h("span", "idc-chip");
-      const words = h("span", "idc-chip-text", text);
-      words.title = text;
-      chip.append(words);
+      const label = h("span", "idc-chip-text", text);
+      label.title = text;
+      chip.append(label);
       if (hint) chip.append(h("span", "idc-chip-hint", hint));
       chip.append(button("idc-x", "×", `Remove: ${text}`, () => model.send({ kind, name })));
       return chip;
     });
-    const at = [...chips.querySelectorAll("button")].indexOf(document.activeElement);
+    const { activeElement } = document;
+    const focused = [...chips.children].findIndex((chip) => chip.contains(activeElement));
     chips.replaceChildren(...elements);
     chips.hidden = !elements.length;
     showClear();
+    // The × that was pressed is gone: focus the one in its place.
     const buttons = chips.querySelectorAll("button");
-    if (at >= 0) buttons[Math.min(at, buttons.length - 1)]?.focus(); // where its × was
+    if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
   }
 
-  /** "Clear all" ends the chips; without any it ends the line, and needs no row for itself. */
+  /** Put "Clear all" behind the chips or, without chips, at the end of the line. */
   function showClear() {
     clear.hidden = !model.get("_clearable");
-    (chips.hidden ? line.firstElementChild : chips).append(clear);
+    (chips.hidden ? items : chips).append(clear);
   }
 
   function showMessage() {
     const text = model.get("_message");
-    if (!text) return alert.replaceChildren();
-    const area = h("div", "idc-alert");
-    const dismiss = button("idc-x", "×", "Dismiss", () => model.send({ kind: "dismiss" }));
-    area.append(h("span", "idc-alert-text", text), dismiss);
-    alert.replaceChildren(area);
+    const elements = text ? [createAlert(text, () => model.send({ kind: "dismiss" }))] : [];
+    alert.replaceChildren(...elements);
   }
 
-  const shows = [
-    [showLine, ["_problem", "_counts", "_licenses"]],
-    [showChips, ["_chips"]],
-    [showClear, ["_clearable"]],
-    [showMessage, ["_message"]],
-  ];
-  for (const [show, names] of shows) {
-    for (const name of names) model.on(`change:${name}`, show);
-    show();
-  }
-  return () => {
-    for (const [show, names] of shows) for (const name of names) model.off(`change:${name}`, show);
-  };
+  const { signal } = removed;
+  follow(model, ["_problem", "_counts", "_licenses"], showLine, signal);
+  follow(model, ["_chips"], showChips, signal);
+  follow(model, ["_clearable"], showClear, signal);
+  follow(model, ["_message"], showMessage, signal);
+  showLine();
+  showChips();
+  showMessage();
+  return () => removed.abort();
 }
 
 export default { render };

@@ -1,10 +1,18 @@
-// A button that shows and hides more, and how much of it is in use. A click goes to Python as
-// {kind: "toggle"}.
+// A button that shows and hides more filters, and says how many of them are in use.
+// To Python: {kind: "toggle"}.
 
+/**
+ * @typedef {object} ToggleTraits
+ * @property {string} _text
+ * @property {number} _count Filters in use.
+ * @property {boolean} _expanded
+ */
+
+/** @type {import("@anywidget/types").Render<ToggleTraits>} */
 function render({ model, el }) {
-  const root = h("div", "idc-root idc-toggle");
-  root.dataset.lmSuppressShortcuts = "true"; // single keys are commands to JupyterLab
-  const toggle = button("idc-toggle-button");
+  const removed = new AbortController();
+  const root = createRoot("idc-toggle");
+  const toggle = button("idc-toggle-button", "", "", () => model.send({ kind: "toggle" }));
   const text = h("span");
   const count = h("span", "idc-badge");
   toggle.append(text, count, h("span", "idc-arrow"));
@@ -12,22 +20,18 @@ function render({ model, el }) {
   el.append(root);
 
   const show = () => {
+    const name = model.get("_text");
     const active = model.get("_count");
-    const expanded = model.get("_expanded");
-    text.textContent = model.get("_text");
+    text.textContent = name;
     count.textContent = String(active);
     count.hidden = !active;
-    toggle.setAttribute("aria-expanded", String(expanded));
-    toggle.setAttribute(
-      "aria-label",
-      active ? `${text.textContent}, ${active} active` : text.textContent,
-    );
+    toggle.setAttribute("aria-expanded", String(model.get("_expanded")));
+    toggle.setAttribute("aria-label", active ? `${name}, ${active} active` : name);
   };
-  toggle.addEventListener("click", () => model.send({ kind: "toggle" }));
   root.addEventListener("keydown", (event) => event.stopPropagation());
-  const forget = onChanges(model, ["_text", "_count", "_expanded"], show);
+  follow(model, ["_text", "_count", "_expanded"], show, removed.signal);
   show();
-  return forget;
+  return () => removed.abort();
 }
 
 export default { render };
