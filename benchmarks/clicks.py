@@ -174,7 +174,7 @@ SPY = r"""() => {
     spy.from = 0;
   };
   spy.isOver = (quiet) => !current && performance.now() - spy.busy > quiet
-    && !document.querySelector(".idc-facet-waiting, .idc-search-waiting");
+    && !document.querySelector(".idc-popover-waiting, .idc-search-waiting");
 
   // --- when it is over ---
 
@@ -263,7 +263,7 @@ def main() -> None:
             if name == "open":
                 page.get_by_role("button", name="More filters").click()
                 page.wait_for_selector(".idc-toggle-button[aria-expanded=true]")
-                page.locator(".idc-facet-button").nth(15).wait_for()
+                page.locator(".idc-popover-button").nth(15).wait_for()
             lab.run(page, "browser.state.clear(); worked.clear()")
             runs[name] = run(lab, page, rng, given.clicks)
         lab.run(page, ECHO)
@@ -348,15 +348,15 @@ def click(page: Any, rng: random.Random) -> dict[str, Any]:
         page.evaluate("() => window.clicks.begin()")
         clear.click()
         wait(page)
-    ticked = page.locator(".idc-facet-active.idc-facet:not(.idc-range) .idc-facet-button")
-    buttons = page.locator(".idc-facet:not(.idc-range) .idc-facet-button")
+    ticked = page.locator(".idc-popover-active.idc-facet .idc-popover-button")
+    buttons = page.locator(".idc-facet .idc-popover-button")
     untick = rng.random() < 0.3 and ticked.count()
     button = (ticked if untick else buttons).nth(
         rng.randrange(ticked.count() if untick else buttons.count())
     )
     if button.get_attribute("aria-expanded") == "false":
         button.click()
-    rows = page.locator(".idc-facet-open .idc-facet-row")
+    rows = page.locator(".idc-popover-open .idc-facet-row")
     counts = rows.evaluate_all(
         "(rows, untick) => rows.map((row) => row.ariaSelected === String(untick)"
         " ? Number(row.children[2].textContent.replaceAll(',', '')) : 0)",

@@ -11,7 +11,7 @@ class FrontEndRequests:
     """The requests of the views of one widget, of which a later one wins.
 
     A widget can be shown in several views. Each view numbers its own requests and waits for the
-    trait `_answered` to name its last one; see `requests` in base.js.
+    trait `_answered` to name its last one; see `createRequests` in base.js.
     """
 
     def __init__(self) -> None:

@@ -118,7 +118,7 @@ def wait_for_percent(page: Page, least: float) -> None:
 
 def pick_the_ct(page: Page) -> None:
     """Chooses the collection, then the patient, then its CT."""
-    page.locator(".idc-facet-button").filter(has_text="Collection").click()
+    page.locator(".idc-popover-button").filter(has_text="Collection").click()
     page.keyboard.type("nsclc_radiomics")
     page.get_by_role("option").filter(has_text=re.compile("^nsclc_radiomics(?!_)")).first.click()
     page.keyboard.press("Escape")

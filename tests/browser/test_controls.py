@@ -78,7 +78,7 @@ def own(lab: Lab) -> Iterator[Page]:
 
 
 def button(page: Page, name: str) -> Locator:
-    return page.locator(".idc-facet-button").filter(has_text=name)
+    return page.locator(".idc-popover-button").filter(has_text=name)
 
 
 def option(page: Page, name: str) -> Locator:
@@ -86,7 +86,7 @@ def option(page: Page, name: str) -> Locator:
 
 
 def chosen(lab: Lab, page: Page, column: str) -> str:
-    expect(page.locator(".idc-facet-waiting")).to_have_count(0)
+    expect(page.locator(".idc-popover-waiting")).to_have_count(0)
     return lab.run(page, f"print(state.filters.values({column!r}))")
 
 
@@ -124,7 +124,8 @@ def test_dropdown_by_keyboard(lab: Lab, page: Page) -> None:
     # Letters search, wherever the focus is; to JupyterLab "b" and "x" would be commands.
     page.keyboard.type("xb")
     expect(search).to_have_value("xb")
-    expect(page.locator(".idc-facet-open .idc-facet-note")).to_have_text("No value matches “xb”")
+    note = page.locator(".idc-popover-open .idc-popover-note")
+    expect(note).to_have_text("No value matches “xb”")
     page.keyboard.press("Backspace")
     page.keyboard.press("Backspace")
     page.keyboard.type("struct")
@@ -150,7 +151,7 @@ def test_many_values_open_at_once_and_unclipped(lab: Lab, page: Page) -> None:
     expect(page.locator(".idc-summary-line")).to_contain_text("179 collections")
     took = page.evaluate(
         "() => { const start = performance.now();"
-        " document.querySelector('.idc-facet-button').click();"
+        " document.querySelector('.idc-popover-button').click();"
         " document.querySelector('.idc-facet-list').getBoundingClientRect();"
         " return performance.now() - start; }"
     )
@@ -159,13 +160,13 @@ def test_many_values_open_at_once_and_unclipped(lab: Lab, page: Page) -> None:
     assert took < 500  # ms, on the slowest machine; about 15 on a good one
     for name in ("Manufacturer", "Collection"):
         button(page, name).click()
-        popover = page.locator(".idc-facet-open .idc-facet-popover")
+        popover = page.locator(".idc-popover-open .idc-popover-panel")
         box = popover.bounding_box()
         assert box is not None
         assert box["x"] >= 0 and box["x"] + box["width"] <= 900
         assert box["y"] >= 0 and box["y"] + box["height"] <= 700
         corner = [box["x"] + box["width"] - 20, box["y"] + box["height"] - 6]
-        on_top = "([x, y]) => !!document.elementFromPoint(x, y).closest('.idc-facet-popover')"
+        on_top = "([x, y]) => !!document.elementFromPoint(x, y).closest('.idc-popover-panel')"
         assert page.evaluate(on_top, corner)
         page.keyboard.press("Escape")
 
@@ -182,7 +183,7 @@ def test_quick_clicks_are_shown_at_once_and_sent_together(lab: Lab, page: Page) 
     for name in ("CT", "SEG", "SR", "RTSTRUCT"):
         option(page, name).click()
         expect(option(page, name)).to_have_attribute("aria-selected", "true", timeout=500)
-    expect(page.locator(".idc-facet-waiting")).to_have_count(0)
+    expect(page.locator(".idc-popover-waiting")).to_have_count(0)
     assert lab.run(page, "print(len(asked), len(asked[-1]))") == "2 4"
 
 
@@ -245,7 +246,7 @@ def test_dark_theme(lab: Lab, screenshots: Path) -> None:
     lab.run_all(dark)
     button(dark, "Modality").click()
     option(dark, "CT").wait_for()
-    assert luminance(dark, ".idc-facet-popover", "backgroundColor") < 0.3
+    assert luminance(dark, ".idc-popover-panel", "backgroundColor") < 0.3
     assert luminance(dark, ".idc-facet-name", "color") > 0.7
     assert luminance(dark, ".idc-summary-item b", "color") > 0.7
     lab.screenshot(dark, screenshots / "controls-dark.png")

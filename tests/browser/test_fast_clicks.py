@@ -85,9 +85,9 @@ CLICK = """async ([clicks, pause]) => {
   const start = performance.now();
   for (const [label, value] of clicks) {
     const facet = facets.find(
-      (one) => one.querySelector(".idc-facet-label")?.textContent === label);
-    if (!facet.classList.contains("idc-facet-open")) {
-      facet.querySelector(".idc-facet-button").click();
+      (one) => one.querySelector(".idc-popover-label")?.textContent === label);
+    if (!facet.classList.contains("idc-popover-open")) {
+      facet.querySelector(".idc-popover-button").click();
     }
     const row = [...facet.querySelectorAll(".idc-facet-row")].find(
       (one) => one.querySelector(".idc-facet-name").textContent === value);
@@ -103,9 +103,9 @@ SHOWN = """() => {
   const number = (element) => Number(element.textContent.replaceAll(",", ""));
   const facets = {};
   for (const facet of document.querySelectorAll(".idc-facet")) {
-    const opener = facet.querySelector(".idc-facet-button");
+    const opener = facet.querySelector(".idc-popover-button");
     if (opener.getAttribute("aria-expanded") === "false") opener.click();
-    facets[facet.querySelector(".idc-facet-label").textContent] = Object.fromEntries(
+    facets[facet.querySelector(".idc-popover-label").textContent] = Object.fromEntries(
       [...facet.querySelectorAll(".idc-facet-row")].map((row) => [
         row.querySelector(".idc-facet-name").textContent,
         [row.getAttribute("aria-selected") === "true",
@@ -120,7 +120,7 @@ SHOWN = """() => {
   };
 }"""
 
-WAITING = ".idc-facet-waiting, .idc-search-waiting"
+WAITING = ".idc-popover-waiting, .idc-search-waiting"
 
 
 @pytest.fixture(scope="module")

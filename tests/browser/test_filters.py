@@ -82,11 +82,11 @@ def search(page: Page) -> Locator:
 
 
 def button(page: Page, name: str) -> Locator:
-    return page.locator(".idc-facet-button").filter(has_text=re.compile(f"^{name}"))
+    return page.locator(".idc-popover-button").filter(has_text=re.compile(f"^{name}"))
 
 
 def settled(page: Page) -> None:
-    expect(page.locator(".idc-search-waiting, .idc-facet-waiting")).to_have_count(0)
+    expect(page.locator(".idc-search-waiting, .idc-popover-waiting")).to_have_count(0)
 
 
 def filters(lab: Lab, page: Page) -> str:
@@ -210,7 +210,7 @@ def test_a_hundred_thousand_lines(lab: Lab, page: Page) -> None:
 
 def test_a_histogram_is_brushed(lab: Lab, page: Page) -> None:
     dialog = open_range(page, "Age")
-    expect(dialog.locator(".idc-facet-note")).to_contain_text("series without a value")
+    expect(dialog.locator(".idc-popover-note")).to_contain_text("series without a value")
     box = dialog.locator(".idc-range-bars").bounding_box()
     assert box is not None
     bar, y = box["width"] / 20, box["y"] + 40
@@ -324,7 +324,7 @@ def test_dark_theme(lab: Lab, screenshots: Path) -> None:
     box = dialog.bounding_box()
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 900
     for selector, name, is_light in (
-        (".idc-range .idc-facet-popover", "backgroundColor", False),
+        (".idc-range .idc-popover-panel", "backgroundColor", False),
         (".idc-range-input", "color", True),
         (".idc-search-box", "backgroundColor", False),
     ):

@@ -201,3 +201,13 @@ def test_rectangles() -> None:
 def test_unknown_keywords_name_the_nearest(state: BrowserState) -> None:
     with pytest.raises(TypeError, match="did you mean 'height'"):
         SeriesGrid(state, hight="100px")
+
+
+def test_the_title_takes_all_picks_back(state: BrowserState) -> None:
+    front = FrontEnd(PatientGrid(state))
+    front.click(0, 1)
+    assert len(front.grid._picked) == 2
+    front.grid._heading._handle_custom_msg({"kind": "unknown"}, [])
+    assert len(front.grid._picked) == 2
+    front.grid._heading._handle_custom_msg({"kind": "clear"}, [])
+    assert front.grid._picked == ()

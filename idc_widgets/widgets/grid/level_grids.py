@@ -68,7 +68,7 @@ class _LevelGrid(Closable, VBox):
         self._heading = _Title(
             _title=self._title, _empty=self._empty, _height=height, _grid=self._view.widget
         )
-        self._heading.on_msg(lambda *_: self._pick(()))
+        self._heading.on_msg(self._on_message)
         self._body = Box([self._view.widget], layout={"width": "100%"})
         self._body.add_class("idc-grid-body")
         self._view.on_pick(self._pick)
@@ -109,6 +109,10 @@ class _LevelGrid(Closable, VBox):
             self._sort = sort
         finally:  # what could not be sorted stays as it is, and so does the arrow in its header
             self._view.show(self._rows, self._picked)
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if content.get("kind") == "clear":
+            self._pick(())
 
     def _pick(self, keys: Iterable[Any]) -> None:
         with self._state.turn(), self._state.reporting():
