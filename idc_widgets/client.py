@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from ._util import plural
 from .errors import DownloadError, FetchError, IndexFileError, InvalidQueryError, nearest, unknown
-from .index import METADATA_BUCKET, METADATA_ENDPOINT, MIRRORS, Index, is_clinical_name, schema
+from .index import METADATA_BUCKET, METADATA_ENDPOINT, MIRRORS, Index, is_clinical_name, read_schema
 from .query import Cohort, DuckDBEngine, Engine
 from .selection import FoundUids, Manifest, Selection, find_uids, read_manifest
 
@@ -313,7 +313,7 @@ class IDCClient:
         clinical = self._clinical_tables()
         lines = []
         for name in dict.fromkeys([*there, *self._table_names()]):
-            described = schema(name)
+            described = read_schema(name)
             text = described.description if described is not None else ""
             if not text and name in clinical:
                 text = f"Clinical data of the collection {clinical[name]}."
@@ -344,7 +344,7 @@ class IDCClient:
             if "clinical_index" in names and "clinical_index" not in there:
                 message += " (clinical tables are known after client.fetch('clinical_index'))"
             raise InvalidQueryError(message)
-        described = schema(table)
+        described = read_schema(table)
         types: dict[str, str | None] = dict(there.get(table, {}))
         if described is not None:
             texts = {column: text for column, (_, text) in described.columns.items()}

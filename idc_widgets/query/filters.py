@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..index import LEVELS, RANGES, TEXT_COLUMNS, years
+from ..index import LEVELS, RANGES, TEXT_COLUMNS, age_in_years
 from .engine import Bind, Parameters, Scalar, literal
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Between:
     def allows(self, value: Any) -> bool:
         """Return whether `value` is in the range."""
         if self.column == "PatientAge":
-            value = years(value)
+            value = age_in_years(value)
         return (
             value is not None
             and (self.low is None or value >= self.low)

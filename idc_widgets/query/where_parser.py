@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from ..errors import InvalidQueryError, unknown
-from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, DATES, NUMERIC, RANGES, years
+from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, DATES, NUMERIC, RANGES, age_in_years
 from .collection_facts import collection_names, collection_values
 from .engine import Engine, Scalar
 from .filters import (
@@ -239,7 +239,7 @@ def _age(given: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, str):
-        value = years(value)
+        value = age_in_years(value)
     if isinstance(value, int) and abs(value) > _MAX_INTEGER:
         value = None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):

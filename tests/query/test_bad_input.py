@@ -103,7 +103,7 @@ def test_a_damaged_prepared_file_is_made_again(
     monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
     client = IDCClient()
     assert isinstance(client.engine, DuckDBEngine)
-    path = client.engine.index.prepared_coding
+    path = client.engine.index.prepared_encoding
     assert path is not None
     foreign = pa.table({"a": [1]})
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, foreign.schema) as writer:

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from idc_widgets import Cohort, IDCClient, InvalidQueryError
+from idc_widgets import Cohort, IDCClient, Index, InvalidQueryError
 from idc_widgets.index import LEVELS
-from idc_widgets.index.catalog import Index
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 

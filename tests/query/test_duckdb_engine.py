@@ -96,7 +96,7 @@ def test_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = "SELECT _row, SeriesInstanceUID FROM _rows WHERE PatientID = 'LUNG1-365' ORDER BY 1"
     before = client.engine.rows(ids)
     (tmp_path / "new").mkdir()
-    for stale in ("index-1.0.0.parquet", "coding-1.0.0-1.arrow"):
+    for stale in ("index-1.0.0.parquet", "encoding-1.0.0-1.arrow"):
         (tmp_path / "new" / stale).touch()
 
     path = client.prepare()
@@ -131,10 +131,10 @@ def test_a_prepared_memory_answers_like_a_new_one(
 ) -> None:
     monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
     assert isinstance(client.engine, DuckDBEngine)
-    monkeypatch.setattr(client.engine.index, "prepared_coding", tmp_path / "coding-1-1.arrow")
+    monkeypatch.setattr(client.engine.index, "prepared_encoding", tmp_path / "encoding-1-1.arrow")
     memory_index.prepare(client.engine)
     fresh = IDCClient()
-    monkeypatch.setattr(fresh.engine.index, "prepared_coding", tmp_path / "coding-1-1.arrow")
+    monkeypatch.setattr(fresh.engine.index, "prepared_encoding", tmp_path / "encoding-1-1.arrow")
     loaded = memory_index.memory_index_of(fresh.engine)
     assert loaded is not None
     assert loaded.series_uid is not None
@@ -158,7 +158,7 @@ def test_a_spoilt_prepared_memory_is_left_alone(
     monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
     client = IDCClient()
     assert isinstance(client.engine, DuckDBEngine)
-    path = client.engine.index.prepared_coding
+    path = client.engine.index.prepared_encoding
     assert path is not None
     path.write_bytes(b"ARROW1\0\0 and then nothing")
     assert client.cohort(Modality="XC").summary().series == 4

@@ -13,11 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.bruteforce import age_in_years, collections, data_folder, whole_index
+from support.bruteforce import collections, data_folder, whole_index
 
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
 from idc_widgets.index import COLUMNS, FACETS, RANGES
-from idc_widgets.index.facets import years
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
@@ -367,50 +366,6 @@ def test_histogram_of_none_but_zero(own: Callable[..., IDCClient]) -> None:
 
 
 # --- ages ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("age", "expected"),
-    [
-        ("080Y", 80),
-        ("000Y", 0),
-        ("8Y", 8),
-        ("60", 60),
-        ("042y", 42),
-        ("018M", 1.5),
-        ("012m", 1),
-        ("001Y", 1),
-        ("999D", 999 / 365.25),
-        ("021d", 21 / 365.25),
-        ("003W", 21 / 365.25),
-        ("052w", 364 / 365.25),
-        ("", None),
-        (None, None),
-        ("N-A", None),
-        ("0060Y", None),
-        ("Y", None),
-        ("-10Y", None),
-        ("+10Y", None),
-        (" 60Y", None),
-        ("60Y\n", None),
-        ("6.5Y", None),
-        ("60YY", None),
-        ("60X", None),
-        ("٣Y", None),
-        ("1e2", None),
-    ],
-)
-def test_years(age: str | None, expected: float | None) -> None:
-    assert years(age) == (expected if expected is None else pytest.approx(expected, rel=1e-12))
-
-
-def test_years_of_every_age_of_the_index(client: IDCClient) -> None:
-    found = client.sql("SELECT DISTINCT PatientAge AS age FROM index").age
-    ages = [age for age in found if isinstance(age, str)]
-    assert len(ages) > 900
-    for age in ages:
-        expected = age_in_years(age)
-        assert years(age) == (expected and pytest.approx(expected, rel=1e-12)), age
 
 
 def test_the_same_age_in_other_units(own: Callable[..., IDCClient]) -> None:

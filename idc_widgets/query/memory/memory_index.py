@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import IndexFileError
-from ...index import Bound, years
+from ...index import Bound, age_in_years
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Engine, Scalar
 from ..per_engine import PerEngine
@@ -173,7 +173,7 @@ class MemoryIndex(EncodedIndex):
         if found is None:
             coded = self.facets.get(column) or self.columns[column]
             if column == "PatientAge":
-                found = np.array([years(age) for age in coded.texts[:-1]], dtype=float)
+                found = np.array([age_in_years(age) for age in coded.texts[:-1]], dtype=float)
             elif pa.types.is_integer(coded.values.type):
                 found = to_numpy(coded.values)
             else:
@@ -570,10 +570,10 @@ def prepare(engine: DuckDBEngine) -> None:
     Raises:
         IndexFileError: it cannot be written.
     """
-    path = engine.index.prepared_coding
+    path = engine.index.prepared_encoding
     if path is not None and not _is_sound(path):
         save(engine, read_index(engine), path)
-        for other in path.parent.glob("coding-*.arrow"):
+        for other in path.parent.glob("encoding-*.arrow"):
             with suppress(OSError):  # in use, on Windows
                 if other != path:
                     other.unlink()
@@ -586,7 +586,7 @@ def _is_sound(path: Path) -> bool:
 
 
 def _coding_of(engine: DuckDBEngine) -> EncodedIndex:
-    path = engine.index.prepared_coding
+    path = engine.index.prepared_encoding
     if path is not None and path.is_file():
         try:
             return load(path)

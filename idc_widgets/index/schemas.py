@@ -1,0 +1,50 @@
+"""What idc-index-data says about its tables: their columns, types and descriptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from .folders import package_folder
+from .tables import FETCHABLE_TABLES, PACKAGE_TABLES
+
+__all__ = ["Schema", "read_schema"]
+
+#: Type in the schemas, which are those of BigQuery → type in our SQL.
+_SQL_TYPES = {
+    "STRING": "VARCHAR",
+    "INTEGER": "BIGINT",
+    "FLOAT": "DOUBLE",
+    "BOOLEAN": "BOOLEAN",
+    "RECORD": "STRUCT",
+}
+
+
+class Schema(NamedTuple):
+    """The description of a table, and per column its SQL type and description."""
+
+    description: str
+    columns: Mapping[str, tuple[str, str]]
+
+
+def read_schema(table: str) -> Schema | None:
+    """Return the schema of a table; None if idc-index-data has none or is not installed."""
+    package = package_folder()
+    if package is None or table not in (*PACKAGE_TABLES, *FETCHABLE_TABLES):
+        return None
+    file = package / f"{'idc_index' if table == 'index' else table}_schema.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        columns = {
+            str(column["name"]): (_sql_type(column), str(column.get("description") or ""))
+            for column in content["columns"]
+        }
+        return Schema(str(content.get("table_description") or ""), columns)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # everything works without descriptions
+
+
+def _sql_type(column: Mapping[str, object]) -> str:
+    sql_type = _SQL_TYPES.get(str(column.get("type")), str(column.get("type")))
+    return f"{sql_type}[]" if column.get("mode") == "REPEATED" else sql_type
