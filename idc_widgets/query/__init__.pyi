@@ -7,6 +7,7 @@ from .filters import PATIENT_KEY as PATIENT_KEY
 from .filters import OneOf as OneOf
 from .filters import sorted_unique as sorted_unique
 from .ibis_engine import IbisEngine as IbisEngine
+from .known_values import known_keys as known_keys
 from .known_values import known_texts as known_texts
 from .memory import EncodedColumn as EncodedColumn
 from .memory import Matches as Matches
@@ -16,3 +17,4 @@ from .results import FacetValue as FacetValue
 from .results import Histogram as Histogram
 from .results import Summary as Summary
 from .where_parser import KEYWORDS as KEYWORDS
+from .where_parser import as_list as as_list

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
+from ..index import LEVELS
 from .engine import Engine, Parameters
-from .filters import OneOf, sorted_unique
+from .filters import Condition, OneOf, Patients, sorted_unique
+from .matching import Conditions, conjunction, matches_of
 
-__all__ = ["known_texts"]
+__all__ = ["known_keys", "known_texts"]
 
 
 def known_texts(
@@ -33,7 +36,38 @@ def known_texts(
         known = memory.known(column, wanted)
         if known is not None:
             return known
-    params = Parameters()
-    condition = OneOf(column, wanted).sql(params.bind)
-    rows = engine.rows(f"SELECT DISTINCT {column} FROM {table} WHERE {condition}", params)
+    rows = _distinct(engine, (column,), table, [OneOf(column, wanted)])
     return {str(value) for (value,) in rows}
+
+
+def known_keys(
+    engine: Engine, conditions: Conditions, level: str, keys: Collection[Any]
+) -> set[Any]:
+    """Return those of the keys of a level that occur in the matching series.
+
+    Args:
+        engine: The engine whose index is searched.
+        conditions: The conditions that the series fulfil, such as those of a cohort.
+        level: "patient", "study" or "series".
+        keys: Pairs (collection_id, PatientID) for patients, UIDs for studies and series.
+    """
+    if not keys:
+        return set()
+    matches = matches_of(engine, conditions)
+    if matches is not None:
+        return matches.present(level, keys)
+    columns, wanted = LEVELS[level].key, sorted_unique(keys)
+    wanted_rows = Patients(wanted) if level == "patient" else OneOf(columns[0], wanted)
+    rows = _distinct(engine, columns, "index", [*conditions, wanted_rows])
+    return set(rows) if level == "patient" else {uid for (uid,) in rows}
+
+
+def _distinct(
+    engine: Engine, columns: Sequence[str], table: str, conditions: Iterable[Condition]
+) -> list[tuple[Any, ...]]:
+    """Return the distinct values of the columns in the rows that fulfil the conditions."""
+    params = Parameters()
+    condition = conjunction(conditions, params.bind)
+    return engine.rows(
+        f"SELECT DISTINCT {', '.join(columns)} FROM {table} WHERE {condition}", params
+    )

@@ -27,7 +27,7 @@ from .known_values import known_texts
 from .matching import merge_conditions
 from .related_filters import Having, SameStudy
 
-__all__ = ["KEYWORDS", "parse_filters", "parse_patients", "resolve_column"]
+__all__ = ["KEYWORDS", "as_list", "parse_filters", "parse_patients", "resolve_column"]
 
 #: The keywords that `Cohort.where` takes.
 KEYWORDS = (
@@ -94,7 +94,7 @@ def parse_patients(_engine: Engine, keys: object) -> Patients:
     Raises:
         InvalidQueryError: A key is not such a pair.
     """
-    pairs = _as_list(keys)
+    pairs = as_list(keys)
     for pair in pairs:
         if not (isinstance(pair, (tuple, list)) and [type(part) for part in pair] == [str, str]):
             raise InvalidQueryError(
@@ -113,7 +113,7 @@ def _parse(engine: Engine, name: str, value: object) -> Condition:
         return _parse_collection_facet(engine, name, value)
     if isinstance(value, tuple):
         return _parse_range(name, value)
-    values = sorted_unique(_scalar(name, item) for item in _as_list(value))
+    values = sorted_unique(_scalar(name, item) for item in as_list(value))
     _check_texts_exist(engine, name, values)
     return OneOf(name, values)
 
@@ -121,7 +121,7 @@ def _parse(engine: Engine, name: str, value: object) -> Condition:
 # --- single values -------------------------------------------------------------------------
 
 
-def _as_list(value: object) -> list[Any]:
+def as_list(value: object) -> list[Any]:
     """Return a list, set, array or other collection as a list, and any other value in a list."""
     is_single = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
     if isinstance(value, Iterable) and not is_single:
@@ -134,7 +134,7 @@ def _as_lists(value: object) -> list[list[Any]]:
 
     `Cohort.filters` contains a list of lists where a cohort was narrowed twice.
     """
-    items = _as_list(value)
+    items = as_list(value)
     return items if items and all(isinstance(item, list) for item in items) else [items]
 
 
@@ -328,7 +328,7 @@ def _parse_uids(engine: Engine, value: object) -> Uids:
 
 
 def _parse_commercial_use(_engine: Engine, value: object) -> IsCommercial:
-    values = [_plain(item) for item in _as_list(value)]
+    values = [_plain(item) for item in as_list(value)]
     for item in values:
         if item is not None and not isinstance(item, bool):
             raise InvalidQueryError(
@@ -339,7 +339,7 @@ def _parse_commercial_use(_engine: Engine, value: object) -> IsCommercial:
 
 def _parse_having(engine: Engine, value: object) -> Having:
     required: list[tuple[str, str, Scalar]] = []
-    for given in _as_list(value):
+    for given in as_list(value):
         if not isinstance(given, Mapping):
             raise InvalidQueryError(
                 f"having={given!r}: expected a dict, such as {{'Modality': ['CT', 'PT'], "
@@ -354,7 +354,7 @@ def _parse_having(engine: Engine, value: object) -> Having:
         for column, values in columns.items():
             if column not in COLUMNS:
                 raise InvalidQueryError(unknown("column", column, COLUMNS))
-            scalars = sorted_unique(_scalar(column, item) for item in _as_list(values))
+            scalars = sorted_unique(_scalar(column, item) for item in as_list(values))
             if not scalars:
                 raise InvalidQueryError(f"having: {column}=[]: expected at least one value")
             _check_texts_exist(engine, column, scalars)
@@ -367,7 +367,7 @@ def _parse_same_study(column: str) -> Callable[[Engine, object], SameStudy]:
 
     def parse(engine: Engine, value: object) -> SameStudy:
         sources = []
-        for item in _as_list(value):
+        for item in as_list(value):
             if isinstance(item, Mapping):
                 sources.append(parse_filters(engine, item))
             elif not isinstance(item, Filtered):

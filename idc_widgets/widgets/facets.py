@@ -78,8 +78,8 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         self._requests = FrontEndRequests()
         self._request = ""  # the last that was worked in
         self.on_msg(self._on_message)
-        state.facet_counts.add(self)
-        self._on_close(lambda: state.facet_counts.discard(self))
+        state.dropdown_counts.add(self)
+        self._on_close(lambda: state.dropdown_counts.discard(self))
 
     def show(self, counted: Sequence[FacetValue]) -> None:
         """Shows these values and counts, and ticks what the state has chosen."""
@@ -107,7 +107,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
                 with self.state.reporting():
                     self.state.filter_values(self.column, content["values"])
                 self._request = request
-                if not self.state.facet_counts.is_late():
+                if not self.state.dropdown_counts.is_late():
                     self._answered = self._request
 
 
@@ -130,7 +130,7 @@ class FacetPanel(Closable, ipywidgets.Box):
     ) -> None:
         check_keywords("FacetPanel", keywords, ["columns", "layout", "state"])
         with state.lock:
-            state.facet_counts.count(columns)
+            state.dropdown_counts.count(columns)
             #: The dropdown of each column.
             self.dropdowns = {column: FacetDropdown(state, column) for column in columns}
         # ipywidgets 7 knows the gap of a flex box by its older name only.

@@ -84,7 +84,7 @@ class FilterPanel(Closable, VBox):
     @observe("expanded")
     def _on_expanded(self, _change: Any) -> None:
         with self.state.lock:
-            counts = self.state.facet_counts
+            counts = self.state.dropdown_counts
             if self.expanded:
                 counts.count(MORE_FACETS)  # one query for all
                 if self._more is None:

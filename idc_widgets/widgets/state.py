@@ -1,4 +1,4 @@
-"""The one state that the widgets share: choices come in, what follows from them goes out."""
+"""The state that the widgets share: people's choices, and the cohorts that follow from them."""
 
 from __future__ import annotations
 
@@ -12,46 +12,63 @@ from .._util import plural
 from ..client import IDCClient
 from ..errors import InvalidQueryError, nearest
 from ..index import LEVELS
-from ..query import Cohort
+from ..query import Cohort, as_list, known_keys
 from ..selection import Selection
+from .dropdown_counts import DropdownCounts
 from .error_reporting import ErrorReporting
-from .facet_counts import FacetCounts
 from .turns import Turns
 
 __all__ = ["BrowserState"]
 
+#: Level → the trait with what is shown after the picks of this level narrow it.
+_NARROWED_TRAITS = {"patient": "study_cohort", "study": "cohort"}
+
 
 class BrowserState(ErrorReporting):
-    """What is filtered, what is picked, and what follows from it. No widget knows another.
+    """The filters, the picked rows, and the cohorts and selection that follow from them.
 
-    Widgets write `filters`, `patients`, `studies` and `series`, and observe the rest, which
-    follows from these four. All that one change changes is set before anyone is told.
+    Widgets write the four *choices* `filters`, `patients`, `studies` and `series`, and observe
+    these and the *consequences* `study_cohort`, `cohort` and `selection`. No widget needs another
+    widget. A change sets all choices and consequences before any observer is called, so observers
+    always see a consistent state.
 
     Args:
-        client: the data to browse; by default ``IDCClient()``.
-        **filters: the first filters, as of `IDCClient.cohort`.
+        client: The data to browse; by default ``IDCClient()``.
+        **filters: The initial filters, as for `IDCClient.cohort`.
+
+    Raises:
+        TypeError: `client` is not an `IDCClient`.
+        InvalidQueryError: A filter is not valid.
+
+    >>> state = BrowserState(collection_id="nsclc_radiomics")
+    >>> state.pick(patients=["LUNG1-365"])
+    >>> state.selection
+    Selection(12 series, 115.9 MB)
     """
 
     filters = Instance(Cohort)
-    """What the dropdowns chose. Type: Cohort; default: everything."""
+    """The filters; writable. Type: Cohort; default: every series of the index."""
 
     patients = Tuple()
-    """Keys of the picked patients. Type: tuple of (collection_id, PatientID); default: ()."""
+    """The picked patients; writable. Type: tuple of (collection_id, PatientID); default: ()."""
 
     studies = Tuple()
-    """Keys of the picked studies. Type: tuple of StudyInstanceUID; default: ()."""
+    """The picked studies; writable. Type: tuple of StudyInstanceUIDs; default: ()."""
 
     series = Tuple()
-    """Keys of the picked series. Type: tuple of SeriesInstanceUID; default: ()."""
+    """The picked series; writable. Type: tuple of SeriesInstanceUIDs; default: ()."""
 
     study_cohort = Instance(Cohort, read_only=True)
-    """What the grid of studies shows: `filters`, narrowed to the picked patients."""
+    """`filters`, narrowed to the picked patients: the rows of the grid of studies. Type: Cohort."""
 
     cohort = Instance(Cohort, read_only=True)
-    """What the grid of series shows: `study_cohort`, narrowed to the picked studies."""
+    """`study_cohort`, narrowed to the picked studies: the rows of the grid of series.
+
+    Type: Cohort.
+    """
 
     selection = Instance(Selection, read_only=True)
-    """The picked series or, with none picked, all of `cohort`."""
+    """The picked series or, if none is picked, all series of `cohort`. Type: Selection."""
 
     def __init__(self, client: IDCClient | None = None, **filters: object) -> None:
         if client is not None and not isinstance(client, IDCClient):
@@ -62,12 +79,12 @@ class BrowserState(ErrorReporting):
         self.client = client if client is not None else IDCClient()
         #: Decides which thread may write, and when views follow.
         self.turns = Turns(interrupt=self.client.engine.interrupt, report=self.report)
-        #: Held while a change is worked in: callbacks may come from several threads.
+        #: Held during a change, because callbacks may come from several threads.
         self.lock = self.turns.lock
-        #: The counts of the dropdowns.
-        self.facet_counts = FacetCounts(self)
+        #: The counts that the dropdowns show.
+        self.dropdown_counts = DropdownCounts(self)
         everything = self.client.cohort(**filters)
-        #: The choices and consequences that agree with each other.
+        #: The last consistent choices and consequences, by trait.
         self._settled: dict[str, Any] = {
             "filters": everything,
             "patients": (),
@@ -81,16 +98,24 @@ class BrowserState(ErrorReporting):
         for name, value in self._settled.items():
             self.set_trait(name, value)
 
-    # --- choices in ------------------------------------------------------------------------
+    # --- choices ---------------------------------------------------------------------------
 
     def filter_values(self, column: str, values: Iterable[str | None]) -> None:
-        """Replaces the filter on one column by "any of these values"; none of them: no filter."""
+        """Replace the filter on a column by "any of these values".
+
+        Args:
+            column: As for `Cohort.where`.
+            values: The values; None is a missing value. If empty, the filter is removed.
+
+        Raises:
+            InvalidQueryError: The column or a value is unknown; nothing changes.
+        """
         chosen = list(values)
         filters = self.filters.without(column)
         self.filters = filters.where(**{column: chosen}) if chosen else filters
 
     def clear(self) -> None:
-        """Takes back every filter and every pick."""
+        """Remove every filter and every pick."""
         self._update(filters=self.client.cohort(), patients=(), studies=(), series=())
 
     def pick(
@@ -99,48 +124,33 @@ class BrowserState(ErrorReporting):
         studies: Iterable[str] | None = None,
         series: Iterable[str] | None = None,
     ) -> None:
-        """Picks rows by key, as a click on them would; an empty list unpicks, None leaves as is.
+        """Pick rows by key, as clicks on them would.
+
+        For each level, an empty list removes the picks and None leaves them as they are.
 
         Args:
-            patients: PatientIDs, or (collection_id, PatientID) where a PatientID alone would
-                name several.
+            patients: PatientIDs, or pairs (collection_id, PatientID) where several collections
+                have the same PatientID.
             studies: StudyInstanceUIDs.
             series: SeriesInstanceUIDs.
 
         Raises:
-            InvalidQueryError: a key is not among the rows shown; nothing is changed.
+            InvalidQueryError: A key is not among the rows shown; nothing changes.
         """
         with self.lock:
             picks: dict[str, tuple[Any, ...]] = {}
             shown = self.filters
             if patients is not None:
-                picks["patients"] = tuple(self._patient_keys(shown, _as_list(patients)))
+                picks["patients"] = tuple(dict.fromkeys(_patient_keys(shown, as_list(patients))))
             shown = narrow(shown, "patient", picks.get("patients", self.patients))
             if studies is not None:
-                picks["studies"] = _shown_keys(shown, "study", _as_list(studies))
+                picks["studies"] = _uid_keys(shown, "study", as_list(studies))
             shown = narrow(shown, "study", picks.get("studies", self.studies))
             if series is not None:
-                picks["series"] = _shown_keys(shown, "series", _as_list(series))
+                picks["series"] = _uid_keys(shown, "series", as_list(series))
             self._update(**picks)
 
-    def _patient_keys(self, shown: Cohort, given: list[Any]) -> Iterator[tuple[str, str]]:
-        ids = [key for key in given if isinstance(key, str)]
-        pairs = [key if isinstance(key, str) else tuple(_as_list(key)) for key in given]
-        pairs = [key for key in pairs if not isinstance(key, str)]
-        if ids:
-            where, params = shown.predicate
-            found = shown.engine.rows(
-                "SELECT DISTINCT collection_id, PatientID FROM index"
-                f" WHERE {where} AND PatientID IN (SELECT unnest(?))",
-                [*params, ids],
-            )
-            known = {patient for _, patient in found}
-            for missing in (patient for patient in ids if patient not in known):
-                raise InvalidQueryError(_not_shown(shown, "patient", missing))
-            yield from found
-        yield from _shown_keys(shown, "patient", pairs)
-
-    # --- consequences out ------------------------------------------------------------------
+    # --- consequences ----------------------------------------------------------------------
 
     @observe("filters", "patients", "studies", "series")
     def _on_choice(self, change: Any) -> None:
@@ -149,38 +159,38 @@ class BrowserState(ErrorReporting):
         try:
             self._update(**{change["name"]: change["new"]})
         except Exception:
-            # What cannot be worked in must not stay either.
+            # traitlets has set the trait already, and an invalid choice must not stay.
             self.set_trait(change["name"], self._settled[change["name"]])
             raise
 
     def _update(self, **choices: Any) -> None:
-        """Sets choices and all that follows, then tells of both: each trait at most once."""
+        """Set choices and their consequences; observers are called once per trait, at the end."""
         with self.lock:
-            self._settled = self._work_out(choices)
+            self._settled = self._consequences(choices)
             with self.hold_trait_notifications():
                 for name, value in self._settled.items():
                     self.set_trait(name, value)
 
-    def _work_out(self, choices: dict[str, Any]) -> dict[str, Any]:
+    def _consequences(self, choices: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of all traits for new choices; those not given stay as they are."""
         filters = choices.get("filters", self.filters)
         if filters.engine is not self.client.engine:
             raise InvalidQueryError(
-                "this cohort is of another client; expected one made by browser.client.cohort(...)"
+                "this cohort belongs to another client; make one with browser.client.cohort(...)"
             )
         result: dict[str, Any] = {"filters": filters}
-        shown, changed = filters, "filters" in choices
-        for level, derived in (("patient", "study_cohort"), ("study", "cohort"), ("series", "")):
-            trait = LEVELS[level].plural
-            keys = tuple(choices.get(trait, getattr(self, trait)))
-            changed = changed or trait in choices
-            if changed and keys:
-                # A pick that is not shown would narrow what follows, and nobody could see why.
-                present = _present(shown, level, keys)
-                keys = tuple(key for key in keys if key in present)
-            result[trait] = keys
-            shown = narrow(shown, level, keys)
-            if derived:
-                result[derived] = shown
+        shown, has_changed = filters, "filters" in choices
+        for level in LEVELS.values():
+            keys = tuple(choices.get(level.plural, getattr(self, level.plural)))
+            has_changed = has_changed or level.plural in choices
+            if has_changed and keys:
+                # The grid would not show such a pick, and yet it would narrow what follows.
+                known = known_keys(shown.engine, shown.conditions, level.name, keys)
+                keys = tuple(key for key in keys if key in known)
+            result[level.plural] = keys
+            shown = narrow(shown, level.name, keys)
+            if level.name in _NARROWED_TRAITS:
+                result[_NARROWED_TRAITS[level.name]] = shown
         result["selection"] = self.selection if shown == self.selection.cohort else Selection(shown)
         return result
 
@@ -199,22 +209,8 @@ class BrowserState(ErrorReporting):
         return self.turns.is_late(view)
 
 
-def _as_list(keys: Any) -> list[Any]:
-    """Keys as a list, each once.
-
-    Raises:
-        InvalidQueryError: these are no keys.
-    """
-    if isinstance(keys, str):
-        return [keys]
-    try:
-        return list(dict.fromkeys(keys))
-    except TypeError as error:
-        raise InvalidQueryError(f"{keys!r} is no list of keys") from error
-
-
 def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
-    """The cohort with only these rows of that level; with no keys, all of it."""
+    """Narrow a cohort to the picked rows of a level; without keys, return it unchanged."""
     if not keys:
         return cohort
     if level == "patient":
@@ -222,33 +218,58 @@ def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
     return cohort.of_studies(keys) if level == "study" else cohort.of_series(keys)
 
 
-def _present(shown: Cohort, level: str, keys: tuple[Any, ...]) -> set[Any]:
-    """Those of the keys that the cohort has."""
-    if shown.matches is not None:
-        return shown.matches.present(level, keys)
-    where, params = narrow(shown, level, keys).predicate
-    rows = shown.engine.rows(
-        f"SELECT DISTINCT {', '.join(LEVELS[level].key)} FROM index WHERE {where}", params
+def _patient_keys(shown: Cohort, keys: list[Any]) -> Iterator[tuple[str, str]]:
+    """Yield (collection_id, PatientID) for each PatientID and each such pair in `keys`."""
+    ids = [key for key in keys if isinstance(key, str)]
+    pairs = [_pair(key) for key in keys if not isinstance(key, str)]
+    if ids:
+        condition, params = shown.predicate
+        rows = shown.engine.rows(
+            "SELECT DISTINCT collection_id, PatientID FROM index"
+            f" WHERE {condition} AND PatientID IN (SELECT unnest(?))",
+            [*params, ids],
+        )
+        known = {patient_id for _, patient_id in rows}
+        for patient_id in ids:
+            if patient_id not in known:
+                raise InvalidQueryError(_not_shown(shown, "patient", patient_id))
+        yield from rows
+    _check_shown(shown, "patient", pairs)
+    yield from pairs
+
+
+def _pair(key: Any) -> tuple[str, str]:
+    if isinstance(key, (tuple, list)) and [type(part) for part in key] == [str, str]:
+        return (key[0], key[1])
+    raise InvalidQueryError(
+        f"{key!r} is not a PatientID or a pair (collection_id, PatientID), "
+        "such as ('nsclc_radiomics', 'LUNG1-365')"
     )
-    return set(rows) if level == "patient" else {row[0] for row in rows}
 
 
-def _shown_keys(shown: Cohort, level: str, keys: list[Any]) -> tuple[Any, ...]:
+def _uid_keys(shown: Cohort, level: str, keys: list[Any]) -> tuple[str, ...]:
+    """Return the UIDs of studies or series without repetitions."""
     for key in keys:
-        if level != "patient" and not isinstance(key, str):
-            raise InvalidQueryError(f"{key!r} is no {LEVELS[level].key[0]}")
-    present = _present(shown, level, tuple(keys)) if keys else set()
+        if not isinstance(key, str):
+            raise InvalidQueryError(f"{key!r} is not a {LEVELS[level].key[0]}; expected text")
+    _check_shown(shown, level, keys)
+    return tuple(dict.fromkeys(keys))
+
+
+def _check_shown(shown: Cohort, level: str, keys: list[Any]) -> None:
+    """Raise InvalidQueryError unless the rows of all keys are in the cohort."""
+    known = known_keys(shown.engine, shown.conditions, level, keys)
     for key in keys:
-        if key not in present:
+        if key not in known:
             raise InvalidQueryError(_not_shown(shown, level, key))
-    return tuple(keys)
 
 
 def _not_shown(shown: Cohort, level: str, key: Any) -> str:
+    """Return the message for a key that is not among the rows shown."""
     column = LEVELS[level].key[-1]
-    where, params = shown.predicate
-    rows = shown.engine.rows(f"SELECT DISTINCT {column} FROM index WHERE {where}", params)
-    name = key if isinstance(key, str) else key[-1]
-    near = nearest(name, (value for (value,) in rows))
-    hint = f"; did you mean {near!r}?" if near and near != name else ""
-    return f"{column} {name!r} is not among the {plural(len(rows), level)} shown{hint}"
+    condition, params = shown.predicate
+    rows = shown.engine.rows(f"SELECT DISTINCT {column} FROM index WHERE {condition}", params)
+    value = key if isinstance(key, str) else key[-1]
+    near = nearest(value, (shown_value for (shown_value,) in rows))
+    hint = f"; did you mean {near!r}?" if near and near != value else ""
+    return f"{column} {value!r} is not among the {plural(len(rows), level)} shown{hint}"

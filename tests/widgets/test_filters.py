@@ -99,7 +99,7 @@ def test_a_closed_panel_no_longer_counts(state):
     before = species._values
     state.filters = state.filters.where(Modality="CT")
     assert species._values == before
-    assert not state.facet_counts._dropdowns
+    assert not state.dropdown_counts._dropdowns
 
 
 def test_misspelt_arguments_are_refused(state):

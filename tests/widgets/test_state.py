@@ -122,9 +122,9 @@ def test_a_whole_cohort_can_be_set(state: BrowserState, client: IDCClient) -> No
     [
         ({"patients": ["LUNG1-36"]}, "'LUNG1-36' is not among the 422 patients shown; did you"),
         ({"patients": [("nlst", "100002")]}, "'100002' is not among"),
-        ({"patients": 365}, "365 is no list of keys"),
-        ({"patients": [None]}, "None is no list of keys"),
-        ({"series": [None]}, "None is no SeriesInstanceUID"),
+        ({"patients": 365}, "365 is not a PatientID or a pair"),
+        ({"patients": [None]}, "None is not a PatientID or a pair"),
+        ({"series": [None]}, "None is not a SeriesInstanceUID"),
         ({"studies": ["1.2.3"]}, "StudyInstanceUID '1.2.3' is not among the 422 studies shown"),
         ({"patients": ["LUNG1-365"], "series": ["1.2.3"]}, "is not among the 12 series shown"),
     ],
@@ -140,7 +140,7 @@ def test_what_is_not_shown_cannot_be_picked(
 
 def test_what_does_not_fit_leaves_the_state_as_it_was(state: BrowserState) -> None:
     before = snapshot(state)
-    with pytest.raises(InvalidQueryError, match="another client"):
+    with pytest.raises(InvalidQueryError, match="belongs to another client"):
         state.filters = IDCClient().cohort()
     with pytest.raises(TraitError):
         state.filters = "nlst"

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from ..query import Cohort, FacetValue
 from .turns import Turns
 
-__all__ = ["FacetCounts"]
+__all__ = ["DropdownCounts"]
 
 
 class FilteredState(Protocol):
@@ -35,7 +35,7 @@ class Dropdown(Protocol):
     def __hash__(self) -> int: ...
 
 
-class FacetCounts:
+class DropdownCounts:
     """The counts of every column that a dropdown of one state shows.
 
     It observes the filters only while it has dropdowns.
