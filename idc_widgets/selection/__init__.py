@@ -1,6 +1,7 @@
-"""Selections: fixed sets of series, and what a person does with them.
+"""Selections: fixed sets of series, and everything that can be done with them.
 
-`client` and `widgets` import from here. Nothing here knows of widgets.
+A selection is looked at, downloaded, saved, cited or written to a manifest; manifests and pasted
+UIDs become selections. `client` and `widgets` import from here, and nothing here knows of widgets.
 """
 
 import lazy_loader as _lazy

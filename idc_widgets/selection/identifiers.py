@@ -1,4 +1,4 @@
-"""A pasted list of UIDs: which series they mean, and what became of those the index lacks."""
+"""Look up pasted UIDs of series and studies in the index and in its prior versions."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ from .._util import plural
 from ..errors import InvalidQueryError
 from ..query import Cohort, Engine, known_texts
 
-__all__ = ["MOST_UIDS", "FoundUids", "find_uids", "is_uid", "split_uids"]
+__all__ = ["MAX_UIDS", "FoundUids", "find_uids", "is_uid", "split_uids"]
 
-#: More in one list is a matter for a file and SQL.
-MOST_UIDS = 100_000
+#: Number of UIDs that one call accepts; longer lists are better joined as a table in SQL.
+MAX_UIDS = 100_000
 
-#: DICOM PS3.5, 9.1: numbers joined by dots, 64 characters at most.
+#: DICOM PS3.5, section 9.1: numbers joined by dots, 64 characters at most.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+", re.ASCII)
+_MAX_UID_CHARS = 64
 
-#: What stands between UIDs that were copied from a table, a list in Python or a manifest.
-_BETWEEN = re.compile(r"[\s,;\"'()\[\]{}]+")
+#: Characters between UIDs that were copied from a table, a list in Python or a manifest.
+_SEPARATORS = re.compile(r"[\s,;\"'()\[\]{}]+")
 
 
 @dataclass(frozen=True)
 class FoundUids:
-    """What a list of UIDs means in one version of the index."""
+    """The UIDs of a list, by whether this version of the index or a prior one has them."""
 
-    #: The series and studies of the index that are named.
+    #: The UIDs of series and studies that the index has, in the order of the list.
     known: tuple[str, ...]
-    #: Series and studies of earlier IDC versions only → the last version that had them.
+    #: The last IDC version per UID that only prior versions have.
     prior: dict[str, int]
-    #: UIDs that no version had.
+    #: The UIDs that no version has.
     unknown: tuple[str, ...]
-    #: The series of the known UIDs.
+    #: The series with the known UIDs, and those of the studies with the known UIDs.
     cohort: Cohort
 
     def __str__(self) -> str:
-        """In words.
+        """Return a summary in words.
 
-        >>> str(client.find_uids("1.3.6.1.4.1.32722.99.99.1"))
+        >>> from idc_widgets import IDCClient
+        >>> str(IDCClient().find_uids("1.3.6.1.4.1.32722.99.99.1"))
         '0 of 1 UID found; 1 unknown: 1.3.6.1.4.1.32722.99.99.1'
         """
         total = len(self.known) + len(self.prior) + len(self.unknown)
@@ -53,39 +55,42 @@ class FoundUids:
 
 
 def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
-    """Looks up UIDs of series and studies, one a line or otherwise set apart.
+    """Look up the UIDs of series and studies.
 
     Args:
-        engine: where to look.
-        given: a text, or the UIDs; `MOST_UIDS` at most. A line that begins with # is left out.
+        engine: Where to look them up.
+        given: A text with the UIDs, one per line or otherwise separated, or an iterable of UIDs;
+            `MAX_UIDS` at most. Lines that start with # are ignored.
 
     Raises:
-        InvalidQueryError: a piece of it is no UID (its line is named), it is empty or too long.
+        InvalidQueryError: There are no UIDs, or too many; or a part of the text is not a UID (the
+            message has the number of its line).
     """
-    anything: Any = given
-    if isinstance(anything, bytes) or not isinstance(anything, Iterable):
-        raise InvalidQueryError(f"{str(given)[:80]!r} is no text and no list of UIDs")
-    lines = given.splitlines() if isinstance(given, str) else [str(one) for one in given]
+    untyped: Any = given
+    if isinstance(untyped, bytes) or not isinstance(untyped, Iterable):
+        raise InvalidQueryError(f"{str(given)[:80]!r} is neither a text nor a list of UIDs")
+    lines = given.splitlines() if isinstance(given, str) else [str(item) for item in given]
     line_of: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.lstrip().startswith("#"):
             for piece in split_uids(line):
                 line_of.setdefault(piece, number)
     if not line_of:
-        raise InvalidQueryError("no UIDs: expected one a line")
-    if len(line_of) > MOST_UIDS:
-        raise InvalidQueryError(f"{len(line_of):,} UIDs; expected {MOST_UIDS:,} at most")
+        raise InvalidQueryError("no UIDs: expected one per line")
+    if len(line_of) > MAX_UIDS:
+        raise InvalidQueryError(f"{len(line_of):,} UIDs; expected {MAX_UIDS:,} at most")
     uids = list(line_of)
     for uid in uids:
-        if not uid.isprintable():  # lone surrogates and control characters: no database knows them
-            raise _no_uid(uid, line_of[uid])
+        if not uid.isprintable():  # databases reject control characters and lone surrogates
+            raise _not_a_uid(uid, line_of[uid])
     series = known_texts(engine, "SeriesInstanceUID", uids)
     rest = [uid for uid in uids if uid not in series]
     known = series | known_texts(engine, "StudyInstanceUID", rest)
+    # Only now is the form of the rest checked: users' own tables may have identifiers of any form.
     rest = [uid for uid in rest if uid not in known]
     for uid in rest:
         if not is_uid(uid):
-            raise _no_uid(uid, line_of[uid])
+            raise _not_a_uid(uid, line_of[uid])
     prior = _prior_versions(engine, rest)
     return FoundUids(
         known=tuple(uid for uid in uids if uid in known),
@@ -96,31 +101,39 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
 
 
 def is_uid(text: str) -> bool:
-    """Whether a text has the form of a UID."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
+    """Return whether a text has the form of a UID.
+
+    >>> is_uid("1.2.840.10008.1.1"), is_uid("1.2.")
+    (True, False)
+    """
+    return len(text) <= _MAX_UID_CHARS and _UID.fullmatch(text) is not None
 
 
 def split_uids(line: str) -> list[str]:
-    """What stands in a line between spaces, commas, quotes and brackets."""
-    return [piece for piece in _BETWEEN.split(line) if piece]
+    """Split a line at spaces, commas, semicolons, quotes and brackets.
+
+    >>> split_uids("['1.2.3', '1.2.4']")
+    ['1.2.3', '1.2.4']
+    """
+    return [piece for piece in _SEPARATORS.split(line) if piece]
 
 
-def _no_uid(text: str, line: int) -> InvalidQueryError:
+def _not_a_uid(text: str, line: int) -> InvalidQueryError:
     return InvalidQueryError(
-        f"line {line:,}: {text[:80]!r} is no UID; expected numbers joined by dots, "
+        f"line {line:,}: {text[:80]!r} is not a UID; expected numbers joined by dots, "
         "such as 1.3.6.1.4.1.14519.5.2.1"
     )
 
 
 def _prior_versions(engine: Engine, uids: list[str]) -> dict[str, int]:
-    """Those of the UIDs that an earlier version of IDC had, and the last version that did."""
+    """Return the last IDC version per UID, for those of the UIDs that a prior version has."""
     if not uids or "prior_versions_index" not in engine.tables():
         return {}
     last: dict[str, int] = {}
     for column in ("SeriesInstanceUID", "StudyInstanceUID"):
         known = known_texts(engine, column, uids, table="prior_versions_index")
         if known:
-            # Few have a prior version only: reading all of that small table is quick.
+            # Reading the whole table takes little time: few series have only prior versions.
             versions = engine.rows(
                 f"SELECT {column}, max(max_idc_version) FROM prior_versions_index GROUP BY 1"
             )

@@ -1,4 +1,4 @@
-"""Single instances of slides: which file of which series a SOPInstanceUID is."""
+"""Single instances of slides: which file of which series has a SOPInstanceUID."""
 
 from __future__ import annotations
 
@@ -15,76 +15,78 @@ _COLUMNS = ("SOPInstanceUID", "SeriesInstanceUID", "crdc_instance_uuid", "instan
 
 
 class Instance(NamedTuple):
-    """A row of sm_instance_index; whether name and size can be is for `DownloadPlan` to say."""
+    """A row of sm_instance_index. `DownloadPlan` checks its file name and its size."""
 
     SOPInstanceUID: str
     SeriesInstanceUID: str
+    #: The name of its file: the crdc_instance_uuid and ``.dcm``.
     name: str
-    """Of its file: the crdc_instance_uuid and ``.dcm``."""
     size_bytes: int
 
 
 def find_instances(engine: Engine, given: str | Iterable[str]) -> list[Instance]:
-    """Looks up instances in the table sm_instance_index, which has those of slide microscopy.
+    """Look up instances in the table sm_instance_index, which lists those of slide microscopy.
 
     Args:
-        engine: where to look.
-        given: a SOPInstanceUID or several, or a DataFrame with a column of that name.
+        engine: Where to look them up.
+        given: A SOPInstanceUID or several, or a DataFrame with a column SOPInstanceUID.
 
     Returns:
-        The rows of the table, in the order that was given; of an instance that is in several
-        series there are several.
+        The rows of the table, in the given order. An instance that is in several series has
+        several rows.
 
     Raises:
-        InvalidQueryError: there is no such table, nothing is given, something given is no text or
-            not in the table (the first is named).
+        InvalidQueryError: The table was not fetched, `given` is empty, or the table does not have
+            one of the UIDs; the message names the first.
     """
     uids = _texts(given)
     if _TABLE not in engine.tables():
         raise InvalidQueryError(f"there is no table {_TABLE}; client.fetch({_TABLE!r}) gets it")
     params = Parameters()
     where = OneOf("SOPInstanceUID", tuple(uids)).sql(params.bind)
-    found: dict[str, list[Instance]] = {}
+    rows: dict[str, list[Instance]] = {}
     for uid, series, uuid, size in engine.rows(
         f"SELECT DISTINCT {', '.join(_COLUMNS)} FROM {_TABLE} WHERE {where} ORDER BY 1, 2, 3, 4",
         params,
     ):
-        found.setdefault(uid, []).append(Instance(uid, series, f"{uuid}.dcm", size))
-    if missing := [uid for uid in uids if uid not in found]:
+        rows.setdefault(uid, []).append(Instance(uid, series, f"{uuid}.dcm", size))
+    if missing := [uid for uid in uids if uid not in rows]:
         is_series = known_texts(engine, "SeriesInstanceUID", missing[:1])
         raise InvalidQueryError(
             f"{_TABLE}, which has slide microscopy (SM) only, has no SOPInstanceUID "
             f"{missing[0][:80]!r}{_and_more(missing)}"
-            + ("; it is a series: select it, and leave instances out" if is_series else "")
+            + ("; it is a series: select it, and leave out instances" if is_series else "")
         )
-    return [instance for uid in uids for instance in found[uid]]
+    return [instance for uid in uids for instance in rows[uid]]
 
 
 def by_series(
     instances: Iterable[Instance], selected: Iterable[str | None]
 ) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, str]]]:
-    """The files of instances in the selected series, by SeriesInstanceUID.
+    """Group the files of instances by the series that are selected.
 
     Args:
-        instances: as `find_instances` gives them.
-        selected: the SeriesInstanceUIDs of a selection.
+        instances: What `find_instances` returns.
+        selected: The SeriesInstanceUIDs of a selection.
 
     Returns:
-        Of each series the name of each file to its bytes, and to its SOPInstanceUID.
+        Two dicts by SeriesInstanceUID: of the size in bytes by file name, and of the
+        SOPInstanceUID by file name.
 
     Raises:
-        InvalidQueryError: an instance is of no selected series, or a file is there twice.
+        InvalidQueryError: The series of an instance is not selected, or two instances of a series
+            have the same file.
     """
-    there = set(selected)
+    selected_series = set(selected)
     sizes: dict[str, dict[str, int]] = {}
     uids: dict[str, dict[str, str]] = {}
-    elsewhere: dict[str, str] = {}
-    chosen: set[str] = set()
+    selected_uids: set[str] = set()
+    other_series: dict[str, str] = {}
     for uid, series, name, size in instances:
-        if series not in there:
-            elsewhere[uid] = series
+        if series not in selected_series:
+            other_series[uid] = series
             continue
-        chosen.add(uid)
+        selected_uids.add(uid)
         if name in sizes.setdefault(series, {}):
             raise InvalidQueryError(
                 f"{_TABLE} has the file {name} of series {series} twice, for the instances "
@@ -92,24 +94,25 @@ def by_series(
             )
         sizes[series][name] = size
         uids.setdefault(series, {})[name] = uid
-    if outside := [uid for uid in elsewhere if uid not in chosen]:
+    # An instance that is in several series needs only one of them in the selection.
+    if outside := [uid for uid in other_series if uid not in selected_uids]:
         raise InvalidQueryError(
-            f"the instance {outside[0]!r} is of series {elsewhere[outside[0]]}, which is not in "
+            f"the instance {outside[0]!r} is of series {other_series[outside[0]]}, which is not in "
             f"this selection{_and_more(outside)}"
         )
     return sizes, uids
 
 
 def _texts(given: Any) -> dict[str, None]:
-    """Each UID once, in the order that was given."""
-    if hasattr(given, "columns"):  # a DataFrame, of which Python would take the column names
+    """Return the distinct UIDs, in the given order."""
+    if hasattr(given, "columns"):  # iterating over a DataFrame yields the names of its columns
         if "SOPInstanceUID" not in given.columns:
             raise InvalidQueryError("instances: the table has no column SOPInstanceUID")
         given = given["SOPInstanceUID"]
     if isinstance(given, str):
         given = [given]
-    is_single = isinstance(given, bytes) or getattr(given, "ndim", 1) == 0
-    if is_single or not isinstance(given, Iterable):
+    is_scalar = isinstance(given, bytes) or getattr(given, "ndim", 1) == 0
+    if is_scalar or not isinstance(given, Iterable):
         raise InvalidQueryError(f"instances={given!r:.80}: expected SOPInstanceUIDs")
     uids: dict[str, None] = {}
     for uid in given:
@@ -118,11 +121,11 @@ def _texts(given: Any) -> dict[str, None]:
                 f"instances: expected SOPInstanceUIDs as text, not {str(uid)[:80]!r} "
                 f"({type(uid).__name__})"
             )
-        if not uid.isprintable():  # lone surrogates and control characters: no database knows them
-            raise InvalidQueryError(f"instances: {uid[:80]!r} is no SOPInstanceUID")
+        if not uid.isprintable():  # databases reject control characters and lone surrogates
+            raise InvalidQueryError(f"instances: {uid[:80]!r} is not a SOPInstanceUID")
         uids[str(uid)] = None
     if not uids:
-        raise InvalidQueryError("instances is empty: expected one SOPInstanceUID at least")
+        raise InvalidQueryError("instances is empty: expected at least one SOPInstanceUID")
     return uids
 
 

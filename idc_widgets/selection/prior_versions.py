@@ -1,4 +1,4 @@
-"""Series of earlier versions of IDC: found in prior_versions_index, counted on the server."""
+"""Series of prior versions of IDC: looked up in prior_versions_index, counted on the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ __all__ = ["plan_prior", "prior_series"]
 
 _TABLE = "prior_versions_index"
 _KEYS = ("SeriesInstanceUID", "StudyInstanceUID")
-_ROUNDED = 0.01  # MB; the table has two decimals
+#: Sizes in the table are rounded to two decimals.
+ROUNDING_ERROR_MB = 0.01
 
 
 def plan_prior(
@@ -32,7 +33,7 @@ def plan_prior(
     source: Source = "aws",
     endpoint_url: str | None = None,
 ) -> DownloadPlan:
-    """A plan of what an earlier version had; arguments and errors of `IDCClient.plan_prior`."""
+    """Plan the download of series of a prior version; see `IDCClient.plan_prior`."""
     from ..download import DEFAULT_TEMPLATE, DownloadPlan, Provenance
 
     template = DEFAULT_TEMPLATE if template is None else template
@@ -53,61 +54,73 @@ def prior_series(
     source: Source = "aws",
     endpoint_url: str | None = None,
 ) -> pa.Table:
-    """The rows of series that an earlier version of IDC had, ready for `DownloadPlan.make`.
+    """Return the rows of series of a prior version of IDC, ready for `DownloadPlan.make`.
 
-    The table prior_versions_index tells no number of files, and sizes are rounded: both are
-    asked of the server, by listing.
+    The table prior_versions_index has no numbers of files, and its sizes are rounded. Both are
+    counted by listing the files on the server.
 
     Args:
-        engine: where to look.
-        uids: SeriesInstanceUIDs; a StudyInstanceUID means all series that the table has of it.
-        version: the IDC version whose files are meant, such as 20; by default, of each series,
-            the last that differs from today's.
-        source: whose copy is listed: "aws" (Amazon) or "gcs" (Google).
-        endpoint_url: the S3 server; by default that of `source`, and for "aws" the one in the
-            variable S3_ENDPOINT_URL, if it is set.
+        engine: Where to look up the series.
+        uids: SeriesInstanceUIDs; a StudyInstanceUID stands for all series that the table has of
+            the study.
+        version: The IDC version, such as 20; by default the last one per series that differs
+            from the current version.
+        source: The copy to list: "aws" (Amazon) or "gcs" (Google).
+        endpoint_url: See `Selection.download`.
 
     Returns:
-        One row a series, by SeriesInstanceUID: the columns of prior_versions_index and
-        instanceCount; series_size_MB (MB = 10^6 bytes) is exact.
+        A row per series, by SeriesInstanceUID: the columns of prior_versions_index, with the exact
+        series_size_MB (MB = 10^6 bytes), and instanceCount.
 
     Raises:
-        InvalidQueryError: there is no such table, or a UID is not in it (the first is named).
-        DownloadError: the server cannot list them, or has other sizes than the table.
+        InvalidQueryError: The index has no such table, or the table does not have one of the UIDs;
+            the message names the first.
+        DownloadError: The server cannot list the files, or their sizes differ from the table.
     """
-    import pyarrow as pa
-
-    from ..download import list_series
-
     wanted = sorted_unique([uids] if isinstance(uids, str) else uids)
+    rows = _select(engine, wanted, version)
+    missing = sorted(set(wanted).difference(*(rows.column(key).to_pylist() for key in _KEYS)))
+    if missing:
+        others = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
+        when = "a prior version" if version is None else f"version {version}"
+        raise InvalidQueryError(
+            f"{_TABLE} has no series or study {missing[0]!r} of {when} of IDC{others}; series that "
+            "did not change are in the current index; client.find_uids(...) says which version "
+            "has a UID"
+        )
+    return _with_counts(rows, source, endpoint_url)
+
+
+def _select(engine: Engine, uids: tuple[str, ...], version: int | None) -> pa.Table:
+    """Return the row of the last matching version per series, by SeriesInstanceUID."""
     if _TABLE not in engine.tables():
         raise InvalidQueryError(f"there is no table {_TABLE}; client.fetch({_TABLE!r}) gets it")
     params = Parameters()
-    named = [OneOf(key, wanted).sql(params.bind) for key in _KEYS if wanted]
-    where = f"({' OR '.join(named) or 'FALSE'})"
+    conditions = [OneOf(key, uids).sql(params.bind) for key in _KEYS if uids]
+    where = f"({' OR '.join(conditions) or 'FALSE'})"
     if version is not None:
         where += f" AND {params.bind(version)} BETWEEN min_idc_version AND max_idc_version"
-    rows = engine.query(
+    return engine.query(
         f"SELECT * FROM {_TABLE} WHERE {where} QUALIFY row_number() OVER (PARTITION BY"
         " SeriesInstanceUID ORDER BY max_idc_version DESC, min_idc_version DESC, series_aws_url)"
         " = 1 ORDER BY SeriesInstanceUID",
         params,
     )
-    missing = sorted(set(wanted).difference(*(rows.column(key).to_pylist() for key in _KEYS)))
-    if missing:
-        others = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
-        when = "an earlier version" if version is None else f"version {version}"
-        raise InvalidQueryError(
-            f"{_TABLE} has no series or study {missing[0]!r} of {when} of IDC{others}; "
-            "today's index has what did not change; client.find_uids(...) tells what is known"
-        )
+
+
+def _with_counts(rows: pa.Table, source: Source, endpoint_url: str | None) -> pa.Table:
+    """Return rows with the exact series_size_MB and the instanceCount, listed on the server."""
+    import pyarrow as pa
+
+    from ..download import list_series
+
     urls = [str(url) for url in rows.column("series_aws_url").to_pylist()]
     listed = list_series(urls, endpoint_url, source=source)
-    for url, told in zip(urls, rows.column("series_size_MB").to_pylist(), strict=True):
-        if told is not None and abs(listed[url][1] / 1e6 - told) > _ROUNDED:
+    for url, size_MB in zip(urls, rows.column("series_size_MB").to_pylist(), strict=True):
+        if size_MB is not None and abs(listed[url][1] / 1e6 - size_MB) > ROUNDING_ERROR_MB:
             raise DownloadError(
                 f"the server lists {listed[url][1] / 1e6:,.2f} MB at {url}, where {_TABLE} has "
-                f"{told:,.2f} MB: some of it is missing or was changed"
+                f"{size_MB:,.2f} MB: files are missing or have changed"
             )
     sizes = pa.array([listed[url][1] / 1e6 for url in urls], pa.float64())
     counts = pa.array([listed[url][0] for url in urls], pa.int64())

@@ -181,7 +181,7 @@ def test_uids_are_pasted(lab: Lab, page: Page) -> None:
 def test_rubbish_is_explained(lab: Lab, page: Page) -> None:
     search(page).evaluate(PASTE, f"{CT}\n{HOSTILE}")
     alert = page.locator(".idc-search-alert")
-    expect(alert).to_contain_text("line 2: '<img' is no UID")
+    expect(alert).to_contain_text("line 2: '<img' is not a UID")
     assert filters(lab, page) == "Cohort()"
     alert.get_by_role("button", name="Dismiss").click()
     expect(alert).to_be_empty()

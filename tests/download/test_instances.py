@@ -514,9 +514,9 @@ def test_a_plan_without_uids_is_recorded_by_names(server: S3Server, tmp_path: Pa
         ([""], "no SOPInstanceUID ''"),
         (["1.2.3", "1.2.4", "1.2.3"], r"no SOPInstanceUID '1\.2\.3' \(and 1 more\)"),
         ("' OR TRUE --", "no SOPInstanceUID"),
-        ("1.2.3\n", r"'1\.2\.3\\n' is no SOPInstanceUID"),
-        ("1\0", "is no SOPInstanceUID"),
-        ("\udc80", "is no SOPInstanceUID"),
+        ("1.2.3\n", r"'1\.2\.3\\n' is not a SOPInstanceUID"),
+        ("1\0", "is not a SOPInstanceUID"),
+        ("\udc80", "is not a SOPInstanceUID"),
         (5, "expected SOPInstanceUIDs"),
         (b"1.2.3", "expected SOPInstanceUIDs"),
         (np.array("1.2.3"), "expected SOPInstanceUIDs"),
@@ -547,7 +547,9 @@ def test_instances_that_are_not_selected(
         f"the instance {others[0]!r} is of series {series}, which is not in this selection "
         "(and 1 more)"
     )
-    with pytest.raises(InvalidQueryError, match="it is a series: select it, and leave instances"):
+    with pytest.raises(
+        InvalidQueryError, match="it is a series: select it, and leave out instances"
+    ):
         selection.plan(tmp_path, instances=series)
 
 

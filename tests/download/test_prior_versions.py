@@ -148,7 +148,7 @@ def test_what_cannot_be_found_or_listed(
     client: IDCClient, server: S3Server, versions: pd.DataFrame
 ) -> None:
     uid, engine = versions.SeriesInstanceUID[0], client.engine
-    with pytest.raises(InvalidQueryError, match=r"no series or study '1\.2\.3'.*earlier.*1 more"):
+    with pytest.raises(InvalidQueryError, match=r"no series or study '1\.2\.3'.*prior.*1 more"):
         prior_series(engine, ["1.2.4", uid, "1.2.3"], endpoint_url=server.url)
     with pytest.raises(InvalidQueryError, match="of version 999 of IDC"):
         prior_series(engine, [uid], version=999, endpoint_url=server.url)

@@ -182,13 +182,13 @@ def test_rubbish_names_its_line(client: IDCClient, text: Any, line: int, piece: 
         client.find_uids(text)
     message = str(caught.value)
     assert message.startswith(f"line {line}: {repr(piece)[:-1]}"), message
-    assert "is no UID; expected numbers joined by dots" in message
+    assert "is not a UID; expected numbers joined by dots" in message
     assert len(message) < 220
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t\r\n", "# nothing", "[]", "',;'", [], ["", " "], [[]]])
 def test_no_uids(client: IDCClient, text: Any) -> None:
-    with pytest.raises(InvalidQueryError, match="no UIDs: expected one a line"):
+    with pytest.raises(InvalidQueryError, match="no UIDs: expected one per line"):
         client.find_uids(text)
 
 

@@ -154,7 +154,7 @@ def test_the_first_key_of_a_row_counts(client: IDCClient, rows: list[Row]) -> No
     manifest = client.read_manifest(text)
     assert set(manifest.selection) == {CT, rows[1].uid}
     assert unknown(manifest) == [
-        (3, "a PatientID needs a collection_id beside it"),
+        (3, "a PatientID needs a collection_id in the same row"),
         (4, "nothing in this row names a series, a study or a patient"),
     ]
 
@@ -299,40 +299,40 @@ HOSTILE = [
     (f"cp {GOOD} . && touch x", "'&'"),
     (f"cp {GOOD} . | sh", "'|'"),
     (f"cp {GOOD} > x", "'>'"),
-    (f"cp {GOOD} $(touch x)", "have a shell run"),
-    (f'cp {GOOD} "$(touch x)"', "have a shell run"),
-    (f"cp {GOOD} `touch x`", "have a shell run"),
-    (f"cp {GOOD} ../../etc", "leads elsewhere"),
-    (f"cp {GOOD} 'a\\..\\b'", "leads elsewhere"),
+    (f"cp {GOOD} $(touch x)", "a command for a shell"),
+    (f'cp {GOOD} "$(touch x)"', "a command for a shell"),
+    (f"cp {GOOD} `touch x`", "a command for a shell"),
+    (f"cp {GOOD} ../../etc", "contains '..'"),
+    (f"cp {GOOD} 'a\\..\\b'", "contains '..'"),
     (f"cp {GOOD} a b", "3 arguments"),
     ("cp", "0 arguments"),
     ("s5cmd", "0 arguments"),
     (f"cp {GOOD} s3://idc-open-data/", "would write to"),
     ("cp x s3://idc-open-data/", "'x' is not the address"),
     (f"cp {GOOD} 'a", "a quote is not closed"),
-    (f"cp --exclude *.dcm {GOOD} .", "--exclude names some"),
+    (f"cp --exclude *.dcm {GOOD} .", "--exclude selects single"),
     (f"cp s3://evil/{UUID}/* .", "'evil' is not a bucket of IDC"),
     (f"cp s3://idc-open-data.evil/{UUID}/* .", "is not a bucket of IDC"),
     (f"https://evil.example/idc-open-data/{UUID}/*", "at AWS or Google"),
     (f"https://s3.amazonaws.com.evil/idc-open-data/{UUID}/*", "at AWS or Google"),
-    ("cp s3://idc-open-data/* .", "not all of one series"),
+    ("cp s3://idc-open-data/* .", "not a whole series"),
     ("cp s3://idc-open-data/08*/* .", "is a pattern"),
     (f"cp s3://idc-open-data/{UUID[:-1]}?/* .", "is a pattern"),
-    (f"cp s3://idc-open-data/{UUID}/../../x/* .", "leads elsewhere"),
-    (f"cp s3://idc-open-data/{UUID}/{UUID}.dcm .", "not all of one series"),
+    (f"cp s3://idc-open-data/{UUID}/../../x/* .", "contains '..'"),
+    (f"cp s3://idc-open-data/{UUID}/{UUID}.dcm .", "not a whole series"),
     (f"cp s3://idc-open-data/{UUID[:-1]}7/* .", "has the crdc_series_uuid"),
-    ("1.2.3; touch x", "'touch' is no UID"),
-    ("1.2.3.4.5", "no series or study of data 25.0.5 is 1.2.3.4.5"),
-    ("1.2." + "3" * 70, "is no UID"),
-    ("<script>alert(1)</script>", "is no UID"),
-    ("' OR 1=1 --", "is no UID"),
-    ("1.2.3'; DROP TABLE index", "is no UID"),
+    ("1.2.3; touch x", "'touch' is not a UID"),
+    ("1.2.3.4.5", "data 25.0.5 has no series or study 1.2.3.4.5"),
+    ("1.2." + "3" * 70, "is not a UID"),
+    ("<script>alert(1)</script>", "is not a UID"),
+    ("' OR 1=1 --", "is not a UID"),
+    ("1.2.3'; DROP TABLE index", "is not a UID"),
     ("a\0b", "NUL"),
     ("\u202e1.2.3", "characters that no identifier has"),
     ("\ud800", "characters that no identifier has"),
     ("x" * 1_000_001, "a line of 1,000,001 characters"),
-    (",;,", "is no UID"),
-    ("=cmd|' /C calc'!A0", "is no UID"),
+    (",;,", "is not a UID"),
+    ("=cmd|' /C calc'!A0", "is not a UID"),
 ]
 
 
@@ -378,7 +378,7 @@ def test_prior_versions(client: IDCClient) -> None:
         f"only prior versions of IDC had it, until v{version}: {uid}",
         f"only prior versions of IDC had it, until v{version}: series {uid}",
     ]
-    assert f"what series {revised} was until v" in manifest.unknown[2].reason
+    assert f"it is series {revised} as it was until v" in manifest.unknown[2].reason
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_what_is_no_list_of_uids_is_explained_and_changes_nothing(state, box):
     ask(box, uids=CT, text="Lung1")
     before, shown = state.filters, box._uids
     answer = ask(box, uids=f"{STUDY}\n{HOSTILE}\n", text="")
-    assert box._problem.startswith("line 2: '<img' is no UID")
+    assert box._problem.startswith("line 2: '<img' is not a UID")
     assert box._answered == answer
     assert (state.filters, box._uids, box._text) == (before, shown, "Lung1")
     assert state.message == ""

@@ -9,8 +9,9 @@ from ...errors import InvalidQueryError
 from ...query import Cohort, Engine
 from ..files import check_size, expand_home, read_text
 from ..identifiers import split_uids
+from .entries import EXPECTED, Entry, UnknownLine, kind_of
 from .lookup import look_up
-from .parse import EXPECTED, Entry, UnknownLine, kind_of, parse
+from .parse import parse
 
 __all__ = ["resolve_manifest"]
 

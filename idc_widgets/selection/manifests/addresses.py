@@ -1,0 +1,132 @@
+"""Look up series by their crdc_series_uuid, or by an address that contains it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ...query import Engine, known_texts
+from .entries import UUID, Problem
+from .rows import select_rows
+
+__all__ = ["look_up_addresses"]
+
+#: IDC's buckets at AWS and at Google; the last one is in manifests from before 2023.
+BUCKETS = frozenset(
+    (
+        *("idc-open-data", "idc-open-data-cr", "idc-open-data-two"),
+        *("idc-open-cr", "idc-open-idc1", "public-datasets-idc"),
+    )
+)
+
+
+def look_up_addresses(
+    engine: Engine, uuids: Iterable[str], urls: Iterable[str]
+) -> tuple[set[str], dict[str, str]]:
+    """Return the series of crdc_series_uuids and addresses.
+
+    Args:
+        engine: Where to look them up.
+        uuids: Texts that should be crdc_series_uuids.
+        urls: Texts that should be addresses of series.
+
+    Returns:
+        The SeriesInstanceUIDs, and a reason per text that names no series of the index.
+    """
+    reasons: dict[str, str] = {}
+    uuid_of: dict[str, str] = {}
+    for text in uuids:
+        if UUID.fullmatch(text):
+            uuid_of[text] = text.lower()
+        else:
+            reasons[text] = f"{text[:80]!r} is not a crdc_series_uuid"
+    address_of: dict[str, str] = {}  # as in series_aws_url; users' own tables may have any address
+    for text in urls:
+        location = _split_address(text)
+        if isinstance(location, Problem):
+            reasons[text] = location.reason
+            continue
+        bucket, key = location
+        address_of[text] = f"s3://{bucket}/{key.rstrip('*').rstrip('/')}/*"
+        problem = _why_not_a_series(bucket, key)
+        if problem is None:
+            uuid_of[text] = key[:36].lower()
+        else:
+            reasons[text] = problem
+    columns = ("crdc_series_uuid", "SeriesInstanceUID")
+    series_of = dict(select_rows(engine, columns, columns[0], set(uuid_of.values())))
+    columns = ("series_aws_url", "SeriesInstanceUID")
+    addresses = {address_of[text] for text in address_of if uuid_of.get(text) not in series_of}
+    by_address = select_rows(engine, columns, columns[0], addresses)
+    known_addresses = {address for address, _ in by_address}
+    missing = {
+        text: uuid
+        for text, uuid in uuid_of.items()
+        if uuid not in series_of and address_of.get(text) not in known_addresses
+    }
+    prior = _prior_uuids(engine, set(missing.values()))
+    for text, uuid in missing.items():
+        default = f"no series of data {engine.data_version} has the crdc_series_uuid {uuid}"
+        reasons[text] = prior.get(uuid, default)
+    for text, address in address_of.items():
+        if address in known_addresses:
+            reasons.pop(text, None)
+    return {*series_of.values(), *(uid for _, uid in by_address)}, reasons
+
+
+#: An address as (bucket, key): s3:// and gs://, the bucket in the host, and the bucket in the path.
+_ADDRESSES = (
+    re.compile(r"(?:s3|gs)://([^/]+)/(.*)", re.IGNORECASE),
+    re.compile(
+        r"https?://([a-z0-9.-]+)\.(?:s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com|storage\.googleapis\.com)"
+        r"/(.*)",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"https?://(?:s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com|storage\.(?:googleapis|cloud\.google)"
+        r"\.com)/([^/]+)/(.*)",
+        re.IGNORECASE,
+    ),
+)
+_SERIES_KEY = re.compile(rf"{UUID.pattern}(/|/\*|/\*\.dcm)?", re.IGNORECASE)
+
+
+def _split_address(text: str) -> tuple[str, str] | Problem:
+    """Return the bucket and the key of an address."""
+    for pattern in _ADDRESSES:
+        match = pattern.fullmatch(text)
+        if match:
+            return match[1], match[2]
+    return Problem(f"{text[:80]!r} is not the address of a series at AWS or Google")
+
+
+def _why_not_a_series(bucket: str, key: str) -> str | None:
+    """Return why an address is not that of a whole series of IDC; None if it is."""
+    if ".." in key.split("/"):
+        return f"its path {key[:80]!r} contains '..'"
+    if not _SERIES_KEY.fullmatch(key):
+        if re.search(r"[*?\[]", key.removesuffix("*")):
+            return f"{key[:80]!r} is a pattern; expected a single series, <crdc_series_uuid>/*"
+        return f"{key[:80]!r} is not a whole series; expected <crdc_series_uuid>/*"
+    return None if bucket in BUCKETS else f"{bucket[:80]!r} is not a bucket of IDC"
+
+
+def _prior_uuids(engine: Engine, uuids: set[str]) -> dict[str, str]:
+    """Return a reason per crdc_series_uuid that only prior versions of IDC have."""
+    if not uuids or "prior_versions_index" not in engine.tables():
+        return {}
+    columns = ("crdc_series_uuid", "SeriesInstanceUID", "max_idc_version")
+    last: dict[str, tuple[int, str]] = {}
+    for uuid, uid, version in select_rows(
+        engine, columns, columns[0], uuids, "prior_versions_index"
+    ):
+        last[uuid] = max(last.get(uuid, (0, "")), (version, uid))
+    current = known_texts(engine, "SeriesInstanceUID", {uid for _, uid in last.values()})
+    return {
+        uuid: (
+            f"it is series {uid} as it was until v{version}; the series has changed since"
+            if uid in current
+            else f"only prior versions of IDC had it, until v{version}: series {uid}"
+        )
+        for uuid, (version, uid) in last.items()
+    }
