@@ -1,4 +1,4 @@
-"""What a cohort needs of a database, and how values enter its SQL."""
+"""The interface that a cohort needs of a database, and how values enter its SQL."""
 
 from __future__ import annotations
 
@@ -15,47 +15,61 @@ __all__ = ["Bind", "Engine", "Parameters", "Scalar", "literal"]
 
 Scalar: TypeAlias = "str | int | float | None"
 
-#: How a value enters the SQL text: as ``?`` and a bound parameter, or as a literal.
+#: Returns the SQL text of a value: ``?`` for a bound parameter, or a literal.
 Bind: TypeAlias = Callable[[object], str]
 
 
 class Parameters(list[object]):
-    """What the ``?`` of a query stand for, in their order."""
+    """The values of the ``?`` in a query, in the order of the text."""
 
     def bind(self, value: object) -> str:
-        """Takes a value in, as a `Bind`."""
+        """Append a value and return its ``?``. This method is a `Bind`.
+
+        >>> params = Parameters()
+        >>> f"Modality = {params.bind('CT')}", params
+        ('Modality = ?', ['CT'])
+        """
         self.append(value)
         return "?"
 
 
 class Engine(Protocol):
-    """What a cohort needs of a database. All SQL is DuckDB's dialect."""
+    """The interface that a cohort needs of a database. All SQL is in DuckDB's dialect."""
 
-    #: What the data is a release of, such as "25.0.5".
+    #: The release of the data, such as "25.0.5".
     data_version: str
 
     def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
-        """The result of a query, its ``?`` bound to `params`. Safe from any thread."""
+        """Return the result of a query. Safe to call from any thread.
+
+        Args:
+            sql: One SELECT.
+            params: The values of its ``?``, in order.
+        """
         ...
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The same as Python values, for small results: needs no Arrow."""
+        """Return the result of a query as Python values; for small results, without Arrow."""
         ...
 
     def tables(self) -> Mapping[str, Mapping[str, str]]:
-        """Table name → column name → SQL type."""
+        """Return table name → column name → SQL type."""
         ...
 
     def interrupt(self, thread: int | None = None) -> None:
-        """Ends the queries that run now, of one thread (its ident) or of all."""
+        """Interrupt the running queries of one thread (given by its ident) or of all threads."""
         ...
 
 
 def literal(value: object) -> str:
-    """A value as SQL text; quoted so that no text can end the literal.
+    """Return a value as SQL text, quoted so that no text can end the literal.
 
     Raises:
-        InvalidQueryError: no literal of that type is known.
+        InvalidQueryError: The type has no literal, or the value is an infinite number, NaN, or a
+            text with a null character.
+
+    >>> literal("it's")
+    "'it''s'"
     """
     if value is None:
         return "NULL"

@@ -1,0 +1,40 @@
+"""SQL views on the files that the tables of an index are read from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .engine import literal
+
+__all__ = ["file_literal", "rows_view", "table_view"]
+
+
+def file_literal(path: Path) -> str:
+    """Return a path as a literal for read_parquet, with ``*``, ``?`` and ``[`` escaped.
+
+    >>> file_literal(Path("data[1].parquet"))
+    "'data[[]1].parquet'"
+    """
+    return literal(re.sub(r"[*?\[]", lambda match: f"[{match.group()}]", str(path)))
+
+
+def table_view(name: str, path: Path) -> str:
+    """Return the SQL of the view of a table that is one Parquet file or a folder of them."""
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    listed = ", ".join(map(file_literal, files))
+    source = f"read_parquet([{listed}], union_by_name = {len(files) > 1})"
+    return f'CREATE OR REPLACE VIEW "{name}" AS FROM {source}'
+
+
+def rows_view(path: Path, select: str = "* EXCLUDE (file_row_number)") -> str:
+    """Return the SQL of the view ``_rows`` of a Parquet file: its series and their row numbers.
+
+    Args:
+        path: The file.
+        select: The SELECT list that gives it the columns of the index.
+    """
+    return (
+        f"CREATE OR REPLACE VIEW _rows AS SELECT {select}, file_row_number AS _row"
+        f" FROM read_parquet({file_literal(path)}, file_row_number = true)"
+    )
