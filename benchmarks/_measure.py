@@ -1,6 +1,6 @@
-"""What the benchmarks share: who is compared, turns, medians, processes and the table.
+"""Helpers of the benchmarks: alternating turns, percentiles, fresh processes, and tables.
 
-Nothing here imports a package that is measured: versions are read from their metadata.
+Nothing here imports a package that is measured. Versions are read from the packages' metadata.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Figure = TypeVar("_Figure")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what was measured, and the figures of each turn."""
+    """A line of the table: what was measured, and the figure of each turn."""
 
     what: str
     unit: str
@@ -32,6 +32,7 @@ class Row:
     peer: Sequence[float]
 
     def cells(self) -> list[str]:
+        """Return the cells of the line."""
         ratios = sorted(peer / ours for ours, peer in zip(self.ours, self.peer, strict=True))
         return [
             f"{self.what}, {self.unit}",
@@ -42,17 +43,17 @@ class Row:
         ]
 
 
-class MemoryIndex(NamedTuple):
-    """What this process holds in memory (RSS), and the most it ever held, in MB (10^6 bytes)."""
+class ProcessMemory(NamedTuple):
+    """The resident memory (RSS) of a process, now and at its peak, in MB (10^6 bytes)."""
 
     now: float
     peak: float
 
     @classmethod
-    def of_this_process(cls) -> MemoryIndex:
-        """As it is now."""
+    def of_this_process(cls) -> ProcessMemory:
+        """Return the memory of this process."""
         status = Path("/proc/self/status")
-        if status.exists():  # ru_maxrss of Linux begins with the memory of the parent
+        if status.exists():  # on Linux, ru_maxrss starts at the memory of the parent process
             lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
             now, peak = (int(lines[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM"))
             return cls(now, peak)
@@ -69,17 +70,18 @@ class MemoryIndex(NamedTuple):
 def in_turns(
     ours: Callable[[], _Figure], peer: Callable[[], _Figure], turns: int = TURNS
 ) -> tuple[list[_Figure], list[_Figure]]:
-    """What `ours` and `peer` measure, A B A B …, so that a busy machine slows both alike.
+    """Return the figures of `ours` and `peer`, measured alternately (A B A B …).
 
-    One unmeasured turn goes first: it fills the file cache of the system, and compiles Python.
+    Alternating makes a busy machine slow both alike. The first turn is not counted: it fills the
+    file cache of the system and compiles Python files.
     """
     ours(), peer()
     pairs = [(ours(), peer()) for _ in range(turns)]
-    return [one for one, _ in pairs], [other for _, other in pairs]
+    return [our_figure for our_figure, _ in pairs], [peer_figure for _, peer_figure in pairs]
 
 
 def require_peer() -> None:
-    """Ends with a sentence that says what to install if there is nothing to compare with."""
+    """Exit with instructions if idc-index is not installed."""
     try:
         version("idc-index")
     except PackageNotFoundError:
@@ -87,10 +89,10 @@ def require_peer() -> None:
 
 
 def in_a_process(script: str, task: object) -> Any:
-    """What `script` answers to a task, in a fresh Python; both are anything that is JSON.
+    """Run `script` in a fresh Python and return its answer to a task; both are JSON values.
 
-    The process reads the task from its standard input and calls `answer`. What else it prints is
-    shown as errors are.
+    The process reads the task with `task` and calls `answer`. Anything else that it prints goes to
+    stderr.
     """
     done = subprocess.run(
         [sys.executable, script, "--task"],
@@ -106,40 +108,40 @@ def in_a_process(script: str, task: object) -> Any:
 
 
 def task() -> Any:
-    """What this process was started for by `in_a_process`; None if by a person."""
+    """Return the task that `in_a_process` passed to this process, or None without one."""
     return json.load(sys.stdin) if sys.argv[1:] == ["--task"] else None
 
 
 def answer(result: object) -> None:
-    """Ends what `in_a_process` waits for."""
+    """Print the result that `in_a_process` returns; call it last."""
     print(json.dumps(result))
 
 
 def percentile(figures: Sequence[float], percent: int) -> float:
-    """The figure that so many percent of them do not exceed."""
+    """Return the given percentile of the figures."""
     if len(figures) < 2:
         return figures[0]
     return quantiles(figures, n=100, method="inclusive")[percent - 1]
 
 
 def report(title: str, rows: Sequence[Row]) -> None:
-    """Prints what was measured, on what, and the table."""
+    """Print the title, the versions and the machine, and the table."""
     heading(title)
     print_table(
-        ["median (range)", "idc_widgets", "idc-index", "ratio", "ratio a turn"],
+        ["median (range)", "idc_widgets", "idc-index", "ratio", "ratio per turn"],
         [row.cells() for row in rows],
     )
     print(f"\nratio = idc-index / idc_widgets, of the medians of {TURNS} turns (A B A B …)\n")
 
 
 def heading(title: str) -> None:
-    """Prints what was measured, and on what."""
+    """Print the title, the versions and the machine."""
     print(title)
     print(_conditions())
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints rows of cells; the first column is text, the others are figures."""
+    """Print rows of cells; the first column is aligned to the left, the others to the right."""
     table = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     print()
@@ -149,7 +151,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def aim(what: str, figure: float, most: float, unit: str) -> None:
-    """Prints whether a figure is as low as it should be."""
+    """Print a figure and whether it meets its upper limit `most`."""
     verdict = "met" if figure <= most else "MISSED"
     print(f"aim: {what} at most {most:,g} {unit}: {number(figure)} {unit}, {verdict}")
 
@@ -160,7 +162,7 @@ def _with_range(figures: Sequence[float]) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits, and all those before the point."""
+    """Format a number with three significant digits, and with all digits before the point."""
     decimals = 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:,.{decimals}f}"
 
@@ -178,7 +180,7 @@ def _conditions() -> str:
     versions = ", ".join(f"{name} {_version(name)}" for name in names)
     cores = f"{os.cpu_count()} cores"
     if hasattr(os, "getloadavg"):  # not on Windows
-        cores += f", load {os.getloadavg()[0]:.1f} of the last minute, at the end"
+        cores += f", load average of the last minute {os.getloadavg()[0]:.1f}"
     return f"Python {platform.python_version()}, {versions}\n{platform.platform()}, {cores}"
 
 

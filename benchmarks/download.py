@@ -44,7 +44,7 @@ from typing import Any, NamedTuple
 
 import _s3
 from _measure import (
-    MemoryIndex,
+    ProcessMemory,
     aim,
     answer,
     heading,
@@ -513,7 +513,7 @@ def plan(uids: list[str], folder: str) -> list[dict[str, Any]]:
 
     def stage(after: str) -> None:
         nonlocal before
-        memory = MemoryIndex.of_this_process()._asdict()
+        memory = ProcessMemory.of_this_process()._asdict()
         stages.append({"after": after, "s": before.until_now().wall, **memory})
         before = Clock()
 
@@ -577,7 +577,7 @@ def polling(uids: list[str], folder: str, url: str, seconds: float) -> dict[str,
         "files": progress.files_done,
         "MB": progress.bytes_done / 1e6,
         "changes": told,
-        "rss": MemoryIndex.of_this_process().now,
+        "rss": ProcessMemory.of_this_process().now,
     }
 
 

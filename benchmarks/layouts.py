@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
-from _measure import MemoryIndex, answer, heading, in_a_process, number, print_table, task
+from _measure import ProcessMemory, answer, heading, in_a_process, number, print_table, task
 
 #: What is counted.
 COLUMNS = (
@@ -406,7 +406,7 @@ def measure(layout: type[Layout], turns: int) -> dict[str, Any]:
     held = layout()
     held.count({})  # what is made at the first question
     build = time.perf_counter() - before
-    peak = MemoryIndex.of_this_process().peak
+    peak = ProcessMemory.of_this_process().peak
     answers, seconds = [], {}
     for name, state in STATES.items():
         answers.append(_fingerprint(held.count(state)))

@@ -1,10 +1,10 @@
-"""Questions to the index in a warm process: idc_widgets against idc-index.
+"""Compare queries of idc_widgets and idc-index in a warm process.
 
-Both get their answer in the same form: a list of dicts, or a DataFrame. Before anything is timed,
-both answers are looked at: they must be the same.
+Both return their result in the same form: a list of dicts, or a DataFrame. The results are compared
+before anything is timed.
 
-idc-index keeps its table in pandas, so its times differ much between releases of pandas: the
-newest is what people get today, and `pip install 'pandas<3'` shows the other side.
+idc-index keeps its table in pandas, so its times depend on the release of pandas. The newest
+release is what users install today; run `pip install 'pandas<3'` to measure an older one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from _measure import Row, in_turns, report, require_peer
@@ -28,50 +29,51 @@ BY_MODALITY = (
     "SELECT Modality, count(*) AS series FROM index GROUP BY Modality ORDER BY series DESC"
 )
 
-Ask = Callable[[], Any]
+Query = Callable[[], Any]
 
 
 def same_keys(key: str) -> Callable[[Any, Any], bool]:
-    """Whether two lists of dicts have the same keys, each as often."""
+    """Return a function that checks that two lists of dicts have the same values of `key`."""
     return lambda ours, peer: sorted(row[key] for row in ours) == sorted(row[key] for row in peer)
 
 
 def same_frame(ours: Any, peer: Any) -> bool:
-    """Whether two DataFrames have the same columns and values."""
+    """Return whether two DataFrames have the same columns and values."""
     return list(ours) == list(peer) and ours.values.tolist() == peer.values.tolist()
 
 
-def seconds_of(ask: Ask) -> float:
+def seconds_of(query: Query) -> float:
+    """Return how long a query takes."""
     before = time.perf_counter()
-    ask()
+    query()
     return time.perf_counter() - before
 
 
-def compare(what: str, ours: Ask, peer: Ask, same: Callable[[Any, Any], bool]) -> Row:
-    """Both in turns, after a look at their answers."""
+def compare(what: str, ours: Query, peer: Query, same: Callable[[Any, Any], bool]) -> Row:
+    """Check that both return the same, then time them alternately."""
     our_answer, peer_answer = ours(), peer()
-    assert same(our_answer, peer_answer), f"they do not agree on {what}"
+    assert same(our_answer, peer_answer), f"the results differ: {what}"
     figures = in_turns(lambda: seconds_of(ours) * 1e3, lambda: seconds_of(peer) * 1e3)
     return Row(f"{what} ({len(our_answer):,})", "ms", *figures)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        # A copy that an earlier session left would hide what it is like without.
+        # An empty cache folder, so that the first table measures an index that is not prepared.
         os.environ["IDC_WIDGETS_CACHE_DIR"] = folder
         we, they = idc_widgets.IDCClient(), idc_index.IDCClient()
-        report("Questions in a warm process (and how many rows the answer has)", ask(we, they))
-        cost = seconds_of(we.prepare)
-        size_MB = we.prepare().stat().st_size / 1e6
+        report("Queries in a warm process (and the number of rows returned)", measure(we, they))
+        seconds = seconds_of(we.prepare)
+        size_MB = sum(file.stat().st_size for file in Path(folder).iterdir()) / 1e6
         report(
-            "The same after IDCClient().prepare(), which is done once for a data version: "
-            f"here it took {cost:.1f} s and {size_MB:.0f} MB of disk",
-            ask(we, they),
+            "The same after IDCClient().prepare(), which runs once per data version: "
+            f"{seconds:.1f} s and {size_MB:.0f} MB in the cache folder",
+            measure(we, they),
         )
 
 
-def ask(we: idc_widgets.IDCClient, they: idc_index.IDCClient) -> list[Row]:
-    """The three questions to both."""
+def measure(we: idc_widgets.IDCClient, they: idc_index.IDCClient) -> list[Row]:
+    """Compare the three queries."""
     return [
         compare(
             "patients of nlst",
@@ -80,13 +82,13 @@ def ask(we: idc_widgets.IDCClient, they: idc_index.IDCClient) -> list[Row]:
             same_keys("PatientID"),
         ),
         compare(
-            "series of a study",
+            "series of one study",
             lambda: we.get_series(studyInstanceUid=STUDY, outputFormat="json"),
             lambda: they.get_dicom_series(studyInstanceUID=STUDY, outputFormat="dict"),
             same_keys("SeriesInstanceUID"),
         ),
         compare(
-            "series a modality",
+            "number of series per modality",
             lambda: we.sql(BY_MODALITY),
             lambda: they.sql_query(BY_MODALITY),
             same_frame,

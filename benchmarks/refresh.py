@@ -1,14 +1,14 @@
-"""The whole screen after a click: how long it takes to work out, and what is held for it.
+"""Measure the whole screen after a click: the time to compute it, and the memory that it needs.
 
-Click paths are drawn at random, with a seed: 2 to 6 clicks from the unfiltered state, as a person
-makes them (see _clicks.py). The whole screen is all facets with cross-filtered counts of series and
-patients, the summary, the licences and the first 40 rows of the three grids; then, separately, the
-five histograms too.
+Click paths are random, from a seed: 2 to 6 clicks from the unfiltered state, such as a person makes
+(see _clicks.py). The whole screen is all facets with cross-filtered counts of series and patients,
+the summary, the licences, and the first 40 rows of the three grids. The five histograms are
+measured separately.
 
-The limit is one scan: one column of codes, a byte a series, counted with numpy. idc-index is asked
-for the same numbers in SQL, on one state, because it takes its time; facets of the collections'
-table it does not have. Every measurement has a process of its own; all is measured as in a first
-session and, fewer clicks, after IDCClient().prepare().
+The lower limit is one scan: counting one column of codes, one byte per series, with numpy.
+idc-index gets the same queries in SQL, for one state only, because it is slow; it has no facets of
+the table of collections. Each measurement runs in its own process, first as in a first session and
+then, with fewer clicks, after IDCClient().prepare().
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any
 
 from _measure import (
-    MemoryIndex,
+    ProcessMemory,
     aim,
     answer,
     heading,
@@ -36,14 +36,15 @@ from _measure import (
     task,
 )
 
-#: Seconds after which the peer is asked no more.
-PATIENCE = 60
+#: Queries of idc-index stop after this time.
+MAX_PEER_SECONDS = 60
 
-#: Aims of the project: seconds of 95 in 100 clicks, and MB.
+#: The aims of the project: the 95th percentile of the clicks, and the memory.
 AIM_P95_MS, AIM_RSS_MB = 100, 250
 
 
 def main() -> None:
+    """Run all measurements, or the one that this process was started for."""
     todo = task()
     if todo is not None:
         known = {"engine": engine, "browser": browser, "prepare": prepare, "peer": peer}
@@ -51,9 +52,9 @@ def main() -> None:
         answer(what(**todo))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--paths", type=int, default=200, help="how many click paths (%(default)s)")
+    parser.add_argument("--paths", type=int, default=200, help="click paths (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the random clicks (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="10 paths, and no idc-index")
+    parser.add_argument("--quick", action="store_true", help="10 paths, without idc-index")
     given = parser.parse_args()
     paths = 10 if given.quick else given.paths
     if not given.quick:
@@ -62,10 +63,10 @@ def main() -> None:
     fewer = max(1, paths // 4)
     by_name = {}
     with tempfile.TemporaryDirectory() as folder:
-        # What an earlier session prepared would hide what it is like without.
+        # An empty cache folder, so that the first processes run on an index that is not prepared.
         os.environ["IDC_WIDGETS_CACHE_DIR"] = folder
         ours = in_a_process(__file__, {"what": "engine", "paths": paths, "seed": given.seed})
-        # The same clicks, as this is about what the widgets add.
+        # The same clicks, to see how much time the widgets add.
         repeat = {"what": "browser", "clicks": [*chain(*ours["paths"][:fewer])]}
         by_name["engine"] = ours
         by_name["IDCBrowser"] = in_a_process(__file__, repeat)
@@ -83,10 +84,10 @@ def main() -> None:
 
 
 def show_times(by_name: dict[str, Any]) -> None:
-    """A line a kind of click, and one for each of the other processes."""
+    """Print one line per kind of click, and one per other process."""
     clicks = by_name["engine"]["clicks"]
     lines = [("all", clicks)]
-    for kind in dict.fromkeys(sorted(click["kind"] for click in clicks)):
+    for kind in sorted({click["kind"] for click in clicks}):
         lines.append((kind, [click for click in clicks if click["kind"] == kind]))
     lines.append(("all, prepared", by_name["engine, prepared"]["clicks"]))
     table = []
@@ -97,20 +98,20 @@ def show_times(by_name: dict[str, Any]) -> None:
     for name in ("IDCBrowser", "IDCBrowser, prepared"):
         figures = [seconds * 1e3 for seconds in by_name[name]["seconds"]]
         table.append([f"all, in {name}", f"{len(figures):,}", *three(figures), "", "", ""])
-    names = ["p50", "p95", "most", "with histograms: p50", "p95", "most"]
+    names = ["p50", "p95", "max", "with histograms: p50", "p95", "max"]
     print_table(["click, ms", "clicks", *names], table)
-    print("\nthe slowest:")
-    for click in sorted(clicks, key=lambda one: -one["screen"])[:3]:
+    print("\nslowest clicks:")
+    for click in sorted(clicks, key=lambda click: -click["screen"])[:3]:
         print(f"  {click['screen'] * 1e3:.0f} ms: {click['click']} -> {click['cohort']}")
 
 
 def three(figures: Sequence[float]) -> list[str]:
-    """Median, 95th percentile and the most."""
-    return [number(one) for one in (median(figures), percentile(figures, 95), max(figures))]
+    """Return the median, the 95th percentile and the maximum."""
+    return [number(value) for value in (median(figures), percentile(figures, 95), max(figures))]
 
 
 def show_memory(by_name: dict[str, Any]) -> None:
-    """A line for each stage of each process."""
+    """Print one line per stage of each process."""
     table = []
     for name, process in by_name.items():
         for stage in process["stages"]:
@@ -120,13 +121,14 @@ def show_memory(by_name: dict[str, Any]) -> None:
 
 
 def show_ratios(ours: Any, theirs: Any) -> None:
-    """Against the limit, the peer and the aims."""
+    """Print the ratios to the limit and to the peer, and whether the aims are met."""
     screens = [click["screen"] * 1e3 for click in ours["clicks"]]
     p50, p95 = median(screens), percentile(screens, 95)
     limit = ours["limit"] * 1e3
     print(
         f"\nlimit: one column of {ours['series']:,} series counted with numpy, {number(limit)} ms; "
-        f"the whole screen is {number(p50 / limit)} (p50) or {number(p95 / limit)} (p95) times that"
+        f"the whole screen takes {number(p50 / limit)} (p50) or {number(p95 / limit)} (p95) times"
+        " as long"
     )
     if theirs is not None:
         done, seconds = len(theirs["seconds"]), sum(theirs["seconds"])
@@ -134,35 +136,36 @@ def show_ratios(ours: Any, theirs: Any) -> None:
         at_least = "" if done == len(asked["queries"]) else " at least"
         print(
             f"idc-index: {done} of {len(asked['queries'])} queries for the state {asked['cohort']}"
-            f" took {number(seconds)} s (ours for all of it: {number(asked['ours'] * 1e3)} ms),"
-            f"{at_least} {number(seconds / asked['ours'])} times ours;"
+            f" took {number(seconds)} s (idc_widgets: {number(asked['ours'] * 1e3)} ms for all),"
+            f"{at_least} {number(seconds / asked['ours'])} times as long;"
             f" client {number(theirs['client'])} s, RSS {number(theirs['now'])} MB,"
-            f" peak {number(theirs['peak'])} MB; {theirs['compared']:,} counts are the same"
+            f" peak {number(theirs['peak'])} MB; {theirs['compared']:,} counts are equal"
         )
     aim("p95 of the whole screen", p95, AIM_P95_MS, "ms")
     aim("RSS of the engine alone, at the end", ours["stages"][-1]["now"], AIM_RSS_MB, "MB")
     print()
 
 
-# --- each in a process of its own ----------------------------------------------------------
+# --- the measurements, each in its own process ----------------------------------------------
 
 
 class Stages:
-    """Seconds and memory from the start of the process on."""
+    """The time and memory of each stage of this process."""
 
     def __init__(self) -> None:
-        self.found: list[dict[str, Any]] = []
+        self.stages: list[dict[str, Any]] = []
         self._before = time.perf_counter()
 
     def add(self, after: str) -> None:
+        """End the current stage."""
         seconds = time.perf_counter() - self._before
-        memory = MemoryIndex.of_this_process()._asdict()
-        self.found.append({"after": after, "seconds": seconds, **memory})
+        memory = ProcessMemory.of_this_process()._asdict()
+        self.stages.append({"after": after, "seconds": seconds, **memory})
         self._before = time.perf_counter()
 
 
 def engine(paths: int, seed: int) -> Any:
-    """Draws the click paths and measures them without widgets."""
+    """Draw the click paths and measure them without widgets."""
     import random
 
     stages = Stages()
@@ -192,7 +195,7 @@ def engine(paths: int, seed: int) -> Any:
     stages.add("all clicks")
     assert "ipywidgets" not in sys.modules
     return {
-        "stages": stages.found,
+        "stages": stages.stages,
         "clicks": clicks,
         "paths": recorded,
         "asked": asked,
@@ -202,7 +205,7 @@ def engine(paths: int, seed: int) -> Any:
 
 
 def _bare_scan(state: Any) -> float:
-    """Seconds to count one column of all series, as codes of one byte."""
+    """Return the seconds to count one column of all series, as codes of one byte."""
     import numpy as np
 
     from idc_widgets.query.memory.memory_index import memory_index_of
@@ -219,7 +222,7 @@ def _bare_scan(state: Any) -> float:
 
 
 def browser(clicks: list[Any]) -> Any:
-    """Makes the same clicks in a whole IDCBrowser, all of whose facets are shown."""
+    """Measure the same clicks in a whole IDCBrowser with all facets open."""
     stages = Stages()
     from idc_widgets import IDCBrowser
 
@@ -233,21 +236,21 @@ def browser(clicks: list[Any]) -> Any:
     for click in clicks:
         before = time.perf_counter()
         _clicks.apply(browser.state, click)
-        if click != ["clear"]:  # of which most only begin the next path
+        if click != ["clear"]:  # most of these only start the next path
             seconds.append(time.perf_counter() - before)
         assert not browser.state.message, browser.state.message
     stages.add("all clicks")
-    return {"stages": stages.found, "seconds": seconds}
+    return {"stages": stages.stages, "seconds": seconds}
 
 
 def prepare() -> None:
-    """What makes later sessions quicker."""
+    """Prepare the index for the following processes."""
     from idc_widgets import IDCClient
 
     IDCClient().prepare()
 
 
-# --- the same numbers, of idc-index --------------------------------------------------------
+# --- the same numbers from idc-index ---------------------------------------------------------
 
 _PATIENT = "(collection_id, PatientID)"
 
@@ -267,24 +270,24 @@ _LEVELS = {
 
 
 def _is_for_the_peer(state: Any) -> bool:
-    """Whether a state is one like most: some filters, and matches left."""
+    """Return whether a state is typical: it has filters, and many series match."""
     return len(state.filters.filters) >= 2 and len(state.selection) > 10_000
 
 
 def _questions(state: Any, screen: Any) -> dict[str, Any]:
-    """The whole screen in SQL, as few queries as can be; and what the answers must be."""
+    """Return the whole screen as few SQL queries, with the expected results."""
     from idc_widgets.index import COLLECTION_FACETS
     from idc_widgets.query.filters import IsCommercial
 
     filters = state.filters
-    # Facets with a filter of their own are counted without it.
-    of_rows: dict[str, list[str]] = {}
+    # A facet is counted without its own filter.
+    columns_by_rows: dict[str, list[str]] = {}
     for column in screen.facets:
         if column not in COLLECTION_FACETS:
-            of_rows.setdefault(filters.without(column).sql, []).append(column)
+            columns_by_rows.setdefault(filters.without(column).sql, []).append(column)
     queries = []
-    for rows, columns in of_rows.items():
-        values = [IsCommercial.VALUE_SQL if one == "commercial_use" else one for one in columns]
+    for rows, columns in columns_by_rows.items():
+        values = [IsCommercial.VALUE_SQL if name == "commercial_use" else name for name in columns]
         names = ", ".join(f"{value} AS f{at}" for at, value in enumerate(values))
         keys = [f"f{at}" for at in range(len(values))]
         queries.append(
@@ -307,7 +310,7 @@ def _questions(state: Any, screen: Any) -> dict[str, Any]:
     for sql in _LEVELS.values():
         queries.append({"columns": [], "sql": f"{sql.format(rows=filters.sql)} LIMIT 40"})
     counts = {
-        column: [[one.value, one.series, one.patients] for one in screen.facets[column]]
+        column: [[row.value, row.series, row.patients] for row in screen.facets[column]]
         for query in queries
         for column in query["columns"]
     }
@@ -321,7 +324,7 @@ def _questions(state: Any, screen: Any) -> dict[str, Any]:
 
 
 def peer(cohort: str, ours: float, queries: list[Any], counts: Any, series: int) -> Any:
-    """Asks idc-index, and compares what it says with our counts."""
+    """Time the queries of idc-index and compare its counts with ours."""
     before = time.perf_counter()
     import idc_index
 
@@ -330,7 +333,7 @@ def peer(cohort: str, ours: float, queries: list[Any], counts: Any, series: int)
     seconds: list[float] = []
     compared = 0
     for query in queries:
-        if sum(seconds) > PATIENCE:
+        if sum(seconds) > MAX_PEER_SECONDS:
             break
         before = time.perf_counter()
         frame = client.sql_query(query["sql"])
@@ -338,19 +341,19 @@ def peer(cohort: str, ours: float, queries: list[Any], counts: Any, series: int)
         if query["columns"]:
             compared += _compare(frame, query["columns"], counts)
         elif len(frame.columns) == 6:  # the summary
-            assert int(frame.iloc[0, 3]) == series, "they do not agree on the number of series"
+            assert int(frame.iloc[0, 3]) == series, "the numbers of series differ"
             compared += 1
-    memory = MemoryIndex.of_this_process()._asdict()
+    memory = ProcessMemory.of_this_process()._asdict()
     return {"client": started, "seconds": seconds, "compared": compared, **memory}
 
 
 def _compare(frame: Any, columns: list[str], counts: Any) -> int:
-    """How many counts of facets were compared; they must be the same."""
+    """Check that the counts of facets are equal; return how many were compared."""
     import pandas as pd
 
     compared = 0
     for at, column in enumerate(columns):
-        # The bit of a column is unset where rows are grouped by it; the first has the highest.
+        # GROUPING has one bit per column, the first the highest; 0 means grouped by the column.
         of_column = frame[(frame["which"] & (1 << (len(columns) - 1 - at))) == 0]
         theirs = {
             None if pd.isna(value) else _plain(value): [int(series), int(patients)]
@@ -359,13 +362,13 @@ def _compare(frame: Any, columns: list[str], counts: Any) -> int:
             )
         }
         ours = {value: two for value, *two in counts[column]}
-        assert theirs == ours, f"they do not agree on {column}"
+        assert theirs == ours, f"the counts of {column} differ"
         compared += 2 * len(ours)
     return compared
 
 
 def _plain(value: Any) -> Any:
-    """A value of numpy as one of Python."""
+    """Convert a numpy value to a Python value."""
     return value.item() if hasattr(value, "item") else value
 
 

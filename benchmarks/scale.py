@@ -1,8 +1,8 @@
-"""The index many times over: time and memory of the whole screen against the index once.
+"""Measure how the whole screen scales with the size of the index.
 
-The index is written as one Parquet file, 1, 10 and, if asked for, 100 times over: every copy has
-series, studies and patients of its own, in the same collections. Each file is opened by a process
-of its own, and deleted when it is measured.
+The index is written to one Parquet file, repeated 1, 10 and, on request, 100 times. Each copy has
+its own series, studies and patients, in the same collections. Each file is opened in its own
+process, and deleted after the measurement.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 from _measure import (
-    MemoryIndex,
+    ProcessMemory,
     aim,
     answer,
     heading,
@@ -31,17 +31,18 @@ from _measure import (
     task,
 )
 
-#: Aims of the project for ten times the index: ms of 95 in 100 clicks, and MB.
+#: The aims of the project at ten times the index: the 95th percentile of the clicks, and memory.
 AIM_P95_MS, AIM_RSS_MB = 600, 1000
 
-#: What the file of one copy needs at most.
-MB_A_COPY = 150
+#: An upper bound for the size of the file per copy of the index.
+MB_PER_COPY = 150
 
-#: DuckDB's own, of rows in a row group.
-ROW_GROUP = 122_880
+#: DuckDB's default.
+ROWS_PER_ROW_GROUP = 122_880
 
 
 def main() -> None:
+    """Run all measurements, or the one that this process was started for."""
     todo = task()
     if todo is not None:
         what = {"write": write, "measure": measure}[todo.pop("what")]
@@ -49,83 +50,86 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--factors", type=int, nargs="+", default=[1, 10], help="(%(default)s)")
-    parser.add_argument("--paths", type=int, default=10, help="click paths each (%(default)s)")
+    parser.add_argument("--paths", type=int, default=10, help="click paths per file (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the random clicks (%(default)s)")
-    parser.add_argument("--folder", type=Path, help="where the files are made; by default, temp")
+    parser.add_argument("--folder", type=Path, help="of the files; by default temporary")
     given = parser.parse_args()
-    factors = sorted({1, *given.factors})  # 1 is what the others are compared with
+    factors = sorted({1, *given.factors})  # the others are compared with 1
 
-    # As Ctrl-C does, so that nothing is left on the disk.
+    # Treat SIGTERM like Ctrl-C, so that the files are deleted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory(prefix="idc-scale-", dir=given.folder) as folder:
         for factor in factors:
             path = Path(folder) / f"x{factor}.parquet"
             check_disk(folder, factor)
             written = in_a_process(__file__, {"what": "write", "path": str(path), "factor": factor})
-            found[factor] = written | in_a_process(
+            results[factor] = written | in_a_process(
                 __file__,
                 {"what": "measure", "path": str(path), "paths": given.paths, "seed": given.seed},
             )
             path.unlink()
-    heading(f"The index many times over ({given.paths} random paths, seed {given.seed})")
-    show(found)
+    heading(f"The index, repeated ({given.paths} random paths, seed {given.seed})")
+    show(results)
 
 
 def check_disk(folder: str, factor: int) -> None:
-    """Says what will be written, and ends if there is no room for it."""
-    free, need = shutil.disk_usage(folder).free / 1e6, factor * MB_A_COPY
+    """Print how much will be written; exit if the disk has too little space for it."""
+    free, need = shutil.disk_usage(folder).free / 1e6, factor * MB_PER_COPY
     print(
-        f"... {factor} times, into {folder}: up to {need:,} MB of {free:,.0f} MB free",
+        f"... {factor} copies in {folder}: up to {need:,} MB of {free:,.0f} MB free",
         file=sys.stderr,
     )
     if need > free * 0.9:
-        raise SystemExit(f"{folder} has too little room: --folder names another place")
+        raise SystemExit(f"{folder} has too little space; name another folder with --folder")
 
 
-def show(found: dict[int, Any]) -> None:
-    """The table, what grew more than linearly, and the aims."""
+def show(results: dict[int, Any]) -> None:
+    """Print the table, the growth per file, and whether the aims are met."""
     lines = {
-        "series, million": lambda one: one["series"] / 1e6,
-        "groups, million": lambda one: one["groups"] / 1e6,
-        "file, MB": lambda one: one["file"],
-        "written in, s": lambda one: one["written"],
-        "import and client, s": lambda one: one["stages"][0]["seconds"],
-        "first screen, s": lambda one: one["stages"][1]["seconds"],
-        "whole screen, p50, ms": lambda one: median(one["screens"]) * 1e3,
-        "whole screen, p95, ms": lambda one: percentile(one["screens"], 95) * 1e3,
-        "histograms too, p95, ms": lambda one: percentile(one["both"], 95) * 1e3,
-        "bare scan, ms": lambda one: one["limit"] * 1e3,
-        "whole screen, p95 / bare scan": lambda one: percentile(one["screens"], 95) / one["limit"],
-        "RSS after the first screen, MB": lambda one: one["stages"][1]["now"],
-        "RSS at the end, MB": lambda one: one["stages"][-1]["now"],
-        "peak RSS, MB": lambda one: one["stages"][-1]["peak"],
+        "series, million": lambda result: result["series"] / 1e6,
+        "groups, million": lambda result: result["groups"] / 1e6,
+        "file, MB": lambda result: result["file"],
+        "written in, s": lambda result: result["written"],
+        "import and client, s": lambda result: result["stages"][0]["seconds"],
+        "first screen, s": lambda result: result["stages"][1]["seconds"],
+        "whole screen, p50, ms": lambda result: median(result["screens"]) * 1e3,
+        "whole screen, p95, ms": lambda result: percentile(result["screens"], 95) * 1e3,
+        "histograms too, p95, ms": lambda result: percentile(result["both"], 95) * 1e3,
+        "bare scan, ms": lambda result: result["limit"] * 1e3,
+        "whole screen, p95 / bare scan": lambda result: (
+            percentile(result["screens"], 95) / result["limit"]
+        ),
+        "RSS after the first screen, MB": lambda result: result["stages"][1]["now"],
+        "RSS at the end, MB": lambda result: result["stages"][-1]["now"],
+        "peak RSS, MB": lambda result: result["stages"][-1]["peak"],
     }
-    header = ["", *(f"{factor}x" for factor in found), *(f"{one}x / 1x" for one in [*found][1:])]
+    factors = [*results]
+    header = ["", *(f"{n}x" for n in factors), *(f"{n}x / 1x" for n in factors[1:])]
     table = []
     for name, of in lines.items():
-        figures = [of(one) for one in found.values()]
+        figures = [of(result) for result in results.values()]
         ratios = [f"{figure / figures[0]:.1f}" for figure in figures[1:]]
         table.append([name, *map(number, figures), *ratios])
     print_table(header, table)
     print()
-    once = found[1]
-    for factor in [*found][1:]:
-        p95 = percentile(found[factor]["screens"], 95)
+    once = results[1]
+    for factor in factors[1:]:
+        p95 = percentile(results[factor]["screens"], 95)
         growth = p95 / percentile(once["screens"], 95)
         verdict = "at most linear" if growth <= factor else "MORE THAN LINEAR"
-        print(f"p95 of {factor} times the index is {growth:.1f} times that of one: {verdict}")
-    if 10 in found:
-        aim("p95 of 10x", percentile(found[10]["screens"], 95) * 1e3, AIM_P95_MS, "ms")
-        aim("RSS of 10x, at the end", found[10]["stages"][-1]["now"], AIM_RSS_MB, "MB")
+        print(f"p95 of {factor} copies is {growth:.1f} times that of one: {verdict}")
+    if 10 in results:
+        aim("p95 of 10x", percentile(results[10]["screens"], 95) * 1e3, AIM_P95_MS, "ms")
+        aim("RSS of 10x, at the end", results[10]["stages"][-1]["now"], AIM_RSS_MB, "MB")
     print()
 
 
-# --- each in a process of its own ----------------------------------------------------------
+# --- the measurements, each in its own process ----------------------------------------------
 
 
 def write(path: str, factor: int) -> dict[str, float]:
-    """Writes the index so many times over; it streams, so that little memory is needed."""
+    """Write the index `factor` times; DuckDB streams the rows, so this needs little memory."""
     import duckdb
     from idc_index_data import IDC_INDEX_PARQUET_FILEPATH
 
@@ -134,28 +138,28 @@ def write(path: str, factor: int) -> dict[str, float]:
     source = literal(str(IDC_INDEX_PARQUET_FILEPATH))
     copies = " UNION ALL ".join(
         "SELECT * REPLACE ("
-        f"SeriesInstanceUID || '.{one}' AS SeriesInstanceUID,"
-        f" StudyInstanceUID || '.{one}' AS StudyInstanceUID,"
-        f" PatientID || '-{one}' AS PatientID) FROM read_parquet({source})"
-        for one in range(factor)
+        f"SeriesInstanceUID || '.{copy}' AS SeriesInstanceUID,"
+        f" StudyInstanceUID || '.{copy}' AS StudyInstanceUID,"
+        f" PatientID || '-{copy}' AS PatientID) FROM read_parquet({source})"
+        for copy in range(factor)
     )
     before = time.perf_counter()
     with duckdb.connect(":memory:", config={"threads": 1}) as database:
-        # Else it holds back all rows until it knows that none comes before; one thread keeps the
-        # order anyway.
+        # With preserve_insertion_order, DuckDB would buffer all rows. One thread keeps the order
+        # anyway.
         database.execute("SET preserve_insertion_order = false")
         database.execute("SET enable_progress_bar = false")
         database.execute(
             f"COPY ({copies}) TO {literal(path)}"
-            f" (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP})"
+            f" (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROWS_PER_ROW_GROUP})"
         )
     seconds = time.perf_counter() - before
-    peak = MemoryIndex.of_this_process().peak
+    peak = ProcessMemory.of_this_process().peak
     return {"written": seconds, "file": os.path.getsize(path) / 1e6, "writing_peak": peak}
 
 
 def measure(path: str, paths: int, seed: int) -> dict[str, Any]:
-    """Opens the file, and clicks."""
+    """Open the file and measure random clicks."""
     import random
 
     stages = []
@@ -163,7 +167,7 @@ def measure(path: str, paths: int, seed: int) -> dict[str, Any]:
 
     def stage(after: str) -> None:
         nonlocal before
-        memory = MemoryIndex.of_this_process()._asdict()
+        memory = ProcessMemory.of_this_process()._asdict()
         stages.append({"after": after, "seconds": time.perf_counter() - before, **memory})
         before = time.perf_counter()
 
@@ -185,7 +189,7 @@ def measure(path: str, paths: int, seed: int) -> dict[str, Any]:
             both.append(screen.seconds + screen.histogram_seconds)
     stage("all clicks")
     memory = memory_index_of(state.client.engine)
-    assert memory is not None, "an index in this process is held in memory"
+    assert memory is not None, "the index of DuckDBEngine is held in memory"
     codes = memory.facets["Modality"].codes[memory.group]
     limit = math.inf
     for _ in range(9):

@@ -1,7 +1,7 @@
-"""From nothing to the list of collections, in a fresh process: idc_widgets against idc-index.
+"""Compare a fresh process that lists the collections: idc_widgets against idc-index.
 
-Wall time is that of the whole process, the start and end of Python included; memory is the most
-that it ever held (peak RSS). Files are in the cache of the system, as after a first run.
+The time is the wall time of the whole process, with the start and end of Python; the memory is its
+peak RSS. All files are in the file cache of the system, as after a first run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OURS = "from idc_widgets import IDCClient; collections = IDCClient().get_collect
 PEER = "from idc_index import IDCClient; collections = IDCClient().get_collections()"
 NOTHING = "collections = []"
 
-# What a process says of itself at its end; not of its own children, such as `s5cmd --help`.
+# Printed by each process at its end. Its child processes, such as `s5cmd --help`, do not count.
 AT_THE_END = """
 import sys
 if sys.platform == "win32":
@@ -32,7 +32,7 @@ print(len(collections), peak)
 
 
 class Start(NamedTuple):
-    """One process that started, answered and ended."""
+    """The figures of one process."""
 
     collections: int
     seconds: float
@@ -40,9 +40,9 @@ class Start(NamedTuple):
 
 
 def start(code: str) -> Start:
-    """Runs `code` in a fresh Python."""
-    # This process must stay small: Linux counts the memory of the parent, at the fork, as the
-    # child's. Hence nothing big is imported here.
+    """Run `code` in a fresh Python."""
+    # On Linux, ru_maxrss of a child starts at the memory that its parent has at the fork. So this
+    # process imports nothing large.
     before = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code + AT_THE_END], stdout=subprocess.PIPE, text=True, check=True
@@ -53,12 +53,13 @@ def start(code: str) -> Start:
 
 
 def main() -> None:
+    """Compare both and print the table."""
     require_peer()
     ours, peer = in_turns(lambda: start(OURS), lambda: start(PEER))
-    answers = {one.collections for one in (*ours, *peer)}
-    assert len(answers) == 1, f"they do not agree on the number of collections: {answers}"
-    seconds = Row("time", "s", [one.seconds for one in ours], [one.seconds for one in peer])
-    memory = Row("peak memory", "MB", [one.peak_MB for one in ours], [one.peak_MB for one in peer])
+    answers = {run.collections for run in (*ours, *peer)}
+    assert len(answers) == 1, f"the numbers of collections differ: {answers}"
+    seconds = Row("time", "s", [run.seconds for run in ours], [run.seconds for run in peer])
+    memory = Row("peak memory", "MB", [run.peak_MB for run in ours], [run.peak_MB for run in peer])
     report(
         f"A fresh process: import, client, list of {answers.pop()} collections", [seconds, memory]
     )
