@@ -101,7 +101,7 @@ def test_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     path = client.prepare()
     left = sorted(one.name.partition("-")[0] for one in path.parent.iterdir())
-    assert left == ["coding", "index"], "nothing else is left"
+    assert left == ["encoding", "index"], "nothing else is left"
     assert Index.default().tables["index"] == path
     shipped = Path(duckdb.__file__).parents[1] / "idc_index_data" / "idc_index.parquet"
     different = duckdb.sql(
