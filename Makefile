@@ -92,7 +92,7 @@ clean:
 
 node_modules/.installed: package-lock.json .npmrc | .venv/.dev
 	@echo 'Installing Biome and TypeScript into node_modules'
-	@.venv/bin/npm ci --silent
+	@.venv/bin/npm ci --loglevel=error >/dev/null
 	@touch $@
 
 # --- the browser of the browser tests: Debian's, if there is none and we may install it ----------
