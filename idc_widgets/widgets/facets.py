@@ -50,6 +50,9 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     _label = Unicode().tag(sync=True)
     """What the button says. Type: str."""
 
+    _column = Unicode().tag(sync=True)
+    """Name of the column in filters: the DICOM keyword where there is one. A tooltip. Type: str."""
+
     _missing = Unicode().tag(sync=True)
     """What None is called. Type: str."""
 
@@ -72,7 +75,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
             raise InvalidQueryError(unknown("column", column, known))
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
         shown = column_info(column)
-        super().__init__(_label=shown.label, _missing=shown.missing, **keywords)
+        super().__init__(_label=shown.label, _column=column, _missing=shown.missing, **keywords)
         self.state = state
         self.column = column
         self._requests = FrontEndRequests()

@@ -50,6 +50,9 @@ class RangeFilter(Closable, anywidget.AnyWidget):
     _label = Unicode().tag(sync=True)
     """What the button says. Type: str."""
 
+    _column = Unicode().tag(sync=True)
+    """Name of the column in filters: the DICOM keyword where there is one. A tooltip. Type: str."""
+
     _hints = Dict().tag(sync=True)
     """How inputs are explained. Type: {unit, example}, either may be empty."""
 
@@ -81,7 +84,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
         example = "YYYY-MM-DD" if column in DATES else ""
         hints = {"unit": column_info(column).unit, "example": example}
-        super().__init__(_label=column_info(column).label, _hints=hints, **keywords)
+        super().__init__(_label=column_info(column).label, _column=column, _hints=hints, **keywords)
         self.state = state
         self.column = column
         self._requests = FrontEndRequests()

@@ -8,8 +8,9 @@ from typing import Any
 
 import anywidget
 from ipywidgets import Box, DOMWidget, VBox, widget_serialization
-from traitlets import Instance, Int, Unicode
+from traitlets import Instance, Int, List, Unicode
 
+from ...index import COLUMNS as INDEX_COLUMNS
 from ...index import LEVELS
 from ..argument_check import check_keywords
 from ..assets import script, style
@@ -32,7 +33,9 @@ class _Title(anywidget.AnyWidget):
     _picked = Int().tag(sync=True)
     _empty = Unicode().tag(sync=True)
     _height = Unicode().tag(sync=True)
-    #: The grid under it, which its front end makes paint quickly.
+    #: Names of the columns that the index has, shown as tooltips of the headers; others are empty.
+    _columns: List[str] = List().tag(sync=True)
+    #: The grid below, which the front end of this widget speeds up.
     _grid = Instance(DOMWidget).tag(sync=True, **widget_serialization)
 
 
@@ -65,8 +68,13 @@ class _LevelGrid(Closable, VBox):
             height=height,
             guard=lambda: state.reporting(clears=False),
         )
+        names = [column.name for column in self._columns()]
         self._heading = _Title(
-            _title=self._title, _empty=self._empty, _height=height, _grid=self._view.widget
+            _title=self._title,
+            _empty=self._empty,
+            _height=height,
+            _columns=[name if name in INDEX_COLUMNS else "" for name in names],
+            _grid=self._view.widget,
         )
         self._heading.on_msg(self._on_message)
         self._body = Box([self._view.widget], layout={"width": "100%"})

@@ -1,7 +1,10 @@
-// ipydatagrid draws each cell off screen and copies it to the screen by itself. Without a GPU, a
-// copy takes a millisecond, and three grids have a thousand cells. This file turns the copies of
-// one painting into a single one. It patches Lumino's DataGrid, on our grids only, and changes
-// nothing where DataGrid is built in another way.
+// Improvements to the grids of ipydatagrid, which paints on a canvas with Lumino's DataGrid. They
+// touch our grids only, and change nothing where DataGrid is built in another way.
+//
+// - Speed: DataGrid draws each cell off screen and copies it to the screen by itself. Without a
+//   GPU, a copy takes a millisecond, and three grids have a thousand cells. Here the copies of one
+//   painting become a single one.
+// - Tooltips: headers show the names of their columns.
 
 /**
  * @typedef {{ x: number, y: number, right: number, bottom: number, area: number }} Rectangle
@@ -9,39 +12,45 @@
  * @typedef {object} LuminoGrid
  * @property {unknown} _buffer The canvas off screen.
  * @property {(region: unknown) => void} _drawCells
+ * @property {HTMLElement} node
+ * @property {(clientX: number, clientY: number) => { region: string, column: number }} hitTest
  * @property {(source: unknown, x: number, y: number, width: number, height: number,
  *   toX: number, toY: number) => void} _blitContent
  */
 
 /** @type {WeakSet<LuminoGrid>} */
-const patchedGrids = new WeakSet();
+const improvedGrids = new WeakSet();
 
 /**
- * Patch the views of a grid: those that exist, and later ones as soon as they request rows.
+ * Improve the views of a grid: those that exist, and later ones as soon as they request rows.
  *
  * @param {{ get_model(id: string): Promise<any> }} manager
  * @param {string} reference The grid's model, as "IPY_MODEL_<id>".
+ * @param {string[]} tooltips Of the headers, from the left; "" for none.
  * @param {AbortSignal} signal Aborted when the view is removed.
  */
-async function paintQuickly(manager, reference, signal) {
+async function improveGrid(manager, reference, tooltips, signal) {
   const model = await manager.get_model(reference.replace("IPY_MODEL_", ""));
-  const patchViews = async () => {
+  const improveViews = async () => {
     for (const promise of Object.values(model.views ?? {})) {
       const view = await promise;
-      copyInOnePiece(view.grid?.grid);
+      /** @type {LuminoGrid | undefined} */
+      const grid = view.grid?.grid;
+      if (!grid || improvedGrids.has(grid)) continue;
+      improvedGrids.add(grid);
+      copyInOnePiece(grid);
+      showTooltips(grid, tooltips);
     }
   };
   if (signal.aborted) return;
-  listen(model, "msg:custom", patchViews, signal);
-  await patchViews();
+  listen(model, "msg:custom", improveViews, signal);
+  await improveViews();
 }
 
-/** @param {LuminoGrid | undefined} grid */
+/** @param {LuminoGrid} grid */
 function copyInOnePiece(grid) {
-  if (!grid || patchedGrids.has(grid)) return;
   const { _drawCells: drawCells, _blitContent: copyToScreen } = grid;
   if (typeof drawCells !== "function" || typeof copyToScreen !== "function") return;
-  patchedGrids.add(grid);
 
   /** @type {Rectangle[] | null} */
   let postponed = null; // while cells are drawn
@@ -84,4 +93,17 @@ function mergeCells(cells) {
     { x: Infinity, y: Infinity, right: -Infinity, bottom: -Infinity, area: 0 },
   );
   return hull.area === (hull.right - hull.x) * (hull.bottom - hull.y) ? [hull] : cells;
+}
+
+/**
+ * @param {LuminoGrid} grid
+ * @param {string[]} tooltips
+ */
+function showTooltips(grid, tooltips) {
+  if (typeof grid.hitTest !== "function" || !grid.node) return;
+  grid.node.addEventListener("pointermove", (event) => {
+    const { region, column } = grid.hitTest(event.clientX, event.clientY);
+    const tooltip = region === "column-header" ? (tooltips[column] ?? "") : "";
+    if (grid.node.title !== tooltip) grid.node.title = tooltip;
+  });
 }

@@ -6,6 +6,7 @@
 /**
  * @typedef {object} FacetTraits
  * @property {string} _label The text of the button.
+ * @property {string} _column The name of the column: the DICOM keyword where there is one.
  * @property {string} _missing The name of the missing value.
  * @property {[value: Value, series: number, patients: number][]} _values In the order shown.
  * @property {number} _distinct How many values there are; `_values` may hold fewer.
@@ -31,6 +32,7 @@ function render({ model, el }) {
   const popover = createPopover({
     el,
     label,
+    column: model.get("_column"),
     kind: "listbox",
     maxHeight: 440,
     onOpen,

@@ -8,6 +8,7 @@
  * @property {number} _picked
  * @property {string} _empty Shown instead of the grid if it has no rows.
  * @property {string} _height The height of the grid, as CSS.
+ * @property {string[]} _columns The tooltips of the headers; "" for none.
  * @property {string} _grid The model of the grid, as "IPY_MODEL_<id>".
  */
 
@@ -39,7 +40,8 @@ function render({ model, el }) {
 
   follow(model, ["_title", "_count", "_picked", "_empty", "_height"], show, removed.signal);
   show();
-  paintQuickly(model.widget_manager, model.get("_grid"), removed.signal).catch((error) => {
+  const grid = model.get("_grid");
+  improveGrid(model.widget_manager, grid, model.get("_columns"), removed.signal).catch((error) => {
     // A host that builds its widgets in another way still has a grid that works, only slower.
     console.warn("idc_widgets: grids paint slowly here:", error);
   });

@@ -16,6 +16,7 @@ const MIN_SPACE_PX = 240; // with less space above and below, the popover opens 
  * @param {object} options
  * @param {HTMLElement} options.el Where the button is put.
  * @param {string} options.label The name of the filter.
+ * @param {string} options.column The column that it filters, shown in the tooltip.
  * @param {"listbox" | "dialog"} options.kind The kind of popup, for `aria-haspopup`.
  * @param {number} options.maxHeight Of the popover, in px.
  * @param {() => HTMLElement} options.onOpen Fill the popover; return the element to focus.
@@ -25,7 +26,18 @@ const MIN_SPACE_PX = 240; // with less space above and below, the popover opens 
  *   are pressed while the popover is open.
  * @param {AbortSignal} options.signal Aborted when the view is removed.
  */
-function createPopover({ el, label, kind, maxHeight, onOpen, onClose, onClear, onKey, signal }) {
+function createPopover({
+  el,
+  label,
+  column,
+  kind,
+  maxHeight,
+  onOpen,
+  onClose,
+  onClear,
+  onKey,
+  signal,
+}) {
   const root = createRoot("idc-popover");
   const box = h("div", "idc-control idc-popover-box");
   const opener = button("idc-popover-button");
@@ -51,7 +63,7 @@ function createPopover({ el, label, kind, maxHeight, onOpen, onClose, onClear, o
     count.hidden = !count.textContent;
     arrow.hidden = isActive;
     const description = all ? `${label}: ${all}` : "";
-    opener.title = description;
+    opener.title = description ? `${description}\n${column}` : column;
     opener.setAttribute("aria-label", description || label);
     root.classList.toggle("idc-popover-active", isActive);
     root.classList.toggle("idc-popover-waiting", isPending);

@@ -8,6 +8,7 @@
 /**
  * @typedef {object} RangeTraits
  * @property {string} _label The text of the button.
+ * @property {string} _column The name of the column: the DICOM keyword where there is one.
  * @property {{ unit: string, example: string }} _hints Shown beside and in the inputs; may be "".
  * @property {{ words: string, low: string, high: string, span: [first: number, last: number] | [] }}
  *   _filter `words` is "" without a filter; `span` is empty where the filter is not a range.
@@ -31,6 +32,7 @@ function render({ model, el }) {
   const popover = createPopover({
     el,
     label,
+    column: model.get("_column"),
     kind: "dialog",
     maxHeight: 360,
     onOpen,
