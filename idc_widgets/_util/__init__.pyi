@@ -2,6 +2,7 @@ from .atomic import move_into_place as move_into_place
 from .atomic import remove as remove
 from .atomic import replaced_when_complete as replaced_when_complete
 from .atomic import write_whole as write_whole
+from .formatting import and_more as and_more
 from .formatting import human_duration as human_duration
 from .formatting import human_size as human_size
 from .formatting import plural as plural
@@ -14,6 +15,9 @@ from .http import Progress as Progress
 from .http import open_http as open_http
 from .http import server_of as server_of
 from .http import shown_url as shown_url
+from .licenses import allows_commercial_use_sql as allows_commercial_use_sql
+from .licenses import is_non_commercial as is_non_commercial
+from .lists import as_list as as_list
 from .locks import locked as locked
 from .s3_listing import ObjectCount as ObjectCount
 from .s3_listing import S3Object as S3Object

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["human_duration", "human_size", "plural"]
+__all__ = ["and_more", "human_duration", "human_size", "plural"]
 
 _SIZES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
@@ -42,3 +42,12 @@ def plural(count: int, noun: str) -> str:
     if count != 1 and noun != "series":
         noun = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{count:,} {noun}"
+
+
+def and_more(count: int) -> str:
+    """Return the end of a message that names one value and leaves out `count` others.
+
+    >>> and_more(3), and_more(0)
+    (' (and 3 more)', '')
+    """
+    return f" (and {count:,} more)" if count > 0 else ""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._util import human_duration, human_size, plural
+from .._util import human_duration, human_size, is_non_commercial, plural
 
-__all__ = ["MAX_GB", "Preview", "is_non_commercial", "remember_rate", "remembered_rate"]
+__all__ = ["MAX_GB", "Preview", "remember_rate", "remembered_rate"]
 
 MAX_GB = 50.0
 """More than so many GB (10^9 bytes) still to fetch are fetched only with somebody's consent."""
@@ -26,11 +26,6 @@ def remember_rate(MB_per_s: float) -> None:
 def remembered_rate() -> float | None:
     """The last rate that was measured, in MB/s; None while there is none."""
     return _rate
-
-
-def is_non_commercial(license: str) -> bool:
-    """True for the Creative Commons licences with the NonCommercial clause (BY-NC)."""
-    return "-NC" in license
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._util import VERSION, locked
+from .._util import VERSION, is_non_commercial, locked
 from . import s5cmd
 from .plan import DownloadPlan
-from .preview import is_non_commercial
 from .report import Row
 
 __all__ = [

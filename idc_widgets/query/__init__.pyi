@@ -17,4 +17,3 @@ from .results import FacetValue as FacetValue
 from .results import Histogram as Histogram
 from .results import Summary as Summary
 from .where_parser import KEYWORDS as KEYWORDS
-from .where_parser import as_list as as_list

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .._util import allows_commercial_use_sql
 from ..index import LEVELS, RANGES, TEXT_COLUMNS, age_in_years
 from .engine import Bind, Parameters, Scalar, literal
 
@@ -237,7 +238,7 @@ class IsCommercial:
     column: str = field(default="commercial_use", init=False)
 
     #: SQL of the value; NULL for a series without a licence.
-    VALUE_SQL = "license_short_name NOT LIKE '%-NC%'"
+    VALUE_SQL = allows_commercial_use_sql("license_short_name")
 
     def sql(self, bind: Bind) -> str:
         """Return SQL on license_short_name."""

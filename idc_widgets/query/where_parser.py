@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from .._util import and_more, as_list
 from ..errors import InvalidQueryError, unknown
 from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, DATES, NUMERIC, RANGES, age_in_years
 from .collection_facts import collection_names, collection_values
@@ -27,7 +28,7 @@ from .known_values import known_texts
 from .matching import merge_conditions
 from .related_filters import Having, SameStudy
 
-__all__ = ["KEYWORDS", "as_list", "parse_filters", "parse_patients", "resolve_column"]
+__all__ = ["KEYWORDS", "parse_filters", "parse_patients", "resolve_column"]
 
 #: The keywords that `Cohort.where` takes.
 KEYWORDS = (
@@ -121,14 +122,6 @@ def _parse(engine: Engine, name: str, value: object) -> Condition:
 # --- single values -------------------------------------------------------------------------
 
 
-def as_list(value: object) -> list[Any]:
-    """Return a list, set, array or other collection as a list, and any other value in a list."""
-    is_single = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
-    if isinstance(value, Iterable) and not is_single:
-        return list(value)
-    return [value]
-
-
 def _as_lists(value: object) -> list[list[Any]]:
     """Return a list of lists as it is, and any other value as the only list.
 
@@ -192,7 +185,7 @@ def _check_texts_exist(engine: Engine, column: str, values: Iterable[Scalar]) ->
 
 
 def _unknown_values(kind: str, missing: list[str], known: Iterable[object]) -> InvalidQueryError:
-    others = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
+    others = and_more(len(missing) - 1)
     return InvalidQueryError(unknown(kind, missing[0], known) + others)
 
 

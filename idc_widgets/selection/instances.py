@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from .._util import and_more
 from ..errors import InvalidQueryError
 from ..query import Engine, OneOf, Parameters, known_texts
 
@@ -54,7 +55,7 @@ def find_instances(engine: Engine, given: str | Iterable[str]) -> list[Instance]
         is_series = known_texts(engine, "SeriesInstanceUID", missing[:1])
         raise InvalidQueryError(
             f"{_TABLE}, which has slide microscopy (SM) only, has no SOPInstanceUID "
-            f"{missing[0][:80]!r}{_and_more(missing)}"
+            f"{missing[0][:80]!r}{and_more(len(missing) - 1)}"
             + ("; it is a series: select it, and leave out instances" if is_series else "")
         )
     return [instance for uid in uids for instance in rows[uid]]
@@ -98,7 +99,7 @@ def by_series(
     if outside := [uid for uid in other_series if uid not in selected_uids]:
         raise InvalidQueryError(
             f"the instance {outside[0]!r} is of series {other_series[outside[0]]}, which is not in "
-            f"this selection{_and_more(outside)}"
+            f"this selection{and_more(len(outside) - 1)}"
         )
     return sizes, uids
 
@@ -127,7 +128,3 @@ def _texts(given: Any) -> dict[str, None]:
     if not uids:
         raise InvalidQueryError("instances is empty: expected at least one SOPInstanceUID")
     return uids
-
-
-def _and_more(uids: list[str]) -> str:
-    return f" (and {len(uids) - 1:,} more)" if len(uids) > 1 else ""

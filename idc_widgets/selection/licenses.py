@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .._util import is_non_commercial
+
 __all__ = ["License"]
 
 
@@ -22,7 +24,7 @@ class License:
         >>> License("CC BY-NC 3.0", 4).non_commercial
         True
         """
-        return "-NC" in self.name
+        return is_non_commercial(self.name)
 
     def __str__(self) -> str:
         return f"{self.name} (non-commercial)" if self.non_commercial else self.name

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .._util import and_more
 from ..errors import DownloadError, InvalidQueryError
 from ..query import Engine, OneOf, Parameters, sorted_unique
 
@@ -81,7 +82,7 @@ def prior_series(
     rows = _select(engine, wanted, version)
     missing = sorted(set(wanted).difference(*(rows.column(key).to_pylist() for key in _KEYS)))
     if missing:
-        others = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
+        others = and_more(len(missing) - 1)
         when = "a prior version" if version is None else f"version {version}"
         raise InvalidQueryError(
             f"{_TABLE} has no series or study {missing[0]!r} of {when} of IDC{others}; series that "

@@ -8,11 +8,11 @@ from typing import Any
 
 from traitlets import Instance, Tuple, observe
 
-from .._util import plural
+from .._util import as_list, plural
 from ..client import IDCClient
 from ..errors import InvalidQueryError, nearest
 from ..index import LEVELS
-from ..query import Cohort, as_list, known_keys
+from ..query import Cohort, known_keys
 from ..selection import Selection
 from .dropdown_counts import DropdownCounts
 from .error_reporting import ErrorReporting

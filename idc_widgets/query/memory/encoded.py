@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ..._util import is_non_commercial
 from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Scalar
@@ -230,7 +231,8 @@ def _read_index(engine: DuckDBEngine) -> EncodedIndex:
     first[group[::-1]] = np.arange(len(group) - 1, -1, -1)
     facets = {name: EncodedColumn(one.values, one.codes[first]) for name, one in of_series.items()}
     licenses = facets["license_short_name"]
-    commercial = np.array([*("-NC" not in one for one in licenses.texts[:-1]), 2], dtype=np.uint8)
+    allowed = [not is_non_commercial(license) for license in licenses.texts[:-1]]
+    commercial = np.array([*allowed, 2], dtype=np.uint8)
     facets["commercial_use"] = EncodedColumn(_FALSE_AND_TRUE, commercial[licenses.codes])
 
     uid_hashes = None
