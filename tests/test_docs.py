@@ -54,6 +54,7 @@ OTHER_NAMES = {
     "cacheTable",
     "catalog",
     "connect",
+    "groupby",
     "idc_current",
     "idc_v25",
     "session",
