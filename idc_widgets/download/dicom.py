@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import DownloadError
 
-__all__ = ["CANCELLED", "check_installed", "wrong"]
+__all__ = ["CANCELLED", "check_installed", "find_wrong_series"]
 
 CANCELLED = "cancelled before its files were read"
 
@@ -41,7 +41,9 @@ def check_installed() -> None:
         ) from error
 
 
-def wrong(paths: Mapping[str, Sequence[Path]], cancelled: threading.Event) -> dict[str, str]:
+def find_wrong_series(
+    paths: Mapping[str, Sequence[Path]], cancelled: threading.Event
+) -> dict[str, str]:
     """Read the header of every file, up to the UID of its series and no further.
 
     Args:

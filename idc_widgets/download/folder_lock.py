@@ -1,18 +1,19 @@
-"""Two downloads never write into one folder at a time, be they of one process or of two.
+"""A lock on folders: two downloads never write into the same folder at the same time.
 
-Within a process a set of folders tells. For other processes a job keeps a small file in
-`.idc_widgets` below the chosen folder, locked as long as it runs: the system lets go of the lock
-when the process ends, however that happens, so nobody has to guess whether it lives. The file
-also names the s5cmd of the job, so that the next job can end one that outlived its process.
+Within a process, a set of folders in use is enough. For other processes, a job keeps a small file
+in `.idc_widgets` below the chosen folder, and holds a lock on it while it runs. The system releases
+the lock when the process ends, in whatever way. The file also names the s5cmd of the job, so that
+the next job can end one that outlived its Python process.
 
-(One that is killed in the instant between starting s5cmd and writing that down leaves an s5cmd that
-nobody knows. It ends by itself, see `s5cmd.arguments`, and does no harm: files get their names
-when they are whole.)
+(A process that is killed between starting s5cmd and recording it leaves an s5cmd that no other job
+knows. It ends by itself, see `s5cmd.arguments`, and does no harm: files get their final names only
+when they are complete.)
 
-One job's folder may be inside another's (`data` and `data/nlst`). So a job looks for such files in
-every folder above those of its series, and a file names folders as seen from where it lies.
+The folder of one job may be inside that of another (`data` and `data/nlst`). So a job looks for
+lock files in every folder above those of its series, and a lock file names the folders of its job
+relative to where it lies.
 
-Other processes are not seen on Windows and on file systems without locks.
+Other processes are not seen on Windows, nor on file systems without locks.
 """
 
 from __future__ import annotations
@@ -39,22 +40,30 @@ from .plan import DownloadPlan
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["FOLDER", "Claim"]
+__all__ = ["LOCK_FOLDER", "FolderLock"]
 
-FOLDER = ".idc_widgets"
-"""Below the chosen folder; there only while a download runs, or after one was killed."""
+LOCK_FOLDER = ".idc_widgets"
+"""Below the chosen folder; it exists only while a download runs, or after one was killed."""
 
-_MOMENT = 0.2  # seconds that one of two waits that came at the same instant
-_PATIENCE = 0.5  # seconds that the other waits for it to be out of the way
-_LARGEST = 1 << 26  # bytes of a lock file that is read; 1,000,000 series take 20 MB
+_BACK_OFF_SECONDS = (
+    0.2  # if two jobs start at the same instant: one waits so long, then looks again
+)
+_GIVE_WAY_SECONDS = 0.5  # and the other waits so long for it to back off
+_POLL_SECONDS = 0.02
+_WRITE_SECONDS = 1.0  # a process locks its file before it writes it; allow so long in between
+_MAX_LOCK_FILE_BYTES = 1 << 26  # 1,000,000 series take 20 MB
 
 _log = logging.getLogger(__name__)
-_taken: set[str] = set()
-_taken_lock = threading.Lock()
+_folders_in_use: set[str] = set()
+_folders_in_use_lock = threading.Lock()
 
 
-class Claim:
-    """The right of one job to write into the folders of `plan`; ask `granted`, then `release`."""
+class FolderLock:
+    """The right of one job to write into the folders of `plan`.
+
+    The constructor reserves them within this process: check `is_reserved`. Then `lock` keeps other
+    processes out. Call `release` in either case.
+    """
 
     def __init__(self, plan: DownloadPlan) -> None:
         self._root = Path(os.path.realpath(plan.folder))  # it may have several names
@@ -65,68 +74,68 @@ class Claim:
         self._path: Path | None = None
         self._file = -1
         self.is_locked = False
-        """Whether `lock` has kept others out."""
-        with _taken_lock:
-            self.granted = _taken.isdisjoint(self._folders)
-            """False if another job of this process has one of the folders."""
-            if self.granted:
-                _taken.update(self._folders)
+        """Whether `lock` keeps other processes out."""
+        with _folders_in_use_lock:
+            self.is_reserved = _folders_in_use.isdisjoint(self._folders)
+            """False if another job of this process uses one of the folders."""
+            if self.is_reserved:
+                _folders_in_use.update(self._folders)
 
     @property
     def made_root(self) -> bool:
-        """Whether the chosen folder is there only because of `lock`."""
+        """Whether the chosen folder exists only because `lock` made it."""
         return self._root in self._made
 
     def lock(self) -> None:
-        """Keep other processes out, after ending the s5cmd of those that were killed.
+        """Keep other processes out, and end each s5cmd that a killed process left behind.
 
         Raises:
-            DownloadError: another process is downloading into one of the folders.
+            DownloadError: Another process is downloading into one of the folders.
         """
         if sys.platform == "win32" or not self._folders:
             self.is_locked = True
             return
         try:
             try:
-                self._look_round(_PATIENCE)
+                self._check_lock_files(_GIVE_WAY_SECONDS)
             except DownloadError:
-                # Of two that come at the same instant, each finds the other: one gives way
-                self._leave()
-                time.sleep(_MOMENT)
-                self._look_round()
+                # Two jobs that start at the same instant see each other: one of them backs off
+                self._remove_lock_file()
+                time.sleep(_BACK_OFF_SECONDS)
+                self._check_lock_files()
         except OSError as error:
             _log.warning("cannot keep other processes out of %s: %s", self._root, error)
         self.is_locked = True
 
-    def note(self, process: s5cmd.Process) -> None:
-        """Write down which s5cmd is at work."""
+    def record_process(self, process: s5cmd.Process) -> None:
+        """Write into the lock file which s5cmd is running."""
         if self._path:
             words = json.dumps({"pid": process.pid, "started": process.started})
             with suppress(OSError):
                 os.write(self._file, f"{words}\n".encode())
 
     def release(self) -> None:
-        """Give the folders back, and leave nothing of this behind."""
+        """Release the folders and remove the lock file."""
         self.is_locked = False
-        self._leave()
-        if self.granted:
-            with _taken_lock:
-                _taken.difference_update(self._folders)
-            self.granted = False
+        self._remove_lock_file()
+        if self.is_reserved:
+            with _folders_in_use_lock:
+                _folders_in_use.difference_update(self._folders)
+            self.is_reserved = False
 
-    def _leave(self) -> None:
+    def _remove_lock_file(self) -> None:
         if self._path:
             with suppress(OSError):
                 self._path.unlink()
             os.close(self._file)
             self._path = None
         for folder in reversed(self._made):
-            with suppress(OSError):  # it is not empty, or another job's
+            with suppress(OSError):  # it is not empty, or another job uses it
                 folder.rmdir()
         self._made = []
 
-    def _places(self) -> Iterator[Path]:
-        """All folders above those of the series, in which a lock file can concern them."""
+    def _lock_places(self) -> Iterator[Path]:
+        """Yield every folder above those of the series: lock files there may concern them."""
         seen = {str(self._root)}
         yield self._root
         for path in (str(self._root), *self._series):
@@ -134,8 +143,8 @@ class Claim:
                 seen.add(path)
                 yield Path(path)
 
-    def _below(self, place: Path) -> set[str]:
-        """The folders of the series that are `place` or below, as a lock file there names them."""
+    def _hashes_below(self, place: Path) -> set[str]:
+        """Return the folders of the series in or below `place`, as a lock file there names them."""
         start = _folded(str(place)).rstrip(os.sep)
         return {
             hashlib.blake2b(one[len(start) :].encode(errors="replace"), digest_size=8).hexdigest()
@@ -145,20 +154,22 @@ class Claim:
 
     if sys.platform != "win32":
 
-        def _look_round(self, patience: float = 0) -> None:
-            self._register(sorted(self._below(self._root)))
-            for place in self._places():
+        def _check_lock_files(self, patience: float = 0) -> None:
+            self._register(sorted(self._hashes_below(self._root)))
+            for place in self._lock_places():
                 for path in _lock_files(place):
                     if path != self._path:
-                        self._meet(path, place, patience)
+                        self._check_lock_file(path, place, patience)
 
         def _register(self, folders: list[str]) -> None:
-            home = self._root / FOLDER
+            """Create and lock the lock file of this job."""
+            home = self._root / LOCK_FOLDER
             missing = [path for path in (home, *home.parents) if not path.exists()]
             self._made = list(dict.fromkeys([*reversed(missing), home]))
             about = {"pid": os.getpid(), "host": socket.gethostname(), "folders": folders}
             while True:
-                with suppress(FileNotFoundError, BlockingIOError):  # somebody tidies up just now
+                # Another job may remove the folder, or inspect the new file, at this moment
+                with suppress(FileNotFoundError, BlockingIOError):
                     home.mkdir(parents=True, exist_ok=True)
                     path = home / f"{uuid.uuid4().hex}.lock"
                     file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
@@ -174,15 +185,18 @@ class Claim:
                             with suppress(OSError):
                                 path.unlink()
 
-        def _meet(self, path: Path, place: Path, patience: float) -> None:
-            """Respect the claim of another job, or clear away what is left of it.
+        def _check_lock_file(self, path: Path, place: Path, patience: float) -> None:
+            """Respect the lock file of another job; if its process has ended, clean up after it.
 
             Args:
-                path: its lock file.
-                place: the folder that it is of.
-                patience: seconds to wait for it, if it is the one of us two to give way.
+                path: The lock file.
+                place: The folder that it belongs to.
+                patience: Seconds to wait for the other job if it is the one to back off.
+
+            Raises:
+                DownloadError: The other job is running and shares a folder with this one.
             """
-            file = _opened(path)
+            file = _open_regular(path)
             if file is None:
                 return
             try:
@@ -191,18 +205,21 @@ class Claim:
                 except BlockingIOError:
                     owner, _ = _read(file)
                     if owner:
-                        is_free = self._below(place).isdisjoint(map(str, owner["folders"]))
-                    else:  # who locks what nobody can read gets that one folder only
-                        is_free = place != self._root
-                    if is_free:
+                        is_disjoint = self._hashes_below(place).isdisjoint(
+                            map(str, owner["folders"])
+                        )
+                    else:  # a locked file that cannot be read counts for its own folder only
+                        is_disjoint = place != self._root
+                    if is_disjoint:
                         return
-                    gives_way = self._path is not None and path.name < self._path.name
-                    if not _locked(file, patience if gives_way else 0):
-                        raise DownloadError(self._taken_by(owner)) from None
+                    backs_off = self._path is not None and path.name < self._path.name
+                    if not _lock_within(file, patience if backs_off else 0):
+                        raise DownloadError(self._in_use_message(owner)) from None
                 owner, orphans = _read(file, patience=0)
-                # Who may write here may name any s5cmd of this user, but not in this user's name
-                is_ours = os.fstat(file).st_uid == os.getuid()
-                if is_ours and owner.get("host") == socket.gethostname():
+                # Anyone with write access could list an arbitrary pid, so trust only lock files
+                # that this user owns
+                is_own = os.fstat(file).st_uid == os.getuid()
+                if is_own and owner.get("host") == socket.gethostname():
                     for orphan in orphans:
                         s5cmd.end_orphan(orphan["pid"], orphan["started"])
                 with suppress(FileNotFoundError, PermissionError):
@@ -210,14 +227,14 @@ class Claim:
             finally:
                 os.close(file)
             if place != self._root:
-                with suppress(OSError):  # another one is in it
+                with suppress(OSError):  # it has another lock file
                     path.parent.rmdir()
 
-    def _taken_by(self, owner: dict[str, Any]) -> str:
+    def _in_use_message(self, owner: dict[str, Any]) -> str:
         pid, host = owner.get("pid", "unknown"), owner.get("host", "unknown")
         if (pid, host) == (os.getpid(), socket.gethostname()):
             return (
-                f"another download of this very session is writing into the same folders of "
+                "another download of this session is writing into the same folders of "
                 f"{self._root}, by another path; wait for it or cancel it"
             )
         return (
@@ -228,11 +245,11 @@ class Claim:
 
 if sys.platform != "win32":
 
-    def _locked(file: int, patience: float) -> bool:
-        """Whether a file that somebody has locked can be locked within `patience` seconds."""
+    def _lock_within(file: int, patience: float) -> bool:
+        """Wait up to `patience` seconds for a file to be unlocked; return whether we locked it."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            time.sleep(0.02)
+            time.sleep(_POLL_SECONDS)
             with suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
@@ -244,13 +261,13 @@ def _folded(path: str) -> str:
 
 
 def _lock_files(place: Path) -> list[Path]:
-    with suppress(OSError), os.scandir(place / FOLDER) as entries:
+    with suppress(OSError), os.scandir(place / LOCK_FOLDER) as entries:
         return [Path(entry.path) for entry in entries if entry.name.endswith(".lock")]
     return []
 
 
-def _opened(path: Path) -> int | None:
-    """The descriptor of a lock file; None if it is gone, or a pipe or the like has its name."""
+def _open_regular(path: Path) -> int | None:
+    """Open a file for reading; return None if it is gone, or is a link, a pipe or the like."""
     with suppress(OSError):
         if stat.S_ISREG(os.lstat(path).st_mode):
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -260,28 +277,28 @@ def _opened(path: Path) -> int | None:
     return None
 
 
-def _is_orphan(one: object) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("pid"), int) and "started" in one
+def _is_process(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("pid"), int) and "started" in entry
 
 
-def _read(file: int, patience: float = 1.0) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The owner and its s5cmds as a lock file names them; both empty if it names none.
+def _read(file: int, patience: float = _WRITE_SECONDS) -> tuple[dict[str, Any], list[Any]]:
+    """Read a lock file: the owner and its s5cmd processes; both empty if it is not valid.
 
     Args:
-        file: its descriptor.
-        patience: seconds; its owner locks it before it writes.
+        file: Its descriptor.
+        patience: Seconds to wait until it is valid.
     """
     deadline = time.monotonic() + patience
     while True:
         size = os.fstat(file).st_size
-        if size > _LARGEST:
+        if size > _MAX_LOCK_FILE_BYTES:
             return {}, []
         lines = os.pread(file, size, 0).decode(errors="replace").splitlines()
         with suppress(ValueError, RecursionError):
             owner, *others = map(json.loads, lines)
-            # Anybody may have written it
+            # The content is untrusted: anyone with write access may have made it
             if isinstance(owner, dict) and isinstance(owner.setdefault("folders", []), list):
-                return owner, [one for one in others if _is_orphan(one)]
+                return owner, [entry for entry in others if _is_process(entry)]
         if time.monotonic() >= deadline:
             return {}, []
-        time.sleep(0.02)
+        time.sleep(_POLL_SECONDS)

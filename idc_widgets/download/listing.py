@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ..errors import DownloadError
 from . import s5cmd
-from .plan import _GCS_BUCKETS, _URL, Source, _endpoint
+from .locations import GCS_BUCKETS, SERIES_URL, Source, choose_endpoint
 
 __all__ = ["list_series"]
 
@@ -29,13 +29,13 @@ def list_series(
         DownloadError: an address is none, a bucket has no copy at `source`, or not every series
             could be listed whole.
     """
-    endpoint = _endpoint(endpoint_url, source)
+    endpoint = choose_endpoint(endpoint_url, source)
     folders: dict[str, str] = {}
     for url in urls:
-        match = _URL.fullmatch(url)
+        match = SERIES_URL.fullmatch(url)
         if not match:
             raise DownloadError(f"{url!r} is not like 's3://bucket/uuid/*'")
-        bucket = match["bucket"] if source == "aws" else _GCS_BUCKETS.get(match["bucket"])
+        bucket = match["bucket"] if source == "aws" else GCS_BUCKETS.get(match["bucket"])
         if bucket is None:
             raise DownloadError(f"{url!r} has no known copy at Google; use source='aws'")
         folders[f"s3://{bucket}/{match['prefix']}"] = url
@@ -49,7 +49,7 @@ def list_series(
         last, ended = time.monotonic(), False
         while not ended:
             ended = process.ended.wait(0.05)
-            for event in process.told():
+            for event in process.drain_events():
                 last = time.monotonic()
                 if isinstance(event, s5cmd.Problem):
                     why = s5cmd.in_plain_words(event.message)

@@ -1,5 +1,4 @@
-"""Names of folders and files that are legal on Linux, macOS and Windows alike, and the template
-that makes them of the columns of a row."""
+"""Folder templates, and names that are legal on Linux, macOS and Windows alike."""
 
 from __future__ import annotations
 
@@ -17,50 +16,51 @@ from ..errors import DownloadError, unknown
 __all__ = [
     "DEFAULT_TEMPLATE",
     "FORMS",
-    "MAX_TAG",
+    "MAX_TAG_BYTES",
     "Template",
-    "component",
+    "file_tag",
     "folded",
     "is_missing",
-    "length",
-    "max_length",
-    "tag",
+    "legal_name",
+    "max_path_length",
+    "path_length",
 ]
 
 DEFAULT_TEMPLATE = "%collection_id/%PatientID/%StudyInstanceUID/%Modality_%SeriesInstanceUID"
-"""Where a series goes below the chosen folder, unless told otherwise."""
+"""The folder of a series below the chosen folder, by default."""
 
 FORMS = {"short": "%collection_id/%PatientID/%crdc_series_uuid", "flat": ""}
-"""Templates that have a name. "flat" has no folders: a file is called `<tag of series>_<name>`."""
+"""Templates that have a name. "flat" has no folders: files are named `<tag of series>_<name>`."""
 
-MAX_COMPONENT = 255  # bytes; what ext4, APFS and NTFS allow
-MAX_TAG = 120  # bytes; leaves room for "_", the name of a file, and the digits it has meanwhile
+MAX_NAME_BYTES = 255  # the limit of ext4, APFS and NTFS
+MAX_TAG_BYTES = 120  # leaves room for "_", the name of a file, and the suffix of an unfinished one
 
-_FORBIDDEN = frozenset('/\\:*?"<>|')  # on Windows, and "/" everywhere
+_FORBIDDEN = frozenset('/\\:*?"<>|')  # on Windows; "/" everywhere
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.I)
 
 
 @dataclass(frozen=True)
 class Template:
-    """A folder template that was read: the parts of each folder level."""
+    """A parsed folder template."""
 
-    levels: tuple[tuple[tuple[bool, str], ...], ...]  # a part: whether it is a column, and its text
+    levels: tuple[tuple[tuple[bool, str], ...], ...]
+    """The parts of each folder level: whether the part is a column, and its name or text."""
 
     @classmethod
     def parse(cls, text: str, columns: Iterable[str]) -> Template:
-        """Read a template.
+        """Parse a template.
 
         Args:
             text: `%Column` is the value of that column (the longest name that fits), `%%` a
                 percent sign, `/` (or a backslash) a new level; or a name in `FORMS`.
-            columns: those that there are.
+            columns: The names that may stand in it.
 
         Raises:
-            DownloadError: no text, a column that there is not, or a % that names none.
+            DownloadError: It is not text, names an unknown column, or has a lone %.
         """
         anything: Any = text
         if not isinstance(anything, str):
-            raise DownloadError(f"the template {text!r} is no text")
+            raise DownloadError(f"the template {text!r} is not text")
         columns = list(columns)
         text = FORMS.get(text, text)
         longest_first = sorted(filter(None, columns), key=len, reverse=True)
@@ -77,7 +77,8 @@ class Template:
                     f"in the template: {unknown('column', match['wrong'], columns)}"
                 )
             raise DownloadError(
-                f"a % in the template {text!r} names no column; a percent sign itself is %%"
+                f"a % in the template {text!r} is not followed by a column; write a percent sign "
+                "as %%"
             )
 
         levels = filter(None, re.split(r"[/\\]+", text))
@@ -89,29 +90,37 @@ class Template:
         return {text for level in self.levels for is_column, text in level if is_column}
 
     def fill(self, row: Mapping[str, Any]) -> list[str]:
-        """The folder names for a row, outermost first."""
+        """Return the folder names for a row, outermost first."""
         names = []
         for level in self.levels:
-            parts = (_value(row[text]) if is_column else text for is_column, text in level)
-            names.append(component("".join(parts)))
+            parts = (_as_text(row[text]) if is_column else text for is_column, text in level)
+            names.append(legal_name("".join(parts)))
         return names
 
 
 def is_missing(value: object) -> bool:
-    """Whether it is None, or a float that is not a number."""
+    """Return whether a value is None or NaN."""
     return value is None or value != value
 
 
-def _value(value: object) -> str:
+def _as_text(value: object) -> str:
     text = "" if is_missing(value) else str(value).strip()
     return text or "unknown"
 
 
 @lru_cache(maxsize=1 << 16)  # series share patients, studies and collections
-def component(text: str, limit: int = MAX_COMPONENT) -> str:
-    """`text` as the name of one folder or file, legal everywhere, of at most `limit` bytes."""
+def legal_name(text: str, limit: int = MAX_NAME_BYTES) -> str:
+    """Turn text into a name for a folder or file that is legal on every platform.
+
+    >>> legal_name("a/b:c"), legal_name("..."), legal_name("nul.txt")
+    ('a_b_c', '_', '_nul.txt')
+
+    Args:
+        text: Characters that are not allowed become "_".
+        limit: The most bytes (UTF-8) that the name may have; a longer one ends in a hash.
+    """
     name = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in text)
-    name = name.strip(" .") or "_"  # "..", hidden, and what Windows would drop from the end
+    name = name.strip(" .") or "_"  # no "..", nothing hidden, no end that Windows would drop
     if _RESERVED.fullmatch(name):
         name = f"_{name}"
     encoded = name.encode()
@@ -121,24 +130,27 @@ def component(text: str, limit: int = MAX_COMPONENT) -> str:
     return name
 
 
-def tag(prefix: str) -> str:
-    """What marks the files of a series where all are in one folder: the prefix of its objects.
+def file_tag(prefix: str) -> str:
+    """Return the tag that marks the files of a series in the flat form.
 
-    It has no "_" (a UUID has none), so that the first "_" in a file's name is where it ends.
+    It has no "_", so that the first "_" in the name of a file ends the tag.
+
+    Args:
+        prefix: Of the objects of the series; usually a UUID, which is its own tag.
     """
-    return component(prefix, MAX_TAG).replace("_", "-")
+    return legal_name(prefix, MAX_TAG_BYTES).replace("_", "-")
 
 
 def folded(path: str) -> str:
-    """A text that two paths share if a file system may take them for the same one.
+    """Return a key that is equal for paths that a file system may treat as the same.
 
-    That is without regard to upper and lower case, and to how an accent is written.
+    It ignores letter case and how an accent is encoded.
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
-def max_length(platform: str) -> tuple[int, str]:
-    """How long a path can be on `platform` (as of `sys.platform`), and who says so."""
+def max_path_length(platform: str) -> tuple[int, str]:
+    """Return the length limit of paths on a platform (see `sys.platform`), and its explanation."""
     match platform:
         case "win32":
             return 259, "Windows allows 259 characters"
@@ -147,8 +159,8 @@ def max_length(platform: str) -> tuple[int, str]:
     return 4095, "Linux allows 4,095 bytes"
 
 
-def length(path: str | os.PathLike[str], platform: str) -> int:
-    """How long a path is in the unit of `max_length`."""
+def path_length(path: str | os.PathLike[str], platform: str) -> int:
+    """Return the length of a path in the unit of `max_path_length`."""
     text = os.fspath(path)
     if platform == "win32":
         return len(text.encode("utf-16-le", "surrogatepass")) // 2

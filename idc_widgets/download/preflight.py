@@ -1,4 +1,4 @@
-"""Whether the server can be reached: s5cmd itself can need minutes to say that nobody listens."""
+"""A check that the server can be reached: s5cmd itself can take minutes to report that."""
 
 from __future__ import annotations
 
@@ -12,29 +12,33 @@ from urllib.parse import urlsplit
 
 from ..errors import DownloadError
 
-__all__ = ["reach"]
+__all__ = ["check_server"]
 
-CONNECT_TIMEOUT = 5.0  # seconds for one address of the server
-REACH_TIMEOUT = 15.0  # seconds for all of them, and for finding its name
+CONNECT_TIMEOUT_SECONDS = 5.0  # for one address of the server
+SERVER_TIMEOUT_SECONDS = 15.0  # for all addresses, including the look-up of the name
 
 
-def reach(endpoint_url: str, stop: threading.Event) -> None:
-    """Make sure that somebody listens at the endpoint, unless a proxy is in front of it.
+def check_server(endpoint_url: str, stop: threading.Event) -> None:
+    """Check that the server accepts connections, unless a proxy is in front of it.
+
+    Args:
+        endpoint_url: The address of the S3 server.
+        stop: The check ends early, without an error, when this is set.
 
     Raises:
-        DownloadError: nobody does.
+        DownloadError: The server does not accept connections.
     """
     url = urlsplit(endpoint_url)
     if os.environ.get(f"{url.scheme}_proxy") or os.environ.get(f"{url.scheme.upper()}_PROXY"):
-        return  # the way leads through the proxy; s5cmd will tell
+        return  # the connection goes through the proxy; s5cmd reports its problems
     host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
     answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    # In its own thread, because to look up a name can take long and cannot be interrupted
+    # In a thread, because looking up a name can take long and cannot be interrupted
     threading.Thread(
-        target=lambda: answer.put(_connect(host, port)), name="DownloadJob-reach", daemon=True
+        target=lambda: answer.put(_connect(host, port)), name="DownloadJob-preflight", daemon=True
     ).start()
     problem: str | None = "no answer"
-    deadline = time.monotonic() + REACH_TIMEOUT
+    deadline = time.monotonic() + SERVER_TIMEOUT_SECONDS
     while time.monotonic() < deadline and not stop.is_set():
         with suppress(queue.Empty):
             problem = answer.get(timeout=0.2)
@@ -47,9 +51,9 @@ def reach(endpoint_url: str, stop: threading.Event) -> None:
 
 
 def _connect(host: str, port: int) -> str | None:
-    """None if a TCP connection can be made to any address of `host`, else why not."""
+    """Make a TCP connection to any address of `host`; return the problem, or None."""
     try:
-        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT).close()
+        socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_SECONDS).close()
     except socket.gaierror:
         return f"the name {host} cannot be found"
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""How far a download is: counted from what s5cmd says and from the files that grow."""
+"""How far a download is: counted from what s5cmd reports and from the files that grow."""
 
 from __future__ import annotations
 
@@ -9,210 +9,239 @@ from itertools import islice
 
 from .._util import human_size, plural
 from . import disk, s5cmd
-from .plan import DownloadPlan, PlannedSeries
+from .plan import DownloadPlan
+from .planned_series import PlannedSeries
 
-__all__ = ["Ended", "Meter", "Progress", "Speed", "Track"]
+__all__ = ["Progress", "ProgressTracker", "Speed", "StopReason", "TrackedSeries"]
 
-SPEED_WINDOW = 5.0  # seconds
+SPEED_WINDOW_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a download is. Bytes and files that were there before count as done; MB = 10^6."""
+    """How far a download is. Files that were on disk before it started count as done."""
 
     bytes_done: int
     bytes_total: int
     files_done: int
     files_total: int
     MB_per_s: float | None = None
-    """Over the last seconds; None while that is not known, and at the end."""
+    """Over the last 5 seconds (MB = 10^6 bytes); None until that is known, and at the end."""
     seconds_left: float | None = None
+    """At that rate."""
 
     @property
     def fraction(self) -> float:
-        """From 0 to 1; an empty download is done."""
+        """The part of the bytes that is done, from 0 to 1; 1 for a download without bytes."""
         return self.bytes_done / self.bytes_total if self.bytes_total else 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """Why s5cmd came to its end before everything was there."""
+class StopReason:
+    """Why s5cmd stopped before every file had arrived."""
 
-    reason: str
+    message: str
     may_pass: bool = True
+    """Whether another try may succeed."""
     stalled: frozenset[str] | None = None
-    """The locations that this is about, if not all; the others were going well."""
+    """The locations (`bucket/prefix`) to blame; None for all. The others went well."""
     fits_all: bool = True
-    """False if it explains missing files only, not ones of another size."""
+    """False if it explains missing files, but not files of the wrong size."""
 
 
 @dataclass(slots=True)
-class Track:
-    """What of one series is there."""
+class TrackedSeries:
+    """One series while it is fetched: which of its files are on disk, and which are growing."""
 
     series: PlannedSeries
-    files: dict[str, int]  # whole ones: name to bytes
-    growing: dict[str, int] = field(default_factory=dict)  # unfinished: final name to bytes
-    whole_bytes: int = 0  # of `files`
-    fetched: tuple[int, int] = (0, 0)  # bytes and files, of what s5cmd told
-    counted: tuple[int, int] = (0, 0)  # bytes and files as they are in the meter's totals
-    was_done: bool = False  # as it is in the meter's totals
+    files: dict[str, int]
+    """Finished files: name to bytes."""
+    growing: dict[str, int] = field(default_factory=dict)
+    """Unfinished files: final name to bytes."""
+    growth: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Unfinished files: path to bytes, and when they last grew."""
+    finished_bytes: int = 0
+    """Sum of `files`."""
+    fetched: tuple[int, int] = (0, 0)
+    """Bytes and files that s5cmd has reported."""
+    counted: tuple[int, int] = (0, 0)
+    """Bytes and files that the totals of the tracker include."""
+    was_complete: bool = False
+    """Whether the tracker has counted this series as done."""
     problem: str | None = None
-    may_pass: bool = False  # whether trying again may bring more
-    moved: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Unfinished files: path to bytes, and when they were last seen to grow."""
+    """The error that s5cmd reported; a permanent one rather than a transient one."""
+    may_pass: bool = False
+    """Whether another try may fetch more."""
     awaited: set[str] = field(default_factory=set)
-    """If only some objects are wanted: the names of those of which s5cmd has not told yet."""
+    """If only some objects are wanted: the names that s5cmd has not reported yet."""
 
     def __post_init__(self) -> None:
-        self.whole_bytes = sum(self.files.values())
-        self.awaited = set(self.series.lacking(self.files))
+        self.finished_bytes = sum(self.files.values())
+        self.awaited = set(self.series.missing_objects(self.files))
 
-    def done(self) -> tuple[int, int]:
-        """Bytes and files, never more than the series has."""
-        # An unfinished file that will replace a truncated one counts for what it has more
+    @property
+    def uid(self) -> str:
+        """The SeriesInstanceUID."""
+        return self.series.SeriesInstanceUID
+
+    def counts(self) -> tuple[int, int]:
+        """Return bytes and files on disk, at most what the series has."""
+        # An unfinished file that will replace a truncated one adds only what it has more
         growth = sum(max(0, n - self.files.get(f, 0)) for f, n in self.growing.items())
         return (
-            min(self.whole_bytes + growth, self.series.size_bytes),
+            min(self.finished_bytes + growth, self.series.size_bytes),
             min(len(self.files), self.series.instances),
         )
 
-    def is_done(self) -> bool:
-        """Whether all has arrived, as far as is known."""
-        there = (self.whole_bytes, len(self.files))
-        if there != (self.series.size_bytes, self.series.instances):
+    def is_complete(self) -> bool:
+        """Return whether every file has arrived, as far as is known."""
+        counts = (self.finished_bytes, len(self.files))
+        if counts != (self.series.size_bytes, self.series.instances):
             return False
         return self.series.only is None or self.series.only == self.files
 
-    def is_too_much(self) -> bool:
-        """Whether more was fetched of it than the whole series has."""
+    def is_excessive(self) -> bool:
+        """Return whether more was fetched than the whole series has."""
         size_bytes, files = self.fetched
         size_bytes += sum(self.growing.values())
         return size_bytes > self.series.size_bytes or files > self.series.instances
 
-    def file_done(self, name: str, size_bytes: int) -> None:
-        self.whole_bytes += size_bytes - self.files.get(name, 0)
+    def add_file(self, name: str, size_bytes: int) -> None:
+        """Count a finished file, instead of an earlier one of that name."""
+        self.finished_bytes += size_bytes - self.files.get(name, 0)
         self.files[name] = size_bytes
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
+        """Return in words how much has arrived, for a series that is not complete."""
         files, instances = len(self.files), self.series.instances
-        there, size = human_size(self.whole_bytes), human_size(self.series.size_bytes)
-        if there == size:  # say what differs
-            there, size = f"{self.whole_bytes:,}", f"{self.series.size_bytes:,} bytes"
+        size, expected = human_size(self.finished_bytes), human_size(self.series.size_bytes)
+        if size == expected:  # rounded; exact numbers show the difference
+            size, expected = f"{self.finished_bytes:,}", f"{self.series.size_bytes:,} bytes"
         if files > instances:
             return (
                 f"the folder has {plural(files, 'file')} where the series has {instances:,}: "
                 f"delete {self.series.folder} and try again"
             )
-        odd = ": the server has others than the index tells of" if files == instances else ""
-        return f"{files:,} of {plural(instances, 'file')} arrived, {there} of {size}{odd}"
+        odd = ": the server has other files than the index lists" if files == instances else ""
+        return f"{files:,} of {plural(instances, 'file')} arrived, {size} of {expected}{odd}"
 
 
-class Meter:
-    """Counts what has arrived, from s5cmd's lines and from the files that grow."""
+class ProgressTracker:
+    """Counts what has arrived, from s5cmd's events and from the files that grow."""
 
     def __init__(self, plan: DownloadPlan) -> None:
         self.bytes_total, self.files_total = plan.size_bytes, plan.instances
         self.bytes_done = self.files_done = self.series_done = 0
-        self.found: dict[str, tuple[int, int]] = {}  # whole files and bytes, by SeriesInstanceUID
-        self.excess: set[str] = set()
-        """The locations of series of which more came than there is."""
-        self.pending: dict[str, Track] = {}  # by bucket/prefix, in the order of the lines
-        self._tracks: dict[str, Track] = {}  # the same, and those that became complete
+        self.on_disk: dict[str, tuple[int, int]] = {}
+        """Finished files and their bytes, by SeriesInstanceUID."""
+        self.excessive: set[str] = set()
+        """The locations of series of which more was fetched than they have."""
+        self.pending: dict[str, TrackedSeries] = {}
+        """Series that are not complete, by location, in the order of s5cmd's lines."""
+        self._tracked: dict[str, TrackedSeries] = {}  # `pending`, and those that became complete
 
-    def add(self, series: PlannedSeries, files: dict[str, int]) -> Track:
-        """Begin with the files that are there."""
-        track = Track(series, files)
+    def add(self, series: PlannedSeries, files: dict[str, int]) -> TrackedSeries:
+        """Add a series, starting from the files that are on disk (name to bytes)."""
+        tracked = TrackedSeries(series, files)
         if not series.is_complete(files):
-            location = f"{series.bucket}/{series.prefix}"
-            self.pending[location] = self._tracks[location] = track
-        self._recount(track)
-        return track
+            self.pending[series.location] = self._tracked[series.location] = tracked
+        self._recount(tracked)
+        return tracked
 
-    def expect(self, tracks: list[Track]) -> None:
-        """Only these are to come, in this order."""
-        self.excess.clear()
-        self._tracks = {f"{t.series.bucket}/{t.series.prefix}": t for t in tracks}
-        self.pending = dict(self._tracks)
+    def restrict_to(self, tracked: list[TrackedSeries]) -> None:
+        """Expect only these series, in this order."""
+        self.excessive.clear()
+        self._tracked = {one.series.location: one for one in tracked}
+        self.pending = dict(self._tracked)
 
-    def take(self, event: s5cmd.Event) -> bool:
-        """Take in what s5cmd said; whether that is news."""
+    def update(self, event: s5cmd.Event) -> bool:
+        """Count an event of s5cmd; return whether it is news."""
         if isinstance(event, s5cmd.Noise):
             return False
         location, _, name = event.source.removeprefix("s3://").rpartition("/")
-        track = self._tracks.get(location)
-        if track is None:
+        tracked = self._tracked.get(location)
+        if tracked is None:
             return False
-        track.awaited.discard(name)
+        tracked.awaited.discard(name)
         if isinstance(event, s5cmd.Problem):
-            # That which stays is told rather than that which passes
-            passes = s5cmd.may_pass(event.message)
-            if track.problem is None or not passes:
-                track.problem = event.message
-            track.may_pass |= passes
-            is_over = name == "*"  # the whole line failed: nothing more will come of it
+            # Prefer a permanent error to a transient one
+            may_pass = s5cmd.may_pass(event.message)
+            if tracked.problem is None or not may_pass:
+                tracked.problem = event.message
+            tracked.may_pass |= may_pass
+            is_over = name == "*"  # the whole line failed: it will bring nothing more
             is_news = True
         else:
-            is_news = track.files.get(name) != event.size_bytes  # some servers list for ever
+            is_news = tracked.files.get(name) != event.size_bytes  # some servers list for ever
             if is_news:
-                track.fetched = track.fetched[0] + event.size_bytes, track.fetched[1] + 1
-            track.growing.pop(name, None)
-            track.file_done(name, event.size_bytes)
-            if track.is_too_much():
-                self.excess.add(location)
-            self._recount(track)
-            is_over = track.is_done()
-        if is_over or (track.series.only is not None and not track.awaited):
+                size_bytes, files = tracked.fetched
+                tracked.fetched = size_bytes + event.size_bytes, files + 1
+            tracked.growing.pop(name, None)
+            tracked.add_file(name, event.size_bytes)
+            if tracked.is_excessive():
+                self.excessive.add(location)
+            self._recount(tracked)
+            is_over = tracked.is_complete()
+        if is_over or (tracked.series.only is not None and not tracked.awaited):
             self.pending.pop(location, None)
         return is_news
 
-    def look(self, limit: int | None, now: float = 0.0) -> bool:
-        """Look at the unfinished files of the first `limit` pending series; whether they grew.
+    def poll(self, limit: int | None, now: float = 0.0) -> bool:
+        """Measure the unfinished files of the first pending series; return whether they grew.
 
-        s5cmd takes its lines in order and has as many in work as it has workers.
+        s5cmd takes its lines in order and works on as many at a time as it has workers.
 
         Args:
-            limit: None looks at all.
+            limit: how many pending series to look at; None for all.
             now: seconds on any clock, for `stalled`.
         """
         before = self.bytes_done
-        for location, track in islice(self.pending.items(), limit):
-            temps = disk.temps(track.series.folder)
-            if not temps and not track.growing:
+        for location, tracked in islice(self.pending.items(), limit):
+            temps = disk.temps(tracked.series.folder)
+            if not temps and not tracked.growing:
                 continue
             growing: dict[str, int] = {}
-            moved: dict[str, tuple[int, float]] = {}
+            growth: dict[str, tuple[int, float]] = {}
             for path, name in temps.items():
                 size = growing[name] = disk.allocated(path)
-                known = track.moved.get(path)
-                moved[path] = known if known and known[0] == size else (size, now)
-            for name in track.growing.keys() - growing.keys() - track.files.keys():
-                # It has its final name, and s5cmd's line that says so is on its way
-                growing[name] = disk.allocated(os.path.join(track.series.folder, name))
-            track.growing, track.moved = growing, moved
-            self._recount(track)
-            if track.is_too_much():
-                self.excess.add(location)
+                known = tracked.growth.get(path)
+                growth[path] = known if known and known[0] == size else (size, now)
+            for name in tracked.growing.keys() - growing.keys() - tracked.files.keys():
+                # It has got its final name, and s5cmd's report of that is on its way
+                growing[name] = disk.allocated(os.path.join(tracked.series.folder, name))
+            tracked.growing, tracked.growth = growing, growth
+            self._recount(tracked)
+            if tracked.is_excessive():
+                self.excessive.add(location)
         return self.bytes_done != before
 
     def stalled(self, since: float, limit: int | None) -> tuple[frozenset[str], int]:
-        """Which series have files that have not grown since then, by location; and how many."""
-        found, files = set(), 0
-        for location, track in islice(self.pending.items(), limit):
-            still = sum(moved <= since for _, moved in track.moved.values())
-            if still:
-                found.add(location)
-                files += still
-        return frozenset(found), files
+        """Find unfinished files that have not grown since a point in time.
 
-    def _recount(self, track: Track) -> None:
-        self.found[track.series.SeriesInstanceUID] = len(track.files), track.whole_bytes
-        self.series_done += track.is_done() - track.was_done
-        track.was_done = track.is_done()
-        done = track.done()
-        self.bytes_done += done[0] - track.counted[0]
-        self.files_done += done[1] - track.counted[1]
-        track.counted = done
+        Args:
+            since: on the clock of `poll`.
+            limit: how many pending series to look at; None for all.
+
+        Returns:
+            The locations of their series, and the number of files.
+        """
+        locations, files = set(), 0
+        for location, tracked in islice(self.pending.items(), limit):
+            still = sum(last_growth <= since for _, last_growth in tracked.growth.values())
+            if still:
+                locations.add(location)
+                files += still
+        return frozenset(locations), files
+
+    def _recount(self, tracked: TrackedSeries) -> None:
+        self.on_disk[tracked.uid] = len(tracked.files), tracked.finished_bytes
+        is_complete = tracked.is_complete()
+        self.series_done += is_complete - tracked.was_complete
+        tracked.was_complete = is_complete
+        counts = tracked.counts()
+        self.bytes_done += counts[0] - tracked.counted[0]
+        self.files_done += counts[1] - tracked.counted[1]
+        tracked.counted = counts
 
     def progress(
         self,
@@ -220,7 +249,7 @@ class Meter:
         files_done: int | None = None,
         MB_per_s: float | None = None,
     ) -> Progress:
-        """The counts so far, or those given."""
+        """Return the counts so far, or those given."""
         bytes_done = self.bytes_done if bytes_done is None else bytes_done
         files_done = self.files_done if files_done is None else files_done
         left = (self.bytes_total - bytes_done) / 1e6
@@ -233,46 +262,55 @@ class Meter:
             left / MB_per_s if MB_per_s else None,
         )
 
-    def failures(self, ended: Ended | None) -> dict[str, tuple[str, bool]]:
-        """Why series did not arrive, by SeriesInstanceUID, and whether that may pass.
+    def failures(self, stop: StopReason | None) -> dict[str, tuple[str, bool]]:
+        """Explain why series did not arrive.
 
-        Their own problem, or why s5cmd ended, or "" if nobody said a word.
+        Args:
+            stop: why s5cmd stopped early; None if it did not.
+
+        Returns:
+            By SeriesInstanceUID, the reason and whether another try may help. The reason is the
+            error that s5cmd reported for the series, else why s5cmd stopped; "" if there is
+            neither.
         """
-        found: dict[str, tuple[str, bool]] = {}
-        for location, track in self._tracks.items():
-            uid = track.series.SeriesInstanceUID
-            if track.is_done():
+        failures: dict[str, tuple[str, bool]] = {}
+        for location, tracked in self._tracked.items():
+            if tracked.is_complete():
                 continue
-            if track.problem:
-                found[uid] = s5cmd.in_plain_words(track.problem), track.may_pass
-            elif ended and ended.stalled is not None:
-                if location in ended.stalled:
-                    found[uid] = ended.reason, ended.may_pass
-            elif ended and (ended.fits_all or len(track.files) < track.series.instances):
-                found[uid] = ended.reason, ended.may_pass
+            if tracked.problem:
+                failure = s5cmd.in_plain_words(tracked.problem), tracked.may_pass
+            elif stop and stop.stalled is not None:
+                if location not in stop.stalled:
+                    continue
+                failure = stop.message, stop.may_pass
+            elif stop and (stop.fits_all or len(tracked.files) < tracked.series.instances):
+                failure = stop.message, stop.may_pass
             else:
-                found[uid] = "" if track.files else _SILENCE, False
-        return found
+                failure = "" if tracked.files else _SILENCE, False
+            failures[tracked.uid] = failure
+        return failures
 
 
 _SILENCE = (
-    "s5cmd left all its files out without a word, as it does with files that are newer than this "
-    "computer's clock (see whether the clock is right), or not named as IDC names them"
+    "s5cmd skipped all its files without a message, as it does with files that are newer than "
+    "this computer's clock (check the clock), or that are not named as IDC names them"
 )
 
 
 class Speed:
-    """MB/s over a sliding window."""
+    """The rate of a download over a sliding window."""
 
     def __init__(self) -> None:
         self._points: deque[tuple[float, int]] = deque()
 
     def add(self, now: float, bytes_done: int) -> None:
+        """Add a measurement: seconds on any clock, and the bytes done by then."""
         self._points.append((now, bytes_done))
-        while self._points[0][0] < now - SPEED_WINDOW:
+        while self._points[0][0] < now - SPEED_WINDOW_SECONDS:
             self._points.popleft()
 
     @property
     def MB_per_s(self) -> float | None:
+        """10^6 bytes per second; None until measurements span a second."""
         (start, before), (now, after) = self._points[0], self._points[-1]
         return (after - before) / 1e6 / (now - start) if now - start >= 1.0 else None

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from .._util import VERSION, is_non_commercial, locked
 from . import s5cmd
 from .plan import DownloadPlan
-from .report import Row
+from .report import ReportRow
 
 __all__ = [
     "FILE_NAME",
@@ -83,7 +83,7 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def write(plan: DownloadPlan, rows: Iterable[Row], *, state: str, started: str) -> list[str]:
+def write(plan: DownloadPlan, rows: Iterable[ReportRow], *, state: str, started: str) -> list[str]:
     """Put the entry of this download into the file in the plan's folder, and keep all others.
 
     The entry of an earlier download of the same series to the same places, from the same data
@@ -125,7 +125,9 @@ def write(plan: DownloadPlan, rows: Iterable[Row], *, state: str, started: str) 
         return [f"{path} was not written: {error!r}"]
 
 
-def _entry(plan: DownloadPlan, rows: Iterable[Row], state: str, started: str) -> dict[str, Any]:
+def _entry(
+    plan: DownloadPlan, rows: Iterable[ReportRow], state: str, started: str
+) -> dict[str, Any]:
     series: dict[str, list[object]] = {}
     licenses: Counter[str] = Counter()
     dois: Counter[str] = Counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .plan import DownloadPlan
@@ -10,7 +10,7 @@ from .plan import DownloadPlan
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "Row", "SeriesState", "rows", "table"]
+__all__ = ["COLUMNS", "ReportRow", "SeriesState", "as_dataframe", "report_rows"]
 
 SeriesState = Literal["complete", "partly", "missing", "failed"]
 """As many files and bytes as the series has; some of them; none; or something was wrong with it."""
@@ -29,7 +29,7 @@ COLUMNS = (
 )
 
 
-class Row(NamedTuple):
+class ReportRow(NamedTuple):
     """One series; unfinished files do not count."""
 
     SeriesInstanceUID: str
@@ -44,13 +44,13 @@ class Row(NamedTuple):
     source_DOI: str | None
 
 
-def rows(
+def report_rows(
     plan: DownloadPlan,
     found: Mapping[str, tuple[int, int]],
     reasons: Mapping[str, str],
     problems: Container[str] = (),
     unchecked: str | None = None,
-) -> Iterator[Row]:
+) -> Iterator[ReportRow]:
     """One row a series, in the order of the plan.
 
     Args:
@@ -79,7 +79,7 @@ def rows(
             state = "complete"
         else:
             state = "partly" if there[0] else "missing"
-        yield Row(
+        yield ReportRow(
             uid,
             state,
             reason,
@@ -92,11 +92,11 @@ def rows(
         )
 
 
-def table(rows: Iterator[Row]) -> pd.DataFrame:
+def as_dataframe(rows: Iterable[ReportRow]) -> pd.DataFrame:
     """The rows as a DataFrame with `COLUMNS`, sizes in MB (10^6 bytes)."""
     import pandas as pd  # here, so that a download without a report does not wait for it
 
-    frame = pd.DataFrame(list(rows), columns=list(Row._fields))
+    frame = pd.DataFrame(list(rows), columns=list(ReportRow._fields))
     frame[["size_bytes", "size_bytes_expected"]] /= 1e6
     frame.columns = pd.Index(COLUMNS)
     return frame

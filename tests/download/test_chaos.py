@@ -99,7 +99,7 @@ def torment(server: S3Server, folder: Path, chance: random.Random) -> Counter[st
             job.cancel()
             done["cancel"] += job.wait(10) == "cancelled"
             # Half of them without the help of Linux, so that s5cmd outlives its parent
-            before = chance.choice(["", "s5cmd._dying_with_us = lambda: []"])
+            before = chance.choice(["", "s5cmd._death_signal_prefix = lambda: []"])
             script = run_script(plan, *wanted, code="time.sleep(60)", before=before)
             assert script.stdout is not None
             if job.state != "complete":
@@ -125,7 +125,7 @@ def torment(server: S3Server, folder: Path, chance: random.Random) -> Counter[st
         assert job.wait(30) == "complete", (job.state, job.error, job.failed, job.log)
     check(job, server)
     assert job.progress.fraction == 1
-    assert not (folder / folder_lock.FOLDER).exists()
+    assert not (folder / folder_lock.LOCK_FOLDER).exists()
     left = {path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".dcm"}
     assert left == {record.FILE_NAME}
     twice = server.count("GET") - len(server.objects)

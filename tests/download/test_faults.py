@@ -65,7 +65,7 @@ def check(job: DownloadJob, server: S3Server, state: str) -> None:
         if series.folder.exists():
             left = [name for name in os.listdir(series.folder) if not name.endswith(".dcm")]
             assert left == [], "nothing unfinished is left"
-    assert not (job.plan.folder / folder_lock.FOLDER).exists()
+    assert not (job.plan.folder / folder_lock.LOCK_FOLDER).exists()
 
 
 def lift_and_retry(job: DownloadJob, server: S3Server) -> None:
@@ -111,7 +111,7 @@ def test_one_object(
     again = [line for line in job.log if "again in" in line]
     assert len(again) == passes and all("(try 2 of 2)" in line for line in again)
     tries = 2 if passes else 1
-    requests = 1 if fault in (403, 404, "stall") else 1 + s5cmd.RETRIES
+    requests = 1 if fault in (403, 404, "stall") else 1 + s5cmd.REQUEST_RETRIES
     gets = server.keys("GET").count(bad)
     heads = server.keys("HEAD").count(bad)  # asked at the second try, and may fail as well
     assert requests <= gets and gets + heads in (tries * requests, tries * requests + tries - 1)
@@ -263,7 +263,7 @@ def test_objects_newer_than_our_clock(server: S3Server, three: DownloadPlan) -> 
     job.wait(30)
     check(job, server, "incomplete")
     assert list(job.failed) == UIDS
-    assert all("see whether the clock is right" in why for why in job.failed.values())
+    assert all("check the clock" in why for why in job.failed.values())
     server.modified = "2024-01-01T00:00:00.000Z"
     lift_and_retry(job, server)
 
@@ -396,12 +396,12 @@ def test_the_python_process_is_killed(
     server: S3Server, tmp_path: Path, signal_name: str, dies_with_us: bool
 ) -> None:
     """Neither signal lets Python tidy up, unless somebody installed a handler for the first."""
-    if dies_with_us and not s5cmd._dying_with_us():
+    if dies_with_us and not s5cmd._death_signal_prefix():
         pytest.skip("there is no setpriv: util-linux has it, and only Linux can do that")
     row = small(1, series_size_MB=3.0)
     plan = make_plan(server, tmp_path / "data", row)
     server.rate_MB_s = 0.5
-    before = "" if dies_with_us else "s5cmd._dying_with_us = lambda: []"
+    before = "" if dies_with_us else "s5cmd._death_signal_prefix = lambda: []"
     script = run_script(plan, row, code="time.sleep(60)", before=before)
     assert script.stdout is not None
     pid = int(script.stdout.readline())
@@ -431,9 +431,9 @@ def test_the_s5cmd_of_a_process_that_was_killed_is_known_by_more_than_its_number
     """Another process may have that number by now."""
     with subprocess.Popen(["sleep", "60"]) as bystander:
         started = s5cmd._process(bystander.pid)[1]
-        home = three.folder / folder_lock.FOLDER
+        home = three.folder / folder_lock.LOCK_FOLDER
         home.mkdir(parents=True)
-        lock = folder_lock.Claim(three)
+        lock = folder_lock.FolderLock(three)
         lock.lock()
         [path] = home.iterdir()
         text = path.read_text()
@@ -454,7 +454,7 @@ def test_the_s5cmd_of_a_process_that_was_killed_is_known_by_more_than_its_number
 def test_whatever_stands_in_a_lock_file_that_nobody_holds(
     server: S3Server, three: DownloadPlan, text: str
 ) -> None:
-    stale = three.folder / folder_lock.FOLDER / "0.lock"
+    stale = three.folder / folder_lock.LOCK_FOLDER / "0.lock"
     stale.parent.mkdir(parents=True)
     stale.write_text(text)
     job = DownloadJob(three)
@@ -507,7 +507,7 @@ def test_a_server_that_has_more_files(server: S3Server, three: DownloadPlan) -> 
     job = DownloadJob(three)
     assert job.wait(30) == "incomplete"
     assert list(job.failed) == ["1.2.2"]
-    assert job.failed["1.2.2"].startswith("the server has more files, or larger ones, than")
+    assert job.failed["1.2.2"].startswith("the server has more or larger files than")
     assert not any("again in" in line for line in job.log)
     assert len(list(series.folder.iterdir())) < 5000
 
@@ -515,7 +515,7 @@ def test_a_server_that_has_more_files(server: S3Server, three: DownloadPlan) -> 
 def test_a_server_that_has_a_larger_file(
     server: S3Server, three: DownloadPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("idc_widgets.download.job.GRACE", 0.5)
+    monkeypatch.setattr("idc_widgets.download.supervisor.KILL_GRACE_SECONDS", 0.5)
     series = three.series[1]
     bad = bad_key(server)
     size = server.objects[series.bucket, bad]
@@ -524,7 +524,7 @@ def test_a_server_that_has_a_larger_file(
     job = DownloadJob(three)
     assert job.wait(30) == "incomplete"
     assert list(job.failed) == ["1.2.2"]
-    assert job.failed["1.2.2"].startswith("the server has more files, or larger ones, than")
+    assert job.failed["1.2.2"].startswith("the server has more or larger files than")
     # And beside the files that are wanted
     extra = series.bucket, f"{series.prefix}/ffffffff-ffff-0000-0000-000000000000.dcm"
     server.objects |= {(series.bucket, bad): size, extra: 10**10}
@@ -535,7 +535,7 @@ def test_a_server_that_has_a_larger_file(
 def test_a_server_that_lists_for_ever(
     server: S3Server, three: DownloadPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("idc_widgets.download.job.GRACE", 0.5)
+    monkeypatch.setattr("idc_widgets.download.supervisor.KILL_GRACE_SECONDS", 0.5)
     server.lists_for_ever = True
     job = DownloadJob(three)
     assert job.wait(30) == "complete", job.failed

@@ -120,8 +120,8 @@ def test_moving_that_was_interrupted_goes_on(
     [(_, files)] = one.survey()
     assert series.is_complete(files), "a series that was moved in part is complete"
     assert sorted(files) == one.complete()["1.2.1"]
-    paths = series.settle()
-    assert paths == series.settle() == one.complete()["1.2.1"]
+    paths = series.finalize()
+    assert paths == series.finalize() == one.complete()["1.2.1"]
     assert_home(one, server)
 
     again = plan(small())
@@ -146,21 +146,21 @@ def test_an_error_of_our_own_leaves_nothing_where_files_arrive(
     job = DownloadJob(two)
     assert job.wait() == "failed" and list(job.failed) == ["1.2.2"]
     assert job.paths == {"1.2.1": sorted(two.folder.glob(f"{two.series[0].prefix}_*.dcm"))}
-    assert len(job.paths["1.2.1"]) == 10 and not (two.folder / folder_lock.FOLDER).exists()
+    assert len(job.paths["1.2.1"]) == 10 and not (two.folder / folder_lock.LOCK_FOLDER).exists()
 
 
 def test_the_files_of_another_job_are_not_moved(server: S3Server, plan: Plan) -> None:
     two = plan(small(1), small(2, instanceCount=1, series_size_MB=30.0))
     series = place(two, server, home=3, arrived=7)
-    claim = folder_lock.Claim(two)
+    lock = folder_lock.FolderLock(two)
     job = DownloadJob(two)
     assert job.wait() == "failed" and job.paths == {}, "not where it was promised"
     assert len(os.listdir(series.folder)) == 7
-    claim.release()
-    series.settle()
-    claim = folder_lock.Claim(two)
+    lock.release()
+    series.finalize()
+    lock = folder_lock.FolderLock(two)
     assert job.retry().wait() == "failed" and list(job.paths) == ["1.2.1"]
-    claim.release()
+    lock.release()
 
 
 def test_what_is_home_is_not_fetched_again(server: S3Server, plan: Plan) -> None:
@@ -181,14 +181,14 @@ def test_the_newer_of_two_counts(server: S3Server, plan: Plan) -> None:
     name = sorted(server.objects)[0][1].replace("/", "_")
     (one.folder / name).write_bytes(b"truncated, from before")
     assert series.is_complete(series.files())
-    series.settle()
+    series.finalize()
     assert_home(one, server)
 
 
 def test_an_incomplete_series_is_not_moved(server: S3Server, plan: Plan) -> None:
     series = place(plan(small()), server, home=0, arrived=9)
     there = sorted(series.folder.iterdir())
-    assert series.settle() == there == sorted(series.folder.iterdir())
+    assert series.finalize() == there == sorted(series.folder.iterdir())
 
 
 def test_nothing_else_is_touched(server: S3Server, plan: Plan) -> None:
@@ -204,12 +204,12 @@ def test_nothing_else_is_touched(server: S3Server, plan: Plan) -> None:
     for path, text in others.items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    assert len(series.settle()) == 10
+    assert len(series.finalize()) == 10
     assert {path: path.read_text() for path in others} == others
-    assert one.complete()["1.2.1"] == series.settle()
+    assert one.complete()["1.2.1"] == series.finalize()
     (series.folder / "notes.txt").unlink()
     shutil.rmtree(series.folder.parent / "other")
-    series.settle()
+    series.finalize()
     assert not (one.folder / ".idc_widgets").exists(), "emptied folders are removed"
 
 
@@ -248,11 +248,11 @@ def test_prefixes_that_are_no_names(tmp_path: Path, prefix: str, tag: str) -> No
     rows = pa.Table.from_pylist([small(series_aws_url=f"s3://bucket/{prefix}/*")])
     [series] = DownloadPlan.make(rows, tmp_path, template="flat").series
     assert series.prefix == prefix
-    assert series.folder == tmp_path / ".idc_widgets" / tag and series.home == tmp_path
+    assert series.folder == tmp_path / ".idc_widgets" / tag and series.final_folder == tmp_path
     series.folder.mkdir(parents=True)
     for number in range(10):
         (series.folder / file_name(number)).write_bytes(b"x" * (10_001 if number else 9_992))
-    assert series.settle()[0] == tmp_path / f"{tag}_{file_name(0)}"
+    assert series.finalize()[0] == tmp_path / f"{tag}_{file_name(0)}"
     assert series.is_complete(series.files())
 
 

@@ -81,7 +81,7 @@ def test_one_folder_inside_another(server: S3Server, tmp_path: Path, first: str,
     server.rate_MB_s = None
     assert job.retry().wait(30) == "complete", (job.error, job.failed)
     assert_identical(job.plan, server)
-    assert not list(tmp_path.rglob(folder_lock.FOLDER)), "what was left is cleared away"
+    assert not list(tmp_path.rglob(folder_lock.LOCK_FOLDER)), "what was left is cleared away"
 
 
 def test_another_job_of_this_session_by_another_path(server: S3Server, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_another_job_of_this_session_by_another_path(server: S3Server, tmp_path:
     plan = DownloadPlan.make(rows, tmp_path / "data", template=template, endpoint_url=url)
     second = DownloadJob(plan)
     assert second.wait(30) == "failed"
-    assert second.error is not None and "another download of this very session" in second.error
+    assert second.error is not None and "another download of this session" in second.error
     assert "end it" not in second.error and "wait for it or cancel it" in second.error
     server.rate_MB_s = None
     assert first.wait(30) == "complete" and second.retry().wait(30) == "complete"
@@ -117,20 +117,20 @@ def test_of_two_that_start_in_one_instant_one_gets_the_folder(tmp_path: Path) ->
             while len(list(flags.glob(f"{step} *"))) < 2 and time.monotonic() < deadline:
                 time.sleep(0.005)
 
-        class Claim(folder_lock.Claim):
+        class Lock(folder_lock.FolderLock):
             def _register(self, folders):
                 super()._register(folders)
                 together("registered")
 
         rows = pa.Table.from_pylist([%r])
-        claim = Claim(DownloadPlan.make(rows, data, template="x", endpoint_url="http://h"))
+        lock = Lock(DownloadPlan.make(rows, data, template="x", endpoint_url="http://h"))
         try:
-            claim.lock()
+            lock.lock()
             print("granted")
         except DownloadError:
             print("refused")
         together("asked")
-        claim.release()
+        lock.release()
         """
     (tmp_path / "flags").mkdir()
     root = Path(folder_lock.__file__).parents[2]
@@ -147,13 +147,13 @@ def test_of_two_that_start_in_one_instant_one_gets_the_folder(tmp_path: Path) ->
         ]  # fmt: skip
         said = sorted(script.communicate(timeout=60)[0] for script in scripts)
         assert said == ["granted\n", "refused\n"]
-    assert not list(tmp_path.rglob(folder_lock.FOLDER))
+    assert not list(tmp_path.rglob(folder_lock.LOCK_FOLDER))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "device", "folder", "huge"])
 def test_what_no_job_made(server: S3Server, tmp_path: Path, kind: str) -> None:
     plan = make_plan(server, tmp_path / "data", small(1))
-    path = plan.folder / folder_lock.FOLDER / "0.lock"
+    path = plan.folder / folder_lock.LOCK_FOLDER / "0.lock"
     path.parent.mkdir(parents=True)
     match kind:
         case "pipe":
@@ -177,7 +177,7 @@ def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> No
     """It keeps others out of the folder that it lies in, and of no folder below."""
     plan = make_plan(server, tmp_path / "data", small(1))
     below = make_plan(server, tmp_path / "data" / "below", small(1))
-    path = plan.folder / folder_lock.FOLDER / "0.lock"
+    path = plan.folder / folder_lock.LOCK_FOLDER / "0.lock"
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
         file.truncate(1 << 40)

@@ -22,7 +22,7 @@ from support.s3server import Objects, S3Server, content, series_objects
 
 from idc_widgets import DownloadError, IDCClient, Index, InvalidQueryError, Selection
 from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries, disk, record, s5cmd
-from idc_widgets.download import progress as meter_module
+from idc_widgets.download.progress import ProgressTracker, TrackedSeries
 
 TABLE = "sm_instance_index"
 KINDS = ["THUMBNAIL", "LABEL", "VOLUME"]  # what the files of a slide are, in turn
@@ -311,7 +311,7 @@ def test_sizes_that_are_exchanged_are_not_complete(server: S3Server, tmp_path: P
     assert not one.is_complete(one.files()) and not one.is_complete(one.names(one.files()))
     assert plan.complete() == {} and list(plan.table().on_disk) == ["partly"]
     assert list(DownloadJob(plan).report.state) == ["partly"]
-    assert not meter_module.Track(one, one.names(one.files())).is_done()
+    assert not TrackedSeries(one, one.names(one.files())).is_complete()
     server.objects = {(one.bucket, f"{one.prefix}/{n}"): size for n, size in wanted.items()}
     assert DownloadJob(plan).wait() == "complete"
     assert server.count("GET") == 2 and on_disk(plan) == on_server(server)
@@ -427,15 +427,15 @@ def test_a_series_of_which_all_was_told_is_not_looked_at(server: S3Server, tmp_p
     row = small()
     names = [place[1].partition("/")[2] for place in series_objects([row])][:2]
     plan = planned(server, tmp_path, {"1.2.1": dict.fromkeys(names, 10_000)}, row)
-    meter = meter_module.Meter(plan)
+    tracker = ProgressTracker(plan)
     [one] = plan.series
-    track = meter.add(one, {})
+    tracked = tracker.add(one, {})
     url = f"s3://{one.bucket}/{one.prefix}"
-    meter.take(s5cmd.Problem("NoSuchKey: no status code: 404", f"{url}/{names[0]}"))
-    assert list(meter.pending) == [f"{one.bucket}/{one.prefix}"]
-    meter.take(s5cmd.FileDone(f"{url}/{names[1]}", "", 10_000))
-    assert meter.pending == {} and not track.is_done()
-    why, may_pass = meter.failures(None)["1.2.1"]
+    tracker.update(s5cmd.Problem("NoSuchKey: no status code: 404", f"{url}/{names[0]}"))
+    assert list(tracker.pending) == [f"{one.bucket}/{one.prefix}"]
+    tracker.update(s5cmd.FileDone(f"{url}/{names[1]}", "", 10_000))
+    assert tracker.pending == {} and not tracked.is_complete()
+    why, may_pass = tracker.failures(None)["1.2.1"]
     assert why.startswith("not on the server") and not may_pass
 
 
@@ -579,14 +579,17 @@ def prepared(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prep
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"crdc_instance_uuid": "../x"}, r"'\.\./x\.dcm' of series .* is no name of an object"),
-        ({"crdc_instance_uuid": "*"}, "is no name of an object"),
-        ({"crdc_instance_uuid": ""}, "is no name of an object"),
-        ({"crdc_instance_uuid": None}, "is no name of an object"),
-        ({"crdc_instance_uuid": "{uuid}\n"}, "is no name of an object"),
-        ({"crdc_instance_uuid": "{uuid}.dcm\nrm s3://b/*\n{uuid}"}, "is no name of an object"),
-        ({"crdc_instance_uuid": "x/{uuid}"}, "is no name of an object"),
-        ({"crdc_instance_uuid": "{uuid} "}, "is no name of an object"),
+        (
+            {"crdc_instance_uuid": "../x"},
+            r"'\.\./x\.dcm' of series .* is not the name of an object",
+        ),
+        ({"crdc_instance_uuid": "*"}, "is not the name of an object"),
+        ({"crdc_instance_uuid": ""}, "is not the name of an object"),
+        ({"crdc_instance_uuid": None}, "is not the name of an object"),
+        ({"crdc_instance_uuid": "{uuid}\n"}, "is not the name of an object"),
+        ({"crdc_instance_uuid": "{uuid}.dcm\nrm s3://b/*\n{uuid}"}, "is not the name of an object"),
+        ({"crdc_instance_uuid": "x/{uuid}"}, "is not the name of an object"),
+        ({"crdc_instance_uuid": "{uuid} "}, "is not the name of an object"),
         ({"instance_size": -1}, r"has no size \(-1\)"),
         ({"instance_size": None}, r"has no size \(None\)"),
         ({"instance_size": 10**18}, "not enough disk space"),
@@ -660,10 +663,10 @@ NAME = "00000000-0000-0000-0000-000000000000.dcm"
     ("only", "message"),
     [
         ({"1.2.9": {NAME: 1}}, r"series 1\.2\.9 are wanted, which has no row"),
-        ({"1.2.1": {}}, r"of series 1\.2\.1 no object is wanted"),
-        ({"1.2.1": {"x.dcm": 1}}, "'x.dcm' of series .* is no name of an object"),
-        ({"1.2.1": {f"../{NAME}": 1}}, "is no name of an object"),
-        ({"1.2.1": {f"{NAME}\n": 1}}, "is no name of an object"),
+        ({"1.2.1": {}}, r"no object of series 1\.2\.1 is wanted"),
+        ({"1.2.1": {"x.dcm": 1}}, "'x.dcm' of series .* is not the name of an object"),
+        ({"1.2.1": {f"../{NAME}": 1}}, "is not the name of an object"),
+        ({"1.2.1": {f"{NAME}\n": 1}}, "is not the name of an object"),
         ({"1.2.1": {NAME: -1}}, "has no size"),
         ({"1.2.1": {NAME: 1.5}}, "has no size"),
     ],

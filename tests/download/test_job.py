@@ -21,7 +21,6 @@ from support.downloads import (
     assert_identical,
     free_port,
     is_running,
-    make_plan,
     names,
     run_script,
     small,
@@ -39,22 +38,11 @@ from idc_widgets.download import (
     record,
     s5cmd,
 )
-from idc_widgets.download import progress as meter_module
 from idc_widgets.errors import DownloadError
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
 Plan = Callable[..., DownloadPlan]
-
-
-@pytest.fixture
-def plan(server: S3Server, tmp_path: Path) -> Plan:
-    """Plans rows into tmp_path/"data", and puts their objects on the server."""
-
-    def make(*rows: dict[str, Any], endpoint_url: str | None = None) -> DownloadPlan:
-        return make_plan(server, tmp_path / "data", *rows, endpoint_url=endpoint_url)
-
-    return make
 
 
 @pytest.fixture
@@ -174,7 +162,7 @@ def test_whatever_an_observer_raises_nobody_waits_for_ever(
     job = DownloadJob(plan(small()), on_change=fatal)
     assert job.wait(30) == "failed" and "from an observer" in str(job.error)
     assert job.failed == {"1.2.1": job.error} and job.paths == {}
-    assert not (job.plan.folder / folder_lock.FOLDER).exists()
+    assert not (job.plan.folder / folder_lock.LOCK_FOLDER).exists()
     assert DownloadJob(job.plan).wait(30) == "complete"
 
 
@@ -212,34 +200,6 @@ def test_an_observer_may_wait_and_retry(server: S3Server, plan: Plan) -> None:
     job = DownloadJob(plan(small(series_size_MB=0.7)), on_change=persist)
     assert job.wait() == "complete"
     assert states == ["incomplete"] and job.failed == {}
-
-
-def test_progress_counts_each_byte_once(plan: Plan) -> None:
-    one = plan(small(instanceCount=2, series_size_MB=0.001))
-    series = one.series[0]
-    series.folder.mkdir(parents=True)
-    name = f"{series.prefix}.dcm"
-    meter = meter_module.Meter(one)
-    meter.add(series, {name: 400})  # truncated
-    assert (meter.bytes_done, meter.files_done) == (400, 1)
-    (series.folder / f"{name}12345").write_bytes(b"x" * 600)
-    assert meter.look(1) and meter.bytes_done == 600, "it will replace the truncated one"
-    assert not meter.look(1)
-    meter.take(s5cmd.FileDone(f"s3://bucket/{series.prefix}/{name}", "", 600))
-    assert (meter.bytes_done, meter.files_done) == (600, 1), "the unfinished one is gone"
-    meter.take(s5cmd.FileDone(f"s3://bucket/{series.prefix}/other.dcm", "", 700))
-    assert (meter.bytes_done, meter.files_done) == (1000, 2), "never more than there is"
-    assert not meter.take(s5cmd.FileDone("s3://bucket/elsewhere/x.dcm", "", 1))
-    assert meter.progress().fraction == 1
-
-
-def test_progress_never_goes_back(plan: Plan) -> None:
-    job = DownloadJob(plan(small()))
-    meter, speed = meter_module.Meter(job.plan), meter_module.Speed()
-    for done, said in [(500, 500), (300, 500), (600, 600)]:
-        meter.bytes_done = meter.files_done = done
-        job._report(meter, speed, time.monotonic())
-        assert (job.progress.bytes_done, job.progress.files_done) == (said, said)
 
 
 def test_progress_is_what_is_on_the_disk(server: S3Server, plan: Plan) -> None:
@@ -416,7 +376,8 @@ def test_sizes_that_disagree(server: S3Server, plan: Plan) -> None:
     job = DownloadJob(series)
     assert job.wait() == "incomplete"
     assert job.failed["1.2.1"] == (
-        "10 of 10 files arrived, 90.0 kB of 100.0 kB: the server has others than the index tells of"
+        "10 of 10 files arrived, 90.0 kB of 100.0 kB: "
+        "the server has other files than the index lists"
     )
 
 
@@ -456,9 +417,9 @@ def test_a_server_that_does_not_answer(plan: Plan, monkeypatch: pytest.MonkeyPat
         raise TimeoutError
 
     monkeypatch.setattr(socket, "create_connection", hang)
-    monkeypatch.setattr(preflight, "REACH_TIMEOUT", 0.5)
+    monkeypatch.setattr(preflight, "SERVER_TIMEOUT_SECONDS", 0.5)
     assert DownloadJob(plan(small())).wait(10) == "failed"
-    monkeypatch.setattr(preflight, "REACH_TIMEOUT", 60)
+    monkeypatch.setattr(preflight, "SERVER_TIMEOUT_SECONDS", 60)
     job = DownloadJob(plan(small())).start()
     time.sleep(0.1)
     job.cancel()
@@ -663,7 +624,7 @@ def test_nothing_is_left_running_or_open(server: S3Server, plan: Plan) -> None:
     assert [job.wait() for job in (done, cancelled, failed)] == ["complete", "cancelled", "failed"]
     until(lambda: held() == before, 5)
     assert children() == children_before
-    assert s5cmd.Process._running == set() and folder_lock._taken == set()
+    assert s5cmd.Process._running == set() and folder_lock._folders_in_use == set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
@@ -692,9 +653,11 @@ def test_nothing_leaks_in_a_hundred_jobs(server: S3Server, plan: Plan) -> None:
         states += [job.wait() for job in (good, cancelled, refused, clash)]
     assert states.count("complete") >= 25 and states.count("incomplete") == 25
     until(lambda: held() == before, 10)
-    assert s5cmd.Process._running == set() and folder_lock._taken == set()
+    assert s5cmd.Process._running == set() and folder_lock._folders_in_use == set()
     left = {p.suffix for p in plan(small(1)).folder.rglob("*") if not p.is_dir()}
-    assert left == {".dcm", ".json"} and not (plan(small(1)).folder / folder_lock.FOLDER).exists()
+    assert (
+        left == {".dcm", ".json"} and not (plan(small(1)).folder / folder_lock.LOCK_FOLDER).exists()
+    )
 
 
 def _is_socket(link: Path) -> bool:

@@ -143,9 +143,9 @@ def test_template(tmp_path: Path, template: str, folder: str) -> None:
     [
         ("%patientid", "did you mean 'PatientID'"),
         ("x/%Modalty_%PatientID", "unknown column 'Modalty_'; did you mean 'Modality'"),
-        ("100%", "a percent sign itself is %%"),
-        ("% PatientID", "a percent sign itself is %%"),
-        (5, "the template 5 is no text"),
+        ("100%", "write a percent sign as %%"),
+        ("% PatientID", "write a percent sign as %%"),
+        (5, "the template 5 is not text"),
     ],
 )
 def test_wrong_template(tmp_path: Path, template: Any, message: str) -> None:
@@ -298,10 +298,13 @@ def test_a_folder_that_s5cmd_cannot_write(ct: pa.Table, tmp_path: Path, name: st
         ("GS://bucket/x", "is an address"),
         ("https://host/x", "is an address"),
         (Path("s3://bucket/x"), "is an address"),
-        (None, "None is no folder: expected a path"),
-        (b"/tmp/x", "is no folder"),
-        (5, "5 is no folder"),
-        ("~nobody of that name/x", "the folder of no user; for one .* pass './~nobody"),
+        (None, "None is not a folder: expected a path"),
+        (b"/tmp/x", "is not a folder"),
+        (5, "5 is not a folder"),
+        (
+            "~nobody of that name/x",
+            "the home folder of a user who does not exist; .* pass './~nobody",
+        ),
         ("~a\0/x", "characters that a download cannot have"),
     ],
 )
@@ -326,7 +329,9 @@ def test_the_folder_one_works_in_is_gone(
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    with pytest.raises(DownloadError, match=r"'data' is below .* no longer there .*a whole path"):
+    with pytest.raises(
+        DownloadError, match=r"'data' is relative to .* no longer exists .*an absolute path"
+    ):
         DownloadPlan.make(ct, "data")
     assert DownloadPlan.make(ct, tmp_path).folder == tmp_path
     monkeypatch.chdir(tmp_path)
@@ -480,7 +485,7 @@ def test_short(ct: pa.Table, tmp_path: Path) -> None:
 def test_flat(ct: pa.Table, tmp_path: Path) -> None:
     [series] = DownloadPlan.make(ct, tmp_path, template="flat").series
     assert series.folder == tmp_path / ".idc_widgets" / "fa592876-b28b-40a6-83ac-6904b6e65efb"
-    assert series.destination == series.home == tmp_path
+    assert series.destination == series.final_folder == tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
@@ -491,11 +496,11 @@ def test_no_template_leads_to_where_flat_files_arrive(tmp_path: Path) -> None:
 def test_settling_moves_nothing_that_has_its_folder(tmp_path: Path) -> None:
     rows = pa.Table.from_pylist([make_row(instanceCount=2, series_size_MB=6e-6)])
     [series] = DownloadPlan.make(rows, tmp_path, template="x").series
-    assert series.settle() == [] and series.files() == {}
+    assert series.finalize() == [] and series.files() == {}
     series.folder.mkdir()
     for name in (file_name(2), file_name(1)):
         (series.folder / name).write_bytes(b"123")
-    assert series.settle() == [series.folder / file_name(1), series.folder / file_name(2)]
+    assert series.finalize() == [series.folder / file_name(1), series.folder / file_name(2)]
     assert series.is_complete(series.files())
 
 
@@ -538,7 +543,7 @@ def test_which_endpoint_wins(ct: pa.Table, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("gcs", r"series 1\.2\.1 is in the bucket 'bucket', of which no copy at Google is known"),
+        ("gcs", r"series 1\.2\.1 is in the bucket 'bucket', which has no known copy at Google"),
         ("gsc", "unknown source 'gsc'; did you mean 'gcs'"),
     ],
 )

@@ -75,7 +75,7 @@ def same_file(path: str) -> str:
 
 def paths(series: PlannedSeries) -> list[Path]:
     """A file of the series when it is complete, and while it arrives."""
-    done = series.folder / FILE if series.home is None else series._at_home(FILE)
+    done = series.folder / FILE if series.final_folder is None else series._final_path(FILE)
     return [done, series.folder / (FILE + DIGITS)]
 
 
@@ -242,7 +242,11 @@ def test_some_objects_go_where_all_would(
     some = make(chosen, "/d", template, "linux", only)
     assert_law(some, "linux")
     for one, other in zip(some.series, whole.series, strict=True):
-        assert (one.folder, one.home, one.prefix) == (other.folder, other.home, other.prefix)
+        assert (one.folder, one.final_folder, one.prefix) == (
+            other.folder,
+            other.final_folder,
+            other.prefix,
+        )
         wanted = only.get(one.SeriesInstanceUID)
         assert one == other if wanted is None else one.is_complete(wanted)
         for name in wanted or ():

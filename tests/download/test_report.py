@@ -109,7 +109,7 @@ def test_report_while_it_runs(server: S3Server, plan: Plan) -> None:
 
 def test_a_problem_that_was_overcome_is_none(tmp_path: Path) -> None:
     one = planned(tmp_path, small(1))
-    [row] = report.rows(one, {"1.2.1": (10, 100_001)}, {}, problems={"1.2.1"})
+    [row] = report.report_rows(one, {"1.2.1": (10, 100_001)}, {}, problems={"1.2.1"})
     assert row.state == "complete" and row.reason is None
 
 
@@ -190,7 +190,10 @@ def test_load_takes_all_that_was_asked_for(client: IDCClient, tmp_path: Path) ->
     sr = cohort.where(Modality="SR").select()
     for selection in (some, sr, cohort.where(Modality="SEG").select()):
         plan = selection.plan(tmp_path)
-        assert record.write(plan, report.rows(plan, {}, {}), state="cancelled", started="") == []
+        assert (
+            record.write(plan, report.report_rows(plan, {}, {}), state="cancelled", started="")
+            == []
+        )
     assert Selection.load(tmp_path, client.engine) == some | sr != every
     path = tmp_path / "idc_download.json"
     path.write_text(path.read_text().replace(sr.uids[0], "1.2.3"))
@@ -420,7 +423,7 @@ def test_what_is_deflated_is_not_inflated_without_end(tmp_path: Path) -> None:
     assert path.stat().st_size < 300_000
     tracemalloc.start()
     try:
-        found = dicom.wrong({"1.2.1": [path]}, threading.Event())
+        found = dicom.find_wrong_series({"1.2.1": [path]}, threading.Event())
         assert tracemalloc.get_traced_memory()[1] < 100_000_000
     finally:
         tracemalloc.stop()
@@ -450,7 +453,7 @@ def test_reading_headers_is_cancelled(tmp_path: Path) -> None:
                 assert number <= 10, "it went on"
                 yield path
 
-    assert dicom.wrong({"1.2.1": Paths()}, cancelled) == {"1.2.1": dicom.CANCELLED}
+    assert dicom.find_wrong_series({"1.2.1": Paths()}, cancelled) == {"1.2.1": dicom.CANCELLED}
 
 
 def test_a_job_cancelled_while_reading(server: S3Server, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_program_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, tmp_p
 def run(server: S3Server, *lines: str) -> list[s5cmd.Event]:
     process = s5cmd.Process(lines, endpoint_url=server.url, workers=4)
     process.ended.wait()
-    events = list(process.told())
+    events = list(process.drain_events())
     assert process.exit_code is not None
     return events
 

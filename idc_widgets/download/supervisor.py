@@ -1,0 +1,411 @@
+"""Carries out a plan: runs s5cmd, watches it, tries again, and verifies what is on disk.
+
+The files on disk are the only evidence. A series is complete when its folder holds exactly as many
+files and bytes as the index says, whatever s5cmd reported on the way.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .._util import plural
+from ..errors import DownloadError, unknown
+from . import dicom, disk, record, s5cmd
+from .folder_lock import FolderLock
+from .outcome import Outcome, State
+from .plan import DownloadPlan
+from .planned_series import PlannedSeries
+from .preflight import check_server
+from .preview import remember_rate
+from .progress import ProgressTracker, Speed, StopReason, TrackedSeries
+from .report import report_rows
+
+__all__ = ["KILL_GRACE_SECONDS", "Controls", "Options", "Supervisor", "Verify"]
+
+Verify = Literal["size", "dicom"]
+
+Survey = Iterable[tuple[PlannedSeries, dict[Path, int]]]
+
+POLL_SECONDS = 0.2  # between two looks at the disk, and so between two reports of progress
+KILL_GRACE_SECONDS = 5.0  # s5cmd has so long to end after SIGTERM
+MAX_LOG_LINE_CHARACTERS = 2000
+
+_log = logging.getLogger(__name__)
+
+_HALTED = StopReason("", stalled=frozenset())  # by `cancel` or `pause`: no series is to blame
+_EXCESSIVE = "the server has more or larger files than the index lists"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a plan is carried out; see the arguments of `DownloadJob`."""
+
+    workers: int = 64
+    stall_timeout: float = 60.0
+    tries: int = 3
+    backoff: float = 1.0
+    verify: Verify = "size"
+
+    def __post_init__(self) -> None:
+        for name, value in (("workers", self.workers), ("tries", self.tries)):
+            if not isinstance(value, int) or value < 1:
+                raise DownloadError(f"{name} must be a whole number, 1 at least, not {value!r}")
+        if not self.stall_timeout > 0:
+            raise DownloadError(
+                f"stall_timeout must be a positive number of seconds, not {self.stall_timeout!r}"
+            )
+        if self.verify not in ("size", "dicom"):
+            raise DownloadError(unknown("kind of verify", self.verify, ("size", "dicom")))
+        if self.verify == "dicom":
+            dicom.check_installed()
+
+
+class Controls:
+    """Cancel, pause and resume, as set from any thread and followed by the supervisor."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        self.unpaused = threading.Event()
+        self.unpaused.set()
+        self.halted = threading.Event()
+        """Set by both `cancel` and `pause`: stop what is being done now."""
+
+    def cancel(self) -> None:
+        """End the run; what is complete stays."""
+        self.cancelled.set()
+        self.halted.set()
+        self.unpaused.set()
+
+    def pause(self) -> None:
+        """Interrupt the run until `resume`, unless it is cancelled."""
+        if not self.cancelled.is_set():
+            self.unpaused.clear()
+            self.halted.set()
+
+    def resume(self) -> None:
+        """End a pause, unless the run is cancelled."""
+        if not self.cancelled.is_set():
+            self.halted.clear()
+            self.unpaused.set()
+
+
+class Supervisor:
+    """One run of a plan.
+
+    Args:
+        plan: What to fetch, and where to.
+        options: How.
+        controls: Followed while it runs.
+        outcome: Filled while it runs.
+        set_state: Called with "paused", "running" and "verifying".
+        notify: Called when there is news of the progress.
+    """
+
+    def __init__(
+        self,
+        plan: DownloadPlan,
+        options: Options,
+        controls: Controls,
+        outcome: Outcome,
+        *,
+        set_state: Callable[[State], None],
+        notify: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._options = options
+        self._controls = controls
+        self._outcome = outcome
+        self._set_state = set_state
+        self._notify = notify
+
+    def run(self, lock: FolderLock) -> State:
+        """Fetch, verify and record; return the final state."""
+        started = record.now()
+        state: State
+        try:
+            if not lock.is_reserved:
+                raise DownloadError(
+                    f"another download is writing into the same folders of {self._plan.folder}; "
+                    "wait for it or cancel it"
+                )
+            reasons, survey = self._fetch(lock)
+            self._set_state("verifying")
+            self._verify(reasons, survey or self._plan.survey())
+            self._check_headers()
+            state = self._final_state()
+        except Exception as error:
+            state = "failed"
+            self._fail(error, lock)
+        if lock.is_locked:
+            outcome = self._outcome
+            rows = list(report_rows(self._plan, outcome.on_disk, outcome.failed, outcome.problems))
+            if not lock.made_root or any(row.files for row in rows):  # else nothing was fetched
+                outcome.lines += record.write(self._plan, rows, state=state, started=started)
+        return state
+
+    def _final_state(self) -> State:
+        if not self._outcome.failed:
+            return "complete"
+        return "cancelled" if self._controls.cancelled.is_set() else "incomplete"
+
+    def _fail(self, error: Exception, lock: FolderLock) -> None:
+        """Give `error` as the reason for every series that is not complete."""
+        if not isinstance(error, DownloadError):
+            _log.error("the download of %r failed unexpectedly", self._plan, exc_info=error)
+        message = str(error) if isinstance(error, DownloadError) else repr(error)
+        outcome = self._outcome
+        outcome.error = message
+        self._log_line(message)
+        outcome.paths, outcome.failed = {}, {}
+        tracker = ProgressTracker(self._plan)
+        outcome.on_disk = tracker.on_disk
+        for series, files in self._plan.survey():
+            tracker.add(series, series.names(files))
+            # Files that are not in their final folder are moved, unless another job may use them
+            is_final = all(path.parent == series.destination for path in files)
+            is_verified = self._options.verify == "size" and (is_final or lock.is_locked)
+            if is_verified and series.is_complete(files):
+                self._finalize(series, files)
+            else:
+                outcome.failed[series.SeriesInstanceUID] = message
+        outcome.settle(tracker)
+
+    def _log_line(self, line: str) -> None:
+        self._outcome.lines.append(line)
+
+    # --- fetching ------------------------------------------------------------------------------
+
+    def _fetch(self, lock: FolderLock) -> tuple[dict[str, str], Survey | None]:
+        """Fetch the missing files, trying again where that may help.
+
+        Returns:
+            What went wrong, by SeriesInstanceUID; and what is on disk, if nothing was fetched since
+            the last look.
+        """
+        disk.check_folder(self._plan.folder)
+        lock.lock()
+        reasons: dict[str, str] = {}
+        # Failed tries by SeriesInstanceUID; the maximum if another try cannot help
+        tries: Counter[str] = Counter()
+        while (looked := self._look()) is not None:
+            tracker, survey = looked
+            missing = [t for t in tracker.pending.values() if tries[t.uid] < self._options.tries]
+            if missing or not tries:
+                total = plural(len(self._plan.series), "series")
+                self._log_line(f"{len(missing):,} of {total} to fetch")
+            if not missing:
+                return reasons, survey
+            if not self._controls.unpaused.is_set():
+                self._wait_for_resume()
+                continue
+            is_first = not tries
+            if is_first:
+                disk.check_space(self._plan.folder, tracker.bytes_total - tracker.bytes_done)
+            missing.sort(key=lambda tracked: tries[tracked.uid])  # those without problems first
+            tracker.restrict_to(missing)
+            stop = self._transfer(tracker, missing, lock, is_first)
+            for tracked in tracker.pending.values():  # an s5cmd that is killed leaves them behind
+                disk.remove_temps(tracked.series.folder)
+            failures = tracker.failures(stop)
+            # Count a try even if s5cmd reports a file that is not on disk, so that this ends
+            tries.update(tracked.uid for tracked in missing if tracked.is_complete())
+            for uid, (why, may_pass) in failures.items():
+                reasons[uid] = why
+                tries[uid] = tries[uid] + 1 if may_pass else self._options.tries
+            # No delay for the sake of failed series if others only wait for their turn
+            incomplete = sum(not tracked.is_complete() for tracked in missing)
+            self._back_off(failures, tries, others_wait=len(failures) < incomplete)
+        return reasons, None
+
+    def _look(self) -> tuple[ProgressTracker, Survey] | None:
+        """Count what is on disk, and remove unfinished files; return None if cancelled."""
+        tracker, survey = ProgressTracker(self._plan), []
+        for series, files in self._plan.survey():
+            if self._controls.cancelled.is_set():
+                return None
+            disk.remove_temps(series.folder)
+            tracker.add(series, series.stage(files))
+            survey.append((series, files))
+        self._outcome.advance(tracker)
+        return tracker, survey
+
+    def _wait_for_resume(self) -> None:
+        self._log_line("paused")
+        self._set_state("paused")
+        self._controls.unpaused.wait()
+        if not self._controls.cancelled.is_set():
+            self._log_line("resumed")
+            self._set_state("running")
+
+    def _back_off(
+        self, failures: dict[str, tuple[str, bool]], tries: Counter[str], *, others_wait: bool
+    ) -> None:
+        """Wait before the next try of the failed series, if there is one."""
+        retried = [uid for uid in failures if tries[uid] < self._options.tries]
+        if not retried:
+            return
+        (why, _), *more = Counter(failures[uid][0] for uid in retried).most_common()
+        number = max(tries[uid] for uid in retried)
+        seconds = 0.0 if others_wait else self._options.backoff * 2 ** (number - 1)
+        self._log_line(
+            f"trying {plural(len(retried), 'series')} again in {seconds:g} s "
+            f"(try {number + 1} of {self._options.tries}): {why}{' and others' if more else ''}"
+        )
+        self._controls.halted.wait(seconds)
+
+    def _transfer(
+        self,
+        tracker: ProgressTracker,
+        missing: list[TrackedSeries],
+        lock: FolderLock,
+        is_first: bool,
+    ) -> StopReason | None:
+        """Run s5cmd; return why it stopped early, or None."""
+        try:
+            check_server(self._plan.endpoint_url, self._controls.halted)
+        except DownloadError as error:
+            if is_first:
+                raise  # nothing has worked yet: the address may be wrong
+            return StopReason(str(error))
+        if self._controls.halted.is_set():
+            return _HALTED
+        lines = [line for tracked in missing for line in _command_lines(tracked)]
+        start, before = time.monotonic(), tracker.bytes_done
+        process = s5cmd.Process(
+            lines, endpoint_url=self._plan.endpoint_url, workers=self._options.workers
+        )
+        try:
+            lock.record_process(process)
+            return self._watch(process, tracker)
+        finally:
+            process.stop(KILL_GRACE_SECONDS)
+            seconds = time.monotonic() - start
+            if seconds >= 1:  # in shorter runs, connecting takes most of the time
+                remember_rate((tracker.bytes_done - before) / 1e6 / seconds)
+
+    def _watch(self, process: s5cmd.Process, tracker: ProgressTracker) -> StopReason | None:
+        """Follow s5cmd until it ends, stalls or is halted; return why it stopped early, or None."""
+        speed = Speed()
+        stall_timeout, workers = self._options.stall_timeout, self._options.workers
+        stall_message = f"no data for {stall_timeout:g} s"
+        last = next_look = time.monotonic()
+        awake = last_growth = 0.0  # seconds, without those in which this machine was asleep
+        window = 2 * workers  # s5cmd may be working on so many series
+        done_since: float | None = None  # when the last pending series was done
+        while not self._controls.halted.is_set():
+            # Read events only at each look: waking up for every file costs far more
+            ended = process.ended.wait(min(max(0.0, next_look - time.monotonic()), 0.5))
+            now = time.monotonic()
+            awake, last = awake + min(now - last, 1.0), now
+            if not ended and now < next_look:
+                continue
+            for event in process.drain_events():
+                if tracker.update(event):
+                    last_growth = awake
+                if not isinstance(event, s5cmd.FileDone):
+                    self._log_line(_in_log(event))
+                if isinstance(event, s5cmd.Problem) and s5cmd.is_disk_full(event.message):
+                    return StopReason("the disk is full", may_pass=False)
+            if ended:
+                return _reason_for_exit(process.exit_code or 0)
+            if tracker.excessive:
+                # A server that keeps listing objects would otherwise fill the disk
+                blamed = frozenset(tracker.excessive)
+                return StopReason(_EXCESSIVE, may_pass=False, stalled=blamed)
+            done_since = (done_since or awake) if not tracker.pending else None
+            if done_since is not None and awake - done_since > KILL_GRACE_SECONDS:
+                return None  # every series was reported: s5cmd is busy with something unwanted
+            cost = time.thread_time()
+            if tracker.poll(window, awake):
+                last_growth = awake
+            elif awake - last_growth > stall_timeout:
+                # The data may have arrived in a series outside the window
+                if not tracker.poll(None, awake):
+                    return StopReason(stall_message)
+                last_growth = awake
+            stalled, files = tracker.stalled(awake - stall_timeout, window)
+            # Stop for stalled files only if they occupy half of the workers, or others stall too
+            if stalled and (2 * files >= workers or awake - last_growth > stall_timeout / 4):
+                return StopReason(stall_message, stalled=stalled)
+            self._report(tracker, speed, now)
+            # Looking is slow if there are many files: spend at most a tenth of the time on it, and
+            # a fiftieth of a processor
+            cost = time.thread_time() - cost
+            next_look = now + max(POLL_SECONDS, 10 * (time.monotonic() - now), 50 * cost)
+        return _HALTED
+
+    def _report(self, tracker: ProgressTracker, speed: Speed, now: float) -> None:
+        speed.add(now, max(tracker.bytes_done, self._outcome.progress.bytes_done))
+        if self._outcome.advance(tracker, speed.MB_per_s):
+            self._notify()
+
+    # --- verifying -----------------------------------------------------------------------------
+
+    def _verify(self, reasons: dict[str, str], survey: Survey) -> None:
+        """Count the files of every series on disk, and set the final outcome."""
+        outcome = self._outcome
+        outcome.problems = {uid for uid, why in reasons.items() if why}
+        tracker = ProgressTracker(self._plan)
+        outcome.on_disk = tracker.on_disk
+        for series, files in survey:
+            tracked = tracker.add(series, series.names(files))
+            if series.is_complete(files):
+                self._finalize(series, files)
+                continue
+            reason = reasons.get(tracked.uid)
+            if not reason and self._controls.cancelled.is_set():
+                reason = "cancelled"
+            arrived = tracked.describe()
+            outcome.failed[tracked.uid] = f"{reason}; {arrived}" if reason else arrived
+        outcome.settle(tracker)
+
+    def _finalize(self, series: PlannedSeries, files: dict[Path, int]) -> None:
+        uid = series.SeriesInstanceUID
+        try:
+            self._outcome.paths[uid] = series.finalize(files)
+        except DownloadError as error:
+            self._outcome.failed[uid] = str(error)
+
+    def _check_headers(self) -> None:
+        """With verify="dicom", fail series that are complete but have files of another series."""
+        outcome = self._outcome
+        if self._options.verify == "dicom":
+            wrong = dicom.find_wrong_series(outcome.paths, self._controls.cancelled)
+            outcome.problems.update(uid for uid in wrong if wrong[uid] != dicom.CANCELLED)
+            outcome.failed.update(wrong)
+            for uid in wrong:
+                del outcome.paths[uid]
+        outcome.is_checked = True
+
+
+def _command_lines(tracked: TrackedSeries) -> list[str]:
+    """Return the commands of s5cmd that fetch the missing files of a series."""
+    series = tracked.series
+    source = series.bucket, series.prefix, series.folder
+    if series.only is not None:
+        return [s5cmd.cp_file_line(*source, name) for name in sorted(tracked.awaited)]
+    return [s5cmd.cp_line(*source, resume=bool(tracked.files))]
+
+
+def _reason_for_exit(exit_code: int) -> StopReason | None:
+    """Return why s5cmd ended before it was done; None if it did all it could."""
+    if exit_code in (126, 127):  # as setpriv and shells report a program that does not start
+        return StopReason("s5cmd cannot be started, see the log", may_pass=False)
+    if exit_code < 0:
+        return StopReason(f"s5cmd was ended by signal {-exit_code}")
+    # 1 means that there were problems, which s5cmd has reported, or that it received SIGTERM
+    message = f"s5cmd ended before it was done (exit code {exit_code})"
+    return StopReason(message, fits_all=False) if exit_code else None
+
+
+def _in_log(event: s5cmd.Problem | s5cmd.Noise) -> str:
+    if isinstance(event, s5cmd.Noise):
+        return event.text[:MAX_LOG_LINE_CHARACTERS]
+    return f"{event.source}: {event.message}"[:MAX_LOG_LINE_CHARACTERS]
