@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.lab import find_chromium
+from support.own_table import OwnTable
 from support.wheel import ROOT, build, install
 
 
@@ -58,6 +59,12 @@ def client():
     from idc_widgets import IDCClient
 
     return IDCClient()
+
+
+@pytest.fixture
+def own_table(tmp_path: Path) -> OwnTable:
+    """Return a function that writes a small table of series and opens a client of it."""
+    return OwnTable(tmp_path)
 
 
 @pytest.fixture(scope="session")

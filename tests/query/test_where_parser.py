@@ -1,0 +1,167 @@
+"""Filters: what `Cohort.where` and its relatives accept, and how they refuse the rest."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.own_table import OwnTable
+
+from idc_widgets import Cohort, IDCClient, InvalidQueryError
+
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+UNKNOWN = "1.2.3.4.5.6.7"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda cohort: cohort.histogram("StudyDat"),
+            "histogram 'StudyDat'; did you mean 'StudyDate'",
+        ),
+        (
+            lambda cohort: cohort.histogram("Modality"),
+            "unknown column of a histogram 'Modality'; expec",
+        ),
+        (lambda cohort: cohort.histogram("PatientAge", bins=0), "bins=0: expected a whole number"),
+        (
+            lambda cohort: cohort.histogram("PatientAge", bins=-3),
+            "bins=-3: expected a whole number",
+        ),
+        (
+            lambda cohort: cohort.having(level="studies", Modality="CT"),
+            "'studies'; did you mean 'study'",
+        ),
+        (lambda cohort: cohort.having(level="series", Modality="CT"), "unknown level 'series'"),
+        (
+            lambda cohort: cohort.having(Modalty="CT"),
+            "unknown column 'Modalty'; did you mean 'Modality'",
+        ),
+        (lambda cohort: cohort.having(text="lung"), "unknown column 'text'"),
+        (lambda cohort: cohort.having(Modality="ct"), "unknown Modality 'ct'; did you mean 'CT'"),
+        (lambda cohort: cohort.having(Modality=["CT", "SEGG"]), "'SEGG'; did you mean 'SEG'"),
+        (lambda cohort: cohort.having(Modality=5), "Modality=5: expected text"),
+        (lambda cohort: cohort.having(instanceCount="5"), "expected a number, not str"),
+        (lambda cohort: cohort.having(), "having: expected a column and its values"),
+        (lambda cohort: cohort.having(level="patient"), "having: expected a column and its values"),
+        (lambda cohort: cohort.where(having="CT"), "having='CT': expected a dict"),
+        (
+            lambda cohort: cohort.where(having={"level": ["study"], "Modality": "CT"}),
+            "unknown level",
+        ),
+        (lambda cohort: cohort.where(PatientAge=(60, 50)), "upside down, 60 > 50"),
+        (lambda cohort: cohort.where(PatientAge=("002Y", "023M")), "upside down"),
+        (
+            lambda cohort: cohort.where(PatientAge=("abc", None)),
+            "'abc' is not an age; expected years",
+        ),
+        (lambda cohort: cohort.where(PatientAge=(None, "0060Y")), "'0060Y' is not an age"),
+        (lambda cohort: cohort.where(PatientAge=(True, None)), "True is not an age"),
+        (lambda cohort: cohort.where(PatientAge=([60], None)), r"\[60\] is not an age"),
+        (lambda cohort: cohort.where(PatientAge=60), "PatientAge=60: expected text"),
+        (lambda cohort: cohort.where(PatientAge="60Y"), "unknown PatientAge '60Y'"),
+        (lambda cohort: cohort.where(series_size_MB=(2, 1)), "upside down, 2 > 1"),
+        (lambda cohort: cohort.where(SeriesDate=("2010-04-02", "20100401")), "upside down"),
+        (lambda cohort: cohort.where(StudyDate=("0000-01-01", None)), "is not a date"),
+        (
+            lambda cohort: cohort.where(commercial_use="yes"),
+            "commercial_use='yes': expected True",
+        ),
+        (
+            lambda cohort: cohort.where(commercial_use=[True, 1]),
+            "commercial_use=1: expected True",
+        ),
+        (
+            lambda cohort: cohort.where(commercial_use=(True, False, 0)),
+            "commercial_use=0: expected",
+        ),
+        (lambda cohort: cohort.where(originals_of="CT"), "originals_of='CT': expected a cohort"),
+        (lambda cohort: cohort.where(derived_from=5), "derived_from=5: expected a cohort"),
+        (lambda cohort: cohort.where(derived_from={"Modality": "ct"}), "did you mean 'CT'"),
+        (lambda cohort: cohort.where(uids=[CT, UNKNOWN]), f"unknown UID '{UNKNOWN}'"),
+        (lambda cohort: cohort.where(uids=["1.2", CT, "1.3"]), r"unknown UID '1.2' \(and 1 more\)"),
+        (lambda cohort: cohort.where(uids=[5]), "uids=5: expected text, not int"),
+        (lambda cohort: cohort.where(uids=[CT, None]), "uids=None: expected text"),
+        (
+            lambda cohort: cohort.where(cancer_types="Lung Cancr"),
+            "'Lung Cancr'; did you mean 'Lung Canc",
+        ),
+        (
+            lambda cohort: cohort.where(cancer_types=["Breast Cancer", "x y z"]),
+            "cancer_types 'x y z'",
+        ),
+        (
+            lambda cohort: cohort.where(species="human"),
+            "unknown species 'human'; did you mean 'Human'",
+        ),
+        (lambda cohort: cohort.where(species=1), "species=1: expected text, not int"),
+        (lambda cohort: cohort.where(program="TCGA"), "program_id 'TCGA'; did you mean 'tcga'"),
+        (
+            lambda cohort: cohort.where(cancer_type="Lung Cancer"),
+            "'cancer_type'; did you mean 'cancer_t",
+        ),
+        (lambda cohort: cohort.where(tumor_locations="Breast, Lung"), "unknown tumor_locations"),
+        (lambda cohort: cohort.where(patients=[("nlst",)]), "expected .collection_id, PatientID."),
+        (
+            lambda cohort: cohort.of_patients([("nlst", 100002)]),
+            "expected .collection_id, PatientID.",
+        ),
+        (lambda cohort: cohort.of_patients("nlst"), "expected .collection_id, PatientID."),
+        (lambda cohort: cohort.where(text=None), "text=None: expected one or more words"),
+        (lambda cohort: cohort.where(text=["lung"]), "expected one or more words"),
+        (lambda cohort: cohort.without("cancer_type"), "did you mean 'cancer_types'"),
+        (lambda cohort: cohort.facets(["commercial"]), "unknown column 'commercial'; did you mean"),
+        (lambda cohort: cohort.join("collection_index"), "did you mean 'collections_index'"),
+        (lambda cohort: cohort.join("index"), "cannot be joined to series"),
+        (lambda cohort: cohort.join("version_metadata_index"), "cannot be joined to series"),
+        (
+            lambda cohort: cohort.join("collections_index", columns=["cancer_type"]),
+            "unknown column of collections_index 'cancer_type'; did you mean 'cancer_types'",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused_with_help(
+    client: IDCClient, call: Callable[[Cohort], object], message: str
+) -> None:
+    with pytest.raises(InvalidQueryError, match=message):
+        call(client.cohort())
+
+
+def test_cohorts_of_two_clients_do_not_mix(client: IDCClient) -> None:
+    other = IDCClient().cohort(Modality="CT")
+    for name in ("originals_of", "derived_from"):
+        with pytest.raises(InvalidQueryError, match=f"{name}: that cohort is of another client"):
+            client.cohort(**{name: other})
+
+
+def test_filters_that_contradict_each_other_can_be_given_again(client: IDCClient) -> None:
+    for name, low, high in (
+        ("instanceCount", (1, 2), (5, 6)),
+        ("StudyDate", (None, "2000-01-01"), ("2010-01-01", None)),
+        ("PatientAge", (70, None), (None, "060Y")),
+    ):
+        cohort = client.cohort(**{name: low}).where(**{name: high})
+        assert cohort.summary().series == 0
+        assert client.cohort(**cohort.filters) == cohort
+        assert client.sql(cohort.sql).empty
+
+
+def test_equal_ages_in_different_units_match(own_table: OwnTable) -> None:
+    ages = ["021D", "003W", "012M", "001Y", "1", "1y", "077D", "011W"]
+    lines = [f"{row},2,3,4,{age}" for row, age in enumerate(ages)]
+    client = own_table("PatientAge", *lines)
+    for first, second in (("021D", "003W"), ("012M", "001Y"), ("077D", "011W"), ("1", "1Y")):
+        for age in (first, second):
+            cohort = client.cohort(PatientAge=(age, age))
+            matches = set(cohort.series().PatientAge)
+            assert matches >= {first, second} & set(ages), (age, matches)
+
+
+def test_dates_of_any_type(client: IDCClient) -> None:
+    day = client.cohort(SeriesDate=("2010-04-01", "2010-04-30"))
+    for low in (datetime.date(2010, 4, 1), "20100401", pd.Timestamp("2010-04-01 12:00")):
+        assert client.cohort(SeriesDate=(low, np.datetime64("2010-04-30"))) == day
