@@ -1,4 +1,4 @@
-"""Misspelt keyword arguments: ipywidgets would take them in silence, ours name the nearest."""
+"""A check of keyword arguments: ipywidgets ignores misspelt ones, ours raise."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ __all__ = ["check_keywords"]
 
 
 def check_keywords(owner: str, given: Iterable[str], allowed: Iterable[str]) -> None:
-    """Refuses keyword arguments that `owner` does not have.
+    """Raise TypeError if there is a keyword argument that the owner does not have.
+
+    Args:
+        owner: The class that got the arguments.
+        given: The names of the arguments.
+        allowed: The names that the class has.
+
+    Raises:
+        TypeError: A name is not allowed; the message has the nearest allowed one, or all.
 
     >>> check_keywords("FacetPanel", {"colums": ()}, ["columns", "layout"])
     Traceback (most recent call last):
     TypeError: FacetPanel has no argument 'colums'; did you mean 'columns'?
-
-    Raises:
-        TypeError: names the first unknown one and the nearest allowed one, else all allowed.
     """
     choices = sorted(allowed)
     for name in given:

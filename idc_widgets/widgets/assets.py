@@ -1,4 +1,4 @@
-"""What all widgets of the package look like: style and shared front-end code."""
+"""The style sheets and scripts of the widgets."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ from pathlib import Path
 
 __all__ = ["STATIC", "script", "style"]
 
-#: Where the ES modules and style sheets are.
+#: The folder of the ES modules and style sheets.
 STATIC = Path(__file__).parent / "static"
 
 
 def style(*names: str) -> str:
-    """Style sheets of a widget, after the colours and fonts that all of them share."""
+    """Return the style sheet of a widget.
+
+    Args:
+        *names: Files in `STATIC` without ".css"; base.css, which all widgets share, comes first.
+    """
     return _joined("base", *names, suffix="css")
 
 
 def script(*names: str) -> str:
-    """The ES module of a widget: scripts one after another, the last of which exports `render`.
+    """Return the ES module of a widget.
 
-    There is no bundler, and a widget has one module only: what scripts share is put before them.
+    A widget has a single module and there is no bundler, so the files are joined.
+
+    Args:
+        *names: Files in `STATIC` without ".js", the last of which exports `render`; base.js,
+            which all widgets share, comes first.
     """
     return _joined("base", *names, suffix="js")
 

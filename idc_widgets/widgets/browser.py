@@ -1,4 +1,4 @@
-"""IDCBrowser: the layout of the widgets that we recommend."""
+"""IDCBrowser: the recommended layout of the widgets."""
 
 from __future__ import annotations
 
@@ -27,35 +27,39 @@ _OWN_KEYWORDS = ("client", "download_dir", "endpoint_url")
 
 
 class IDCBrowser(Closable, VBox):
-    """Browse the Imaging Data Commons, download from it, and have the paths in the next cell.
+    """Browse the Imaging Data Commons, download from it, and use the files in the next cell.
 
-    Everything follows everything else: search and filters narrow the patients, picked patients
-    narrow the studies, picked studies the series; what is left can be downloaded.
+    Search and filters narrow the patients, picked patients narrow the studies, and picked studies
+    narrow the series; what remains can be downloaded.
 
     Args:
-        client: the data to browse; by default ``IDCClient()``.
-        download_dir: where downloads go.
-        endpoint_url: the S3 server; by default the variable S3_ENDPOINT_URL, else AWS.
-        **filters: the first filters, as of `Cohort.where`.
+        client: The data to browse; by default ``IDCClient()``.
+        download_dir: The folder for downloads.
+        endpoint_url: The S3 server; by default the environment variable S3_ENDPOINT_URL, else AWS.
+        **filters: The initial filters, as for `Cohort.where`.
 
     Raises:
-        TypeError: unknown keyword (the nearest is named).
-        InvalidQueryError: unknown value.
+        TypeError: A keyword argument is unknown; the message names the nearest.
+        InvalidQueryError: A filter has an unknown value.
 
     >>> browser = IDCBrowser(collection_id="nsclc_radiomics")
     >>> browser.pick(patients=["LUNG1-365"])
     >>> browser.selection
     Selection(12 series, 115.9 MB)
+    >>> browser.close()
     """
 
     filters = Instance(Cohort)
-    """What is filtered by; can be set. Type: Cohort; default: everything."""
+    """The filters; writable. Type: Cohort; default: every series of the index."""
 
     selection = Instance(Selection, read_only=True)
-    """What Download would fetch: the picked series or, with none picked, all that are shown."""
+    """What Download would fetch: the picked series or, if none is picked, all series shown.
+
+    Type: Selection.
+    """
 
     paths = Dict(read_only=True)
-    """SeriesInstanceUID → paths of its files, of the last download; verified files only."""
+    """The verified files of the last download. Type: {SeriesInstanceUID: [Path]}; default: {}."""
 
     def __init__(
         self,
@@ -78,8 +82,8 @@ class IDCBrowser(Closable, VBox):
         self._summary = SummaryBar(self.state, columns=self._filters.columns)
         two_grids = Box(
             [
-                _cell(PatientGrid(self.state), "1 1 420px"),
-                _cell(StudyGrid(self.state), "1 1 420px"),
+                _with_flex(PatientGrid(self.state), "1 1 420px"),
+                _with_flex(StudyGrid(self.state), "1 1 420px"),
             ],
             layout={"flex_flow": "row wrap", "width": "100%", "grid_gap": "8px 16px"},
         )
@@ -100,7 +104,7 @@ class IDCBrowser(Closable, VBox):
         self._follow(self._download, self._on_paths, "paths")
         self._follow(self._filters, self._on_expanded, "expanded")
 
-    # --- from Python -----------------------------------------------------------------------
+    # --- for Python code -------------------------------------------------------------------
 
     @property
     def client(self) -> IDCClient:
@@ -109,12 +113,12 @@ class IDCBrowser(Closable, VBox):
 
     @property
     def cohort(self) -> Cohort:
-        """What the grid of series shows: the filters, narrowed to picked patients and studies."""
+        """The series of the last grid: the filters, narrowed to picked patients and studies."""
         return self.state.cohort
 
     @property
     def job(self) -> DownloadJob | None:
-        """The download that was started last, or None."""
+        """The last download, or None."""
         job: DownloadJob | None = self._download.job
         return job
 
@@ -124,22 +128,37 @@ class IDCBrowser(Closable, VBox):
         studies: Iterable[str] | None = None,
         series: Iterable[str] | None = None,
     ) -> None:
-        """Picks rows by key, as clicks would; arguments and errors as of `BrowserState.pick`."""
+        """Pick rows by key, as clicks on them would.
+
+        For each level, an empty list removes the picks and None leaves them as they are.
+
+        Args:
+            patients: PatientIDs, or pairs (collection_id, PatientID) where several collections
+                have the same PatientID.
+            studies: StudyInstanceUIDs.
+            series: SeriesInstanceUIDs.
+
+        Raises:
+            InvalidQueryError: A key is not among the rows shown; nothing changes.
+        """
         self.state.pick(patients=patients, studies=studies, series=series)
 
     def download(self, *, max_GB: float | None = MAX_GB) -> DownloadJob:
-        """Starts to download `selection`, as the button does; ``browser.download().wait()`` waits.
+        """Start to download `selection`, as the button does, and return at once.
+
+        ``browser.download().wait()`` waits for the end.
 
         Args:
-            max_GB: refuse if more is still to fetch, in GB (10^9 bytes); None for no limit.
+            max_GB: Refuse if more remains to be fetched, in GB (10^9 bytes); None for no limit.
 
         Raises:
-            DownloadError: it cannot be planned, or is too large; the message says what to change.
+            DownloadError: The download cannot be planned or is too large; the message says what
+                to change.
         """
         job: DownloadJob = self._download.start(max_GB=max_GB)
         return job
 
-    # --- following -------------------------------------------------------------------------
+    # --- observers -------------------------------------------------------------------------
 
     def _on_state(self, change: Any) -> None:
         self.set_trait(change["name"], change["new"])
@@ -159,6 +178,6 @@ class IDCBrowser(Closable, VBox):
             raise
 
 
-def _cell(widget: Any, flex: str) -> Any:
+def _with_flex(widget: Any, flex: str) -> Any:
     widget.layout.flex = flex
     return widget

@@ -1,4 +1,4 @@
-"""Counts for dropdowns: one query per change of the filters, however many dropdowns there are."""
+"""The counts that dropdowns show: one query per change, however many dropdowns there are."""
 
 from __future__ import annotations
 
@@ -18,27 +18,35 @@ class FilteredState(Protocol):
     turns: Turns
 
     @property
-    def filters(self) -> Cohort: ...
+    def filters(self) -> Cohort:
+        """The filters under which values are counted."""
+        ...
 
-    def observe(self, handler: Callable[[Any], Any], names: Any) -> None: ...
+    def observe(self, handler: Callable[[Any], Any], names: Any) -> None:
+        """Call `handler` when one of the traits changes."""
+        ...
 
-    def unobserve(self, handler: Callable[[Any], Any], names: Any) -> None: ...
+    def unobserve(self, handler: Callable[[Any], Any], names: Any) -> None:
+        """Undo `observe`."""
+        ...
 
 
 class Dropdown(Protocol):
-    """What shows the counts of one column."""
+    """A widget that shows the counts of one column."""
 
     column: str
 
-    def show(self, counted: Sequence[FacetValue]) -> None: ...
+    def show(self, counts: Sequence[FacetValue]) -> None:
+        """Show the values of the column with these counts."""
+        ...
 
     def __hash__(self) -> int: ...
 
 
 class DropdownCounts:
-    """The counts of every column that a dropdown of one state shows.
+    """The counts of all columns for which one state has dropdowns.
 
-    It observes the filters only while it has dropdowns.
+    Observes the filters only while there are dropdowns.
 
     Args:
         state: The state whose filters the counts follow.
@@ -47,23 +55,24 @@ class DropdownCounts:
     def __init__(self, state: FilteredState) -> None:
         self._state = state
         self._dropdowns: WeakSet[Dropdown] = WeakSet()
-        self._is_following = False
-        #: Column → its counts under the present filters; empty while nothing is followed.
-        self._counted: dict[str, list[FacetValue]] = {}
+        self._is_observing = False
+        #: Column → its counts under the present filters; empty while nothing is observed.
+        self._counts: dict[str, list[FacetValue]] = {}
 
     def count(self, columns: Iterable[str]) -> None:
-        """Count the columns that have no counts yet, with one query.
+        """Count the values of those columns that have no counts yet, with one query.
 
-        Call it before you add several dropdowns, each of which would need a query of its own.
+        Call it before you add several dropdowns, each of which would otherwise need a query of
+        its own.
 
         Raises:
             InvalidQueryError: A column is unknown.
         """
-        uncounted = [column for column in dict.fromkeys(columns) if column not in self._counted]
-        if uncounted:
-            self._counted.update(self._state.filters.facets(uncounted))
-            if not self._is_following:
-                self._is_following = True
+        missing = [column for column in dict.fromkeys(columns) if column not in self._counts]
+        if missing:
+            self._counts.update(self._state.filters.facets(missing))
+            if not self._is_observing:
+                self._is_observing = True
                 self._state.observe(self._on_filters, "filters")
 
     def add(self, dropdown: Dropdown) -> None:
@@ -71,27 +80,27 @@ class DropdownCounts:
         with self._state.turns.lock:
             self.count([dropdown.column])
             self._dropdowns.add(dropdown)
-            dropdown.show(self._counted[dropdown.column])
+            dropdown.show(self._counts[dropdown.column])
 
     def discard(self, dropdown: Dropdown) -> None:
-        """Leave a dropdown as it is from now on."""
+        """Stop updating a dropdown; it keeps what it shows."""
         self._dropdowns.discard(dropdown)
-        if not self._dropdowns and self._is_following:
-            self._is_following = False
+        if not self._dropdowns and self._is_observing:
+            self._is_observing = False
             self._state.unobserve(self._on_filters, "filters")
             self._state.turns.forget(self._recount)
-            self._counted = {}
+            self._counts = {}
 
     def is_late(self) -> bool:
-        """Return whether the counts do not follow the last change of the filters yet."""
+        """Return whether the counts do not reflect the latest filters yet."""
         return self._state.turns.is_late(self._recount)
 
     def _on_filters(self, _change: Any) -> None:
         self._state.turns.refresh(self._recount)
 
     def _recount(self) -> None:
-        self._counted = {}
+        self._counts = {}
         dropdowns = list(self._dropdowns)
         self.count(dropdown.column for dropdown in dropdowns)
         for dropdown in dropdowns:
-            dropdown.show(self._counted[dropdown.column])
+            dropdown.show(self._counts[dropdown.column])

@@ -1,4 +1,4 @@
-"""Dropdowns that filter by the values of a column and count what each value would give."""
+"""Dropdowns that filter by the values of a column and show how many series each value has."""
 
 from __future__ import annotations
 
@@ -20,53 +20,54 @@ from .state import BrowserState
 
 __all__ = ["FacetDropdown", "FacetPanel"]
 
-#: A dropdown lists this many values at most: the most frequent, and those that are chosen.
-MOST_VALUES = 1000
+#: The most frequent values that a dropdown lists; picked ones are listed in addition.
+MAX_LISTED_VALUES = 1000
 
-#: Columns whose values are listed from the highest on, rather than by frequency.
-_HIGHEST_FIRST = ("series_init_idc_version",)
+#: Columns whose values are listed in descending order instead of by frequency.
+_DESCENDING_COLUMNS = ("series_init_idc_version",)
 
 
 class FacetDropdown(Closable, anywidget.AnyWidget):
-    """A button that opens a list of the values of a column, to tick the ones to filter by.
+    """A button that opens a list of the values of a column, in which one ticks those to filter by.
 
-    Each value shows how many series and patients it has under the filters on all other columns.
-
-    >>> state = BrowserState()
-    >>> FacetDropdown(state, "Modality")
+    Each value is shown with the number of series and patients that have it under the filters on
+    all other columns.
 
     Args:
-        state: what the choice filters, and whose filters the counts follow.
-        column: a column of the index, or one of `MORE_FACETS`.
-        layout: as of every ipywidgets widget.
+        state: The state to filter, whose filters the counts follow.
+        column: A column of the index, or one of `MORE_FACETS`.
+        layout: As for every ipywidgets widget.
 
     Raises:
-        InvalidQueryError: unknown column; the nearest is named.
+        InvalidQueryError: The column is unknown; the message names the nearest.
+
+    >>> state = BrowserState()
+    >>> dropdown = FacetDropdown(state, "Modality")
     """
 
     _esm = script("popover", "facets")
     _css = style("popover", "facets")
 
     _label = Unicode().tag(sync=True)
-    """What the button says. Type: str."""
+    """The text of the button. Type: str."""
 
     _column = Unicode().tag(sync=True)
-    """Name of the column in filters: the DICOM keyword where there is one. A tooltip. Type: str."""
+    """The column in filters, for the tooltip: its DICOM keyword if it has one. Type: str."""
 
     _missing = Unicode().tag(sync=True)
-    """What None is called. Type: str."""
+    """The text for a missing value (None). Type: str."""
 
     _values: List[list[Any]] = List().tag(sync=True)
-    """The values and their counts, in order. Type: list of [value, series, patients]."""
+    """The listed values and their counts, in order. Type: list of [value, series, patients]."""
 
     _distinct = Int().tag(sync=True)
-    """How many values there are; more than `_values` has if they are too many. Type: int."""
+    """The number of values; `_values` has fewer if there are too many to list. Type: int."""
 
     _chosen: List[Any] = List().tag(sync=True)
-    """The values that are filtered by; None is "missing". Type: list of str, bool, number, None."""
+    """The values of the filter; None is a missing value. Type: list of str, bool, int or None."""
 
     _answered = Unicode().tag(sync=True)
-    """The last request of the front end that all of the above takes in. Type: view:number."""
+    """The last request of the front end that the other traits reflect. Type: str, "view:number"."""
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("FacetDropdown", keywords, ["column", "layout", "state"])
@@ -74,58 +75,67 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         if column not in known:
             raise InvalidQueryError(unknown("column", column, known))
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
-        shown = column_info(column)
-        super().__init__(_label=shown.label, _column=column, _missing=shown.missing, **keywords)
+        info = column_info(column)
+        super().__init__(_label=info.label, _column=column, _missing=info.missing, **keywords)
         self.state = state
         self.column = column
         self._requests = FrontEndRequests()
-        self._request = ""  # the last that was worked in
+        self._last_request = ""  # the last one that was accepted
         self.on_msg(self._on_message)
         state.dropdown_counts.add(self)
         self._on_close(lambda: state.dropdown_counts.discard(self))
 
-    def show(self, counted: Sequence[FacetValue]) -> None:
-        """Shows these values and counts, and ticks what the state has chosen."""
+    def show(self, counts: Sequence[FacetValue]) -> None:
+        """Show the values of the column with these counts, and tick those of the filter.
+
+        Args:
+            counts: All values of the column, most series first.
+        """
         chosen = self.state.filters.values(self.column)
-        shown = [*counted[:MOST_VALUES], *(v for v in counted[MOST_VALUES:] if v.value in chosen)]
-        listed = {facet.value for facet in shown}
-        # What is chosen stays in the list when nothing is left of it, or nobody could untick it.
-        gone = [FacetValue(value, 0, 0) for value in chosen if value not in listed]
-        listing = shown + gone
-        if self.column in _HIGHEST_FIRST:
-            listing.sort(key=lambda one: (one.value is not None, one.value), reverse=True)
+        listed = [
+            *counts[:MAX_LISTED_VALUES],
+            *(facet for facet in counts[MAX_LISTED_VALUES:] if facet.value in chosen),
+        ]
+        listed_values = {facet.value for facet in listed}
+        # A ticked value stays listed when no series has it any more, so that it can be unticked.
+        without_series = [FacetValue(value, 0, 0) for value in chosen if value not in listed_values]
+        listed += without_series
+        if self.column in _DESCENDING_COLUMNS:
+            listed.sort(key=lambda facet: (facet.value is not None, facet.value), reverse=True)
         with self.hold_sync():
-            self._distinct = len(counted) + len(gone)
-            self._values = [[facet.value, facet.series, facet.patients] for facet in listing]
+            self._distinct = len(counts) + len(without_series)
+            self._values = [[facet.value, facet.series, facet.patients] for facet in listed]
             self._chosen = list(chosen)
-            self._answered = self._request
+            self._answered = self._last_request
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") != "choose":
             return
-        # One message takes the counts and the id back, so that no front end mixes two answers.
+        # The counts and the request go back in one message, so that no view mixes two answers.
         with self.state.turn(), self.hold_sync():
             request = self._requests.accept(content)
             if request is not None:
                 with self.state.reporting():
                     self.state.filter_values(self.column, content["values"])
-                self._request = request
+                self._last_request = request
                 if not self.state.dropdown_counts.is_late():
-                    self._answered = self._request
+                    self._answered = request
 
 
 class FacetPanel(Closable, ipywidgets.Box):
     """Several dropdowns side by side, in as many rows as they need.
 
-    >>> FacetPanel(state, ["Modality", "BodyPartExamined"])
-
     Args:
-        state: what the choices filter.
-        columns: one dropdown each.
-        layout: as of every ipywidgets widget.
+        state: The state to filter.
+        columns: The columns, one per dropdown.
+        layout: As for every ipywidgets widget.
 
     Raises:
-        InvalidQueryError: unknown column; the nearest is named.
+        InvalidQueryError: A column is unknown; the message names the nearest.
+
+    >>> panel = FacetPanel(BrowserState(), ["Modality", "BodyPartExamined"])
+    >>> panel.dropdowns["Modality"].column
+    'Modality'
     """
 
     def __init__(
@@ -134,7 +144,7 @@ class FacetPanel(Closable, ipywidgets.Box):
         check_keywords("FacetPanel", keywords, ["columns", "layout", "state"])
         with state.lock:
             state.dropdown_counts.count(columns)
-            #: The dropdown of each column.
+            #: Column → its dropdown.
             self.dropdowns = {column: FacetDropdown(state, column) for column in columns}
         # ipywidgets 7 knows the gap of a flex box by its older name only.
         keywords.setdefault(

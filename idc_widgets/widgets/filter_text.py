@@ -1,4 +1,4 @@
-"""Filters in words, as chips and buttons show them."""
+"""Filters as text, as chips and buttons show them."""
 
 from __future__ import annotations
 
@@ -7,57 +7,65 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._util import plural
-from ..index import column_info
+from ..index import LEVELS, column_info
+from ..query import as_list
 
-__all__ = ["bound", "in_words", "range_in_words"]
+__all__ = ["bound_text", "filter_text", "range_text"]
 
-#: So many values of a filter are named.
-_NAMED = 3
+#: The number of values that are spelled out before "and N more".
+MAX_NAMED_VALUES = 3
 
-#: Operators of one series with others of its study, see `Cohort.originals_of`.
-_OF_OTHERS = {"originals_of": "Originals of", "derived_from": "Derived from"}
+#: Special keywords of `Cohort.where` that take the filters of other series.
+_OTHER_SERIES_LABELS = {"originals_of": "Originals of", "derived_from": "Derived from"}
 
 
-def in_words(column: str, argument: object) -> str:
-    """A filter as a person would write it; `argument` as in `Cohort.filters`.
+def filter_text(column: str, argument: object) -> str:
+    """Return a filter as a person would write it.
 
-    >>> in_words("series_size_MB", (None, 500)), in_words("Modality", ["CT", None])
-    ('Size ≤ 500 MB', 'Modality = CT, (missing)')
+    Args:
+        column: A column or special keyword of `Cohort.where`.
+        argument: The argument, as in `Cohort.filters`.
+
+    >>> filter_text("series_size_MB", (None, 500))
+    'Size ≤ 500 MB'
+    >>> filter_text("Modality", ["CT", None])
+    'Modality = CT, (missing)'
     """
-    name = column_info(column).label
     if column == "text":
         return f"Text “{argument}”"
     if column == "patients":
         return plural(len(argument), "patient")  # type: ignore[arg-type]
     if column == "uids":
-        return _uids(argument)
+        return _uids_text(argument)
     if column == "having":
-        return "; ".join(map(_having, _each(argument)))
-    if column in _OF_OTHERS:
-        return f"{_OF_OTHERS[column]}: {' and of '.join(map(_conditions, _each(argument)))}"
+        return "; ".join(map(_having_text, as_list(argument)))
+    if column in _OTHER_SERIES_LABELS:
+        filters = " and of ".join(map(_filters_text, as_list(argument)))
+        return f"{_OTHER_SERIES_LABELS[column]}: {filters}"
     if column == "commercial_use" and isinstance(argument, bool):
         return f"Commercial use {'allowed' if argument else 'not allowed'}"
+    label = column_info(column).label
     if isinstance(argument, tuple):
         if argument == (None, None):
-            return f"{name} is not missing"
-        return f"{name} {range_in_words(column, *argument)}"
-    if _is_lists(argument):  # narrowed more than once: one of each list
-        return " and ".join(in_words(column, one) for one in argument)  # type: ignore[attr-defined]
-    values = argument if isinstance(argument, list) else [argument]
+            return f"{label} is not missing"
+        return f"{label} {range_text(column, *argument)}"
+    if _is_list_of_lists(argument):  # the cohort was narrowed more than once
+        return " and ".join(filter_text(column, values) for values in argument)  # type: ignore[attr-defined]
+    values = as_list(argument)
     if not values:
-        return f"{name} = none of its values"
+        return f"{label} = none of its values"
     if column == "analysis_result_id" and values == [None]:
         return "Original images"
-    return f"{name} = {_few(column, values)}"
+    return f"{label} = {_values_text(column, values)}"
 
 
-def range_in_words(column: str, low: Any, high: Any) -> str:
-    """A range without the name of its column.
+def range_text(column: str, low: Any, high: Any) -> str:
+    """Return a range without the name of its column; None is an open end.
 
-    >>> range_in_words("PatientAge", 60, 80), range_in_words("instanceCount", 1000, None)
+    >>> range_text("PatientAge", 60, 80), range_text("instanceCount", 1000, None)
     ('60 – 80 years', '≥ 1,000')
     """
-    first, last = bound(column, low), bound(column, high)
+    first, last = bound_text(column, low), bound_text(column, high)
     unit = column_info(column).unit
     unit = unit and f" {unit}"
     if not (first or last):
@@ -67,25 +75,29 @@ def range_in_words(column: str, low: Any, high: Any) -> str:
     return f"≥ {first}{unit}" if first else f"≤ {last}{unit}"
 
 
-def bound(column: str, value: Any) -> str:
-    """One end of a range, without a unit; an open one is empty."""
+def bound_text(column: str, value: Any) -> str:
+    """Return one end of a range without a unit; empty if the end is open.
+
+    >>> bound_text("series_size_MB", 1234.5), bound_text("StudyDate", "2010-04-01")
+    ('1,234.5', '2010-04-01')
+    """
     if value is None:
         return ""
     if not isinstance(value, float):
-        return _value(column, value)
+        return _value_text(column, value)
     if column == "PatientAge" and math.nextafter(value, math.inf).is_integer():
-        # Up to, not including, a birthday: one is that old until then.
+        # The range ends just before a birthday: until then, a person has the age before it.
         value = math.floor(value)
     return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
 
 
-def _few(column: str, values: list[Any]) -> str:
-    named = ", ".join(_value(column, value) for value in values[:_NAMED])
-    more = f" and {len(values) - _NAMED:,} more" if len(values) > _NAMED else ""
-    return f"{named}{more}"
+def _values_text(column: str, values: list[Any]) -> str:
+    named = ", ".join(_value_text(column, value) for value in values[:MAX_NAMED_VALUES])
+    more = len(values) - MAX_NAMED_VALUES
+    return f"{named} and {more:,} more" if more > 0 else named
 
 
-def _value(column: str, value: object) -> str:
+def _value_text(column: str, value: object) -> str:
     if value is None:
         return column_info(column).missing
     if isinstance(value, bool):
@@ -93,34 +105,25 @@ def _value(column: str, value: object) -> str:
     return f"{value:,}" if isinstance(value, (int, float)) else str(value)
 
 
-def _uids(argument: object) -> str:
-    lists = argument if _is_lists(argument) else [argument]
-    words = [
-        plural(len(one) if isinstance(one, list) else 1, "UID")
-        for one in lists  # type: ignore[attr-defined]
-    ]
-    return " and ".join(words)
+def _uids_text(argument: object) -> str:
+    lists = argument if _is_list_of_lists(argument) else [as_list(argument)]
+    return " and ".join(plural(len(uids), "UID") for uids in lists)  # type: ignore[attr-defined]
 
 
-def _having(argument: Mapping[str, Any]) -> str:
-    """Studies with CT and SEG."""
-    level = {"study": "Studies", "patient": "Patients"}[argument.get("level", "study")]
+def _having_text(argument: Mapping[str, Any]) -> str:
+    """Return one argument of `Cohort.having` as text, such as "Studies with CT and SEG"."""
+    rows = LEVELS[argument.get("level", "study")].plural.capitalize()
     parts = []
     for column, values in argument.items():
         if column != "level":
-            named = [_value(column, one) for one in _each(values)]
-            prefix = "" if column == "Modality" else f"{column_info(column).label} "
-            parts.append(prefix + " and ".join(named))
-    return f"{level} with {' and '.join(parts)}"
+            named = " and ".join(_value_text(column, value) for value in as_list(values))
+            parts.append(named if column == "Modality" else f"{column_info(column).label} {named}")
+    return f"{rows} with {' and '.join(parts)}"
 
 
-def _conditions(filters: Mapping[str, Any]) -> str:
-    return "; ".join(in_words(column, one) for column, one in filters.items()) or "everything"
+def _filters_text(filters: Mapping[str, Any]) -> str:
+    return "; ".join(filter_text(*item) for item in filters.items()) or "everything"
 
 
-def _each(argument: Any) -> list[Any]:
-    return argument if isinstance(argument, list) else [argument]
-
-
-def _is_lists(argument: object) -> bool:
+def _is_list_of_lists(argument: object) -> bool:
     return isinstance(argument, list) and bool(argument) and isinstance(argument[0], list)

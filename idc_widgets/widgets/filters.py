@@ -19,38 +19,44 @@ from .state import BrowserState
 
 __all__ = ["FilterPanel"]
 
-#: What the second row filters by.
-_MORE = (*MORE_FACETS, *RANGES)
+#: The columns that the second row filters by.
+_MORE_COLUMNS = (*MORE_FACETS, *RANGES)
 
 # ipywidgets 7 knows the gap of a flex box by its older name only.
-_ROW = {"flex_flow": "row wrap", "grid_gap": "8px", "overflow": "visible"}
+_ROW_LAYOUT = {"flex_flow": "row wrap", "grid_gap": "8px", "overflow": "visible"}
 
 
 class _Toggle(anywidget.AnyWidget):
-    """The button "More filters", with how many of them are active."""
+    """The button "More filters", with the number of active filters behind it."""
 
     _esm = script("toggle")
     _css = style("toggle")
 
     _text = Unicode().tag(sync=True)
+    """The text of the button. Type: str."""
+
     _count = Int().tag(sync=True)
+    """The number of active filters in the second row. Type: int."""
+
     _expanded = Bool().tag(sync=True)
+    """Whether the second row is shown. Type: bool."""
 
 
 class FilterPanel(Closable, VBox):
     """A search box, dropdowns for the usual columns, and a button that shows a row of more.
 
-    The row is made when it is first shown, and costs no time while it is hidden.
-
-    >>> FilterPanel(state)
+    The second row is made when it is first shown. While it is hidden, it runs no query.
 
     Args:
-        state: what the choices filter.
-        layout: as of every ipywidgets widget.
+        state: The state to filter.
+        expanded: Whether the second row is shown at first.
+        layout: As for every ipywidgets widget.
+
+    >>> panel = FilterPanel(BrowserState())
     """
 
     expanded = Bool()
-    """Whether the second row is shown; can be set. Type: bool; default: False."""
+    """Whether the second row is shown; writable. Type: bool; default: False."""
 
     def __init__(self, state: BrowserState, **keywords: Any) -> None:
         check_keywords("FilterPanel", keywords, ["expanded", "layout", "state"])
@@ -58,23 +64,24 @@ class FilterPanel(Closable, VBox):
         self.search = SearchBox(state)
         self._toggle = _Toggle(_text="More filters", layout={"margin": "0"})
         self._toggle.on_msg(self._on_message)
-        self._usual = FacetPanel(state)
-        self._usual.children = (*self._usual.children, self._toggle)
-        self._more: Box | None = None
+        self._usual_filters = FacetPanel(state)
+        self._usual_filters.children = (*self._usual_filters.children, self._toggle)
+        self._more_filters: Box | None = None
         expanded = keywords.pop("expanded", False)
         keywords.setdefault("layout", {"width": "100%", "grid_gap": "8px", "overflow": "visible"})
-        super().__init__([self.search, self._usual], **keywords)
+        super().__init__([self.search, self._usual_filters], **keywords)
         self._follow(state, self._on_filters, "filters")
         self._on_filters()
         self.expanded = expanded
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns whose filters can be seen here now; "text" and "uids" among them."""
-        return ("text", "uids", *FACETS, *(_MORE if self.expanded else ()))
+        """The columns whose filters are visible here now, and "text" and "uids"."""
+        return ("text", "uids", *FACETS, *(_MORE_COLUMNS if self.expanded else ()))
 
     def _on_filters(self, _change: Any = None) -> None:
-        self._toggle._count = sum(column in _MORE for column in self.state.filters.filters)
+        filters = self.state.filters.filters
+        self._toggle._count = sum(column in _MORE_COLUMNS for column in filters)
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") == "toggle":
@@ -86,27 +93,27 @@ class FilterPanel(Closable, VBox):
         with self.state.lock:
             counts = self.state.dropdown_counts
             if self.expanded:
-                counts.count(MORE_FACETS)  # one query for all
-                if self._more is None:
-                    self._make_more()
+                counts.count(MORE_FACETS)  # one query for all of them
+                if self._more_filters is None:
+                    self._make_more_filters()
                 else:
                     for dropdown in self._more_dropdowns():
                         counts.add(dropdown)
             else:
                 for dropdown in self._more_dropdowns():
                     counts.discard(dropdown)
-            if self._more is not None:
-                self._more.layout.display = "" if self.expanded else "none"
+            if self._more_filters is not None:
+                self._more_filters.layout.display = "" if self.expanded else "none"
             self._toggle._expanded = self.expanded
 
-    def _make_more(self) -> None:
-        more = [
+    def _make_more_filters(self) -> None:
+        filters = [
             *(FacetDropdown(self.state, column) for column in MORE_FACETS),
             *(RangeFilter(self.state, column) for column in RANGES),
         ]
-        self._more = Box(more, layout=_ROW)
-        self.children = (self.search, self._usual, self._more)
+        self._more_filters = Box(filters, layout=_ROW_LAYOUT)
+        self.children = (self.search, self._usual_filters, self._more_filters)
 
     def _more_dropdowns(self) -> list[FacetDropdown]:
-        children = self._more.children if self._more is not None else ()
-        return [one for one in children if isinstance(one, FacetDropdown)]
+        children = self._more_filters.children if self._more_filters is not None else ()
+        return [child for child in children if isinstance(child, FacetDropdown)]

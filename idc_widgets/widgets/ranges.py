@@ -1,9 +1,10 @@
-"""Filters from - to on a number or a date, with a histogram of what there is."""
+"""Filters on a range of numbers or dates, chosen in a histogram or typed."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Any
 
 import anywidget
@@ -15,82 +16,87 @@ from ..query import Cohort, Histogram
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
-from .filter_text import bound, in_words, range_in_words
+from .filter_text import bound_text, filter_text, range_text
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
 
 __all__ = ["RangeFilter"]
 
+#: The number of bars of a histogram.
 BINS = 20
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
 
 
 class RangeFilter(Closable, anywidget.AnyWidget):
-    """A button that opens a histogram of a column, to filter by a range of its values.
+    """A button that opens a histogram of a column, in which one chooses a range of values.
 
-    The histogram follows the filters on all other columns. It is counted only while it is open.
-
-    >>> state = BrowserState()
-    >>> RangeFilter(state, "StudyDate")
+    The histogram follows the filters on all other columns. It is computed only while it is open.
 
     Args:
-        state: what the range filters, and whose filters the histogram follows.
-        column: one of `RANGES`: PatientAge (in years), StudyDate, SeriesDate, series_size_MB or
+        state: The state to filter, whose filters the histogram follows.
+        column: One of `RANGES`: PatientAge (in years), StudyDate, SeriesDate, series_size_MB or
             instanceCount.
-        layout: as of every ipywidgets widget.
+        layout: As for every ipywidgets widget.
 
     Raises:
-        InvalidQueryError: the column has no histogram; the nearest is named.
+        InvalidQueryError: The column has no histogram; the message names the nearest that has.
+
+    >>> state = BrowserState()
+    >>> age = RangeFilter(state, "PatientAge")
     """
 
     _esm = script("popover", "range")
     _css = style("popover", "range")
 
     _label = Unicode().tag(sync=True)
-    """What the button says. Type: str."""
+    """The text of the button. Type: str."""
 
     _column = Unicode().tag(sync=True)
-    """Name of the column in filters: the DICOM keyword where there is one. A tooltip. Type: str."""
+    """The column in filters, for the tooltip: its DICOM keyword if it has one. Type: str."""
 
     _hints = Dict().tag(sync=True)
-    """How inputs are explained. Type: {unit, example}, either may be empty."""
+    """What the inputs expect. Type: {unit, example}, both str and possibly empty."""
 
     _filter = Dict().tag(sync=True)
-    """What is filtered by. Type: {words, low, high, span}; words are empty without a filter,
-    span is [first, last] bin, empty where the filter is no range.
+    """The filter. Type: {words, low, high, span}: the filter and its ends as text, and the first
+    and last bin that it touches. `words` is empty without a filter; `span` is empty if the filter
+    is not a range or the bins are not known yet.
     """
 
     _histogram = Dict().tag(sync=True)
-    """What was counted last. Type: {version, bars, axis, missing}; a bar is [series, words, low,
-    high]: its range in words, and what the inputs show of it.
+    """The last histogram; default: {}. Type: {version, bars, axis, missing}. A bar is [series,
+    words, low, high]: its range in words, and the text that the inputs show for it. `missing` is
+    the number of series without a value.
     """
 
     _version = Int().tag(sync=True)
-    """Counts up when the filters on other columns change: a histogram of an earlier version is of
-    no use any more. The front end asks for a new one while it shows one. Type: int.
+    """The version of the filters on other columns. Type: int.
+
+    It increases when they change, which makes a histogram of an earlier version useless; the front
+    end then requests a new one if it shows one.
     """
 
     _problem = Unicode().tag(sync=True)
-    """Why the last range could not be filtered by; empty when all is well. Type: str."""
+    """Why the last range is not a valid filter; empty if it is valid. Type: str."""
 
     _answered = Unicode().tag(sync=True)
-    """The last request of the front end that all of the above takes in. Type: view:number."""
+    """The last request of the front end that the other traits reflect. Type: str, "view:number"."""
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("RangeFilter", keywords, ["column", "layout", "state"])
         if column not in RANGES:
             raise InvalidQueryError(unknown("column of a histogram", column, RANGES))
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
-        example = "YYYY-MM-DD" if column in DATES else ""
-        hints = {"unit": column_info(column).unit, "example": example}
-        super().__init__(_label=column_info(column).label, _column=column, _hints=hints, **keywords)
+        info = column_info(column)
+        hints = {"unit": info.unit, "example": "YYYY-MM-DD" if column in DATES else ""}
+        super().__init__(_label=info.label, _column=column, _hints=hints, **keywords)
         self.state = state
         self.column = column
         self._requests = FrontEndRequests()
-        self._counted: Histogram | None = None
+        self._bins: Histogram | None = None
         with state.lock:
-            self._others = state.filters.without(column)
+            self._other_filters = state.filters.without(column)
             self._version = 1
             self._show_filter()
             self._follow(state, self._on_filters, "filters")
@@ -100,10 +106,10 @@ class RangeFilter(Closable, anywidget.AnyWidget):
 
     def _on_filters(self, _change: Any) -> None:
         with self.state.reporting(clears=False):
-            others = self.state.filters.without(self.column)
+            other_filters = self.state.filters.without(self.column)
             with self.hold_sync():
-                if others != self._others:
-                    self._others = others
+                if other_filters != self._other_filters:
+                    self._other_filters = other_filters
                     self._version += 1
                 self._problem = ""
                 self._show_filter()
@@ -115,37 +121,39 @@ class RangeFilter(Closable, anywidget.AnyWidget):
             return
         argument = filters[self.column]
         if isinstance(argument, tuple):
-            words = range_in_words(self.column, *argument)
-            low, high = (bound(self.column, one) for one in argument)
+            words = range_text(self.column, *argument)
+            low, high = (bound_text(self.column, bound) for bound in argument)
             self._filter = {"words": words, "low": low, "high": high, "span": self._span(argument)}
         else:
-            words = in_words(self.column, argument).removeprefix(f"{self._label} = ")
+            words = filter_text(self.column, argument).removeprefix(f"{self._label} = ")
             self._filter = {"words": words, "low": "", "high": "", "span": []}
 
     def _span(self, argument: tuple[Any, Any]) -> list[int]:
-        """The first and the last bin that a range touches; empty before they are known."""
-        if self._counted is None or not self._counted.series:
+        """Return the first and last bin that a range touches; empty if the bins are not known."""
+        if self._bins is None or not self._bins.series:
             return []
-        (low, high), inner = argument, self._counted.edges[1:-1]
-        first = 0 if low is None else bisect_right(inner, low)
-        return [first, len(inner) if high is None else bisect_right(inner, high)]
+        (low, high), inner_edges = argument, self._bins.edges[1:-1]
+        return [
+            0 if low is None else bisect_right(inner_edges, low),
+            len(inner_edges) if high is None else bisect_right(inner_edges, high),
+        ]
 
     def _count(self) -> None:
-        """Counts under the filters as they are, unless that was done."""
+        """Compute the histogram under the present filters, unless it is up to date."""
         if self._histogram.get("version") == self._version:
             return
-        self._counted = counted = self._others.histogram(self.column, BINS)
+        self._bins = bins = self._other_filters.histogram(self.column, BINS)
         bars = []
-        for at, series in enumerate(counted.series):
-            low, high = counted.between(at, at)
-            words = range_in_words(self.column, low, high)
-            bars.append([series, words, bound(self.column, low), bound(self.column, high)])
-        ends = (counted.edges[0], counted.edges[-1]) if bars else ()
+        for index, series in enumerate(bins.series):
+            low, high = bins.between(index, index)
+            ends = (bound_text(self.column, low), bound_text(self.column, high))
+            bars.append([series, range_text(self.column, low, high), *ends])
+        axis = (bins.edges[0], bins.edges[-1]) if bars else ()
         self._histogram = {
             "version": self._version,
             "bars": bars,
-            "axis": [bound(self.column, edge) for edge in ends],
-            "missing": counted.missing,
+            "axis": [bound_text(self.column, edge) for edge in axis],
+            "missing": bins.missing,
         }
         self._show_filter()
 
@@ -157,44 +165,48 @@ class RangeFilter(Closable, anywidget.AnyWidget):
                 with self.state.reporting(clears=False), self.hold_sync():
                     self._count()
             case {"kind": "bins", "first": int(first), "last": int(last)}:
-                self._choose(content, lambda: self._between(first, last))
+                self._choose(content, lambda: self._filters_of_bins(first, last))
             case {"kind": "range", "low": str(low), "high": str(high)}:
-                self._choose(content, lambda: self._typed(low, high))
+                self._choose(content, lambda: self._filters_of_text(low, high))
 
-    def _choose(self, content: Any, narrowed: Any) -> None:
-        # One message takes all of it back, so that no front end mixes two answers.
+    def _choose(self, content: Any, make_filters: Callable[[], Cohort]) -> None:
+        # All traits go back in one message, so that no view mixes two answers.
         with self.state.turn(), self.hold_sync():
             request = self._requests.accept(content)
             if request is None:
                 return
             with self.state.reporting():
                 try:
-                    filters, self._problem = narrowed(), ""
+                    filters, self._problem = make_filters(), ""
                 except IDCError as error:
                     self._problem = str(error)
                 else:
                     self.state.filters = filters
             self._answered = request
 
-    def _between(self, first: int, last: int) -> Cohort:
+    def _filters_of_bins(self, first: int, last: int) -> Cohort:
         self._count()
-        assert self._counted is not None
-        low, high = self._counted.between(min(first, last), max(first, last))
-        return self._where(low, high)
+        assert self._bins is not None
+        low, high = self._bins.between(min(first, last), max(first, last))
+        return self._filters_of_range(low, high)
 
-    def _typed(self, low: str, high: str) -> Cohort:
-        return self._where(_read(self.column, low), _read(self.column, high))
+    def _filters_of_text(self, low: str, high: str) -> Cohort:
+        return self._filters_of_range(_parse(self.column, low), _parse(self.column, high))
 
-    def _where(self, low: Any, high: Any) -> Cohort:
+    def _filters_of_range(self, low: Any, high: Any) -> Cohort:
         others = self.state.filters.without(self.column)
-        # All of it is no filter: only who asks for it in Python wants to lose what is missing.
+        # Here, the whole range means no filter. In Python, (None, None) drops missing values.
         if low is None and high is None:
             return others
         return others.where(**{self.column: (low, high)})
 
 
-def _read(column: str, text: str) -> object:
-    """What a person typed as one end of a range, for `Cohort.where`; nothing is an open end."""
+def _parse(column: str, text: str) -> object:
+    """Return one end of a typed range as `Cohort.where` expects it; None for an open end.
+
+    Raises:
+        InvalidQueryError: The text is not a number and the column has numbers.
+    """
     text = text.strip()
     if not text:
         return None
@@ -205,8 +217,8 @@ def _read(column: str, text: str) -> object:
         value = float(number)
         return int(value) if value.is_integer() else value
     if column == "PatientAge":
-        return text  # may be one as DICOM writes it, 018M
-    expected = column_info(column).unit or "a count"
+        return text  # it may be a DICOM Age String, such as 018M
+    info = column_info(column)
     raise InvalidQueryError(
-        f"{column_info(column).label}: {text!r} is not a number; expected {expected}, such as 100"
+        f"{info.label}: {text!r} is not a number; expected {info.unit or 'a count'}, such as 100"
     )

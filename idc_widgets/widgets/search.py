@@ -13,7 +13,7 @@ from ..query import Cohort
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
-from .filter_text import in_words
+from .filter_text import filter_text
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
 
@@ -23,34 +23,34 @@ __all__ = ["SearchBox"]
 class SearchBox(Closable, anywidget.AnyWidget):
     """A text box that filters by words while they are typed, and by UIDs that are pasted.
 
-    Every word must be in a description, an identifier or the name of the collection. Several
-    lines, or nothing but UIDs, are looked up as UIDs of series and studies; what was found, what
-    only earlier versions of IDC had and what is unknown is said below.
-
-    >>> state = BrowserState()
-    >>> SearchBox(state)
+    Each word must occur in a description, an identifier or the name of the collection. A text of
+    several lines, or of nothing but UIDs, is looked up as UIDs of series and studies. A line below
+    the box says how many of them were found, how many only earlier versions of IDC have, and how
+    many are unknown.
 
     Args:
-        state: what the words and UIDs filter.
-        layout: as of every ipywidgets widget.
+        state: The state to filter.
+        layout: As for every ipywidgets widget.
+
+    >>> box = SearchBox(BrowserState())
     """
 
     _esm = script("search")
     _css = style("search")
 
     _text = Unicode().tag(sync=True)
-    """The words that are filtered by, as they were typed. Type: str; empty: no such filter."""
+    """The words of the filter, as they were typed; empty without such a filter. Type: str."""
 
     _uids = Dict().tag(sync=True)
-    """The UIDs that are filtered by. Type: {count, found, unknown}: how many, and what was found,
-    in words; the unknown ones, one a line. Empty: no such filter.
+    """The UIDs of the filter; empty without such a filter. Type: {count, found, unknown}, all str:
+    how many UIDs there are, what was found, and the unknown UIDs, one per line.
     """
 
     _problem = Unicode().tag(sync=True)
-    """Why the last list of UIDs could not be filtered by; empty when all is well. Type: str."""
+    """Why the last text is not a valid filter; empty if it is valid. Type: str."""
 
     _answered = Unicode().tag(sync=True)
-    """The last request of the front end that all of the above takes in. Type: view:number."""
+    """The last request of the front end that the other traits reflect. Type: str, "view:number"."""
 
     def __init__(self, state: BrowserState, **keywords: Any) -> None:
         check_keywords("SearchBox", keywords, ["layout", "state"])
@@ -58,9 +58,10 @@ class SearchBox(Closable, anywidget.AnyWidget):
         super().__init__(**keywords)
         self.state = state
         self._requests = FrontEndRequests()
-        # What a person wrote, and the filters that it became: these do not keep it.
-        self._typed: tuple[str, object] = ("", None)
-        self._found: tuple[dict[str, str], object] = ({}, None)
+        # What a person typed and the filter that it became: the filter alone does not keep the
+        # spelling, nor what was found.
+        self._typed_text: tuple[str, object] = ("", None)
+        self._typed_uids: tuple[dict[str, str], object] = ({}, None)
         with state.lock:
             self._show()
             self._follow(state, self._on_filters, "filters")
@@ -76,62 +77,62 @@ class SearchBox(Closable, anywidget.AnyWidget):
     def _show(self) -> None:
         filters = self.state.filters.filters
         text, uids = filters.get("text"), filters.get("uids")
-        typed, became = self._typed
-        found, list_became = self._found
+        typed_text, text_filter = self._typed_text
+        typed_uids, uids_filter = self._typed_uids
         with self.hold_sync():
-            self._text = typed if text == became else str(text or "")
+            self._text = typed_text if text == text_filter else str(text or "")
             if uids is None:
                 self._uids = {}
-            elif uids == list_became:
-                self._uids = found
+            elif uids == uids_filter:
+                self._uids = typed_uids
             else:
-                self._uids = {"count": in_words("uids", uids), "found": "", "unknown": ""}
+                self._uids = {"count": filter_text("uids", uids), "found": "", "unknown": ""}
 
     # --- what it does ----------------------------------------------------------------------
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") != "search":
             return
-        # One message takes all of it back, so that no front end mixes two answers.
+        # All traits go back in one message, so that no view mixes two answers.
         with self.state.turn(), self.hold_sync():
             request = self._requests.accept(content)
             if request is None:
                 return
             with self.state.reporting():
                 filters, self._problem = self.state.filters, ""
-                earlier = self._typed
+                earlier_text = self._typed_text
                 try:
                     if isinstance(text := content.get("text"), str):
                         filters = self._search_text(filters, text)
                     if isinstance(uids := content.get("uids"), str):
                         filters = self._search_uids(filters, uids)
                 except IDCError as error:
-                    self._problem, self._typed = str(error), earlier
+                    self._problem, self._typed_text = str(error), earlier_text
                 else:
                     self.state.filters = filters
-                    self._show()  # the same filter may have been typed in other words
+                    self._show()  # an equal filter, typed in another way, is not a change
             self._answered = request
 
     def _search_text(self, filters: Cohort, text: str) -> Cohort:
         filters = filters.without("text")
         if text.strip():
             filters = filters.where(text=text)
-        self._typed = (text, filters.filters.get("text"))
+        self._typed_text = (text, filters.filters.get("text"))
         return filters
 
     def _search_uids(self, filters: Cohort, text: str) -> Cohort:
         filters = filters.without("uids")
         if not text:
             return filters
-        found = self.state.client.find_uids(text)
-        total = len(found.known) + len(found.prior) + len(found.unknown)
-        if len(found.unknown) == total == 1:
-            return self._search_text(filters, found.unknown[0])  # it may be a part of one
-        filters = filters.of_uids(found.known)
+        lookup = self.state.client.find_uids(text)
+        total = len(lookup.known) + len(lookup.prior) + len(lookup.unknown)
+        if len(lookup.unknown) == total == 1:
+            return self._search_text(filters, lookup.unknown[0])  # it may be a part of a UID
+        filters = filters.of_uids(lookup.known)
         shown = {
             "count": plural(total, "UID"),
-            "found": str(found),
-            "unknown": "\n".join(found.unknown),
+            "found": str(lookup),
+            "unknown": "\n".join(lookup.unknown),
         }
-        self._found = (shown, filters.filters["uids"])
+        self._typed_uids = (shown, filters.filters["uids"])
         return filters

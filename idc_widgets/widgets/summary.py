@@ -1,4 +1,4 @@
-"""One line that says what is selected, and everything that can be taken back."""
+"""A line that sums up the selection, with a chip for everything that narrows it."""
 
 from __future__ import annotations
 
@@ -9,54 +9,56 @@ import anywidget
 from traitlets import Bool, List, Unicode
 
 from .._util import human_size, plural
-from ..index import FACETS, RANGES
+from ..index import FACETS, LEVELS, RANGES
 from ..query import Cohort
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
-from .filter_text import in_words
+from .filter_text import filter_text
 from .state import BrowserState
 
 __all__ = ["SummaryBar"]
 
-#: Level → what one of its rows is called.
-_NOUNS = {"patients": "patient", "studies": "study", "series": "series"}
+#: The traits of the state with picked rows → the noun for one row.
+_PICKS = {level.plural: level.name for level in LEVELS.values()}
 
-#: What the selection follows from.
-_CHOICES = ["filters", *_NOUNS]
+#: The traits of the state that determine the selection.
+_CHOICES = ["filters", *_PICKS]
 
 
 class SummaryBar(Closable, anywidget.AnyWidget):
-    """What Download would get, which filters and picks lead to it, and what went wrong last.
+    """What Download would fetch, the filters and picks that lead to it, and the last error.
 
-    >>> SummaryBar(state)
+    A filter or pick is shown as a chip, whose × removes it.
 
     Args:
-        state: what it tells of.
-        columns: filters on these need no chip, because another widget shows them.
-        layout: as of every ipywidgets widget.
+        state: The state to sum up.
+        columns: Columns whose filters need no chip, because another widget shows them.
+        layout: As for every ipywidgets widget.
+
+    >>> bar = SummaryBar(BrowserState())
     """
 
     _esm = script("summary")
     _css = style("summary")
 
     _counts: List[list[str]] = List().tag(sync=True)
-    """The line. Type: list of [number, noun]; empty if nothing is selected."""
+    """The size of the selection; empty if it is empty. Type: list of [number, noun]."""
 
     _licenses: List[list[Any]] = List().tag(sync=True)
-    """Licences of the selection, the most series first. Type: list of [name, non_commercial]."""
+    """The licences of the selection, most series first. Type: list of [name, non_commercial]."""
 
     _chips: List[dict[str, str]] = List().tag(sync=True)
-    """What can be taken back. Type: list of {kind, name, text, hint}."""
+    """The filters and picks that can be removed. Type: list of {kind, name, text, hint}."""
 
     _clearable = Bool().tag(sync=True)
-    """Whether anything is filtered or picked, so that "Clear all" would do something."""
+    """Whether there is a filter or pick for "Clear all" to remove. Type: bool."""
 
     _problem = Unicode().tag(sync=True)
-    """Why nothing is selected; empty if something is. Type: str."""
+    """Why the selection is empty; empty if it is not. Type: str."""
 
     _message = Unicode().tag(sync=True)
-    """What went wrong last, see `BrowserState.message`. Type: str."""
+    """The last error: `BrowserState.message`. Type: str."""
 
     def __init__(
         self, state: BrowserState, *, columns: Collection[str] = FACETS, **keywords: Any
@@ -67,31 +69,31 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         self.state = state
         self._columns = frozenset(columns)
         self.on_msg(self._on_message)
-        self._shown: tuple[Any, ...] = ()
+        self._shown_choices: tuple[Any, ...] = ()
         self._follow(state, self._on_choice, _CHOICES)
         self._follow(state, self._on_state_message, "message")
         self._on_close(lambda: state.turns.forget(self._show))
         self._on_choice()
 
-    # --- what it says ----------------------------------------------------------------------
+    # --- what it shows ---------------------------------------------------------------------
 
     @property
     def columns(self) -> frozenset[str]:
-        """Filters on these need no chip; can be set."""
+        """The columns whose filters need no chip; writable."""
         return self._columns
 
     @columns.setter
     def columns(self, columns: Collection[str]) -> None:
         self._columns = frozenset(columns)
         with self.state.reporting(clears=False):
-            if not self._problem:  # then all filters have a chip
+            if not self._problem:  # with an empty selection, every filter has a chip
                 self._chips = [*self._filter_chips(), *self._pick_chips()]
 
     def _on_choice(self, _change: Any = None) -> None:
-        # One change of the state may be told as several, of which the first says all.
+        # A change of several traits calls this once per trait; all are set at the first call.
         choices = tuple(getattr(self.state, name) for name in _CHOICES)
-        if choices != self._shown:
-            self._shown = choices
+        if choices != self._shown_choices:
+            self._shown_choices = choices
             self.state.refresh(self._show)
 
     def _on_state_message(self, change: Any) -> None:
@@ -103,13 +105,13 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         with self.hold_sync():
             self._message = self.state.message
             self._clearable = bool(self.state.filters.filters) or any(
-                getattr(self.state, level) for level in _NOUNS
+                getattr(self.state, trait) for trait in _PICKS
             )
             if summary.series:
                 self._problem = ""
                 self._counts = [
-                    words.split(" ", 1)
-                    for words in (
+                    text.split(" ", 1)
+                    for text in (
                         plural(summary.collections, "collection"),
                         plural(summary.patients, "patient"),
                         plural(summary.studies, "study"),
@@ -118,11 +120,13 @@ class SummaryBar(Closable, anywidget.AnyWidget):
                         human_size(summary.size_MB * 1e6),
                     )
                 ]
-                self._licenses = [[one.name, one.non_commercial] for one in selection.licenses]
+                self._licenses = [
+                    [license_.name, license_.non_commercial] for license_ in selection.licenses
+                ]
                 self._chips = [*self._filter_chips(), *self._pick_chips()]
             else:
                 self._counts, self._licenses = [], []
-                self._chips = self._ways_out()
+                self._chips = self._chips_of_empty_selection()
                 self._problem = (
                     "No series match all filters. Remove one of:"
                     if self._chips
@@ -132,33 +136,33 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     def _filter_chips(self) -> list[dict[str, str]]:
         filters = self.state.filters
         return [
-            _chip("filter", column, in_words(column, argument))
+            _chip("filter", column, filter_text(column, argument))
             for column, argument in filters.filters.items()
             if column not in self._columns
-            # A dropdown cannot show a range, nor "one of these and one of those".
+            # A dropdown can show neither a range nor "one of these and one of those".
             or (column not in RANGES and not filters.values(column))
         ]
 
     def _pick_chips(self) -> list[dict[str, str]]:
-        picked = {level: len(getattr(self.state, level)) for level in _NOUNS}
+        counts = {trait: len(getattr(self.state, trait)) for trait in _PICKS}
         return [
-            _chip("pick", level, f"{plural(picked[level], noun)} picked")
-            for level, noun in _NOUNS.items()
-            if picked[level]
+            _chip("pick", trait, f"{plural(counts[trait], noun)} picked")
+            for trait, noun in _PICKS.items()
+            if counts[trait]
         ]
 
-    def _ways_out(self) -> list[dict[str, str]]:
-        """All filters; first those without which there are series again, and how many."""
+    def _chips_of_empty_selection(self) -> list[dict[str, str]]:
+        """Return a chip per filter, those first whose removal leaves the most series."""
         filters = self.state.filters
-        found = {column: _count(filters.without(column)) for column in filters.filters}
+        left = {column: _series_count(filters.without(column)) for column in filters.filters}
         return [
             _chip(
                 "filter",
                 column,
-                in_words(column, filters.filters[column]),
-                f"→ {plural(count, 'series')}" if count else "",
+                filter_text(column, filters.filters[column]),
+                f"→ {plural(series, 'series')}" if series else "",
             )
-            for column, count in sorted(found.items(), key=lambda item: -item[1])
+            for column, series in sorted(left.items(), key=lambda item: -item[1])
         ]
 
     # --- what it does ----------------------------------------------------------------------
@@ -169,9 +173,9 @@ class SummaryBar(Closable, anywidget.AnyWidget):
             case {"kind": "filter", "name": str(column)}:
                 with state.turn(), state.reporting():
                     state.filters = state.filters.without(column)
-            case {"kind": "pick", "name": "patients" | "studies" | "series" as level}:
+            case {"kind": "pick", "name": str(trait)} if trait in _PICKS:
                 with state.turn(), state.reporting():
-                    state.pick(**{level: []})
+                    state.pick(**{trait: []})
             case {"kind": "clear"}:
                 with state.turn(), state.reporting():
                     state.clear()
@@ -183,5 +187,5 @@ def _chip(kind: str, name: str, text: str, hint: str = "") -> dict[str, str]:
     return {"kind": kind, "name": name, "text": text, "hint": hint}
 
 
-def _count(cohort: Cohort) -> int:
+def _series_count(cohort: Cohort) -> int:
     return cohort.summary().series

@@ -129,7 +129,7 @@ def test_a_later_click_wins_whatever_arrives_first(state):
 
 
 def test_too_many_values_are_not_all_sent(client, monkeypatch):
-    monkeypatch.setattr(facets, "MOST_VALUES", 50)
+    monkeypatch.setattr(facets, "MAX_LISTED_VALUES", 50)
     state = BrowserState(client, collection_id="nsclc_radiomics")
     dropdown = FacetDropdown(state, "PatientID")
     assert len(dropdown._values) == 50

@@ -1,4 +1,4 @@
-"""All filters of the browser together, and filters in words."""
+"""The filter panel: the usual dropdowns, and the row of more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 
 from idc_widgets.index import MORE_FACETS, RANGES
 from idc_widgets.widgets.facets import FacetDropdown
-from idc_widgets.widgets.filter_text import in_words, range_in_words
 from idc_widgets.widgets.filters import FilterPanel
 from idc_widgets.widgets.state import BrowserState
 
@@ -107,67 +106,3 @@ def test_misspelt_arguments_are_refused(state):
         TypeError, match="FilterPanel has no argument 'expandet'; did you mean 'exp"
     ):
         FilterPanel(state, expandet=True)
-
-
-# --- in words ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("column", "argument", "words"),
-    [
-        ("having", {"level": "study", "Modality": ["CT", "SEG"]}, "Studies with CT and SEG"),
-        (
-            "having",
-            [
-                {"level": "patient", "Modality": ["CT"], "BodyPartExamined": ["LUNG"]},
-                {"level": "study", "Modality": ["SR"]},
-            ],
-            "Patients with CT and Body part LUNG; Studies with SR",
-        ),
-        ("originals_of", {"Modality": "SEG"}, "Originals of: Modality = SEG"),
-        (
-            "derived_from",
-            [{"Modality": "CT", "PatientAge": (60, None)}, {}],
-            "Derived from: Modality = CT; Age ≥ 60 years and of everything",
-        ),
-        ("uids", ["1.2"], "1 UID"),
-        ("uids", [str(i) for i in range(50_000)], "50,000 UIDs"),
-        ("uids", [["1.1", "1.2"], ["1.3"]], "2 UIDs and 1 UID"),
-        ("uids", [], "0 UIDs"),
-        ("commercial_use", True, "Commercial use allowed"),
-        ("commercial_use", False, "Commercial use not allowed"),
-        ("commercial_use", [True, None], "Commercial use = yes, (missing)"),
-        ("PatientAge", (60, 80), "Age 60 – 80 years"),
-        ("PatientAge", ["060Y"], "Age = 060Y"),
-        ("analysis_result_id", None, "Original images"),
-        ("analysis_result_id", ["x", None], "Analysis result = x, (original images)"),
-        (
-            "cancer_types",
-            [["Lung"], ["Breast", None]],
-            "Cancer type = Lung and Cancer type = Breast, (missing)",
-        ),
-        ("series_init_idc_version", [24, 25], "New in IDC version = 24, 25"),
-    ],
-)
-def test_filters_in_words(column, argument, words):
-    assert in_words(column, argument) == words
-
-
-def test_chips_of_real_cohorts(client):
-    cohort = client.cohort(Modality="SEG").originals_of().having(Modality=["CT", "SEG"])
-    words = [in_words(column, argument) for column, argument in cohort.filters.items()]
-    assert words == ["Studies with CT and SEG", "Originals of: Modality = SEG"]
-
-
-@pytest.mark.parametrize(
-    ("column", "low", "high", "words"),
-    [
-        ("PatientAge", 60.0, 79.99999999999999, "60 – 79 years"),
-        ("PatientAge", 0.5, 1.25, "0.5 – 1.25 years"),
-        ("series_size_MB", 0.0032, 12.999999999999998, "0.0032 – 13 MB"),
-        ("series_size_MB", None, 1234567.8, "≤ 1,234,568 MB"),
-        ("instanceCount", 5, 5, "5"),
-    ],
-)
-def test_ranges_in_words(column, low, high, words):
-    assert range_in_words(column, low, high) == words

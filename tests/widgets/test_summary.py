@@ -6,7 +6,7 @@ import pytest
 
 from idc_widgets.client import IDCClient
 from idc_widgets.widgets.state import BrowserState
-from idc_widgets.widgets.summary import SummaryBar, in_words
+from idc_widgets.widgets.summary import SummaryBar
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -127,27 +127,6 @@ def test_a_closed_bar_no_longer_follows(state):
     bar.close()
     state.pick(patients=["LUNG1-365"])
     assert bar._counts == counts
-
-
-@pytest.mark.parametrize(
-    ("column", "argument", "words"),
-    [
-        ("Modality", "CT", "Modality = CT"),
-        ("Modality", ["CT", None], "Modality = CT, (missing)"),
-        ("Modality", None, "Modality = (missing)"),
-        ("BodyPartExamined", list("ABCDE"), "Body part = A, B, C and 2 more"),
-        ("PatientID", HOSTILE, f"Patient ID = {HOSTILE}"),
-        ("instanceCount", (1000, None), "Files ≥ 1,000"),
-        ("series_size_MB", (None, 0.5), "Size ≤ 0.5 MB"),
-        ("StudyDate", ("2010-01-01", "2011-01-01"), "Study date 2010-01-01 – 2011-01-01"),
-        ("StudyDate", (None, None), "Study date is not missing"),
-        ("Modality", [], "Modality = none of its values"),
-        ("text", "lung", "Text “lung”"),
-        ("patients", [("a", "b"), ("c", "d")], "2 patients"),
-    ],
-)
-def test_filters_in_words(column, argument, words):
-    assert in_words(column, argument) == words
 
 
 def test_misspelt_arguments_are_refused(state):

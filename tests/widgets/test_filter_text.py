@@ -1,0 +1,82 @@
+"""Filters as text, as chips and buttons show them."""
+
+from __future__ import annotations
+
+import pytest
+
+from idc_widgets.widgets.filter_text import filter_text, range_text
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.mark.parametrize(
+    ("column", "argument", "text"),
+    [
+        ("Modality", "CT", "Modality = CT"),
+        ("Modality", ["CT", None], "Modality = CT, (missing)"),
+        ("Modality", None, "Modality = (missing)"),
+        ("BodyPartExamined", list("ABCDE"), "Body part = A, B, C and 2 more"),
+        ("PatientID", HOSTILE, f"Patient ID = {HOSTILE}"),
+        ("instanceCount", (1000, None), "Files ≥ 1,000"),
+        ("series_size_MB", (None, 0.5), "Size ≤ 0.5 MB"),
+        ("StudyDate", ("2010-01-01", "2011-01-01"), "Study date 2010-01-01 – 2011-01-01"),
+        ("StudyDate", (None, None), "Study date is not missing"),
+        ("Modality", [], "Modality = none of its values"),
+        ("text", "lung", "Text “lung”"),
+        ("patients", [("a", "b"), ("c", "d")], "2 patients"),
+        ("having", {"level": "study", "Modality": ["CT", "SEG"]}, "Studies with CT and SEG"),
+        (
+            "having",
+            [
+                {"level": "patient", "Modality": ["CT"], "BodyPartExamined": ["LUNG"]},
+                {"level": "study", "Modality": ["SR"]},
+            ],
+            "Patients with CT and Body part LUNG; Studies with SR",
+        ),
+        ("originals_of", {"Modality": "SEG"}, "Originals of: Modality = SEG"),
+        (
+            "derived_from",
+            [{"Modality": "CT", "PatientAge": (60, None)}, {}],
+            "Derived from: Modality = CT; Age ≥ 60 years and of everything",
+        ),
+        ("uids", ["1.2"], "1 UID"),
+        ("uids", [str(i) for i in range(50_000)], "50,000 UIDs"),
+        ("uids", [["1.1", "1.2"], ["1.3"]], "2 UIDs and 1 UID"),
+        ("uids", [], "0 UIDs"),
+        ("commercial_use", True, "Commercial use allowed"),
+        ("commercial_use", False, "Commercial use not allowed"),
+        ("commercial_use", [True, None], "Commercial use = yes, (missing)"),
+        ("PatientAge", (60, 80), "Age 60 – 80 years"),
+        ("PatientAge", ["060Y"], "Age = 060Y"),
+        ("analysis_result_id", None, "Original images"),
+        ("analysis_result_id", ["x", None], "Analysis result = x, (original images)"),
+        (
+            "cancer_types",
+            [["Lung"], ["Breast", None]],
+            "Cancer type = Lung and Cancer type = Breast, (missing)",
+        ),
+        ("series_init_idc_version", [24, 25], "New in IDC version = 24, 25"),
+    ],
+)
+def test_filters_as_text(column, argument, text):
+    assert filter_text(column, argument) == text
+
+
+def test_chips_of_real_cohorts(client):
+    cohort = client.cohort(Modality="SEG").originals_of().having(Modality=["CT", "SEG"])
+    texts = [filter_text(column, argument) for column, argument in cohort.filters.items()]
+    assert texts == ["Studies with CT and SEG", "Originals of: Modality = SEG"]
+
+
+@pytest.mark.parametrize(
+    ("column", "low", "high", "text"),
+    [
+        ("PatientAge", 60.0, 79.99999999999999, "60 – 79 years"),
+        ("PatientAge", 0.5, 1.25, "0.5 – 1.25 years"),
+        ("series_size_MB", 0.0032, 12.999999999999998, "0.0032 – 13 MB"),
+        ("series_size_MB", None, 1234567.8, "≤ 1,234,568 MB"),
+        ("instanceCount", 5, 5, "5"),
+    ],
+)
+def test_ranges_as_text(column, low, high, text):
+    assert range_text(column, low, high) == text
