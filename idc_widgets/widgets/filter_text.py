@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .._util import plural
+from .._util import as_list, plural
 from ..index import LEVELS, column_info
-from ..query import as_list
 
 __all__ = ["bound_text", "filter_text", "range_text"]
 
