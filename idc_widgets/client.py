@@ -13,7 +13,14 @@ from threading import current_thread, get_ident, main_thread
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from ._util import plural
-from .errors import DownloadError, FetchError, IndexFileError, InvalidQueryError, nearest, unknown
+from .errors import (
+    DownloadError,
+    FetchError,
+    IndexFileError,
+    InvalidQueryError,
+    nearest_choice,
+    unknown_message,
+)
 from .index import METADATA_BUCKET, METADATA_ENDPOINT, MIRRORS, Index, is_clinical_name, read_schema
 from .query import Cohort, DuckDBEngine, Engine
 from .selection import FoundUids, Manifest, Selection, find_uids, read_manifest
@@ -56,7 +63,7 @@ def _any_spelling(method: _Method) -> _Method:
         for name, value in given.items():
             known = _SPELLINGS.get(name, name)
             if known not in names:
-                near = nearest(name, names)
+                near = nearest_choice(name, names)
                 hint = f"; did you mean {near!r}?" if near else ""
                 raise TypeError(f"{method.__name__}() has no argument {name!r}{hint}")
             if known in named:
@@ -258,16 +265,16 @@ class IDCClient:
         if name not in index.fetchable:
             # Checked before any address or path is made of it.
             if not is_clinical_name(name):
-                raise InvalidQueryError(unknown("table", name, self._table_names()))
+                raise InvalidQueryError(unknown_message("table", name, self._table_names()))
             try:
                 self.fetch("clinical_index", progress=progress)
             except FetchError as error:
-                what = unknown("table", name, self._table_names())
+                what = unknown_message("table", name, self._table_names())
                 raise FetchError(
                     f"{what}; whether it is a clinical one is unknown: {error}"
                 ) from error
             if name not in self._clinical_tables():
-                raise InvalidQueryError(unknown("table", name, self._table_names()))
+                raise InvalidQueryError(unknown_message("table", name, self._table_names()))
         target = index.place(name)
         if target.exists():  # another session fetched it
             try:
@@ -340,7 +347,7 @@ class IDCClient:
         there = self.engine.tables()
         names = self._table_names()
         if str(table) not in {*there, *names}:
-            message = unknown("table", table, [*there, *names])
+            message = unknown_message("table", table, [*there, *names])
             if "clinical_index" in names and "clinical_index" not in there:
                 message += " (clinical tables are known after client.fetch('clinical_index'))"
             raise InvalidQueryError(message)
@@ -562,7 +569,7 @@ class IDCClient:
 
     def _get(self, sql: str, key: str, outputFormat: str, **filters: object) -> Any:
         if outputFormat not in _OUTPUT_FORMATS:
-            raise InvalidQueryError(unknown("outputFormat", outputFormat, _OUTPUT_FORMATS))
+            raise InvalidQueryError(unknown_message("outputFormat", outputFormat, _OUTPUT_FORMATS))
         given = {name: value for name, value in filters.items() if value is not None}
         if all(isinstance(value, str) for value in given.values()):
             # An answer shows that every value is known; without one, the check below tells.

@@ -1,4 +1,4 @@
-"""Every exception this package raises on purpose, and the one way it words "did you mean"."""
+"""The exceptions that this package raises, and the wording of messages about unknown names."""
 
 from __future__ import annotations
 
@@ -11,38 +11,45 @@ __all__ = [
     "IDCError",
     "IndexFileError",
     "InvalidQueryError",
+    "LargeDownloadError",
     "QueryInterruptedError",
-    "nearest",
-    "unknown",
+    "nearest_choice",
+    "unknown_message",
 ]
+
+#: Similarity, from 0 to 1, above which a choice is proposed.
+_MIN_SIMILARITY = 0.6
+
+#: Number of choices up to which a message lists all of them.
+_MAX_LISTED_CHOICES = 30
 
 
 class IDCError(Exception):
-    """Base of all errors of idc_widgets: catch this to catch them all."""
+    """The base class of all errors of idc_widgets."""
 
 
 class IndexFileError(IDCError):
-    """A table of the index cannot be opened, or lacks what is required of it."""
+    """A table of the index cannot be opened or written, or lacks a required column."""
 
 
 class InvalidQueryError(IDCError, ValueError):
-    """A filter, a column, a value, a level or an SQL text that cannot be answered."""
+    """A filter, column, value, level or SQL text is not valid; the message names what is."""
 
 
 class QueryInterruptedError(IDCError):
-    """A question that was ended before it was answered, because somebody asked for that."""
+    """The query was interrupted on request."""
 
 
 class DownloadError(IDCError):
-    """A download that cannot be planned or started; the message names what to change."""
+    """A download cannot be planned, started or finished; the message names what to change."""
 
 
 class LargeDownloadError(DownloadError):
-    """A download larger than its limit, which somebody should agree to.
+    """A download is larger than its limit and needs consent.
 
     Args:
-        message: the size, the limit, and how to raise it.
-        preview: what it would do, in plain words.
+        message: the size, the limit, and how to raise the limit.
+        preview: what the download would do, in plain words.
     """
 
     def __init__(self, message: str, *, preview: str) -> None:
@@ -51,30 +58,41 @@ class LargeDownloadError(DownloadError):
 
 
 class FetchError(IDCError):
-    """A table that cannot be fetched; the message names each mirror and what it said."""
+    """A table or a citation cannot be fetched; the message names each server and its problem."""
 
 
-def nearest(name: object, candidates: Iterable[object]) -> str | None:
-    """The candidate most like `name` (letter case ignored), or None if none is near."""
-    by_folded = {str(candidate).casefold(): str(candidate) for candidate in candidates}
+def nearest_choice(name: object, choices: Iterable[object]) -> str | None:
+    """Return the choice that is most similar to `name`, or None if none is similar.
+
+    Letter case is ignored.
+
+    >>> nearest_choice("modalty", ["Modality", "Manufacturer"])
+    'Modality'
+    """
+    by_folded = {str(choice).casefold(): str(choice) for choice in choices}
     folded = str(name).casefold()
     if folded in by_folded:
         return by_folded[folded]
-    close = difflib.get_close_matches(folded, list(by_folded), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(folded, list(by_folded), n=1, cutoff=_MIN_SIMILARITY)
     return by_folded[close[0]] if close else None
 
 
-def unknown(kind: str, name: object, candidates: Iterable[object]) -> str:
-    """The message for an unknown name: what it is, and the nearest valid choice or choices.
+def unknown_message(kind: str, name: object, choices: Iterable[object]) -> str:
+    """Return the message for an unknown name, with the nearest choice or all of a few choices.
 
-    >>> unknown("collection", "nsclc_radiomic", ["nlst", "nsclc_radiomics"])
+    Args:
+        kind: what the name should be the name of, such as "column".
+        name: the unknown name.
+        choices: the valid names.
+
+    >>> unknown_message("collection", "nsclc_radiomic", ["nlst", "nsclc_radiomics"])
     "unknown collection 'nsclc_radiomic'; did you mean 'nsclc_radiomics'?"
     """
-    choices = [str(candidate) for candidate in candidates]
+    valid = [str(choice) for choice in choices]
     message = f"unknown {kind} {str(name)!r}"
-    near = nearest(name, choices)
-    if near is not None:
-        return f"{message}; did you mean {near!r}?"
-    if 0 < len(choices) <= 30:
-        return f"{message}; expected one of {', '.join(sorted(choices))}"
+    nearest = nearest_choice(name, valid)
+    if nearest is not None:
+        return f"{message}; did you mean {nearest!r}?"
+    if 0 < len(valid) <= _MAX_LISTED_CHOICES:
+        return f"{message}; expected one of {', '.join(sorted(valid))}"
     return message

@@ -1,4 +1,4 @@
-"""The names that errors propose."""
+"""The messages about unknown names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import doctest
 import pytest
 
 from idc_widgets import errors
-from idc_widgets.errors import nearest, unknown
+from idc_widgets.errors import nearest_choice, unknown_message
 
 
 @pytest.mark.parametrize(
-    ("name", "candidates", "expected"),
+    ("name", "choices", "expected"),
     [
         ("NLST", ["nlst", "nlsts"], "nlst"),
         ("Modalty", ["Modality", "Manufacturer"], "Modality"),
@@ -19,13 +19,13 @@ from idc_widgets.errors import nearest, unknown
         ("a", [], None),
     ],
 )
-def test_nearest(name: str, candidates: list[str], expected: str | None) -> None:
-    assert nearest(name, candidates) == expected
+def test_the_nearest_choice(name: str, choices: list[str], expected: str | None) -> None:
+    assert nearest_choice(name, choices) == expected
 
 
 def test_few_choices_are_listed() -> None:
-    assert unknown("level", "x", ["b", "a"]) == "unknown level 'x'; expected one of a, b"
-    assert unknown("level", "x", map(str, range(100))) == "unknown level 'x'"
+    assert unknown_message("level", "x", ["b", "a"]) == "unknown level 'x'; expected one of a, b"
+    assert unknown_message("level", "x", map(str, range(100))) == "unknown level 'x'"
 
 
 def test_examples_of_the_docstrings() -> None:

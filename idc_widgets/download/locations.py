@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from ..errors import DownloadError, unknown
+from ..errors import DownloadError, unknown_message
 
 __all__ = ["GCS_BUCKETS", "SERIES_URL", "Source", "choose_endpoint"]
 
@@ -46,7 +46,7 @@ def choose_endpoint(url: str | None, source: str) -> str:
         DownloadError: The source is unknown, or the address is not one of a server.
     """
     if source not in ENDPOINTS:
-        raise DownloadError(unknown("source", source, ENDPOINTS))
+        raise DownloadError(unknown_message("source", source, ENDPOINTS))
     if not url and source == "aws":
         url = os.environ.get("S3_ENDPOINT_URL")
     url = url or ENDPOINTS[source]

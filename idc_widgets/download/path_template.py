@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..errors import DownloadError, unknown
+from ..errors import DownloadError, unknown_message
 
 __all__ = [
     "DEFAULT_TEMPLATE",
@@ -74,7 +74,7 @@ class Template:
                 return False, match["text"].replace("%%", "%")
             if match["wrong"]:
                 raise DownloadError(
-                    f"in the template: {unknown('column', match['wrong'], columns)}"
+                    f"in the template: {unknown_message('column', match['wrong'], columns)}"
                 )
             raise DownloadError(
                 f"a % in the template {text!r} is not followed by a column; write a percent sign "

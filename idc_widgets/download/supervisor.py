@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from .._util import plural
-from ..errors import DownloadError, unknown
+from ..errors import DownloadError, unknown_message
 from . import dicom, disk, record, s5cmd
 from .folder_lock import FolderLock
 from .outcome import Outcome, State
@@ -62,7 +62,7 @@ class Options:
                 f"stall_timeout must be a positive number of seconds, not {self.stall_timeout!r}"
             )
         if self.verify not in ("size", "dicom"):
-            raise DownloadError(unknown("kind of verify", self.verify, ("size", "dicom")))
+            raise DownloadError(unknown_message("kind of verify", self.verify, ("size", "dicom")))
         if self.verify == "dicom":
             dicom.check_installed()
 

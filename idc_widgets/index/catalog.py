@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import IndexFileError, InvalidQueryError, unknown
+from ..errors import IndexFileError, InvalidQueryError, unknown_message
 from .folders import cache_folder, data_folder, package_folder
 from .own_table import checked_path
 from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
@@ -121,7 +121,7 @@ class Index:
             return self.data_folder / f"{name}.parquet"
         if self.data_folder is not None and is_clinical_name(name):
             return self.data_folder / "clinical" / name
-        raise InvalidQueryError(unknown("table", name, self.fetchable))
+        raise InvalidQueryError(unknown_message("table", name, self.fetchable))
 
     def urls(self, name: str, mirrors: Sequence[str] = MIRRORS) -> list[str]:
         """Return the addresses of one of `fetchable` in this release, one per mirror."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ..errors import IndexFileError, unknown
+from ..errors import IndexFileError, unknown_message
 from .columns import COLUMNS, DATES, NUMERIC, REQUIRED
 
 __all__ = ["checked_path", "columns_by_folded_name", "normalized_select"]
@@ -41,7 +41,7 @@ def columns_by_folded_name(place: object, present: Collection[str]) -> dict[str,
     by_folded.update({name.casefold(): name for name in present if name in COLUMNS})
     missing = [name for name in REQUIRED if name.casefold() not in by_folded]
     if missing:
-        hint = unknown("column", missing[0], present).partition("; ")[2]
+        hint = unknown_message("column", missing[0], present).partition("; ")[2]
         raise IndexFileError(
             f"{place} has no column {missing[0]}, which every table of series needs"
             + (f"; {hint}" if hint else "")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidQueryError, unknown
+from ..errors import InvalidQueryError, unknown_message
 from ..index import FACETS, LEVELS
 from .engine import Engine, Parameters, Scalar, literal
 from .facet_counts import count_facets, count_values
@@ -315,7 +315,7 @@ class Cohort:
             InvalidQueryError: The level is unknown.
         """
         if level not in LEVELS:
-            raise InvalidQueryError(unknown("level", level, LEVELS))
+            raise InvalidQueryError(unknown_message("level", level, LEVELS))
         condition, params = self.predicate
         rows = f"(SELECT * FROM index WHERE {condition}) AS matching"
         if level == "series":

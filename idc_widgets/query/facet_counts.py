@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import InvalidQueryError, unknown
+from ..errors import InvalidQueryError, unknown_message
 from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, MORE_FACETS
 from .collection_facts import collection_values
 from .engine import Engine, Parameters, Scalar
@@ -41,7 +41,7 @@ def count_facets(
     in_memory: dict[str, tuple[Matches, str]] = {}
     for column, name in names.items():
         if column not in known:
-            raise InvalidQueryError(unknown("column", column, known))
+            raise InvalidQueryError(unknown_message("column", column, known))
         others = tuple(condition for condition in conditions if condition.column != name)
         # The values of a collection facet follow from the counts per collection.
         counted_column = "collection_id" if name in COLLECTION_FACETS else name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import InvalidQueryError, unknown
+from ..errors import InvalidQueryError, unknown_message
 from ..index import RANGES, Bound
 from .engine import Engine, Parameters, literal
 from .matching import Conditions, conjunction, matches_of
@@ -19,7 +19,7 @@ def count_bins(engine: Engine, conditions: Conditions, column: str, bins: int) -
         InvalidQueryError: The column has no histogram, or there are no bins.
     """
     if not isinstance(column, str) or column not in RANGES:
-        raise InvalidQueryError(unknown("column of a histogram", column, RANGES))
+        raise InvalidQueryError(unknown_message("column of a histogram", column, RANGES))
     if not isinstance(bins, int) or bins < 1:
         raise InvalidQueryError(f"bins={bins!r}: expected a whole number of at least 1")
     edges = _edges(engine, column, bins)

@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:
         "IbisEngine needs ibis; run: pip install 'idc-widgets[ibis]'", name=error.name
     ) from error
 
-from ..errors import IndexFileError, InvalidQueryError, unknown
+from ..errors import IndexFileError, InvalidQueryError, unknown_message
 from ..index import COLUMNS, REQUIRED, columns_by_folded_name
 from .duckdb_engine import DuckDBEngine
 from .sql_translation import named_tables, short_message, translate
@@ -103,7 +103,7 @@ class IbisEngine:
             return self._run(translate(sql, params, self._relations, self._con.dialect))
         for name in elsewhere:
             if name not in self.tables():
-                raise InvalidQueryError(unknown("table", name, self.tables()))
+                raise InvalidQueryError(unknown_message("table", name, self.tables()))
         if "index" not in names and elsewhere == sorted(names):
             return self._installed.query(sql, params)
         raise InvalidQueryError(

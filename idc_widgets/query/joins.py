@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import InvalidQueryError, unknown
+from ..errors import InvalidQueryError, unknown_message
 from ..index import COLUMNS
 from .engine import Engine
 
@@ -44,7 +44,7 @@ def parse_join(engine: Engine, table: str, columns: Sequence[str] | None) -> Joi
         raise InvalidQueryError(f"columns={columns!r}: expected names of columns")
     if not isinstance(table, str) or table not in tables:
         raise InvalidQueryError(
-            f"{unknown('table', table, tables)}; client.tables() lists those that "
+            f"{unknown_message('table', table, tables)}; client.tables() lists those that "
             "client.fetch(...) can get"
         )
     present = tables[table]
@@ -56,7 +56,7 @@ def parse_join(engine: Engine, table: str, columns: Sequence[str] | None) -> Joi
         )
     for name in columns or ():
         if name not in present:
-            raise InvalidQueryError(unknown(f"column of {table}", name, present))
+            raise InvalidQueryError(unknown_message(f"column of {table}", name, present))
     chosen = tuple(name for name in (present if columns is None else columns) if name != key)
     [(rows, keys)] = engine.rows(f'SELECT count({key}), count(DISTINCT {key}) FROM "{table}"')
     return Join(table, key, chosen, is_many=rows != keys)

@@ -10,7 +10,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.tokens import TokenType
 
-from ..errors import InvalidQueryError, unknown
+from ..errors import InvalidQueryError, unknown_message
 from .portable_sql import make_portable
 
 __all__ = ["named_tables", "short_message", "translate"]
@@ -41,7 +41,7 @@ def translate(
     _bind(statement, params)
     for table in list(_tables(statement)):
         if table.name not in relations:
-            raise InvalidQueryError(unknown("table", table.name, relations))
+            raise InvalidQueryError(unknown_message("table", table.name, relations))
         _replace_table(table, relations[table.name].copy())
     target = sqlglot.Dialect.get_or_raise(dialect)
     make_portable(statement, target)

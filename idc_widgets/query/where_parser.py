@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from .._util import and_more, as_list
-from ..errors import InvalidQueryError, unknown
+from ..errors import InvalidQueryError, unknown_message
 from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, DATES, NUMERIC, RANGES, age_in_years
 from .collection_facts import collection_names, collection_values
 from .engine import Engine, Scalar
@@ -85,7 +85,7 @@ def resolve_column(name: str) -> str:
         InvalidQueryError: There is no such keyword; the message names the nearest.
     """
     if name not in KEYWORDS:
-        raise InvalidQueryError(unknown("column", name, KEYWORDS))
+        raise InvalidQueryError(unknown_message("column", name, KEYWORDS))
     return ALIASES.get(name, name)
 
 
@@ -186,7 +186,7 @@ def _check_texts_exist(engine: Engine, column: str, values: Iterable[Scalar]) ->
 
 def _unknown_values(kind: str, missing: list[str], known: Iterable[object]) -> InvalidQueryError:
     others = and_more(len(missing) - 1)
-    return InvalidQueryError(unknown(kind, missing[0], known) + others)
+    return InvalidQueryError(unknown_message(kind, missing[0], known) + others)
 
 
 # --- ranges --------------------------------------------------------------------------------
@@ -341,12 +341,12 @@ def _parse_having(engine: Engine, value: object) -> Having:
         columns = dict(given)
         level = columns.pop("level", "study")
         if level not in _HAVING_LEVELS:
-            raise InvalidQueryError(unknown("level", level, _HAVING_LEVELS))
+            raise InvalidQueryError(unknown_message("level", level, _HAVING_LEVELS))
         if not columns:
             raise InvalidQueryError("having: expected a column and its values, Modality=[...]")
         for column, values in columns.items():
             if column not in COLUMNS:
-                raise InvalidQueryError(unknown("column", column, COLUMNS))
+                raise InvalidQueryError(unknown_message("column", column, COLUMNS))
             scalars = sorted_unique(_scalar(column, item) for item in as_list(values))
             if not scalars:
                 raise InvalidQueryError(f"having: {column}=[]: expected at least one value")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..errors import nearest
+from ..errors import nearest_choice
 
 __all__ = ["check_keywords"]
 
@@ -27,6 +27,6 @@ def check_keywords(owner: str, given: Iterable[str], allowed: Iterable[str]) -> 
     choices = sorted(allowed)
     for name in given:
         if name not in choices:
-            near = nearest(name, choices)
+            near = nearest_choice(name, choices)
             hint = f"did you mean {near!r}?" if near else f"it has {', '.join(choices)}"
             raise TypeError(f"{owner} has no argument {name!r}; {hint}")

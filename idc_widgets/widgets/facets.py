@@ -9,7 +9,7 @@ import anywidget
 import ipywidgets
 from traitlets import Int, List, Unicode
 
-from ..errors import InvalidQueryError, unknown
+from ..errors import InvalidQueryError, unknown_message
 from ..index import COLUMNS, FACETS, MORE_FACETS, column_info
 from ..query import FacetValue
 from .argument_check import check_keywords
@@ -73,7 +73,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         check_keywords("FacetDropdown", keywords, ["column", "layout", "state"])
         known = [*COLUMNS, *MORE_FACETS]
         if column not in known:
-            raise InvalidQueryError(unknown("column", column, known))
+            raise InvalidQueryError(unknown_message("column", column, known))
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
         info = column_info(column)
         super().__init__(_label=info.label, _column=column, _missing=info.missing, **keywords)

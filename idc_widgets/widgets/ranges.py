@@ -10,7 +10,7 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Int, Unicode
 
-from ..errors import IDCError, InvalidQueryError, unknown
+from ..errors import IDCError, InvalidQueryError, unknown_message
 from ..index import DATES, RANGES, column_info
 from ..query import Cohort, Histogram
 from .argument_check import check_keywords
@@ -86,7 +86,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("RangeFilter", keywords, ["column", "layout", "state"])
         if column not in RANGES:
-            raise InvalidQueryError(unknown("column of a histogram", column, RANGES))
+            raise InvalidQueryError(unknown_message("column of a histogram", column, RANGES))
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
         info = column_info(column)
         hints = {"unit": info.unit, "example": "YYYY-MM-DD" if column in DATES else ""}

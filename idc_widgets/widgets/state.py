@@ -10,7 +10,7 @@ from traitlets import Instance, Tuple, observe
 
 from .._util import as_list, plural
 from ..client import IDCClient
-from ..errors import InvalidQueryError, nearest
+from ..errors import InvalidQueryError, nearest_choice
 from ..index import LEVELS
 from ..query import Cohort, known_keys
 from ..selection import Selection
@@ -270,6 +270,6 @@ def _not_shown(shown: Cohort, level: str, key: Any) -> str:
     condition, params = shown.predicate
     rows = shown.engine.rows(f"SELECT DISTINCT {column} FROM index WHERE {condition}", params)
     value = key if isinstance(key, str) else key[-1]
-    near = nearest(value, (shown_value for (shown_value,) in rows))
+    near = nearest_choice(value, (shown_value for (shown_value,) in rows))
     hint = f"; did you mean {near!r}?" if near and near != value else ""
     return f"{column} {value!r} is not among the {plural(len(rows), level)} shown{hint}"

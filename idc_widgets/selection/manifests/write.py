@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..._util import plural, write_whole
-from ...errors import InvalidQueryError, unknown
+from ...errors import InvalidQueryError, unknown_message
 from ...query import Cohort
 from ..files import expand_home
 from ..identifiers import split_uids
@@ -55,7 +55,7 @@ def write_manifest(
             )
         format = _SUFFIXES[target.suffix.casefold()]
     elif format not in _COLUMNS:
-        raise InvalidQueryError(unknown("format", format, _COLUMNS))
+        raise InvalidQueryError(unknown_message("format", format, _COLUMNS))
     where, params = cohort.predicate
     table = cohort.engine.query(
         f"SELECT {', '.join(_COLUMNS[format])} FROM index WHERE {where} ORDER BY SeriesInstanceUID",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ...errors import InvalidQueryError, unknown
+from ...errors import InvalidQueryError, unknown_message
 from ...index import LEVELS
 from ...query import Cohort, EncodedColumn, Engine, Matches, to_numpy
 from ..on_disk import OnDisk
@@ -180,7 +180,7 @@ def row_source(cohort: Cohort, level: str, sort: Sort | None = None) -> RowSourc
         InvalidQueryError: unknown level, or a sort by a column that the grid does not have.
     """
     if level not in COLUMNS:
-        raise InvalidQueryError(unknown("level", level, COLUMNS))
+        raise InvalidQueryError(unknown_message("level", level, COLUMNS))
     matches = cohort.matches
     if matches is None:
         return _FetchedRows(level, cohort.engine.query(*cohort.level_sql(level)), sort)
@@ -220,7 +220,7 @@ class WithStates:
 def _check_sort(level: str, sort: Sort | None) -> None:
     names = [column.name for column in COLUMNS[level]]
     if sort is not None and sort.column not in names:
-        raise InvalidQueryError(unknown("column", sort.column, names))
+        raise InvalidQueryError(unknown_message("column", sort.column, names))
 
 
 class _SeriesRows:
