@@ -267,17 +267,17 @@ class Groups(Layout):
 
     def __init__(self) -> None:
         super().__init__()
-        from idc_widgets.query.memory.memory_index import memory_index_of
+        from idc_widgets.query.memory.loading import memory_index_of
 
         self.memory = memory_index_of(self.client.engine)
 
     def count(self, state: dict[str, Any]) -> Counts:
-        for kept in (self.memory._masks, self.memory._weights, self.memory._matches):
-            kept.clear()  # every question is the first one
+        self.memory.forget_recent()  # every question is the first one
         matches = self.client.cohort(**state).matches
         return {
             column: {
-                value: (series, patients) for value, series, patients in matches.counted(column)
+                value: (series, patients)
+                for value, series, patients in matches.count_values(column)
             }
             for column in COLUMNS
         }
@@ -297,26 +297,29 @@ class Series(Groups):
         # Per column: of each series its value, and its pair of value and patient.
         self.coded, self.arrays = {}, {}
         for column in COLUMNS:
-            pair, value_of_pair = memory.pairs(column)
-            coded = memory.facets[column]
-            codes = coded.codes[memory.group]
+            pair, value_of_pair = memory.value_patient_pairs[column]
+            coded = memory.group_columns[column]
+            codes = coded.codes[memory.group_of_series]
             self.coded[column] = coded
-            self.arrays[column] = (codes, pair[memory.group].astype(np.int32), value_of_pair)
+            self.arrays[column] = (
+                codes,
+                pair[memory.group_of_series].astype(np.int32),
+                value_of_pair,
+            )
 
     def count(self, state: dict[str, Any]) -> Counts:
         import numpy as np
 
-        for kept in (self.memory._masks, self.memory._weights, self.memory._matches):
-            kept.clear()
+        self.memory.forget_recent()
         rows = None
         if state:
             flags = np.ones(self.memory.series_count, dtype=bool)
             for column, value in state.items():
                 if column == "text":
                     [condition] = self.client.cohort(text=value).conditions
-                    flags &= self.memory.mask(condition).of_series
+                    flags &= self.memory.mask_of(condition).per_series
                 else:
-                    flags &= self.coded[column].flags([value])[self.arrays[column][0]]
+                    flags &= self.coded[column].codes_in([value])[self.arrays[column][0]]
             rows = np.flatnonzero(flags)
         found: Counts = {}
         for column in COLUMNS:
@@ -328,7 +331,7 @@ class Series(Groups):
             seen = np.zeros(len(value_of_pair), dtype=bool)
             seen[pair] = True
             patients = np.bincount(value_of_pair[seen], minlength=many)
-            texts = self.coded[column].texts
+            texts = self.coded[column].value_of_code
             found[column] = {
                 texts[code]: (int(series[code]), int(patients[code]))
                 for code in np.flatnonzero(series)
@@ -425,13 +428,13 @@ def others(turns: int) -> dict[str, Any]:
     import numpy as np
 
     from idc_widgets import IDCClient
-    from idc_widgets.query.memory.memory_index import memory_index_of
+    from idc_widgets.query.memory.loading import memory_index_of
     from idc_widgets.widgets.grid.row_source import COLUMNS as GRID
     from idc_widgets.widgets.grid.row_source import Sort, row_source
 
     client = IDCClient()
     engine, memory = client.engine, memory_index_of(client.engine)
-    codes = memory.facets["Modality"].codes[memory.group]
+    codes = memory.group_columns["Modality"].codes[memory.group_of_series]
     limit = median(_seconds(lambda: np.bincount(codes, minlength=256), 51))
 
     everything = client.cohort()
@@ -448,7 +451,7 @@ def others(turns: int) -> dict[str, Any]:
     uids = every.take(np.random.default_rng(1).permutation(len(every))[:50_000]).to_pylist()
     asked = "SELECT _row FROM _rows WHERE SeriesInstanceUID IN (SELECT unnest(?)) ORDER BY 1"
     found = engine.query(asked, [uids]).column(0).to_numpy()
-    assert np.array_equal(found, np.sort(memory.series_rows(uids))), "they do not agree on UIDs"
+    assert np.array_equal(found, np.sort(memory.rows_of_series(uids))), "they do not agree on UIDs"
 
     pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "all series by SeriesDescription": (
@@ -469,7 +472,7 @@ def others(turns: int) -> dict[str, Any]:
         ),
         "50,000 SeriesInstanceUIDs": (
             lambda: engine.query(asked, [uids]),
-            lambda: memory.series_rows(uids),
+            lambda: memory.rows_of_series(uids),
         ),
     }
     return {
@@ -544,7 +547,7 @@ def _held(memory: Any) -> float:
             todo += one.values()
         elif isinstance(one, (list, tuple)):
             todo += one
-        elif type(one).__name__ in ("EncodedColumn", "Mask", "Matches"):
+        elif type(one).__name__ in ("EncodedColumn", "Mask", "Matches", "Recent"):
             todo.append(vars(one))
     return total / 1e6
 

@@ -208,10 +208,10 @@ def _bare_scan(state: Any) -> float:
     """Return the seconds to count one column of all series, as codes of one byte."""
     import numpy as np
 
-    from idc_widgets.query.memory.memory_index import memory_index_of
+    from idc_widgets.query.memory.loading import memory_index_of
 
     memory = memory_index_of(state.client.engine)
-    codes = memory.facets["Modality"].codes[memory.group]
+    codes = memory.group_columns["Modality"].codes[memory.group_of_series]
     assert codes.dtype == np.uint8
     seconds = []
     for _ in range(51):

@@ -175,7 +175,7 @@ def measure(path: str, paths: int, seed: int) -> dict[str, Any]:
     import numpy as np
 
     from idc_widgets import IDCClient
-    from idc_widgets.query.memory.memory_index import memory_index_of
+    from idc_widgets.query.memory.loading import memory_index_of
 
     state = _clicks.BrowserState(IDCClient(path))
     stage("import and client")
@@ -190,7 +190,7 @@ def measure(path: str, paths: int, seed: int) -> dict[str, Any]:
     stage("all clicks")
     memory = memory_index_of(state.client.engine)
     assert memory is not None, "the index of DuckDBEngine is held in memory"
-    codes = memory.facets["Modality"].codes[memory.group]
+    codes = memory.group_columns["Modality"].codes[memory.group_of_series]
     limit = math.inf
     for _ in range(9):
         start = time.perf_counter()

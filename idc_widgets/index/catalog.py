@@ -18,7 +18,7 @@ from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
 __all__ = ["Index"]
 
 #: Increased with every change of the file format of `prepared_encoding`.
-_ENCODING_VERSION = 1
+_ENCODING_VERSION = 2
 
 
 class Index:

@@ -224,9 +224,9 @@ class Cohort:
         licenses = tuple(str(license_.value) for license_ in self.licenses())
         matches = self.matches
         if matches is not None:
-            files, size_MB = matches.files_and_size()
+            files, size_MB = matches.files_and_size_MB()
             return Summary(
-                matches.collections(),
+                matches.collection_count(),
                 len(matches.patients),
                 len(matches.studies),
                 len(matches),

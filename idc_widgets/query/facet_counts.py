@@ -46,7 +46,7 @@ def count_facets(
         # The values of a collection facet follow from the counts per collection.
         counted_column = "collection_id" if name in COLLECTION_FACETS else name
         matches = matches_of(engine, others)
-        if matches is not None and counted_column in matches.memory.facets:
+        if matches is not None and counted_column in matches.memory.group_columns:
             # Computed in this thread, in which a query that this needs can be interrupted.
             _ = matches.groups
             in_memory[column] = matches, counted_column
@@ -65,7 +65,7 @@ def count_facets(
 def count_values(engine: Engine, conditions: Conditions, column: str) -> list[FacetValue]:
     """Count the values of one column among the series that fulfill all conditions."""
     matches = matches_of(engine, conditions)
-    if matches is not None and column in matches.memory.facets:
+    if matches is not None and column in matches.memory.group_columns:
         return _values_in_memory(matches, column)
     params = Parameters()
     condition = conjunction(conditions, params.bind)
@@ -80,7 +80,7 @@ def count_values(engine: Engine, conditions: Conditions, column: str) -> list[Fa
 
 
 def _values_in_memory(matches: Matches, column: str) -> list[FacetValue]:
-    return most_series_first(FacetValue(*counts) for counts in matches.counted(column))
+    return most_series_first(FacetValue(*counts) for counts in matches.count_values(column))
 
 
 def _per_collection_value(

@@ -90,7 +90,7 @@ class OneOf:
 
     def mask(self, memory: MemoryIndex) -> Mask:
         """Return the mask from the encoded column, or by SQL if the column is not in memory."""
-        mask = memory.one_of(self.column, self.values)
+        mask = memory.mask_of_values(self.column, self.values)
         return mask if mask is not None else _mask_by_sql(self, memory)
 
     def and_(self, other: OneOf | Between) -> OneOf:
@@ -132,7 +132,7 @@ class Between:
 
     def mask(self, memory: MemoryIndex) -> Mask:
         """Return the mask from the encoded column, or by SQL if the column is not in memory."""
-        mask = memory.between(self.column, self.low, self.high)
+        mask = memory.mask_of_range(self.column, self.low, self.high)
         return mask if mask is not None else _mask_by_sql(self, memory)
 
     def and_(self, other: OneOf | Between) -> OneOf | Between:
@@ -204,10 +204,10 @@ class InCollections:
         if self.accepts_missing:
             collections += [
                 collection
-                for collection in memory.facets["collection_id"].texts
+                for collection in memory.group_columns["collection_id"].value_of_code
                 if collection is not None and collection not in self.known
             ]
-        return memory.facet("collection_id", collections)
+        return memory.mask_of_facet("collection_id", collections)
 
     def and_(self, other: InCollections) -> InCollections:
         """Return a condition with the clauses of both."""
@@ -251,7 +251,7 @@ class IsCommercial:
 
     def mask(self, memory: MemoryIndex) -> Mask:
         """Return the mask of the groups with one of the values."""
-        return memory.facet("commercial_use", self.values)
+        return memory.mask_of_facet("commercial_use", self.values)
 
     def and_(self, other: IsCommercial) -> IsCommercial:
         """Return a condition with the values that both accept."""
@@ -294,9 +294,9 @@ class Text:
         """Return the mask; searches UIDs, the slow part, only for words that can be in one."""
         mask: Mask | None = None
         for word, collections in zip(self.words, self.collections, strict=True):
-            has_word = memory.text(word, collections)
+            has_word = memory.mask_of_word(word, collections)
             if not memory.has_plain_uids or _UID_PIECE.fullmatch(word):
-                has_word = has_word | memory.in_uids(word)
+                has_word = has_word | memory.mask_of_uid_part(word)
             mask = has_word if mask is None else mask & has_word
         assert mask is not None, "a text filter has at least one word"
         return mask
@@ -339,7 +339,7 @@ class Patients:
 
     def mask(self, memory: MemoryIndex) -> Mask:
         """Return the mask of the groups of the patients."""
-        return memory.patients_of(self.keys)
+        return memory.mask_of_patients(self.keys)
 
     def and_(self, other: Patients) -> Patients:
         """Return a condition with the patients that are in both."""
@@ -413,7 +413,7 @@ def _mask_by_sql(condition: Condition, memory: MemoryIndex) -> Mask:
     """Evaluate a condition on a column that is not in memory with a query on the file."""
     params = Parameters()
     sql = condition.sql(params.bind)
-    return memory.series_where(sql, params)
+    return memory.mask_of_sql(sql, params)
 
 
 def _one_of_sql(column: str, values: Sequence[Scalar], bind: Bind) -> str:

@@ -26,7 +26,7 @@ def count_bins(engine: Engine, conditions: Conditions, column: str, bins: int) -
     others = tuple(condition for condition in conditions if condition.column != column)
     matches = matches_of(engine, others)
     if matches is not None:
-        series, missing = matches.binned(column, edges)
+        series, missing = matches.count_bins(column, edges)
         return Histogram(column, edges, tuple(series), missing)
     value = RANGES[column].sql
     inner_edges = edges[1:-1]

@@ -33,7 +33,7 @@ def known_texts(
 
     memory = memory_index_of(engine, make=False)
     if memory is not None and table == "index":
-        known = memory.known(column, wanted)
+        known = memory.texts_in_column(column, wanted)
         if known is not None:
             return known
     rows = _distinct(engine, (column,), table, [OneOf(column, wanted)])
@@ -55,7 +55,7 @@ def known_keys(
         return set()
     matches = matches_of(engine, conditions)
     if matches is not None:
-        return matches.present(level, keys)
+        return matches.present_keys(level, keys)
     columns, wanted = LEVELS[level].key, sorted_unique(keys)
     wanted_rows = Patients(wanted) if level == "patient" else OneOf(columns[0], wanted)
     rows = _distinct(engine, columns, "index", [*conditions, wanted_rows])

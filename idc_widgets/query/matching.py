@@ -35,7 +35,10 @@ def conjunction(conditions: Iterable[Condition], bind: Bind) -> str:
 
 def matches_of(engine: Engine, conditions: Conditions) -> Matches | None:
     """Return the matching series in memory; None if the index is in another database."""
-    from .memory import memory_index_of  # late: opening a client must not wait for Arrow
+    from .memory import (  # late: opening a client must not wait for Arrow
+        find_matches,
+        memory_index_of,
+    )
 
     memory = memory_index_of(engine)
-    return None if memory is None else memory.matches(conditions)
+    return None if memory is None else find_matches(memory, conditions)

@@ -39,12 +39,10 @@ class Having:
 
     def mask(self, memory: MemoryIndex) -> Mask:
         """Return the mask of all series in the studies or patients that qualify."""
-        mask = memory.everything
+        mask = memory.mask_of_everything()
         for level, column, value in self.required:
-            has_value = memory.mask(OneOf(column, (value,)))
-            mask = mask & (
-                memory.same_study(has_value) if level == "study" else memory.same_patient(has_value)
-            )
+            has_value = memory.mask_of(OneOf(column, (value,)))
+            mask = mask & memory.mask_of_same(level, has_value)
         return mask
 
     def and_(self, other: Having) -> Having:
@@ -93,15 +91,15 @@ class SameStudy:
 
     def mask(self, memory: MemoryIndex) -> Mask:
         """Return the mask of the originals or derived series in the studies of all sources."""
-        mask = memory.mask(OneOf("analysis_result_id", (None,)))
-        mask = mask & ~memory.mask(OneOf("Modality", DERIVED_MODALITIES))
+        mask = memory.mask_of(OneOf("analysis_result_id", (None,)))
+        mask = mask & ~memory.mask_of(OneOf("Modality", DERIVED_MODALITIES))
         if self.column == "derived_from":
             mask = ~mask
         for source in self.sources:
-            of_source = memory.everything
+            of_source = memory.mask_of_everything()
             for condition in source:
-                of_source = of_source & memory.mask(condition)
-            mask = mask & memory.same_study(of_source)
+                of_source = of_source & memory.mask_of(condition)
+            mask = mask & memory.mask_of_same("study", of_source)
         return mask
 
     def and_(self, other: SameStudy) -> SameStudy:

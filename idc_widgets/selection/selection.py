@@ -183,7 +183,7 @@ class Selection:
         if self.cohort == other.cohort:
             return True
         if self.cohort.engine is other.cohort.engine and self.cohort.matches is not None:
-            return self.cohort.matches.equal(other.cohort.matches)
+            return self.cohort.matches.equals(other.cohort.matches)
         return (
             self.data_version == other.data_version
             and len(self) == len(other)

@@ -23,7 +23,7 @@ from support.downloads import file_name
 from idc_widgets import IDCClient, Selection
 from idc_widgets.download import DEFAULT_TEMPLATE, FORMS, DownloadPlan, preview
 from idc_widgets.errors import DownloadError
-from idc_widgets.query.memory.memory_index import memory_index_of
+from idc_widgets.query.memory.loading import memory_index_of
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from idc_widgets import DuckDBEngine, IDCClient, IDCError, InvalidQueryError
-from idc_widgets.query.memory import encoded, memory_index
+from idc_widgets.query.memory import loading, read_index
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_a_damaged_prepared_file_is_made_again(
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, foreign.schema) as writer:
         writer.write_table(foreign)
     assert client.cohort(Modality="XC").summary().series == 4
-    memory_index.prepare(client.engine)
+    loading.prepare(client.engine)
     whole = path.read_bytes()
     assert len(whole) > 100e6
     path.write_bytes(whole[: len(whole) // 2])
     assert IDCClient().cohort(Modality="XC").summary().series == 4
-    memory_index.prepare(client.engine)
+    loading.prepare(client.engine)
     assert path.stat().st_size == len(whole)
 
 
@@ -167,7 +167,7 @@ def test_facets_in_a_forked_process_and_at_the_very_end(how: str) -> None:
 def test_the_allocator_of_arrow_is_what_it_was(tmp_path: Path) -> None:
     usual = pa.default_memory_pool().backend_name
     clients = [IDCClient() for _ in range(3)]
-    threads = [Thread(target=encoded.read_index, args=(client.engine,)) for client in clients]
+    threads = [Thread(target=read_index.read_index, args=(client.engine,)) for client in clients]
     for thread in threads:
         thread.start()
     for thread in threads:

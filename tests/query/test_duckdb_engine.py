@@ -21,7 +21,7 @@ from idc_widgets import (
 )
 from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.query.engine import literal
-from idc_widgets.query.memory import memory_index
+from idc_widgets.query.memory import loading
 from idc_widgets.widgets.grid.row_source import Sort, row_source
 
 
@@ -132,12 +132,12 @@ def test_a_prepared_memory_answers_like_a_new_one(
     monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
     assert isinstance(client.engine, DuckDBEngine)
     monkeypatch.setattr(client.engine.index, "prepared_encoding", tmp_path / "encoding-1-1.arrow")
-    memory_index.prepare(client.engine)
+    loading.prepare(client.engine)
     fresh = IDCClient()
     monkeypatch.setattr(fresh.engine.index, "prepared_encoding", tmp_path / "encoding-1-1.arrow")
-    loaded = memory_index.memory_index_of(fresh.engine)
+    loaded = loading.memory_index_of(fresh.engine)
     assert loaded is not None
-    assert loaded.series_uid is not None
+    assert loaded.series_uids is not None
     for filters in ({}, {"text": "lung 1.3.6.1.4.1.14519"}, {"StudyDate": ("2010-01-01", None)}):
         one, two = client.cohort(**filters), fresh.cohort(**filters)
         assert one.summary() == two.summary()

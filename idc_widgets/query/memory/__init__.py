@@ -1,6 +1,7 @@
 """The index in memory: the columns of most queries as numbers, and what is computed from them.
 
-Only `query` imports from here, and hands on what others may use. Nothing here knows of cohorts.
+Only `query` imports from here and re-exports what other folders use. Nothing here knows cohorts or
+the conditions they consist of: a condition only has to evaluate itself as a mask.
 """
 
 import lazy_loader as _lazy

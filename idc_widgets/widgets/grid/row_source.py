@@ -249,28 +249,28 @@ class _SeriesRows:
                 memory.series_count, dtype=np.int32
             )
             return _ordered(rank[rows], None, sort.descending)
-        if sort.column in memory.numbers:
-            numbers = memory.numbers[sort.column][rows]
+        if sort.column in memory.series_numbers:
+            numbers = memory.series_numbers[sort.column][rows]
             return _ordered(numbers, np.isnan(numbers), sort.descending)
         coded = self._coded(sort.column)
         codes = self._codes(sort.column, rows)
         if sort.column == "SeriesNumber":  # in the order of the numbers
             codes, missing = _numeric_rank(coded)[codes], len(coded.values)
         else:
-            missing = coded.missing
+            missing = coded.missing_code
         return _ordered(codes, codes == missing, sort.descending)
 
     def _reading_order(self) -> _Array:
         """By patient, date, study, modality, number and description."""
         rows = self._matches.rows
-        number = self._memory.columns["SeriesNumber"]
+        number = self._memory.series_columns["SeriesNumber"]
         return np.lexsort(
             [
                 self._codes("SeriesDescription", rows),
-                number.whole_numbers[self._codes("SeriesNumber", rows)],
+                number.number_of_code[self._codes("SeriesNumber", rows)],
                 self._codes("Modality", rows),
-                self._memory.study[rows],
-                self._memory.patient[self._memory.group[rows]],
+                self._memory.study_of_series[rows],
+                self._memory.patient_of_group[self._memory.group_of_series[rows]],
             ]
         )
 
@@ -278,16 +278,16 @@ class _SeriesRows:
         memory = self._memory
         if column == "PatientID":
             return memory.patient_ids
-        return memory.facets.get(column) or memory.columns[column]
+        return memory.group_columns.get(column) or memory.series_columns[column]
 
     def _codes(self, column: str, rows: _Array) -> _Array:
         memory = self._memory
-        if column in memory.columns:
-            return memory.columns[column].codes[rows]
-        groups = memory.group[rows]
+        if column in memory.series_columns:
+            return memory.series_columns[column].codes[rows]
+        groups = memory.group_of_series[rows]
         if column == "PatientID":
-            return memory.patient_ids.codes[memory.patient[groups]]
-        return memory.facets[column].codes[groups]
+            return memory.patient_ids.codes[memory.patient_of_group[groups]]
+        return memory.group_columns[column].codes[groups]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -297,18 +297,18 @@ class _SeriesRows:
         columns: Window = {}
         for name in (column.name for column in COLUMNS[self.level]):
             if name == "SeriesInstanceUID":
-                columns[name] = self._memory.uids_of(rows)
-            elif name in self._memory.numbers:
-                columns[name] = _present(self._memory.numbers[name][rows], name)
+                columns[name] = self._memory.series_uids_of(rows)
+            elif name in self._memory.series_numbers:
+                columns[name] = _present(self._memory.series_numbers[name][rows], name)
             else:
-                columns[name] = self._coded(name).take(self._codes(name, rows))
+                columns[name] = self._coded(name).decode(self._codes(name, rows))
         return columns
 
     def keys(self, rows: Iterable[range]) -> tuple[str, ...]:
-        return tuple(self._memory.uids_of(_pick(self._rows, rows)))
+        return tuple(self._memory.series_uids_of(_pick(self._rows, rows)))
 
     def positions(self, keys: Sequence[str]) -> list[int]:
-        return _positions(self._rows, self._memory.numbers_of(self.level, keys))
+        return _positions(self._rows, self._memory.number_by_key(self.level, keys))
 
     def sorted(self, sort: Sort | None) -> _SeriesRows:
         return _SeriesRows(self._engine, self._matches, sort)
@@ -344,7 +344,7 @@ class _GroupRows:
         return tuple(self._matches.memory.keys_of(self.level, numbers))
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
-        return _positions(self._numbers, self._matches.memory.numbers_of(self.level, keys))
+        return _positions(self._numbers, self._matches.memory.number_by_key(self.level, keys))
 
     def sorted(self, sort: Sort | None) -> _GroupRows:
         return _GroupRows(self.level, self._matches, sort)
@@ -368,14 +368,14 @@ class _Aggregate:
         self._memory, self._level, self._numbers = memory, level, numbers
         rows = matches.rows
         if 0 < len(numbers) <= _FEW:
-            rows = matches.rows_near(level, numbers)
+            rows = matches.rows_around(level, numbers)
         count = memory.patient_count if level == "patient" else memory.study_count
         place = np.full(count, -1, dtype=np.int32)
         place[numbers] = np.arange(len(numbers), dtype=np.int32)
         if level == "patient":
-            places = place[memory.patient[memory.group[rows]]]
+            places = place[memory.patient_of_group[memory.group_of_series[rows]]]
         else:
-            places = place[memory.study[rows]]
+            places = place[memory.study_of_series[rows]]
         chosen = places >= 0
         #: The series, and of each the place of its patient or study.
         self._rows, self._places = rows[chosen], places[chosen]
@@ -389,7 +389,7 @@ class _Aggregate:
         if name in ("PatientSex", "PatientAge", "Modality"):
             return list(self._joined(name, ", " if name == "Modality" else ","))
         coded, codes = self._codes(name)
-        return coded.take(self._lowest(coded, codes))
+        return coded.decode(self._lowest(coded, codes))
 
     def _counts(self, name: str) -> _Array:
         """A column of numbers; NaN for missing."""
@@ -400,7 +400,9 @@ class _Aggregate:
             return self._sum("instanceCount")
         if name == "series":
             return np.bincount(self._places, minlength=many)
-        pairs = np.unique(self._places.astype(np.int64) << 32 | self._memory.study[self._rows])
+        pairs = np.unique(
+            self._places.astype(np.int64) << 32 | self._memory.study_of_series[self._rows]
+        )
         return np.bincount(pairs >> 32, minlength=many)
 
     def sortable(self, name: str) -> tuple[_Array, _Array | None]:
@@ -414,21 +416,21 @@ class _Aggregate:
             return numbers, np.isnan(numbers)
         coded, codes = self._codes(name)
         lowest = self._lowest(coded, codes)
-        return lowest, lowest == coded.missing
+        return lowest, lowest == coded.missing_code
 
     def _codes(self, name: str) -> tuple[EncodedColumn, _Array]:
         """A column, and its codes of these series."""
         memory = self._memory
-        if name in memory.columns:
-            return memory.columns[name], memory.columns[name].codes[self._rows]
-        groups = memory.group[self._rows]
+        if name in memory.series_columns:
+            return memory.series_columns[name], memory.series_columns[name].codes[self._rows]
+        groups = memory.group_of_series[self._rows]
         if name == "PatientID":
-            return memory.patient_ids, memory.patient_ids.codes[memory.patient[groups]]
-        return memory.facets[name], memory.facets[name].codes[groups]
+            return memory.patient_ids, memory.patient_ids.codes[memory.patient_of_group[groups]]
+        return memory.group_columns[name], memory.group_columns[name].codes[groups]
 
     def _lowest(self, coded: EncodedColumn, codes: _Array) -> _Array:
         """The first value in order that a series of the patient or study has."""
-        lowest = np.full(len(self._numbers), coded.missing, dtype=np.int32)
+        lowest = np.full(len(self._numbers), coded.missing_code, dtype=np.int32)
         np.minimum.at(lowest, self._places, codes.astype(np.int32))
         return lowest
 
@@ -436,16 +438,16 @@ class _Aggregate:
         """All values that the series have, in order."""
         coded, codes = self._codes(name)
         pairs = np.unique(self._places.astype(np.int64) << 32 | codes)
-        pairs = pairs[(pairs & 0xFFFFFFFF) != coded.missing]
+        pairs = pairs[(pairs & 0xFFFFFFFF) != coded.missing_code]
         texts: list[str | None] = [None] * len(self._numbers)
         for place, code in zip((pairs >> 32).tolist(), (pairs & 0xFFFFFFFF).tolist(), strict=True):
-            text, before = coded.texts[code], texts[place]
+            text, before = coded.value_of_code[code], texts[place]
             texts[place] = text if before is None else f"{before}{separator}{text}"
         return texts
 
     def _sum(self, name: str) -> _Array:
         """The sum of a number; NaN where no series has one."""
-        numbers = self._memory.numbers[name][self._rows]
+        numbers = self._memory.series_numbers[name][self._rows]
         values = np.nan_to_num(numbers)
         total = np.bincount(self._places, values, len(self._numbers)).astype(float)
         present = np.bincount(self._places[~np.isnan(numbers)], minlength=len(self._numbers))
@@ -526,7 +528,7 @@ def _argsort(keys: _Array, descending: bool) -> _Array:
 
 def _numeric_rank(coded: EncodedColumn) -> _Array:
     """Of each code, its place in the order of numbers, then of texts; missing stays last."""
-    order = np.lexsort([np.arange(len(coded.values)), coded.whole_numbers[:-1]])
+    order = np.lexsort([np.arange(len(coded.values)), coded.number_of_code[:-1]])
     rank = np.empty(len(order) + 1, dtype=np.int32)
     rank[order] = np.arange(len(order))
     rank[-1] = len(order)

@@ -1,0 +1,29 @@
+"""64-bit hashes of UIDs, by which series are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..duckdb_engine import DuckDBEngine
+from .arrow import Array, to_numpy
+
+__all__ = ["hash_series_uids", "hash_texts"]
+
+_NO_HASHES = np.zeros(0, dtype=np.uint64)
+
+
+def hash_series_uids(engine: DuckDBEngine) -> tuple[Array, Array]:
+    """Return the hashes of all SeriesInstanceUIDs in ascending order, and their rows (int32)."""
+    hashes = hash_texts(engine, "SeriesInstanceUID", "index")
+    rows = np.argsort(hashes).astype(np.int32)
+    return hashes[rows], rows
+
+
+def hash_texts(
+    engine: DuckDBEngine, column: str, relation: str, params: Sequence[object] = ()
+) -> Array:
+    """Return the hash (uint64) of each text in a column of a table or subquery."""
+    hashes = engine.query(f"SELECT md5_number_lower({column}) FROM {relation}", params).column(0)
+    return np.concatenate([to_numpy(chunk) for chunk in hashes.chunks] or [_NO_HASHES])
