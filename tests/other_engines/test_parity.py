@@ -222,7 +222,7 @@ def test_sql(client: IDCClient, other: IDCClient) -> None:
         ("SELECT 1; SELECT 2", "expected one SQL statement, got 2"),
         ("SELECT * FROM idc_index", "unknown table 'idc_index'; did you mean 'index'"),
         ("SELECT Modalty FROM index", "Modalty"),
-        ("SELECT * FROM index JOIN collections_index USING (collection_id)", "if it is there, name it"),
+        ("SELECT * FROM index JOIN collections_index USING (collection_id)", "name it: IbisEngine"),
         ("SELEC 1", "line 1"),
     ]:
         with pytest.raises(InvalidQueryError, match=message):
