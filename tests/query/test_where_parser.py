@@ -1,9 +1,10 @@
-"""Filters: what `Cohort.where` and its relatives accept, and how they refuse the rest."""
+"""Arguments of `Cohort.where` and its relatives: which are accepted, and how others are refused."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,6 +132,40 @@ def test_bad_arguments_are_refused_with_help(
         call(client.cohort())
 
 
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        (
+            {"collection_id": "nsclc_radiomic"},
+            "unknown collection 'nsclc_radiomic'; did you mean 'nsclc_radiomics'?",
+        ),
+        ({"collection_id": ["nlst", "NLSTS"]}, "unknown collection 'NLSTS'; did you mean 'nlst'?"),
+        ({"Modalty": "CT"}, "unknown column 'Modalty'; did you mean 'Modality'?"),
+        ({"Modality": "ct"}, "unknown Modality 'ct'; did you mean 'CT'?"),
+        ({"PatientID": "LUNG1-3655"}, "did you mean 'LUNG1-365'"),
+        ({"SeriesInstanceUID": ["1.2", "1.3"]}, r"unknown SeriesInstanceUID '1.2' \(and 1 more\)"),
+        ({"Modality": 5}, "Modality=5: expected text"),
+        ({"Modality": b"CT"}, "expected text, not bytes"),
+        ({"Modality": {"CT": 1}}, "expected text, not dict"),
+        ({"instanceCount": "5"}, "expected a number, not str"),
+        ({"instanceCount": (5, 1)}, "upside down, 5 > 1"),
+        ({"instanceCount": (5, 6, 7)}, "two ends"),
+        ({"Modality": ("CT", "MR")}, "a range needs a number or date column"),
+        ({"StudyDate": ("2010-13-01", None)}, "'2010-13-01' is not a date"),
+        ({"StudyDate": ("2010-W01-1", None)}, "'2010-W01-1' is not a date"),
+        ({"StudyDate": ("2010041", None)}, "'2010041' is not a date"),
+        ({"StudyDate": (2010, None)}, "expected text, not int"),
+        ({"text": "  "}, "expected one or more words"),
+        ({"patients": ["LUNG1-365"]}, "expected \\(collection_id, PatientID\\)"),
+    ],
+)
+def test_bad_filters_are_refused_with_help(
+    client: IDCClient, filters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidQueryError, match=message):
+        client.cohort(**filters)
+
+
 def test_cohorts_of_two_clients_do_not_mix(client: IDCClient) -> None:
     other = IDCClient().cohort(Modality="CT")
     for name in ("originals_of", "derived_from"):
@@ -165,3 +200,27 @@ def test_dates_of_any_type(client: IDCClient) -> None:
     day = client.cohort(SeriesDate=("2010-04-01", "2010-04-30"))
     for low in (datetime.date(2010, 4, 1), "20100401", pd.Timestamp("2010-04-01 12:00")):
         assert client.cohort(SeriesDate=(low, np.datetime64("2010-04-30"))) == day
+
+
+def test_the_filters_of_a_cohort_make_an_equal_cohort(client: IDCClient) -> None:
+    cohort = client.cohort(
+        collection_id="nsclc_radiomics", StudyDate=("2000-01-01", None), PatientSex=[None, "M"]
+    ).of_patients([("nsclc_radiomics", "LUNG1-365")])
+    assert client.cohort(**cohort.filters) == cohort
+
+
+def test_values_of_other_libraries_are_accepted(client: IDCClient) -> None:
+    ct = client.cohort(Modality="CT")
+    for value in (np.array("CT"), np.array(["CT"]), pd.Series(["CT"]), {"CT"}, np.str_("CT")):
+        assert client.cohort(Modality=value) == ct
+    missing = client.cohort(StudyDate=None)
+    for value in (pd.NaT, pd.NA, float("nan"), np.datetime64("NaT"), [None]):
+        assert client.cohort(StudyDate=value) == missing
+    day = client.cohort(StudyDate="2010-04-01")
+    for value in ("20100401", np.datetime64("2010-04-01", "ns"), pd.Timestamp("2010-04-01")):
+        assert client.cohort(StudyDate=value) == day
+    after = client.cohort(StudyDate=("2010-04-01", None))
+    assert client.cohort(StudyDate=("20100401", None)) == after
+    open_end = client.cohort(series_size_MB=(1, float("inf")))
+    assert open_end == client.cohort(series_size_MB=(1, None))
+    assert client.sql(open_end.sql).shape[0] == open_end.summary().series

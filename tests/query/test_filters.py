@@ -1,0 +1,78 @@
+"""Conditions: their SQL matches the same series as their masks in memory."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from idc_widgets import IDCClient
+from idc_widgets.query.filters import sorted_unique
+
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"collection_id": "nsclc_radiomics"},
+        {"PatientSex": None},
+        {"PatientSex": [None, "M"], "Modality": ["CT", "SEG"]},
+        {"series_size_MB": (None, 500), "collection_id": "nlst"},
+        {"instanceCount": (100, 134)},
+        {"StudyDate": ("2010-04-01", "2010-04-01")},
+        {"StudyDate": (datetime.date(2010, 4, 1), datetime.datetime(2010, 4, 2, 3, 4))},
+        {"text": "Lung chest"},
+        {"text": "<MIP Range"},
+        {"SeriesInstanceUID": CT},
+        {"patients": [("nsclc_radiomics", "LUNG1-365"), ("nlst", "100002")]},
+        {"Modality": []},
+        {"instanceCount": [134, np.int64(135)]},
+        {"StudyDate": (None, None)},
+    ],
+)
+def test_the_sql_of_a_cohort_matches_the_same_series(
+    client: IDCClient, filters: dict[str, Any]
+) -> None:
+    cohort = client.cohort(**filters)
+    counted = client.sql(f"SELECT count(*) AS n FROM ({cohort.sql})").n[0]
+    assert counted == cohort.summary().series
+    assert (counted == 0) == (filters == {"Modality": []})
+
+
+def test_long_lists_are_bound_as_one_parameter(client: IDCClient) -> None:
+    uids = client.sql(
+        "SELECT SeriesInstanceUID AS uid FROM index WHERE Modality = 'PT' LIMIT 3000"
+    ).uid.tolist()
+    cohort = client.cohort(SeriesInstanceUID=uids)
+    assert cohort.predicate[1] == [sorted(uids)]
+    assert cohort.summary().series == 3000
+    patients = cohort.patients()
+    keys = list(zip(patients.collection_id, patients.PatientID, strict=True))
+    assert len(keys) > 50
+    assert len(client.cohort(patients=keys).patients()) == len(keys)
+
+
+def test_conditions_on_the_same_column_are_merged(client: IDCClient) -> None:
+    both = client.cohort(Modality=["CT", "MR"]).where(Modality=["MR", "PT"])
+    assert both == client.cohort(Modality="MR")
+    sizes = client.cohort(series_size_MB=(1, None)).where(series_size_MB=(None, 2))
+    assert sizes.filters == {"series_size_MB": (1, 2)}
+    counts = client.cohort(instanceCount=[134, 5, None]).where(instanceCount=(100, None))
+    assert counts == client.cohort(instanceCount=(100, None)).where(instanceCount=[134, 5, None])
+    assert counts.filters == {"instanceCount": 134}
+    ages = client.cohort(PatientAge=["018M", "001Y", "066Y", None]).where(PatientAge=("012M", 1.5))
+    assert ages.filters == {"PatientAge": ["001Y", "018M"]}
+    assert client.cohort(text="lung").where(text="kernel") == client.cohort(text="kernel lung")
+
+
+def test_sorted_unique_sorts_values_of_several_types() -> None:
+    assert sorted_unique([2, "b", None, 1, "a", 2]) == (1, 2, "a", "b", None)
+    assert sorted_unique([("b", None), ("a", "x"), ("b", "x")]) == (
+        ("a", "x"),
+        ("b", "x"),
+        ("b", None),
+    )
