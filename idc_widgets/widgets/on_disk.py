@@ -1,8 +1,8 @@
-"""What is on the disk of the series that a grid shows, or on its way there.
+"""The state of the files of those series that a grid shows: complete, being fetched, or neither.
 
-Only the few series that are seen are looked at, in the folder where a download would put them, so
-what an earlier session fetched is known as well, and nothing has to be kept. Disks can be slow: a
-thread looks, and a grid hears when there is news.
+Only the few series on the screen are examined, in the folder where a download would put them. So
+files of an earlier session count as well, and nothing has to be stored. Disks can be slow, so a
+thread examines them and calls back when a state changes.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ COMPLETE, PARTLY, FETCHING, QUEUED, FAILED = (
     "✕ failed",
 )
 
-#: Seconds between two looks while a download runs.
-_PAUSE = 1.0
-#: So many series are remembered.
-_MOST = 10_000
+#: The pause between two examinations while a download runs.
+PAUSE_SECONDS = 1.0
+
+#: The number of series whose state and plan are remembered.
+MAX_REMEMBERED_SERIES = 10_000
 
 _log = logging.getLogger(__name__)
 
 
 class OnDisk:
-    """Of each series, what is on the disk of it.
+    """The state of the files of series.
 
     Args:
-        plan: plans these series, by UID, for the folder of now.
-        folder: where they would be.
+        plan: Plans the download of series, given by UID, into the present folder.
+        folder: Returns the present download folder.
     """
 
     def __init__(
@@ -48,22 +49,31 @@ class OnDisk:
     ) -> None:
         self._plan, self._folder = plan, folder
         self._callbacks: list[Callable[[], object]] = []
+        #: Guards the states and the flags of the thread.
         self._lock = threading.Lock()
-        self._seen: list[str] = []
+        self._shown_uids: list[str] = []
         self._states: dict[str, str] = {}
+        #: A folder and the plans for it; None for a series that cannot be planned.
         self._planned: tuple[Path | None, dict[str, PlannedSeries | None]] = (None, {})
         self._job: DownloadJob | None = None
         self._job_state = ""
-        self._is_looking = self._again = False
-        self._looked = 0.0
+        self._is_looking = self._has_to_look = False
+        self._look_time = 0.0  # of the last examination (`time.monotonic`)
 
     def states(self, uids: Sequence[str]) -> list[str]:
-        """The last that is known of these series, which are seen from now on; "" for nothing."""
+        """Return the last known states of the series on the screen, and examine them again.
+
+        Args:
+            uids: SeriesInstanceUIDs; they replace the ones that were on the screen before.
+
+        Returns:
+            One of the constants of this module per series, or "" if there are no files.
+        """
         with self._lock:
-            self._seen = list(uids)
-            known = [self._states.get(uid, "") for uid in uids]
+            self._shown_uids = list(uids)
+            states = [self._states.get(uid, "") for uid in uids]
         self.look()
-        return known
+        return states
 
     def on_news(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call back, in a thread, when the state of a series on the screen changes.
@@ -75,27 +85,27 @@ class OnDisk:
         self.look()
 
         def remove() -> None:
-            with suppress(ValueError):  # removed before
+            with suppress(ValueError):  # removed already
                 self._callbacks.remove(callback)
 
         return remove
 
     def close(self) -> None:
-        """Remove all callbacks; a thread that is looking at the disk ends without a report."""
+        """Remove all callbacks; a thread that is examining the disk ends without calling back."""
         self._callbacks.clear()
 
     def follow(self, job: DownloadJob) -> None:
-        """There is news of a job, the last one that was started."""
+        """Examine the disk after a change of the last job, at most once per `PAUSE_SECONDS`."""
         state = job.state
-        is_new = (job, state) != (self._job, self._job_state)
+        has_changed = (job, state) != (self._job, self._job_state)
         self._job, self._job_state = job, state
-        if is_new or time.monotonic() > self._looked + _PAUSE:
+        if has_changed or time.monotonic() > self._look_time + PAUSE_SECONDS:
             self.look()
 
     def look(self) -> None:
-        """Looks at the disk now; returns at once."""
+        """Start to examine the disk, and return at once."""
         with self._lock:
-            self._again = True
+            self._has_to_look = True
             if self._is_looking or not self._callbacks:
                 return
             self._is_looking = True
@@ -104,59 +114,65 @@ class OnDisk:
     def _look(self) -> None:
         while True:
             with self._lock:
-                if not self._again or not self._callbacks:
+                if not self._has_to_look or not self._callbacks:
                     self._is_looking = False
                     return
-                self._again, uids = False, self._seen
-            self._looked = time.monotonic()
-            found = dict.fromkeys(uids, "")
+                self._has_to_look, uids = False, self._shown_uids
+            self._look_time = time.monotonic()
+            states = dict.fromkeys(uids, "")
             try:
-                found = dict(zip(uids, self._now(uids), strict=True))
-            except (IDCError, OSError) as error:  # the Download button will tell why
-                _log.debug("nothing is known of the disk: %s", error)
+                states = dict(zip(uids, self._examine(uids), strict=True))
+            except (IDCError, OSError) as error:  # the Download button reports it, if it matters
+                _log.debug("the state of the files is unknown: %s", error)
             except Exception:
-                _log.exception("what is on the disk cannot be told")
+                _log.exception("cannot examine the files of the series")
             with self._lock:
-                is_news = any(self._states.get(uid, "") != state for uid, state in found.items())
-                if len(self._states) > _MOST:
+                has_news = any(self._states.get(uid, "") != state for uid, state in states.items())
+                if len(self._states) > MAX_REMEMBERED_SERIES:
                     self._states.clear()
-                self._states.update(found)
-            if is_news:
-                for callback in list(self._callbacks):
-                    try:
-                        callback()
-                    except Exception:
-                        _log.exception("a grid cannot show what is on the disk")
+                self._states.update(states)
+            if has_news:
+                self._call_back()
 
-    def _now(self, uids: Sequence[str]) -> list[str]:
+    def _call_back(self) -> None:
+        for callback in list(self._callbacks):
+            try:
+                callback()
+            except Exception:
+                _log.exception("cannot show the state of the files")
+
+    def _examine(self, uids: Sequence[str]) -> list[str]:
+        """Return the present states of series."""
         folder, job = self._folder(), self._job
-        in_job = job if job is not None and job.plan.folder == folder else None
-        if not folder.is_dir() and (in_job is None or in_job.is_finished):
+        job_here = job if job is not None and job.plan.folder == folder else None
+        if not folder.is_dir() and (job_here is None or job_here.is_finished):
             return [""] * len(uids)
-        was_at, planned = self._planned
-        if was_at != folder or len(planned) > _MOST:
+        planned_folder, planned = self._planned
+        if planned_folder != folder or len(planned) > MAX_REMEMBERED_SERIES:
             planned = {}
         if missing := [uid for uid in uids if uid not in planned]:
-            planned |= self._plans(missing)
+            planned |= self._plan_each(missing)
         self._planned = folder, planned
-        known = [planned.get(uid) for uid in uids]
-        return ["" if one is None else _state(one, in_job) for one in known]
+        plans = [planned.get(uid) for uid in uids]
+        return ["" if series is None else _state(series, job_here) for series in plans]
 
-    def _plans(self, uids: Sequence[str]) -> dict[str, PlannedSeries | None]:
-        """Each planned; None for one that cannot be, as a row of a table of one's own may be bad.
+    def _plan_each(self, uids: Sequence[str]) -> dict[str, PlannedSeries | None]:
+        """Plan series; the result is None for one that cannot be planned.
+
+        In a user's own table, a single row may be invalid.
 
         Raises:
-            IDCError: none can be planned, or they cannot be planned together.
+            IDCError: No series can be planned, or each can but not all of them together.
         """
-        found: dict[str, PlannedSeries | None] = dict.fromkeys(uids)
+        planned: dict[str, PlannedSeries | None] = dict.fromkeys(uids)
         try:
-            series = self._plan(uids).series
+            plan = self._plan(uids)
         except IDCError:
-            good = [uid for uid in uids if self._can_be_planned(uid)]
-            if not good or len(good) == len(uids):
+            valid = [uid for uid in uids if self._can_be_planned(uid)]
+            if not valid or len(valid) == len(uids):
                 raise
-            series = self._plan(good).series
-        return found | {one.SeriesInstanceUID: one for one in series}
+            plan = self._plan(valid)
+        return planned | {series.SeriesInstanceUID: series for series in plan.series}
 
     def _can_be_planned(self, uid: str) -> bool:
         with suppress(IDCError):
@@ -166,6 +182,7 @@ class OnDisk:
 
 
 def _state(series: PlannedSeries, job: DownloadJob | None) -> str:
+    """Return the state of a series whose folder may be the target of a job."""
     files = series.files()
     if series.is_complete(files):
         return COMPLETE

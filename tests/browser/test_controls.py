@@ -268,7 +268,7 @@ def test_download_cancel_and_go_on(lab: Lab, own: Page, s3: S3Server) -> None:
     expect(own.get_by_role("button", name="Cancel")).to_be_focused()
     own.keyboard.press("Enter")
     expect(title).to_have_text("Cancelled")
-    expect(own.locator(".idc-download-detail")).to_contain_text("are kept; press Go on")
+    expect(own.locator(".idc-download-detail")).to_contain_text("are kept; press Resume")
     s3.rate_MB_s = None
     own.keyboard.press("Enter")  # the focus is on Download again
     expect(title).to_have_text("Complete")
@@ -355,12 +355,12 @@ def test_download_by_keyboard(lab: Lab, own: Page, s3: S3Server) -> None:
     expect(alert).to_have_count(0)
     press("Tab")
     press("Space")
-    is_focused("Go on")
+    is_focused("Resume")
     press("Space")
     is_focused("Pause")
     press("Shift+Tab")
     press("Enter")
-    is_focused("Go on")
+    is_focused("Resume")
     s3.fail = lambda request: 404 if "prefix-2" in request.key else None
     release()
     press("Enter")

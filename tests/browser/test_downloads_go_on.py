@@ -169,13 +169,13 @@ def test_cancelled_then_gone_on_with_in_a_new_kernel(
     click(page, "Pause")
     expect(title(page)).to_have_text("Paused")
     wait_for_states(page, gate, COMPLETE, PARTLY, QUEUED, PARTLY)
-    click(page, "Go on")
+    click(page, "Resume")
     expect(title(page)).to_have_text("Downloading")
     wait_for_states(page, gate, COMPLETE, FETCHING, QUEUED, FETCHING)
     click(page, "Cancel")
     expect(title(page)).to_have_text("Cancelled")
     expect(detail(page)).to_have_text(
-        "26 of 44 files are kept; press Go on, or Download for what is chosen now"
+        "26 of 44 files are kept; press Resume, or Download for the present selection"
     )
     expect(page.locator(".idc-download-list li")).to_have_count(4)
     wait_for_states(page, gate, COMPLETE, PARTLY, "", PARTLY)

@@ -13,7 +13,8 @@ from support.s3server import S3Server, series_objects
 from idc_widgets.client import IDCClient
 from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries
 from idc_widgets.errors import DownloadError
-from idc_widgets.widgets.download import MOST_ROWS, DownloadWidget, describe
+from idc_widgets.widgets.download import DownloadWidget
+from idc_widgets.widgets.job_status import MAX_ROWS, job_status
 from idc_widgets.widgets.state import BrowserState
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -137,7 +138,7 @@ def test_cancel_keeps_files_and_download_goes_on(widget, s3):
     status = wait(widget, "cancelled")
     assert status["title"] == "Cancelled"
     assert status["detail"].endswith(
-        "of 12 files are kept; press Go on, or Download for what is chosen now"
+        "of 12 files are kept; press Resume, or Download for the present selection"
     )
     assert status["rows"][0][2] is False
     s3.rate_MB_s = None
@@ -227,8 +228,8 @@ def test_long_reports_are_bounded(tmp_path):
     )
     job = DownloadJob(DownloadPlan(series, tmp_path, "http://127.0.0.1:9"))
     job.cancel()
-    status = describe(job)
-    assert len(status["rows"]) == MOST_ROWS
+    status = job_status(job)
+    assert len(status["rows"]) == MAX_ROWS
     assert status["more"] == 100
     assert status["rows"][0] == [
         "1.0",
@@ -318,5 +319,5 @@ def test_pause_and_go_on(widget, s3):
     assert status["active"]
     assert status["title"] == "Paused"
     s3.rate_MB_s = None
-    widget._handle_custom_msg({"kind": "go on"}, [])
+    widget._handle_custom_msg({"kind": "resume"}, [])
     assert wait(widget, "complete")["percent"] == 100

@@ -173,15 +173,15 @@ def test_whatever_happens_is_logged_and_looked_at_again(
         raise ZeroDivisionError("nobody thought of this")
 
     with monkeypatch.context() as patch:
-        patch.setattr(download.on_disk, "_now", fail)
+        patch.setattr(download.on_disk, "_examine", fail)
         download.on_disk.look()
         until(lambda: view.shown == [""] * 4, view)
     download.on_disk._callbacks.insert(0, fail)
     download.on_disk.look()
     until(lambda: view.shown == [COMPLETE] * 4, view)
     assert {record.message for record in caplog.records} == {
-        "what is on the disk cannot be told",
-        "a grid cannot show what is on the disk",
+        "cannot examine the files of the series",
+        "cannot show the state of the files",
     }
     assert caplog.text.count("ZeroDivisionError: nobody thought of this") == len(caplog.records)
 

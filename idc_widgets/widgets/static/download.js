@@ -1,7 +1,7 @@
 // The Download button, its folder, and the progress of the download.
 //
 // To Python: {kind: "start", folder, sure}, {kind: "folder", folder}, {kind: "cancel"},
-// {kind: "pause"}, {kind: "go on"}, {kind: "retry"}, {kind: "paths"} and, while a download is
+// {kind: "pause"}, {kind: "resume"}, {kind: "retry"}, {kind: "paths"} and, while a download is
 // active, {kind: "poll", number}.
 // From Python: {kind: "answer"} to "start", {kind: "paths", text} to "paths", and
 // {kind: "status", status} to "poll".
@@ -36,7 +36,7 @@
 const COPY_FOLDER = "Copy folder path";
 const COPY_PATHS = "Copy file paths";
 /** @type {Record<string, string>} */
-const RETRY_TEXTS = { cancelled: "Go on", failed: "Try again" };
+const RETRY_TEXTS = { cancelled: "Resume", failed: "Try again" };
 const POLL_MS = 500;
 const POLL_TIMEOUT_MS = 5000; // after this long without a reply, poll again
 const COPIED_MS = 1500; // how long a button says "Copied"
@@ -303,7 +303,7 @@ function render({ model, el }) {
     if (pressed.get(pause) !== status.state) pressed.delete(pause);
     if (!active) pressed.delete(cancel);
     const isPaused = status.state === "paused";
-    showPressed(pause, isPaused ? "Go on" : "Pause", isPaused ? "Going on…" : "Pausing…");
+    showPressed(pause, isPaused ? "Resume" : "Pause", isPaused ? "Resuming…" : "Pausing…");
     showPressed(cancel, "Cancel", "Cancelling…");
     hint.hidden = active || !hint.textContent;
     folder.disabled = active;
@@ -377,7 +377,7 @@ function render({ model, el }) {
     if (event.detail < 2) begin(false);
   });
   sendOnce(cancel, () => "cancel");
-  sendOnce(pause, () => (status.state === "paused" ? "go on" : "pause"));
+  sendOnce(pause, () => (status.state === "paused" ? "resume" : "pause"));
   folder.addEventListener("change", () => model.send({ kind: "folder", folder: folder.value }));
   root.addEventListener("keydown", (event) => {
     event.stopPropagation(); // these keys have other meanings in the notebook
