@@ -1,4 +1,4 @@
-"""What all tests share: one client, and a real browser for those that need one."""
+"""Fixtures of all tests: a client, Chromium, and the built wheel."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    # A failure, not a skip: nobody would notice that what users see is no longer tested.
+    # Fail instead of skipping, so that missing browser tests do not go unnoticed.
     if item.get_closest_marker("browser") and find_chromium() is None:
         pytest.fail(
-            "this test drives Chromium or Chrome, and there is none: install one (on Debian: "
-            "apt-get install chromium), name one in $CHROMIUM, or run pytest -m 'not browser'",
+            "this test needs Chromium or Chrome, and none was found: install one (on Debian: "
+            "apt-get install chromium), set $CHROMIUM to its path, or run pytest -m 'not browser'",
             pytrace=False,
         )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """No test sees, or leaves, a copy of the index or a fetched table of whoever runs it."""
+    """Use empty cache and data folders instead of the user's own; return the cache folder."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IDC_WIDGETS_CACHE_DIR", str(folder))
@@ -39,7 +39,7 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The path of the Chromium to drive, for Playwright's `executable_path`."""
+    """Return the path of Chromium, for Playwright's `executable_path`."""
     path = find_chromium()
     assert path is not None
     return path
@@ -47,7 +47,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def screenshots() -> Path:
-    """Where browser tests leave pictures for people to look at."""
+    """Return the folder in which browser tests leave screenshots."""
     folder = ROOT / "screenshots"
     folder.mkdir(exist_ok=True)
     return folder
@@ -55,7 +55,7 @@ def screenshots() -> Path:
 
 @pytest.fixture(scope="session")
 def client():
-    """A client of the installed index; nothing can change it, so one serves all tests."""
+    """Return a client of the installed index. It cannot change, so all tests share it."""
     from idc_widgets import IDCClient
 
     return IDCClient()
@@ -69,11 +69,11 @@ def own_table(tmp_path: Path) -> OwnTable:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
+    """Build the wheel of this checkout and return its path."""
     return build(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the wheel installs, for PYTHONPATH."""
+    """Install the wheel into a folder and return it, for PYTHONPATH."""
     return install(wheel, tmp_path_factory.mktemp("installed"))

@@ -1,4 +1,4 @@
-"""The notebooks do what they say, also when all cells are run before anyone has clicked."""
+"""Run the notebooks, before and after a click and a download."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where notebooks run; nothing of the person's own Jupyter and IPython is read."""
+    """Return an empty folder to run notebooks in, with empty Jupyter and IPython settings."""
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "jupyter" / name.lower()))
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")  # what is missing here is to be missed, not installed
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # a missing package is an error here
     folder = tmp_path / "work"
     folder.mkdir()
     return folder
@@ -37,69 +37,71 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    """The server that downloads go to: it has nothing yet, and remembers who asked."""
+    """Start the S3 server that downloads use. It is empty and records requests."""
     with S3Server() as server:
         monkeypatch.setenv("S3_ENDPOINT_URL", server.url)
         yield server
 
 
 def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
-    """Executes all cells in a kernel of this very Python; an error in a cell is raised."""
-    # No kernelspec of the machine is looked at, so "python3" is ipykernel's own: this Python.
+    """Execute all cells in a kernel of this Python; raise the error of a cell that fails."""
+    # Without the kernelspecs of the machine, "python3" is ipykernel's own, which is this Python.
     manager = AsyncKernelManager(
         kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
     )
     resources = {"metadata": {"path": str(folder)}}
     client = NotebookClient(notebook, km=manager, timeout=120, resources=resources)
-    client.execute(cleanup_kc=True)  # or else the kernel would stay, for the manager is ours
+    client.execute(cleanup_kc=True)  # the client does not stop a kernel of our own manager itself
 
 
 def read(path: Path) -> nbformat.NotebookNode:
+    """Read a notebook from a file."""
     notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     return notebook
 
 
 def insert_after(notebook: nbformat.NotebookNode, cell_id: str, source: str) -> None:
-    """Adds a cell after another, as if a person had done in between what it does."""
+    """Insert a code cell after another cell, to act as the user would."""
     at = next(i for i, cell in enumerate(notebook.cells) if cell.id == cell_id)
     notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(source, id=f"after-{cell_id}"))
 
 
 def outputs(notebook: nbformat.NotebookNode, cell_id: str) -> list[nbformat.NotebookNode]:
+    """Return the outputs of a cell."""
     return next(cell.outputs for cell in notebook.cells if cell.id == cell_id)
 
 
 def text(notebook: nbformat.NotebookNode, cell_id: str) -> str:
-    """What a cell printed."""
+    """Return the text that a cell printed."""
     return "".join(output.get("text", "") for output in outputs(notebook, cell_id))
 
 
 def pictures(notebook: nbformat.NotebookNode, cell_id: str) -> list[bytes]:
-    """The PNG files that a cell showed."""
+    """Return the PNG images that a cell displayed."""
     data = [output.get("data", {}) for output in outputs(notebook, cell_id)]
-    return [base64.b64decode(one["image/png"]) for one in data if "image/png" in one]
+    return [base64.b64decode(item["image/png"]) for item in data if "image/png" in item]
 
 
-def assert_no_complaints(notebook: nbformat.NotebookNode) -> None:
-    """No warning and no log either: a person could not tell them from trouble."""
+def assert_no_warnings(notebook: nbformat.NotebookNode) -> None:
+    """Check that no cell wrote to stderr: no warnings, no log messages."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            assert output.get("name") != "stderr", f"cell {cell.id} says: {output.text}"
+            assert output.get("name") != "stderr", f"cell {cell.id} wrote to stderr: {output.text}"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 class TestEveryNotebook:
-    def test_is_kept_without_outputs_and_for_any_python(self, path: Path) -> None:
+    def test_it_has_no_outputs_and_a_neutral_kernel(self, path: Path) -> None:
         notebook = read(path)
         nbformat.validate(notebook)
         assert notebook.metadata.kernelspec.name == "python3"
         for cell in notebook.cells:
             assert not cell.get("outputs") and cell.get("execution_count") is None, cell.id
 
-    def test_runs_before_anyone_clicked(self, path: Path, folder: Path, s3: S3Server) -> None:
+    def test_it_runs_before_the_first_click(self, path: Path, folder: Path, s3: S3Server) -> None:
         notebook = read(path)
         run(notebook, folder)
-        assert_no_complaints(notebook)
+        assert_no_warnings(notebook)
         assert s3.requests == []
         assert list(folder.iterdir()) == []
 
@@ -107,7 +109,7 @@ class TestEveryNotebook:
 class TestBrowse:
     PATH = ROOT / "notebooks" / "browse.ipynb"
 
-    def test_says_what_to_do_first(self, folder: Path, s3: S3Server) -> None:
+    def test_it_tells_what_to_do_first(self, folder: Path, s3: S3Server) -> None:
         notebook = read(self.PATH)
         run(notebook, folder)
         assert "choose some above" in text(notebook, "selection")
@@ -116,9 +118,9 @@ class TestBrowse:
         assert "choose less" in text(notebook, "manifest")
         assert "IDCClient().cohort().select()" in text(notebook, "code")
 
-    def test_shows_what_was_downloaded(self, client, folder: Path, s3: S3Server) -> None:
-        found = client.engine.query("SELECT * FROM index WHERE SeriesInstanceUID = ?", [CT])
-        (row,) = found.to_pylist()
+    def test_it_shows_the_downloaded_files(self, client, folder: Path, s3: S3Server) -> None:
+        rows = client.engine.query("SELECT * FROM index WHERE SeriesInstanceUID = ?", [CT])
+        (row,) = rows.to_pylist()
         s3.objects.update(ct_series(row))
         notebook = read(self.PATH)
         insert_after(
@@ -128,7 +130,7 @@ class TestBrowse:
             "assert browser.download().wait() == 'complete', browser.job.log",
         )
         run(notebook, folder)
-        assert_no_complaints(notebook)
+        assert_no_warnings(notebook)
         assert "1 series, 70.5 MB" in text(notebook, "selection")
         assert "LUNG1-365" in outputs(notebook, "selection")[-1].data["text/html"]
         assert "1 series, 134 files" in text(notebook, "files")
@@ -137,9 +139,9 @@ class TestBrowse:
         assert CT in text(notebook, "code")
         *header, line = (folder / "manifest.s5cmd").read_text().splitlines()
         assert line == f"cp {row['series_aws_url']} ."
-        assert all(one.startswith("#") for one in header)
+        assert all(comment.startswith("#") for comment in header)
 
-    def test_copes_with_every_kind_of_object(self, folder: Path, s3: S3Server) -> None:
+    def test_it_handles_every_kind_of_object(self, folder: Path, s3: S3Server) -> None:
         for name, dataset in kinds_of_objects().items():
             (folder / f"{name}.dcm").write_bytes(to_bytes(dataset))
         notebook = read(self.PATH)
@@ -152,18 +154,18 @@ class TestBrowse:
             "    show([file])",
         )
         run(notebook, folder)
-        assert_no_complaints(notebook)
+        assert_no_warnings(notebook)
         names = sorted(kinds_of_objects())
         shown = [name for name in names if name.startswith("image")]
         assert len(pictures(notebook, "after-picture")) == len(shown)
-        said = text(notebook, "after-picture")
+        printed = text(notebook, "after-picture")
         for name in set(names).difference(shown):
-            sentence = said.partition(f"-- {name}:\n")[2].partition("-- ")[0]
-            assert sentence.count("\n") == 1, f"about {name} it says {sentence!r}"
+            sentence = printed.partition(f"-- {name}:\n")[2].partition("-- ")[0]
+            assert sentence.count("\n") == 1, f"printed for {name}: {sentence!r}"
 
 
 def kinds_of_objects() -> dict[str, object]:
-    """One file of each kind that a person meets in IDC; those named image are pictures."""
+    """Return one data set per kind of object in IDC; names that begin with "image" can be shown."""
     report = new_dataset("1.2.840.10008.5.1.4.1.1.88.33", "SR")
     contours = new_dataset("1.2.840.10008.5.1.4.1.1.481.3", "RTSTRUCT")
     segmentation = new_dataset("1.2.840.10008.5.1.4.1.1.66.4", "SEG", NumberOfFrames=2)

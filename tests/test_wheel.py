@@ -1,4 +1,4 @@
-"""What users install is the wheel, not the checkout: build it, look inside, run it elsewhere."""
+"""Test the wheel that users install: its files, its import, and a browser."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from pathlib import Path
 from support.wheel import ROOT, run
 
 
-def elsewhere(installed: Path, code: str) -> str:
-    """Run `code` away from the checkout, on the installed wheel."""
+def run_installed(installed: Path, code: str) -> str:
+    """Run `code` with the installed wheel, outside the checkout; return its output."""
     return run("-c", code, cwd=installed.parent, PYTHONPATH=str(installed))
 
 
-def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
+def test_it_contains_exactly_the_package(wheel: Path) -> None:
     source = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "idc_widgets").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        files = {name for name in archive.namelist() if ".dist-info/" not in name}
         licenses = [name for name in archive.namelist() if name.endswith("/licenses/LICENSE")]
-    assert held == source
+    assert files == source
     assert licenses
 
 
-def test_it_holds_what_is_not_python(wheel: Path) -> None:
+def test_it_contains_the_files_that_are_not_python(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        held = archive.namelist()
-    assert "idc_widgets/py.typed" in held
-    static = [Path(name).suffix for name in held if "/widgets/static/" in name]
+        names = archive.namelist()
+    assert "idc_widgets/py.typed" in names
+    static = [Path(name).suffix for name in names if "/widgets/static/" in name]
     assert {".js", ".css"} <= set(static)
 
 
-def test_importing_it_loads_nothing_heavy(installed: Path) -> None:
+def test_importing_it_imports_nothing_slow(installed: Path) -> None:
     code = """
 import sys
 import idc_widgets
 print(idc_widgets.__file__)
 print([name for name in ("IPython", "ipywidgets", "pandas", "pyarrow") if name in sys.modules])
 """
-    file, heavy = elsewhere(installed, code).splitlines()
+    file, slow = run_installed(installed, code).splitlines()
     assert installed in Path(file).parents
-    assert heavy == "[]"
+    assert slow == "[]"
 
 
-def test_every_public_name_is_there(installed: Path) -> None:
+def test_every_public_name_can_be_imported(installed: Path) -> None:
     code = """
 import idc_widgets
 from idc_widgets import errors
@@ -69,16 +69,16 @@ try:
 except AttributeError as error:
     assert "IDCBowser" in str(error)
 else:
-    raise AssertionError("a name that is not there was found")
+    raise AssertionError("a misspelt name was imported")
 """
-    elsewhere(installed, code)
+    run_installed(installed, code)
 
 
-def test_the_browser_opens_there(installed: Path) -> None:
+def test_the_browser_opens(installed: Path) -> None:
     code = """
 import idc_widgets
 print(idc_widgets.__file__)
 idc_widgets.IDCBrowser(collection_id="nsclc_radiomics")
 """
-    file = elsewhere(installed, code).splitlines()[0]
+    file = run_installed(installed, code).splitlines()[0]
     assert installed in Path(file).parents

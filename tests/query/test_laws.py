@@ -212,7 +212,7 @@ class Drawing:
         values: list[Any] = self.some([*known, None], most=3)
         if self.anchor is not None:
             code = self.table.column("collection_id").codes[self.anchor]
-            of_anchor = self.table.of_collections(FILTERED.get(name, name))[code]
+            of_anchor = self.table.facts_per_collection(FILTERED.get(name, name))[code]
             values.append(self.pick(sorted(of_anchor) or [None]))
         return name, self.one_or_list(values)
 
@@ -327,11 +327,11 @@ def rows_to_draw(table: BruteForce) -> list[int]:
     found += random.choice(two, 20).tolist()
     ages = table.column("PatientAge")
     for odd in ("D", "M", "y", "0", "A"):
-        rows = np.flatnonzero(ages.one_of([age for age in ages.values if age.endswith(odd)]))
+        rows = np.flatnonzero(ages.is_in([age for age in ages.values if age.endswith(odd)]))
         found += random.choice(rows, min(15, len(rows))).tolist()
     for name in ("PatientSex", "Modality", "analysis_result_id", "license_short_name"):
         for value in table.column(name).values:
-            found.append(int(random.choice(np.flatnonzero(table.column(name).one_of([value])))))
+            found.append(int(random.choice(np.flatnonzero(table.column(name).is_in([value])))))
     return found
 
 
@@ -463,7 +463,7 @@ def check_sql(client: IDCClient, cohort: Cohort, table: BruteForce, mask: np.nda
     [[counted]] = client.sql(f"SELECT count(*) AS n FROM ({cohort.sql})").to_numpy()
     assert counted == mask.sum()
     if counted < FEW:
-        uids = sorted(table.column("SeriesInstanceUID").column(np.flatnonzero(mask)))
+        uids = sorted(table.column("SeriesInstanceUID").take(np.flatnonzero(mask)))
         assert list(cohort.select().uids) == uids
         assert sorted(client.sql(cohort.sql).SeriesInstanceUID) == uids
 
@@ -549,7 +549,7 @@ class Grid:
     @property
     def keys(self) -> list[Any]:
         if self.level == "series":
-            return self.table.column("SeriesInstanceUID").column(self._rows)
+            return self.table.column("SeriesInstanceUID").take(self._rows)
         return self._groups.keys(self.key)
 
     def rows(self, keys: Sequence[Any]) -> list[dict[str, Any]]:
@@ -580,7 +580,7 @@ class Grid:
         elif sort.column in NUMBERS:
             values = self.table.cells(sort.column, self._rows)
         else:
-            values = self.table.column(sort.column).column(self._rows)
+            values = self.table.column(sort.column).take(self._rows)
         present = [value for value in values if value is not None]
         if sort.column == "SeriesNumber":  # numbers first, then what is none
             present.sort(key=lambda one: (series_number(one), one), reverse=sort.descending)

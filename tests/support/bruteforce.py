@@ -1,9 +1,8 @@
-"""Every question about a cohort, answered a second way, from the table of series alone.
+"""A second, independent implementation of the queries of a cohort, on the table of series alone.
 
-Nothing here uses the package, so that what both say is right. A filter is given as steps, one
-after the other, all of which must hold: (keyword of `Cohort.where`, its argument), or
-("of_series", UIDs) and the like. The argument of "originals_of" and "derived_from" is a list of
-steps instead of a cohort.
+Nothing here uses the package, so that a mistake in the package does not affect both. A filter is a
+list of steps that must all hold. A step is (keyword of `Cohort.where`, argument), or a pair such as
+("of_series", UIDs). The argument of "originals_of" and "derived_from" is a list of steps.
 """
 
 from __future__ import annotations
@@ -40,8 +39,9 @@ TEXTS = (
     "SeriesInstanceUID",
 )
 DERIVED = ("ANN", "KO", "M3D", "PR", "REG", "RTDOSE", "RTPLAN", "RTSTRUCT", "RWV", "SEG", "SR")
-#: The columns of a patient and of a study: the least value, a count of different ones, the sum of
-#: a column, or all values, joined by what is given.
+#: How to compute each column of the tables of patients and studies: "least" is the least value,
+#: "count" the number of distinct values, a column name the sum of that column, and anything else a
+#: separator that joins the distinct values.
 PATIENTS = {
     "collection_id": "least",
     "PatientID": "least",
@@ -63,7 +63,7 @@ STUDIES = {
     "instances": "instanceCount",
     "size_MB": "series_size_MB",
 }
-#: What a step filters on, where it is not its own name.
+#: The column on which a step filters, where it differs from the keyword.
 FILTERED = {
     "program": "program_id",
     "of_series": "SeriesInstanceUID",
@@ -75,6 +75,7 @@ FILTERED = {
 
 @functools.cache
 def data_folder() -> Path:
+    """Return the folder of idc-index-data."""
     spec = importlib.util.find_spec("idc_index_data")
     assert spec is not None and spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0])
@@ -82,31 +83,39 @@ def data_folder() -> Path:
 
 @functools.cache
 def collections() -> pd.DataFrame:
+    """Read the table of collections."""
     return pd.read_parquet(data_folder() / "collections_index.parquet")
 
 
 @functools.cache
 def whole_index() -> BruteForce:
-    """Of the installed index, read once."""
+    """Return the queries on the installed index, which is read once."""
     return BruteForce(pd.read_parquet(data_folder() / "idc_index.parquet"))
 
 
 def age_in_years(age: str | None) -> float | None:
-    """A DICOM Age String as years: digits and a unit of days, weeks, months or years (or none)."""
+    """Convert a DICOM Age String to years: up to 3 digits, then D, W, M, Y or nothing (years)."""
     if not age:
         return None
     digits, unit = (age[:-1], age[-1]) if age[-1] in "DWMYdwmy" else (age, "Y")
     if not 1 <= len(digits) <= 3 or any(digit not in "0123456789" for digit in digits):
         return None
-    a_year = {"D": Fraction(1461, 4), "W": Fraction(1461, 28), "M": Fraction(12), "Y": Fraction(1)}
-    return float(Fraction(int(digits)) / a_year[unit.upper()])
+    units_per_year = {
+        "D": Fraction(1461, 4),
+        "W": Fraction(1461, 28),
+        "M": Fraction(12),
+        "Y": Fraction(1),
+    }
+    return float(Fraction(int(digits)) / units_per_year[unit.upper()])
 
 
-def different(numbers: np.ndarray) -> int:
+def count_distinct(numbers: np.ndarray) -> int:
+    """Return the number of distinct values in an array of non-negative integers."""
     return int(np.count_nonzero(np.bincount(numbers)))
 
 
 def is_date(text: str) -> bool:
+    """Return whether a text is a date as YYYY-MM-DD."""
     try:
         datetime.datetime.strptime(text, "%Y-%m-%d")
     except ValueError:
@@ -115,64 +124,68 @@ def is_date(text: str) -> bool:
 
 
 def day(value: Any) -> Any:
-    """A date as the index has it: ISO 8601."""
+    """Convert a date to the form in the index, ISO 8601; return other values as they are."""
     if isinstance(value, datetime.date):
         return value.isoformat()
-    if isinstance(value, str) and len(value) == 8 and all(one in "0123456789" for one in value):
+    if isinstance(value, str) and len(value) == 8 and all(digit in "0123456789" for digit in value):
         return f"{value[:4]}-{value[4:6]}-{value[6:]}"
     return value
 
 
 @dataclass(frozen=True)
 class Values:
-    """A column of few or many different values: those, sorted, and which of them each row has."""
+    """A column as its sorted distinct values, and the position of the value of each row."""
 
     values: list[Any]
-    #: Place in `values`; -1 where there is none.
+    #: Position in `values` per row; -1 for a missing value.
     codes: np.ndarray
 
     @classmethod
-    def of(cls, column: pd.Series, plain: Callable[[Any], Any]) -> Values:
-        codes, found = pd.factorize(column)
-        found = [plain(value) for value in found]
-        order = sorted(range(len(found)), key=found.__getitem__)
-        place = np.empty(len(found) + 1, dtype=np.int32)
-        place[order] = np.arange(len(found), dtype=np.int32)
-        place[-1] = -1
-        return cls([found[at] for at in order], place[codes])
+    def of(cls, column: pd.Series, convert: Callable[[Any], Any]) -> Values:
+        """Encode a column, with each distinct value passed through `convert`."""
+        codes, values = pd.factorize(column)
+        values = [convert(value) for value in values]
+        order = sorted(range(len(values)), key=values.__getitem__)
+        position = np.empty(len(values) + 1, dtype=np.int32)
+        position[order] = np.arange(len(values), dtype=np.int32)
+        position[-1] = -1
+        return cls([values[at] for at in order], position[codes])
 
     def at(self, row: int) -> Any:
+        """Return the value of a row, None if it is missing."""
         code = self.codes[row]
         return None if code < 0 else self.values[code]
 
     def where(self, fits: Callable[[Any], bool]) -> np.ndarray:
-        """Which rows have a value that fits, missing (None) being a value here."""
+        """Return the mask of rows whose value fits; `fits` gets None for a missing value."""
         return np.array([*map(fits, self.values), fits(None)], dtype=bool)[self.codes]
 
-    def one_of(self, wanted: Sequence[Any]) -> np.ndarray:
+    def is_in(self, wanted: Sequence[Any]) -> np.ndarray:
+        """Return the mask of rows whose value is in `wanted` (None for a missing value)."""
         flags = np.zeros(len(self.values) + 1, dtype=bool)
         for value in wanted:
-            place = -1 if value is None else bisect.bisect_left(self.values, value)
-            if value is None or (place < len(self.values) and self.values[place] == value):
-                flags[place] = True
+            position = -1 if value is None else bisect.bisect_left(self.values, value)
+            if value is None or (position < len(self.values) and self.values[position] == value):
+                flags[position] = True
         return flags[self.codes]
 
     @functools.cached_property
     def objects(self) -> np.ndarray:
-        """The values, and None in the last place, where a code of -1 finds it."""
+        """The values, followed by None, so that the code -1 selects None."""
         return np.array([*self.values, None], dtype=object)
 
-    def column(self, rows: np.ndarray) -> list[Any]:
+    def take(self, rows: np.ndarray) -> list[Any]:
+        """Return the values of these rows, None for missing ones."""
         return self.objects[self.codes[rows]].tolist()
 
     def rank(self, rows: np.ndarray) -> np.ndarray:
-        """Numbers in the order of the values, missing last."""
+        """Return numbers that sort these rows by value, missing values last."""
         codes = self.codes[rows]
         return np.where(codes < 0, len(self.values), codes)
 
 
 class BruteForce:
-    """The answers about one table of series, with all columns of the index."""
+    """The queries on a table of series with all columns of the index."""
 
     def __init__(self, rows: pd.DataFrame) -> None:
         self.rows = rows
@@ -181,17 +194,18 @@ class BruteForce:
         self._pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         collection, patient = self.column("collection_id"), self.column("PatientID")
         by_number = collection.codes.astype(np.int64) * len(patient.values) + patient.codes
-        #: The patients, numbered by collection_id and PatientID.
+        #: The number of the patient per row, in the order of collection_id and PatientID.
         self.patient = np.unique(by_number, return_inverse=True)[1].astype(np.int64)
         self.study = self.column("StudyInstanceUID").codes.astype(np.int64)
 
     # --- columns ---------------------------------------------------------------------------
 
     def column(self, name: str) -> Values:
+        """Return a column or computed column, encoded."""
         if name not in self._columns:
             if name == "commercial_use":
                 licence = self.column("license_short_name")
-                codes = np.array([*("-NC" not in one for one in licence.values), -1])
+                codes = np.array([*("-NC" not in text for text in licence.values), -1])
                 self._columns[name] = Values([False, True], codes[licence.codes])
             elif name in NUMBERS:
                 whole = name != "series_size_MB"
@@ -201,9 +215,9 @@ class BruteForce:
                 self._columns[name] = Values.of(self.rows[name], str)
         return self._columns[name]
 
-    @functools.cache  # noqa: B019 (one for each table, and few)
+    @functools.cache  # noqa: B019 (there are few tables)
     def number(self, name: str) -> np.ndarray:
-        """A column of numbers, or ages in years, as floats; NaN where there is none."""
+        """Return a column of numbers, or ages in years, as floats; NaN for missing values."""
         if name == "PatientAge":
             ages = self.column(name)
             years = [age_in_years(age) for age in ages.values]
@@ -213,15 +227,16 @@ class BruteForce:
         return self.rows[name].to_numpy(dtype="float64", na_value=math.nan)
 
     @functools.cache  # noqa: B019
-    def of_collections(self, name: str) -> list[set[str]]:
-        """The facts of each of the collections, in their order."""
+    def facts_per_collection(self, name: str) -> list[set[str]]:
+        """Return a column of the table of collections as sets, in the order of collection_id."""
         facts = dict(zip(collections().collection_id, collections()[name], strict=True))
         return [
-            {one.strip() for one in (facts.get(collection) or "").split(",")} - {""}
+            {fact.strip() for fact in (facts.get(collection) or "").split(",")} - {""}
             for collection in self.column("collection_id").values
         ]
 
     def collection_name(self, code: int) -> str:
+        """Return the name of the collection with this code."""
         names = dict(zip(collections().collection_id, collections().collection_name, strict=True))
         return names.get(self.column("collection_id").values[code], "")
 
@@ -233,7 +248,7 @@ class BruteForce:
     # --- filters ---------------------------------------------------------------------------
 
     def matching(self, steps: Sequence[Step], ignoring: str | None = None) -> np.ndarray:
-        """Which rows fulfil all steps but those on one column."""
+        """Return the mask of rows that fulfil all steps except those on the column `ignoring`."""
         mask = np.ones(len(self.rows), dtype=bool)
         for step in steps:
             if FILTERED.get(step[0], step[0]) != ignoring:
@@ -241,40 +256,40 @@ class BruteForce:
         return mask
 
     def _fulfilling(self, step: Step) -> np.ndarray:
-        known = repr(step)
-        if known not in self._masks:
+        key = repr(step)
+        if key not in self._masks:
             if len(self._masks) > 100:
                 self._masks.clear()
-            self._masks[known] = self._mask(*step)
-        return self._masks[known]
+            self._masks[key] = self._mask(*step)
+        return self._masks[key]
 
     def _mask(self, name: str, wanted: Any) -> np.ndarray:
         name = FILTERED.get(name, name)
         if name == "text":
-            found = np.ones(len(self.rows), dtype=bool)
+            mask = np.ones(len(self.rows), dtype=bool)
             for word in wanted.lower().split():
-                found &= self._fulfilling(("word", word))
-            return found
+                mask &= self._fulfilling(("word", word))
+            return mask
         if name == "word":
             return self._word(wanted)
         if name == "uids":
             series, study = self.column("SeriesInstanceUID"), self.column("StudyInstanceUID")
-            return series.one_of(wanted) | study.one_of(wanted)
+            return series.is_in(wanted) | study.is_in(wanted)
         if name == "patients":
             pairs = {tuple(pair) for pair in wanted}
-            rows = np.flatnonzero(self.column("PatientID").one_of([two for _, two in pairs]))
-            found = np.zeros(len(self.rows), dtype=bool)
+            rows = np.flatnonzero(self.column("PatientID").is_in([patient for _, patient in pairs]))
+            mask = np.zeros(len(self.rows), dtype=bool)
             for row in rows:
-                found[row] = (
+                mask[row] = (
                     self.column("collection_id").at(row),
                     self.column("PatientID").at(row),
                 ) in pairs
-            return found
+            return mask
         if name == "having":
             return self._having(**wanted)
         if name in ("originals_of", "derived_from"):
-            original = self.column("Modality").where(lambda one: one not in DERIVED)
-            original &= self.column("analysis_result_id").one_of([None])
+            original = self.column("Modality").where(lambda modality: modality not in DERIVED)
+            original &= self.column("analysis_result_id").is_in([None])
             studies = self._anywhere(self.study, self.matching(wanted))
             return studies & (original if name == "originals_of" else ~original)
         if isinstance(wanted, tuple):
@@ -283,23 +298,25 @@ class BruteForce:
         if name in IN_COLLECTIONS:
             fits = [
                 (None in values and not facts) or not facts.isdisjoint(values)
-                for facts in self.of_collections(name)
+                for facts in self.facts_per_collection(name)
             ]
             return np.array(fits, dtype=bool)[self.column("collection_id").codes]
-        return self.column(name).one_of([day(v) if "Date" in name else v for v in values])
+        return self.column(name).is_in([day(v) if "Date" in name else v for v in values])
 
     def _between(self, name: str, low: Any, high: Any) -> np.ndarray:
         if "Date" in name:
             low, high = day(low), day(high)
             return self.column(name).where(
-                lambda one: (
-                    one is not None
-                    and (low is None or one >= low)
-                    and (high is None or one <= high)
+                lambda date: (
+                    date is not None
+                    and (low is None or date >= low)
+                    and (high is None or date <= high)
                 )
             )
         if name == "PatientAge":
-            low, high = (age_in_years(one) if isinstance(one, str) else one for one in (low, high))
+            low, high = (
+                age_in_years(bound) if isinstance(bound, str) else bound for bound in (low, high)
+            )
         numbers = self.number(name)
         low, high = -math.inf if low is None else low, math.inf if high is None else high
         return (numbers >= low) & (numbers <= high)
@@ -307,37 +324,38 @@ class BruteForce:
     def _word(self, word: str) -> np.ndarray:
         codes = self.column("collection_id").codes
         names = [self.collection_name(code).lower() for code in range(codes.max(initial=-1) + 1)]
-        found = np.array([word in name for name in names], dtype=bool)[codes]
+        mask = np.array([word in name for name in names], dtype=bool)[codes]
         for name in TEXTS:
             texts, letters = self._lowered(name)
             if letters.issuperset(word):
                 flags = np.array([*(word in text for text in texts), False], dtype=bool)
-                found |= flags[self.column(name).codes]
-        return found
+                mask |= flags[self.column(name).codes]
+        return mask
 
     def _anywhere(self, group: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The rows of all groups that have one of the rows."""
+        """Return the mask of all rows of the groups that contain a row of `mask`."""
         flags = np.zeros(group.max(initial=0) + 1, dtype=bool)
         flags[group[mask]] = True
         return flags[group]
 
     def _having(self, *, level: str = "study", **columns: Any) -> np.ndarray:
         group = self.study if level == "study" else self.patient
-        found = np.ones(len(self.rows), dtype=bool)
+        mask = np.ones(len(self.rows), dtype=bool)
         for name, values in columns.items():
             for value in values if isinstance(values, list) else [values]:
-                found &= self._anywhere(group, self._fulfilling((name, [value])))
-        return found
+                mask &= self._anywhere(group, self._fulfilling((name, [value])))
+        return mask
 
-    # --- answers ---------------------------------------------------------------------------
+    # --- results ---------------------------------------------------------------------------
 
     def summary(self, mask: np.ndarray) -> dict[str, Any]:
+        """Return the counts, size and licences of the rows."""
         rows = np.flatnonzero(mask)
-        licences = [one for one in self.facet("license_short_name", mask) if one[0] is not None]
+        licences = [row for row in self.facet("license_short_name", mask) if row[0] is not None]
         return {
-            "collections": different(self.column("collection_id").codes[rows]),
-            "patients": different(self.patient[rows]),
-            "studies": different(self.study[rows]),
+            "collections": count_distinct(self.column("collection_id").codes[rows]),
+            "patients": count_distinct(self.patient[rows]),
+            "studies": count_distinct(self.study[rows]),
             "series": len(rows),
             "instances": int(np.nansum(self.number("instanceCount")[rows])),
             "size_MB": float(np.nansum(self.number("series_size_MB")[rows])),
@@ -345,7 +363,10 @@ class BruteForce:
         }
 
     def facet(self, name: str, mask: np.ndarray) -> list[tuple[Any, int, int]]:
-        """(value, series, patients): most series first, then by value, what is missing last."""
+        """Return (value, series, patients) per value.
+
+        They are sorted by the number of series, largest first, then by value, missing values last.
+        """
         name = FILTERED.get(name, name)
         in_collections = name in IN_COLLECTIONS
         column = self.column("collection_id" if in_collections else name)
@@ -353,7 +374,7 @@ class BruteForce:
         seen = np.zeros(len(value_of_pair), dtype=bool)
         seen[key[mask]] = True
         count = len(column.values) + 1
-        # Missing is counted in the first place.
+        # The first position counts missing values.
         series = np.bincount(column.codes[mask] + 1, minlength=count).tolist()
         patients = np.bincount(value_of_pair[seen] + 1, minlength=count).tolist()
         counted = [
@@ -362,19 +383,19 @@ class BruteForce:
             if series[at]
         ]
         if in_collections:
-            facts = dict(zip(column.values, self.of_collections(name), strict=True))
+            facts = dict(zip(column.values, self.facts_per_collection(name), strict=True))
             totals: dict[Any, list[int]] = {}
-            for collection, *two in counted:
+            for collection, *counts in counted:
                 for fact in facts[collection] or {None}:
                     total = totals.setdefault(fact, [0, 0])
-                    total[:] = [one + more for one, more in zip(total, two, strict=True)]
-            counted = [(fact, *two) for fact, two in totals.items()]  # type: ignore[misc]
-        present = sorted(one for one in counted if one[0] is not None)
-        missing = [one for one in counted if one[0] is None]
-        return sorted(present + missing, key=lambda one: -one[1])  # stable
+                    total[:] = [sum(pair) for pair in zip(total, counts, strict=True)]
+            counted = [(fact, *total) for fact, total in totals.items()]  # type: ignore[misc]
+        present = sorted(row for row in counted if row[0] is not None)
+        missing = [row for row in counted if row[0] is None]
+        return sorted(present + missing, key=lambda row: -row[1])  # sorting is stable
 
     def _with_patients(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The different pairs of patient and value: which each row has, and each pair's value."""
+        """Return the number of the pair of patient and value per row, and the value per pair."""
         if name not in self._pairs:
             column = self.column(name)
             codes, pairs = pd.factorize(self.patient * (len(column.values) + 1) + column.codes + 1)
@@ -384,28 +405,28 @@ class BruteForce:
     def histogram(
         self, name: str, mask: np.ndarray, edges: Sequence[Any]
     ) -> tuple[tuple[int, ...], int]:
-        """The series in each bin, the outer ones open, and those without a value."""
+        """Return the series per bin (the outer bins are open), and those without a value."""
         inner = list(edges[1:-1])
         if "Date" in name:
             column = self.column(name)
-            bins = np.array([*(bisect.bisect_right(inner, one) for one in column.values), -1])
-            found = bins[column.codes[mask]]
+            bins = np.array([*(bisect.bisect_right(inner, date) for date in column.values), -1])
+            bin_of_row = bins[column.codes[mask]]
         else:
             values = self.number(name)[mask]
-            found = np.searchsorted(np.array(inner, dtype=float), values, side="right")
-            found = np.where(np.isnan(values), -1, found)
-        counts = np.bincount(found + 1, minlength=max(1, len(edges)))
+            bin_of_row = np.searchsorted(np.array(inner, dtype=float), values, side="right")
+            bin_of_row = np.where(np.isnan(values), -1, bin_of_row)
+        counts = np.bincount(bin_of_row + 1, minlength=max(1, len(edges)))
         return tuple(counts[1 : len(edges)].tolist()), int(counts[0])
 
     # --- tables ----------------------------------------------------------------------------
 
     def patients(self, mask: np.ndarray) -> pd.DataFrame:
-        """One row a patient, in the order of collection_id and PatientID."""
+        """Return one row per patient, in the order of collection_id and PatientID."""
         groups = Groups(self, self.patient, mask)
         return _frame({name: groups.column(name) for name in PATIENTS})
 
     def studies(self, mask: np.ndarray) -> pd.DataFrame:
-        """One row a study, in the order of collection, patient, date and UID."""
+        """Return one row per study, in the order of collection, patient, date and UID."""
         groups = Groups(self, self.study, mask)
         order = np.lexsort(
             [
@@ -416,7 +437,7 @@ class BruteForce:
         return _frame({name: groups.column(name) for name in STUDIES}, order)
 
     def series(self, mask: np.ndarray) -> pd.DataFrame:
-        """One row a series, every column, in the order of reading."""
+        """Return one row per series with all columns, in the order of `Cohort.series`."""
         rows = np.flatnonzero(mask)
         names = ("collection_id", "PatientID", "StudyDate", "StudyInstanceUID", "Modality")
         ranks = [self.column(name).rank(rows) for name in names]
@@ -426,17 +447,17 @@ class BruteForce:
         return _frame({name: self.cells(name, ordered) for name in self.rows})
 
     def cells(self, name: str, rows: np.ndarray) -> list[Any]:
-        """The values of a column in these rows, None where there is none."""
+        """Return the values of a column in these rows, None for missing ones."""
         if name not in ("crdc_series_uuid", "series_aws_url"):
-            return self.column(name).column(rows)
-        found = self.rows[name].iloc[rows].astype(object)
-        return found.where(found.notna(), None).tolist()
+            return self.column(name).take(rows)
+        values = self.rows[name].iloc[rows].astype(object)
+        return values.where(values.notna(), None).tolist()
 
     @functools.cache  # noqa: B019
     def numbers_of_keys(self, level: str) -> dict[Any, int]:
-        """The rows, patients or studies by the keys that a grid has for them."""
+        """Return the number of each row, patient or study by the key that a grid uses for it."""
         if level == "series":
-            keys = self.column("SeriesInstanceUID").column(np.arange(len(self.rows)))
+            keys = self.column("SeriesInstanceUID").take(np.arange(len(self.rows)))
             return {key: row for row, key in enumerate(keys)}
         numbers = self.patient if level == "patient" else self.study
         groups = Groups(self, numbers, np.ones(len(self.rows), dtype=bool))
@@ -445,7 +466,7 @@ class BruteForce:
 
     @functools.cache  # noqa: B019
     def _series_numbers(self) -> np.ndarray:
-        """SeriesNumber as a number, for sorting: anything else comes last."""
+        """Return SeriesNumber as numbers for sorting; other texts come last."""
         column = self.column("SeriesNumber")
         return np.array([*map(series_number, column.values), math.inf])[column.codes]
 
@@ -454,61 +475,62 @@ class Groups:
     """The patients or studies of matching rows, in the order of their numbers.
 
     Args:
-        numbers: of every row of the table, that of its patient or study.
-        mask: the rows that match.
+        numbers: the number of the patient or study, per row of the table.
+        mask: the matching rows.
     """
 
     def __init__(self, table: BruteForce, numbers: np.ndarray, mask: np.ndarray) -> None:
         self.table, self._rows = table, np.flatnonzero(mask)
         self.numbers, first = np.unique(numbers[self._rows], return_index=True)
         self._first = self._rows[first]
-        self._place = np.searchsorted(self.numbers, numbers[self._rows])
+        self._position = np.searchsorted(self.numbers, numbers[self._rows])
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def keys(self, names: Sequence[str]) -> list[Any]:
-        columns = [self.table.column(name).column(self._first) for name in names]
+        """Return the key per group: a tuple of these columns, or the value of a single one."""
+        columns = [self.table.column(name).take(self._first) for name in names]
         return list(zip(*columns, strict=True)) if len(names) > 1 else columns[0]
 
     def column(self, name: str) -> list[Any]:
-        """One of `PATIENTS` or `STUDIES`, None where there is none."""
+        """Return a column of `PATIENTS` or `STUDIES`, None for missing values."""
         how = {**PATIENTS, **STUDIES}[name]
         if how == "least":
             return self.table.column(name).objects[self.least(name)].tolist()
         if how == "count":
-            of = "StudyInstanceUID" if name == "studies" else "SeriesInstanceUID"
-            return np.bincount(self._pairs(of)[0], minlength=len(self)).tolist()
+            counted = "StudyInstanceUID" if name == "studies" else "SeriesInstanceUID"
+            return np.bincount(self._pairs(counted)[0], minlength=len(self)).tolist()
         if how in NUMBERS:
             numbers = self.table.number(how)[self._rows]
             known = ~np.isnan(numbers)
-            sums = np.bincount(self._place, np.where(known, numbers, 0), len(self)).tolist()
-            some = np.bincount(self._place[known], minlength=len(self)).tolist()
+            sums = np.bincount(self._position, np.where(known, numbers, 0), len(self)).tolist()
+            some = np.bincount(self._position[known], minlength=len(self)).tolist()
             return [total if any_ else None for total, any_ in zip(sums, some, strict=True)]
         return self._joined(name, how)
 
     def least(self, name: str) -> np.ndarray:
-        """Of each group the place of the least value of a column; past the last if none."""
+        """Return the rank of the least value per group; past the last if all are missing."""
         column = self.table.column(name)
-        found = np.full(len(self), len(column.values))
-        np.minimum.at(found, self._place, column.rank(self._rows))
-        return found
+        least = np.full(len(self), len(column.values))
+        np.minimum.at(least, self._position, column.rank(self._rows))
+        return least
 
     def _pairs(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Every group with every different value that it has: both in order, nothing missing."""
+        """Return the distinct pairs of group and value, sorted, without missing values."""
         column = self.table.column(name)
         codes = column.codes[self._rows]
         has = codes >= 0
-        pairs = np.unique(self._place[has] * (len(column.values) + 1) + codes[has])
+        pairs = np.unique(self._position[has] * (len(column.values) + 1) + codes[has])
         return np.divmod(pairs, len(column.values) + 1)
 
-    def _joined(self, name: str, comma: str) -> list[Any]:
-        found: list[Any] = [None] * len(self)
+    def _joined(self, name: str, separator: str) -> list[Any]:
+        texts: list[Any] = [None] * len(self)
         values = self.table.column(name).values
-        for group, code in zip(*(one.tolist() for one in self._pairs(name)), strict=True):
-            one = found[group]
-            found[group] = values[code] if one is None else f"{one}{comma}{values[code]}"
-        return found
+        for group, code in zip(*(column.tolist() for column in self._pairs(name)), strict=True):
+            text = texts[group]
+            texts[group] = values[code] if text is None else f"{text}{separator}{values[code]}"
+        return texts
 
 
 def _frame(columns: dict[str, list[Any]], order: np.ndarray | None = None) -> pd.DataFrame:
@@ -517,5 +539,6 @@ def _frame(columns: dict[str, list[Any]], order: np.ndarray | None = None) -> pd
 
 
 def series_number(text: str | None) -> float:
+    """Convert a SeriesNumber to a number, or to infinity if it is not an integer."""
     digits = (text or "").removeprefix("-")
     return float(text or "") if digits.isascii() and digits.isdigit() else math.inf

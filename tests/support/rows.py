@@ -1,4 +1,4 @@
-"""Windows of a grid as people read them: row by row."""
+"""Convert windows of a grid to rows."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Any
 
 
 def records(window: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """The rows of a window, each by column."""
+    """Return the rows of a window as dicts of column name to value."""
     return [dict(zip(window, row, strict=True)) for row in zip(*window.values(), strict=True)]

@@ -1,4 +1,4 @@
-"""What users install is the wheel, not the checkout: builds it, and installs it elsewhere."""
+"""Build the wheel of the checkout and install it into another folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> str:
-    """The output of a command of this Python; when it fails, so does the test, with all it said."""
-    done = subprocess.run(
+    """Run a command of this Python; return its output, or fail the test with its output."""
+    process = subprocess.run(
         [sys.executable, *command],
         cwd=cwd,
         env={**os.environ, **env},
@@ -20,13 +20,13 @@ def run(*command: str | Path, cwd: Path, **env: str) -> str:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def build(folder: Path) -> Path:
-    """The wheel of the checkout, in `folder`."""
-    # No isolation: hatchling is among the test packages, so that building needs no network.
+    """Build the wheel of the checkout in `folder`; return its path."""
+    # Without isolation, building needs no network: hatchling is one of the test packages.
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
     run("-m", "pip", "wheel", *options, "--wheel-dir", folder, ROOT, cwd=folder)
     (path,) = folder.glob("idc_widgets-*.whl")
@@ -34,7 +34,7 @@ def build(folder: Path) -> Path:
 
 
 def install(wheel: Path, target: Path) -> Path:
-    """A folder that holds what the wheel installs, and is not the checkout."""
+    """Install the wheel into the folder `target`; return the folder."""
     options = ["--no-deps", "--no-index", "--no-compile", "--quiet"]
     run("-m", "pip", "install", *options, "--target", target, wheel, cwd=target)
     return target
