@@ -11,3 +11,5 @@ from ._util import VERSION
 __version__ = VERSION
 
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+# ``from idc_widgets import *`` must also work without the optional packages that IbisEngine needs.
+__all__.remove("IbisEngine")

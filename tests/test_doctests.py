@@ -49,8 +49,7 @@ def test_the_examples_run(
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")  # a port on which nothing listens
     parts = Path(str(test.filename)).relative_to(PACKAGE.parent).with_suffix("").parts
     module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
-    names = set(idc_widgets.__all__) - {"IbisEngine"}  # which needs an optional package
-    public = {name: getattr(idc_widgets, name) for name in names}
+    public = {name: getattr(idc_widgets, name) for name in idc_widgets.__all__}
     test.globs = {**vars(module), **public, "client": client}
     report: list[str] = []
     doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=report.append)
