@@ -1,38 +1,45 @@
-"""Citations of data sets, as a resolver of DOIs formats them."""
+"""Citations of the sources of series, as a resolver of DOIs formats them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
 from .._util import HttpError, open_http, shown_url
-from ..errors import FetchError
+from ..errors import FetchError, InvalidQueryError
 
-__all__ = ["fetch_citations"]
+__all__ = ["IDC_DOI", "fetch_citations"]
+
+#: The paper that IDC asks its users to cite.
+IDC_DOI = "10.1148/rg.230180"
 
 _MAX_CITATION_BYTES = 100_000
 
 
-def fetch_citations(dois: Iterable[str], accept: str, resolver: str) -> dict[str, str]:
-    """Fetch the citation of each DOI from a resolver, one after the other.
+def fetch_citations(dois: Iterable[str], style: str, resolver: str) -> dict[str, str]:
+    """Fetch a citation per DOI from a resolver, one after the other.
 
     Args:
-        dois: without an address, such as "10.1148/rg.230180".
-        accept: the media type to request, see https://citation.doi.org/docs.html.
-        resolver: the address of the resolver.
+        dois: DOIs without an address, such as "10.1148/rg.230180".
+        style: See `Selection.citations`.
+        resolver: The address of the resolver.
 
     Returns:
-        DOI → citation, in the order given. Characters that cannot be printed are blanks.
+        The citations by DOI, in the given order. Characters that cannot be printed are replaced
+        by spaces.
 
     Raises:
-        FetchError: the resolver has no citation of a DOI, or cannot be reached.
+        InvalidQueryError: `style` cannot be the name of a style.
+        FetchError: The resolver has no citation of a DOI, or cannot be reached.
     """
+    media_type = _media_type(style)
     citations = {}
     with open_http() as http:
         for doi in dois:
             url = f"{resolver.rstrip('/')}/{quote(doi)}"
             try:
-                body = http.get(url, _MAX_CITATION_BYTES, accept)
+                body = http.get(url, _MAX_CITATION_BYTES, media_type)
                 text = body.decode("utf-8", "replace").strip()
                 if not text or text.startswith("<"):
                     raise HttpError("answers with something else than a citation")
@@ -41,3 +48,16 @@ def fetch_citations(dois: Iterable[str], accept: str, resolver: str) -> dict[str
                 raise FetchError(message) from error
             citations[doi] = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
     return citations
+
+
+def _media_type(style: str) -> str:
+    """Return what to request from the resolver, see https://citation.doi.org/docs.html.
+
+    >>> _media_type("bibtex"), _media_type("apa")
+    ('application/x-bibtex', 'text/x-bibliography; style=apa')
+    """
+    if not re.fullmatch("[a-z0-9-]+", style):
+        raise InvalidQueryError(
+            f'{style!r} is not the name of a style; expected one such as "apa" or "bibtex"'
+        )
+    return "application/x-bibtex" if style == "bibtex" else f"text/x-bibliography; style={style}"

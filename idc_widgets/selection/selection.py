@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from ..download import DownloadJob, DownloadPlan, Source, Verify
 
 __all__ = ["Selection"]
-
-#: The paper that IDC asks its users to cite.
-IDC_DOI = "10.1148/rg.230180"
 
 
 class _Contents:
@@ -157,16 +153,9 @@ class Selection:
             InvalidQueryError: `style` cannot be the name of a style.
             FetchError: A citation could not be fetched. `dois` has all DOIs without formatting.
         """
-        from .citations import fetch_citations  # late: it imports requests
+        from .citations import IDC_DOI, fetch_citations  # late: it imports requests
 
-        if not re.fullmatch("[a-z0-9-]+", style):
-            raise InvalidQueryError(
-                f'{style!r} is not the name of a style; expected one such as "apa" or "bibtex"'
-            )
-        accept = f"text/x-bibliography; style={style}"
-        if style == "bibtex":
-            accept = "application/x-bibtex"
-        return fetch_citations(dict.fromkeys([*self.dois, IDC_DOI]), accept, resolver)
+        return fetch_citations(dict.fromkeys([*self.dois, IDC_DOI]), style, resolver)
 
     def __len__(self) -> int:
         return self.summary().series

@@ -1,4 +1,4 @@
-"""Citations of a selection, as a resolver of DOIs formats them: ours, on 127.0.0.1."""
+"""Citations of a selection, fetched from a resolver of DOIs on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
         yield files
 
 
-def test_citations(client: IDCClient, server: FileServer) -> None:
+def test_a_citation_per_doi(client: IDCClient, server: FileServer) -> None:
     selection = client.cohort(PatientID="LUNG1-365").select()
     dois = [*selection.dois, "10.1148/rg.230180"]
     assert len(dois) > 2
@@ -28,17 +28,17 @@ def test_citations(client: IDCClient, server: FileServer) -> None:
         ("bibtex", "application/x-bibtex"),
     ):
         server.requests.clear()
-        found = selection.citations(style, resolver=server.url)
-        assert found == expected and list(found) == dois
+        citations = selection.citations(style, resolver=server.url)
+        assert citations == expected and list(citations) == dois
         assert [request.accept for request in server.requests] == [accept] * len(dois)
     with pytest.raises(InvalidQueryError, match="is not the name of a style"):
         selection.citations("apa; x", resolver=server.url)
-    nothing = client.cohort().of_series([]).select()
-    assert list(nothing.citations(resolver=server.url + "/")) == ["10.1148/rg.230180"]
+    empty = client.cohort().of_series([]).select()
+    assert list(empty.citations(resolver=server.url + "/")) == ["10.1148/rg.230180"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "reason"),
     [
         (Answer(404), "answers HTTP 404"),
         (Answer(200, b"<!DOCTYPE html>"), "something else than a citation"),
@@ -47,10 +47,10 @@ def test_citations(client: IDCClient, server: FileServer) -> None:
         (HangUp(), "broke off before it answered"),
     ],
 )
-def test_a_citation_that_cannot_be_had(
-    client: IDCClient, server: FileServer, answer: Answer | HangUp, words: str
+def test_a_failed_request_raises_an_error_with_the_doi(
+    client: IDCClient, server: FileServer, answer: Answer | HangUp, reason: str
 ) -> None:
     server.fault = lambda request: answer
-    nothing = client.cohort().of_series([]).select()
-    with pytest.raises(FetchError, match=rf"the citation of 10\.1148/rg\.230180: .*{words}"):
-        nothing.citations(resolver=server.url)
+    empty = client.cohort().of_series([]).select()
+    with pytest.raises(FetchError, match=rf"the citation of 10\.1148/rg\.230180: .*{reason}"):
+        empty.citations(resolver=server.url)
