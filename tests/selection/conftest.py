@@ -1,0 +1,23 @@
+"""The series that tests of manifests name."""
+
+from __future__ import annotations
+
+import pytest
+from support.manifests import CT, STUDY, Series
+
+from idc_widgets import IDCClient, Selection
+
+
+@pytest.fixture(scope="session")
+def rows(client: IDCClient) -> list[Series]:
+    """Return the twelve series of a study, the CT first."""
+    client.cohort().facets()  # reads the index into memory, which makes lookups quick
+    frame = client.cohort(StudyInstanceUID=STUDY).series()
+    series = [Series(row) for row in frame.to_dict("records")]
+    return sorted(series, key=lambda row: row.uid != CT)
+
+
+@pytest.fixture(scope="session")
+def study(client: IDCClient) -> Selection:
+    """Return the selection of the same twelve series."""
+    return client.cohort(StudyInstanceUID=STUDY).select()
