@@ -7,6 +7,7 @@ from .filters import PATIENT_KEY as PATIENT_KEY
 from .filters import OneOf as OneOf
 from .filters import sorted_unique as sorted_unique
 from .ibis_engine import IbisEngine as IbisEngine
+from .interrupts import run_interruptible as run_interruptible
 from .known_values import known_keys as known_keys
 from .known_values import known_texts as known_texts
 from .memory import EncodedColumn as EncodedColumn
@@ -16,4 +17,5 @@ from .memory import to_numpy as to_numpy
 from .results import FacetValue as FacetValue
 from .results import Histogram as Histogram
 from .results import Summary as Summary
+from .table_catalog import TableCatalog as TableCatalog
 from .where_parser import KEYWORDS as KEYWORDS

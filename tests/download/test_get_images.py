@@ -44,7 +44,7 @@ def test_get_images_in_every_spelling(s3: S3Server, tmp_path: Path) -> None:
 def test_get_images_says_what_is_missing_and_keeps_the_rest(s3: S3Server, tmp_path: Path) -> None:
     client = IDCClient(endpoint_url=s3.url)
     seg = client.get_series(patientId="LUNG1-365", modality="SEG", outputFormat="list")[0]
-    with pytest.raises(DownloadError, match=rf"1 of 2 series could not be fetched.*{seg}"):
+    with pytest.raises(DownloadError, match=rf"1 of 2 series could not be downloaded.*{seg}"):
         client.get_images([CT, seg], tmp_path)
     assert len(client.get_images(CT, tmp_path, download=False)) == 134
     with pytest.raises(InvalidQueryError, match=r"unknown SeriesInstanceUID '1\.2\.3'"):

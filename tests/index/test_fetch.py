@@ -315,7 +315,7 @@ def test_a_web_page_is_no_table(client: IDCClient, server: FileServer, data: Pat
 
 def test_what_is_no_parquet_is_refused(client: IDCClient, server: FileServer, data: Path) -> None:
     server.files.update(_with_checksums({f"{RELEASE}/seg_index.parquet": b"no table"}))
-    with pytest.raises(FetchError, match="is no table"):
+    with pytest.raises(FetchError, match="is not a table"):
         client.fetch("seg_index")
     assert _left(data) == []
 
