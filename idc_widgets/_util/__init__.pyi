@@ -19,6 +19,7 @@ from .licenses import allows_commercial_use_sql as allows_commercial_use_sql
 from .licenses import is_non_commercial as is_non_commercial
 from .lists import as_list as as_list
 from .locks import locked as locked
+from .locks import try_lock as try_lock
 from .s3_listing import ObjectCount as ObjectCount
 from .s3_listing import S3Object as S3Object
 from .s3_listing import bucket_url as bucket_url

@@ -111,6 +111,10 @@ def open_http(
     """
     with requests.Session() as session:
         session.headers["User-Agent"] = "idc_widgets"
+        # Downloads of images follow this variable, too; that of requests takes precedence
+        certificates = os.environ.get("AWS_CA_BUNDLE", "")
+        if not os.environ.get("REQUESTS_CA_BUNDLE") and Path(certificates).is_file():
+            session.verify = certificates
         yield Http(session, timeout, pause)
 
 

@@ -14,7 +14,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["locked"]
+__all__ = ["locked", "try_lock"]
 
 # Nothing is made through a link, nor waited for in a pipe, that somebody put there
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -31,7 +31,10 @@ def locked(path: Path) -> Iterator[bool | None]:
     """
     file = os.open(path, _FLAGS, 0o666)
     try:
-        ours = _lock(file)
+        try:
+            ours = try_lock(file)
+        except OSError:  # such as an error of a network disk
+            ours = False
         if ours is not False and not _is_still(path, file):
             ours = False  # whoever had it removed it meanwhile
         try:
@@ -44,14 +47,29 @@ def locked(path: Path) -> Iterator[bool | None]:
         os.close(file)
 
 
-def _lock(file: int) -> bool | None:
+def try_lock(file: int) -> bool | None:
+    """Lock an open file until it is closed, without waiting.
+
+    Args:
+        file: its descriptor.
+
+    Returns:
+        False if somebody else has locked it; None if the file system has no locks.
+
+    Raises:
+        OSError: the system cannot tell.
+    """
     try:
         if sys.platform == "win32":
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return None if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS) else False
+        if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            return None
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
+            return False
+        raise
     return True
 
 

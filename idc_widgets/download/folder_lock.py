@@ -18,6 +18,7 @@ Other processes are not seen on Windows, nor on file systems without locks.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -33,22 +34,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .._util import try_lock
 from ..errors import DownloadError
 from . import s5cmd
 from .plan import DownloadPlan
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = ["LOCK_FOLDER", "FolderLock"]
 
 LOCK_FOLDER = ".idc_widgets"
 """Below the chosen folder; it exists only while a download runs, or after one was killed."""
 
-_BACK_OFF_SECONDS = (
-    0.2  # if two jobs start at the same instant: one waits so long, then looks again
-)
-_GIVE_WAY_SECONDS = 0.5  # and the other waits so long for it to back off
+# If two jobs start at the same instant, one waits before it looks again; the other waits for it
+_BACK_OFF_SECONDS = 0.2
+_GIVE_WAY_SECONDS = 0.5
 _POLL_SECONDS = 0.02
 _WRITE_SECONDS = 1.0  # a process locks its file before it writes it; allow so long in between
 _MAX_LOCK_FILE_BYTES = 1 << 26  # 1,000,000 series take 20 MB
@@ -68,7 +66,7 @@ class FolderLock:
     def __init__(self, plan: DownloadPlan) -> None:
         self._root = Path(os.path.realpath(plan.folder))  # it may have several names
         start = len(str(plan.folder))
-        self._series = [f"{self._root}{str(one.folder)[start:]}" for one in plan.series]
+        self._series = [f"{self._root}{str(series.folder)[start:]}" for series in plan.series]
         self._folders = set(map(_folded, self._series))
         self._made: list[Path] = []
         self._path: Path | None = None
@@ -147,9 +145,9 @@ class FolderLock:
         """Return the folders of the series in or below `place`, as a lock file there names them."""
         start = _folded(str(place)).rstrip(os.sep)
         return {
-            hashlib.blake2b(one[len(start) :].encode(errors="replace"), digest_size=8).hexdigest()
-            for one in self._folders
-            if one.startswith(f"{start}{os.sep}") or one == start
+            _hash(folder[len(start) :])
+            for folder in self._folders
+            if folder.startswith(f"{start}{os.sep}") or folder == start
         }
 
     if sys.platform != "win32":
@@ -168,14 +166,13 @@ class FolderLock:
             self._made = list(dict.fromkeys([*reversed(missing), home]))
             about = {"pid": os.getpid(), "host": socket.gethostname(), "folders": folders}
             while True:
-                # Another job may remove the folder, or inspect the new file, at this moment
-                with suppress(FileNotFoundError, BlockingIOError):
+                with suppress(FileNotFoundError):  # another job removes the folder at this moment
                     home.mkdir(parents=True, exist_ok=True)
                     path = home / f"{uuid.uuid4().hex}.lock"
                     file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
                     try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        if os.fstat(file).st_nlink:
+                        # Another job may inspect the new file at this moment, or have removed it
+                        if _lock(file) and os.fstat(file).st_nlink:
                             os.write(file, f"{json.dumps(about)}\n".encode())
                             self._path, self._file = path, file
                             return
@@ -200,9 +197,7 @@ class FolderLock:
             if file is None:
                 return
             try:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
+                if not _lock(file):
                     owner, _ = _read(file)
                     if owner:
                         is_disjoint = self._hashes_below(place).isdisjoint(
@@ -214,7 +209,7 @@ class FolderLock:
                         return
                     backs_off = self._path is not None and path.name < self._path.name
                     if not _lock_within(file, patience if backs_off else 0):
-                        raise DownloadError(self._in_use_message(owner)) from None
+                        raise DownloadError(self._in_use_message(owner))
                 owner, orphans = _read(file, patience=0)
                 # Anyone with write access could list an arbitrary pid, so trust only lock files
                 # that this user owns
@@ -243,17 +238,30 @@ class FolderLock:
         )
 
 
-if sys.platform != "win32":
+def _lock(file: int) -> bool:
+    """Lock an open file; return False if another process has locked it.
 
-    def _lock_within(file: int, patience: float) -> bool:
-        """Wait up to `patience` seconds for a file to be unlocked; return whether we locked it."""
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-            with suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-        return False
+    Raises:
+        OSError: The file system has no locks.
+    """
+    is_locked = try_lock(file)
+    if is_locked is None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    return is_locked
+
+
+def _lock_within(file: int, patience: float) -> bool:
+    """Wait up to `patience` seconds for a file to be unlocked; return whether we locked it."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        if _lock(file):
+            return True
+    return False
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=8).hexdigest()
 
 
 def _folded(path: str) -> str:

@@ -1,36 +1,37 @@
-"""How many files a series has, asked of the server: for those of which no table tells."""
+"""Listings of series on the server, for series whose number of files no table has."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterable
 
+from .._util import HttpError, count_objects
 from ..errors import DownloadError
-from . import s5cmd
 from .locations import GCS_BUCKETS, SERIES_URL, Source, choose_endpoint
 
 __all__ = ["list_series"]
 
-STALL_TIMEOUT = 60.0  # seconds without a line
+_MAX_PAGES = 1_000  # of 1,000 objects each; no series of IDC has so many
 
 
 def list_series(
     urls: Iterable[str], endpoint_url: str | None = None, *, source: Source = "aws"
 ) -> dict[str, tuple[int, int]]:
-    """The number of .dcm files, and their bytes altogether, of each `s3://bucket/uuid/*`.
+    """Count the .dcm files of series on the server, and their bytes.
 
     Args:
-        urls: as in series_aws_url.
-        endpoint_url: the S3 server, as of `DownloadPlan.make`.
-        source: whose copy is listed: "aws" (Amazon) or "gcs" (Google, other bucket names).
+        urls: Addresses like `s3://bucket/uuid/*`, as in the column series_aws_url.
+        endpoint_url: The S3 server, as of `DownloadPlan.make`.
+        source: Whose copy is listed: "aws" (Amazon) or "gcs" (Google, other bucket names).
+
+    Returns:
+        The number of files and of their bytes, by address.
 
     Raises:
-        DownloadError: an address is none, a bucket has no copy at `source`, or not every series
-            could be listed whole.
+        DownloadError: An address is wrong, a bucket has no copy at `source`, or a series cannot be
+            listed or has no files.
     """
     endpoint = choose_endpoint(endpoint_url, source)
-    folders: dict[str, str] = {}
+    folders: dict[tuple[str, str], str] = {}
     for url in urls:
         match = SERIES_URL.fullmatch(url)
         if not match:
@@ -38,50 +39,15 @@ def list_series(
         bucket = match["bucket"] if source == "aws" else GCS_BUCKETS.get(match["bucket"])
         if bucket is None:
             raise DownloadError(f"{url!r} has no known copy at Google; use source='aws'")
-        folders[f"s3://{bucket}/{match['prefix']}"] = url
-    counts = dict.fromkeys(folders.values(), (0, 0))
-    if not counts:
-        return counts
-    process = s5cmd.Process(
-        [s5cmd.ls_line(folder) for folder in folders], endpoint_url=endpoint, workers=16
-    )
+        folders[bucket, f"{match['prefix']}/"] = url
     try:
-        last, ended = time.monotonic(), False
-        while not ended:
-            ended = process.ended.wait(0.05)
-            for event in process.drain_events():
-                last = time.monotonic()
-                if isinstance(event, s5cmd.Problem):
-                    why = s5cmd.in_plain_words(event.message)
-                    raise DownloadError(f"{event.source or endpoint} cannot be listed: {why}")
-                if isinstance(event, s5cmd.Noise):
-                    folder, name, size = _object(event.text)
-                    if folder in folders and name.endswith(".dcm"):
-                        files, size_bytes = counts[folders[folder]]
-                        counts[folders[folder]] = files + 1, size_bytes + size
-            if time.monotonic() - last > STALL_TIMEOUT:
-                raise DownloadError(
-                    f"{endpoint} cannot be listed: no answer for {STALL_TIMEOUT:g} s"
-                )
-    finally:
-        process.stop()
-    if process.exit_code:
-        raise DownloadError(f"{endpoint} cannot be listed: s5cmd ended with {process.exit_code}")
-    if empty := [url for url, (files, _) in counts.items() if not files]:
-        raise DownloadError(f"{empty[0]} has no files")
-    return counts
-
-
-def _object(line: str) -> tuple[str, str, int]:
-    """Folder, name and bytes of an object that s5cmd lists; empty texts for any other line."""
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
-        return "", "", 0
-    match fields:
-        case {"key": str(key), "type": "file"}:
-            size = fields.get("size", 0)  # left out of the line of an empty file
-            if isinstance(size, int) and size >= 0:
-                folder, _, name = key.rpartition("/")
-                return folder, name, size
-    return "", "", 0
+        counts = count_objects(endpoint, folders, suffix=".dcm", max_pages=_MAX_PAGES)
+    except HttpError as error:
+        raise DownloadError(f"the files of a series cannot be listed: {error}") from error
+    listed = {}
+    for folder, url in folders.items():
+        count = counts[folder]
+        if not count.objects:
+            raise DownloadError(f"the files of {url} are not on the server {endpoint}")
+        listed[url] = count.objects, count.size_bytes
+    return listed

@@ -166,7 +166,7 @@ def _restricted(
     series: tuple[PlannedSeries, ...], only: Mapping[str, Mapping[str, int]]
 ) -> tuple[PlannedSeries, ...]:
     """Restrict series to the wanted objects, by SeriesInstanceUID."""
-    if unknown_uids := only.keys() - {one.SeriesInstanceUID for one in series}:
+    if unknown_uids := only.keys() - {planned.SeriesInstanceUID for planned in series}:
         raise DownloadError(f"objects of series {min(unknown_uids)} are wanted, which has no row")
     for uid, files in only.items():
         if not files:
@@ -180,10 +180,12 @@ def _restricted(
             if not isinstance(size, int) or size < 0:
                 raise DownloadError(f"the object {name} of series {uid} has no size ({size!r})")
 
-    def restricted(one: PlannedSeries) -> PlannedSeries:
-        files = dict(only.get(one.SeriesInstanceUID, {}))
-        count, size = len(files), sum(files.values())
-        return replace(one, only=files, instances=count, size_bytes=size) if files else one
+    def restricted(planned: PlannedSeries) -> PlannedSeries:
+        files = dict(only.get(planned.SeriesInstanceUID, {}))
+        if not files:
+            return planned
+        size = sum(files.values())
+        return replace(planned, only=files, instances=len(files), size_bytes=size)
 
     return tuple(map(restricted, series))
 
@@ -192,17 +194,18 @@ def _check_folders_are_separate(series: tuple[PlannedSeries, ...], template: str
     """Raise if two series are the same or share a folder on a disk that ignores letter case."""
     seen: dict[str, PlannedSeries] = {}
     uids: set[str] = set()
-    for one in series:
-        if one.SeriesInstanceUID in uids:
-            raise DownloadError(f"series {one.SeriesInstanceUID} is there twice")
-        uids.add(one.SeriesInstanceUID)
-        other = seen.setdefault(folded(str(one.folder)), one)
-        if other is one:
+    for planned in series:
+        uid = planned.SeriesInstanceUID
+        if uid in uids:
+            raise DownloadError(f"series {uid} is there twice")
+        uids.add(uid)
+        other = seen.setdefault(folded(str(planned.folder)), planned)
+        if other is planned:
             continue
         own = f"{FORMS.get(template, template)}/%SeriesInstanceUID".lstrip("/")
         raise DownloadError(
-            f"two series would share the folder {one.folder}: {other.SeriesInstanceUID} and "
-            f"{one.SeriesInstanceUID}; give each its own with the template {own!r}"
+            f"two series would share the folder {planned.folder}: {other.SeriesInstanceUID} and "
+            f"{uid}; give each its own with the template {own!r}"
         )
 
 
@@ -223,15 +226,15 @@ def _check_path_lengths(
 ) -> None:
     """Raise if a path is longer than the platform allows, and say what would fit."""
     limit, who_says = max_path_length(platform)
-    lengths = [_longest_path(one, platform) for one in series]
-    too_long = [one for one, length in zip(series, lengths, strict=True) if length > limit]
+    lengths = [_longest_path(planned, platform) for planned in series]
+    too_long = [planned for planned, length in zip(series, lengths, strict=True) if length > limit]
     if not too_long:
         return
     needed = max(lengths)
     for other in ("short", "flat", "%crdc_series_uuid"):
         with suppress(DownloadError):  # the rows lack a column of this template
-            planned = _plan_rows(rows, root, other, "aws")
-            longest = max(_longest_path(one, platform) for one in planned)
+            others = _plan_rows(rows, root, other, "aws")
+            longest = max(_longest_path(planned, platform) for planned in others)
             needed = min(needed, longest)
             if longest <= limit:
                 advice = f"use the template {other!r}, or a folder with a shorter path"

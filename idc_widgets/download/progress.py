@@ -151,7 +151,7 @@ class ProgressTracker:
     def restrict_to(self, tracked: list[TrackedSeries]) -> None:
         """Expect only these series, in this order."""
         self.excessive.clear()
-        self._tracked = {one.series.location: one for one in tracked}
+        self._tracked = {item.series.location: item for item in tracked}
         self.pending = dict(self._tracked)
 
     def update(self, event: s5cmd.Event) -> bool:

@@ -1,7 +1,7 @@
-"""`idc_download.json`, beside the data: what was asked, by what, and what became of it.
+"""The record `idc_download.json` beside the data: what was selected, how, and what became of it.
 
-Several selections may go to one folder, from several processes: each has one entry in the list
-`downloads`, and a file that is not ours is never lost.
+Several selections may go to one folder, from several processes: each has an entry in the list
+`downloads`. A file of that name that is not a record is renamed, never overwritten.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._util import VERSION, is_non_commercial, locked
+from .._util import VERSION, is_non_commercial, locked, write_whole
 from . import s5cmd
 from .plan import DownloadPlan
 from .report import ReportRow
@@ -39,14 +39,16 @@ __all__ = [
 FILE_NAME = "idc_download.json"
 
 FORMAT = "idc_download 1"
-_LARGEST = 1 << 28  # bytes of a file that is read; 1,000,000 series take 110 MB
-_PATIENCE = 30.0  # seconds to wait for another job that writes the file
+_MAX_FILE_BYTES = 1 << 28  # 1,000,000 series take 110 MB
+_LOCK_TIMEOUT_SECONDS = 30.0  # to wait for another job that is writing the file
+_LOCK_POLL_SECONDS = 0.02
+_MAX_REASON_CHARACTERS = 500
 
 _log = logging.getLogger(__name__)
 
 
-class _NotOursError(Exception):
-    """The file there is not one that we wrote."""
+class _NotARecordError(Exception):
+    """The file is not a record that this version can add to; the message continues its name."""
 
 
 class RecordedSeries(NamedTuple):
@@ -79,25 +81,26 @@ def recorded_series(content: Any) -> list[RecordedSeries] | None:
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the current time in UTC (ISO 8601, to the second)."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def write(plan: DownloadPlan, rows: Iterable[ReportRow], *, state: str, started: str) -> list[str]:
-    """Put the entry of this download into the file in the plan's folder, and keep all others.
+    """Add an entry for a download to the record in the folder of the plan.
 
-    The entry of an earlier download of the same series to the same places, from the same data
-    version, is replaced. A file that is no such record, or damaged, is renamed to
-    ``idc_download.json.bak-1`` (or the next number). Without the folder nothing is written.
+    It replaces the entry of an earlier download of the same series to the same places from the
+    same data version. Other entries are kept. A file that is damaged or not a record is renamed to
+    ``idc_download.json.bak-1`` (or the next number). Nothing is written if the folder does not
+    exist.
 
     Args:
-        plan: what was to be fetched.
-        rows: what became of it.
-        state: of the job as a whole.
-        started: when it began, as of `now`.
+        plan: What was to be fetched.
+        rows: What became of it.
+        state: The state of the job as a whole.
+        started: When it began, as of `now`.
 
     Returns:
-        Lines for the log: what stood in the way. Nothing is raised, as the data matters more.
+        Problems, as lines for the log. They are not raised, because the data matters more.
     """
     path = plan.folder / FILE_NAME
     try:
@@ -108,15 +111,17 @@ def write(plan: DownloadPlan, rows: Iterable[ReportRow], *, state: str, started:
             lines = []
             try:
                 earlier = _read(path)
-            except _NotOursError as error:
+            except _NotARecordError as error:
                 aside = _set_aside(path)
                 lines = [f"{path} {error}: it is {aside.name} now"]
                 earlier = []
-            for one in earlier:
-                if one.get("id") == entry["id"]:
-                    entry["first_started"] = one.get("first_started", started)
-            others = [one for one in earlier if one.get("id") != entry["id"]]
-            _replace(path, [*others, entry])
+            others = []
+            for other in earlier:
+                if other.get("id") == entry["id"]:
+                    entry["first_started"] = other.get("first_started", started)
+                else:
+                    others.append(other)
+            write_whole(path, _lines([*others, entry]), only_writer=True)
         return lines
     except OSError as error:
         return [f"{path} was not written: {error.strerror or error}"]
@@ -134,12 +139,12 @@ def _entry(
     states: Counter[str] = Counter()
     files = size = 0
     provenance = plan.provenance
-    only = {one.SeriesInstanceUID: one.only for one in plan.series if one.only is not None}
+    only = {part.SeriesInstanceUID: part.only for part in plan.series if part.only is not None}
     for row in rows:
         uid = row.SeriesInstanceUID
         series[uid] = [row.state, row.files, row.size_bytes]
         if row.reason or uid in only:
-            series[uid].append(row.reason[:500] if row.reason else None)
+            series[uid].append(row.reason[:_MAX_REASON_CHARACTERS] if row.reason else None)
         if uid in only:
             uids = provenance.instances.get(uid, {})
             series[uid].append({name: uids.get(name) for name in sorted(only[uid])})
@@ -176,56 +181,58 @@ def _entry(
         "files_expected": plan.instances,
         "bytes": size,
         "bytes_expected": plan.size_bytes,
-        # "instances" only where not all of a series was asked for: their SOPInstanceUIDs, by file
+        # "instances" only for a series that was fetched in part: SOPInstanceUIDs by file name
         "series_columns": ["state", "files", "bytes", "reason", "instances"],
         "series": series,
     }
 
 
 def _identity(plan: DownloadPlan) -> str:
-    """The same for the same objects that go to the same places."""
+    """Return a hash that is equal for plans of the same objects that go to the same places."""
     digest = hashlib.sha256(str(plan.provenance.data_version).encode())
     root = len(str(plan.folder))
     for line in sorted(
-        f"{one.SeriesInstanceUID} {one.bucket}/{one.prefix} {str(one.folder)[root:]}"
-        + "".join(f"\n{name}" for name in sorted(one.only or ()))
-        for one in plan.series
+        f"{series.SeriesInstanceUID} {series.location} {str(series.folder)[root:]}"
+        + "".join(f"\n{name}" for name in sorted(series.only or ()))
+        for series in plan.series
     ):
         digest.update(f"\n{line}".encode())
     return digest.hexdigest()[:16]
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    """The downloads that are recorded there.
+    """Return the entries of a record; none if there is no such file.
 
     Raises:
-        _NotOursError: something else is there, or it is damaged.
-        OSError: it cannot be read; or it is a folder (that of a series, maybe), a pipe or such.
+        _NotARecordError: The file is damaged or something else.
+        OSError: It cannot be read, or is a folder (perhaps that of a series), a pipe or the like.
     """
     try:
-        there = os.lstat(path)
+        status = os.lstat(path)
     except FileNotFoundError:
         return []
-    if stat.S_ISLNK(there.st_mode):
-        raise _NotOursError("is a link")
-    if not stat.S_ISREG(there.st_mode):
-        raise OSError(errno.EEXIST, "something that is no file has this name")
-    if there.st_size > _LARGEST:
-        raise _NotOursError("is too large")
+    if stat.S_ISLNK(status.st_mode):
+        raise _NotARecordError("is a link")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EEXIST, "something that is not a file has this name")
+    if status.st_size > _MAX_FILE_BYTES:
+        raise _NotARecordError("is too large")
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise _NotOursError("cannot be understood") from error
+        raise _NotARecordError("is not valid JSON") from error
     match content:
         case {"format": str(name), "downloads": list(downloads)} if name == FORMAT:
             if all(
-                isinstance(one, dict) and isinstance(one.get("series"), dict) for one in downloads
+                isinstance(entry, dict) and isinstance(entry.get("series"), dict)
+                for entry in downloads
             ):
                 return downloads
-    raise _NotOursError("was not written by this version of idc_widgets")
+    raise _NotARecordError("was not written by this version of idc_widgets")
 
 
 def _set_aside(path: Path) -> Path:
+    """Rename a file to the first free backup name, and return that."""
     number = 1
     while os.path.lexists(aside := path.with_name(f"{path.name}.bak-{number}")):
         number += 1
@@ -233,25 +240,8 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _replace(path: Path, downloads: list[dict[str, Any]]) -> None:
-    part = path.with_name(f".{path.name}.tmp")
-    with suppress(FileNotFoundError):
-        part.unlink()  # of a process that was killed
-    try:
-        # "x": if somebody put a link there, nothing is written through it
-        with part.open("x", encoding="ascii", newline="\n") as file:
-            file.writelines(_lines(downloads))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
-
-
 def _lines(downloads: list[dict[str, Any]]) -> Iterator[str]:
-    """JSON with one line a series: half the time and space of indented JSON, and people find it."""
+    """Yield JSON with one line per series: readable, and half the size of indented JSON."""
     yield f'{{"format": {_json(FORMAT)},\n "downloads": ['
     for number, entry in enumerate(downloads):
         yield ",\n {" if number else "\n {"
@@ -265,26 +255,22 @@ def _lines(downloads: list[dict[str, Any]]) -> Iterator[str]:
     yield "\n ]}\n"
 
 
-# ASCII only; a filter may be any object
-_json = json.JSONEncoder(default=repr).encode
-
-
-# One writer at a time, in this process and in others
+_json = json.JSONEncoder(default=repr).encode  # ASCII only; the value of a filter may be any object
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Waits until nobody else is in such a block for this lock file.
+    """Hold a lock file while the block runs; wait for other threads and processes that hold it.
 
     Raises:
-        OSError: that takes too long, or the file cannot be made.
+        OSError: That takes too long, or the file cannot be created.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
     while True:
-        with locked(path) as ours:
-            if ours is not False:  # without locks, one job at a time is all we can hope for
+        with locked(path) as is_ours:
+            if is_ours is not False:  # go on without a lock if the file system has none
                 yield
                 return
         if time.monotonic() > deadline:
             raise OSError(errno.EBUSY, "another download is writing it")
-        time.sleep(0.02)
+        time.sleep(_LOCK_POLL_SECONDS)

@@ -46,7 +46,6 @@ __all__ = [
     "in_plain_words",
     "is_disk_full",
     "is_running",
-    "ls_line",
     "may_pass",
     "parse",
     "version",
@@ -332,11 +331,6 @@ def end_orphan(pid: int, started: str, grace: float = 5.0) -> None:
         deadline = time.monotonic() + grace
         while is_running(pid, started) and time.monotonic() < deadline:
             time.sleep(0.05)
-
-
-def ls_line(folder: str) -> str:
-    """Return the line that lists every object under `folder`, such as s3://bucket/prefix."""
-    return shlex.join(["ls", f"{folder}/*"])
 
 
 class Process:

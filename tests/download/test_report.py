@@ -332,7 +332,7 @@ def test_no_entry_is_lost_among_threads_and_processes(tmp_path: Path) -> None:
 
 
 def test_who_waits_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "_PATIENCE", 0.1)
+    monkeypatch.setattr(record, "_LOCK_TIMEOUT_SECONDS", 0.1)
     nothing = planned(tmp_path, small(1))
     with record._locked(tmp_path / ".idc_download.json.lock"):
         [line] = record.write(nothing, (), state="complete", started="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.fileserver import Answer, FileServer
@@ -68,3 +69,17 @@ def test_an_error_ends_the_other_requests(server: FileServer) -> None:
     with pytest.raises(HttpError, match=r"/bucket/0\d\d\d/ answers HTTP 403 \(Forbidden\)"):
         count_objects(server.url, FOLDERS, workers=2)
     assert len(server.requests) < 6
+
+
+def test_the_certificates_of_downloads_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "certificates.pem"
+    bundle.touch()
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    with open_http() as http:
+        assert http.session.verify == str(bundle)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    with open_http() as http:
+        assert http.session.verify is True
