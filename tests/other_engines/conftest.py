@@ -1,4 +1,4 @@
-"""The same index in other databases, each behind a client of its own."""
+"""Fixtures: the same index in other databases, each with its own client."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 
 from idc_widgets import IDCClient, Index
 
-# `make test` does without Spark and ibis; `make test-engines` sets the variable, and then what is
-# missing is an error, not a skip.
+# `make test` does not need Spark and ibis. `make test-engines` sets the variable, so that a missing
+# package is an error instead of a skip.
 if importlib.util.find_spec("ibis") is None and "IDC_WIDGETS_ENGINES" not in os.environ:
     collect_ignore_glob = ["test_*.py"]
 
 
 class Database:
-    """A connection of ibis, and how a Parquet file becomes one of its tables."""
+    """An ibis connection, and the function that makes a Parquet file one of its tables."""
 
     def __init__(self, con: Any, read: Callable[[Path, str], object]) -> None:
         self.con, self.read = con, read
@@ -35,11 +35,11 @@ class Database:
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
-    """One session for all tests, in this process' own JVM."""
+    """Start one session for all tests, in a JVM of this process."""
     if not os.environ.get("JAVA_HOME") and shutil.which("java") is None:
         pytest.fail(
-            "these tests run Apache Spark, which needs Java 17 or later, and there is none: on "
-            "Debian: apt-get install openjdk-17-jre-headless",
+            "these tests run Apache Spark, which needs Java 17 or later: on Debian, run "
+            "apt-get install openjdk-17-jre-headless",
             pytrace=False,
         )
     from pyspark.sql import SparkSession
@@ -47,10 +47,10 @@ def spark() -> Iterator[Any]:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     session = (
         SparkSession.builder.master("local[2]")
-        .appName("secret of the application")  # see the hostile texts
+        .appName("secret of the application")  # a hostile text tries to read it
         .config("spark.ui.enabled", "false")
         .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.sql.adaptive.enabled", "false")  # planning anew takes longer than it saves
+        .config("spark.sql.adaptive.enabled", "false")  # re-planning costs more than it saves
         .config("spark.driver.memory", "2g")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
@@ -79,5 +79,5 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 @pytest.fixture(scope="session")
 def other(database: Database) -> IDCClient:
-    """A client of the real index in the other database."""
+    """Return a client of the real index in the other database."""
     return database.client(Index.default().tables["index"], "idc_index", data_version="25.0.5")

@@ -1,4 +1,4 @@
-"""The SQL for BigQuery, where no test can run it: every question must parse in its dialect."""
+"""The SQL for BigQuery, which no test can run: every query must parse in its dialect."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ TABLE = "my-project.my_dataset.idc_index"
 UID = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
 
-class Recorded(IbisEngine):
-    """Writes down what it would ask BigQuery, and has the answers from DuckDB."""
+class RecordingEngine(IbisEngine):
+    """Records the SQL for BigQuery, and takes the results from DuckDB."""
 
     def __init__(self, client: IDCClient) -> None:
         schema = {name: TYPES[column.sql_type] for name, column in COLUMNS.items()}
-        # As one writes it in BigQuery, where dates may be dates.
+        # In BigQuery, columns of dates usually have the type DATE.
         table = ibis.table({**schema, "StudyDate": "date", "series_size_MB": "decimal"})
         con: Any = SimpleNamespace(
             name="bigquery", dialect="bigquery", table=lambda name, database: table
         )
         super().__init__(con, TABLE)
         self.client = client
-        self.asked: list[str] = []
+        self.queries: list[str] = []
 
     def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
         if "collections_index" not in sql:
-            self.asked.append(translate(sql, params, self._relations, "bigquery"))
+            self.queries.append(translate(sql, params, self._relations, "bigquery"))
         return self.client.engine.query(sql, params)
 
 
 @pytest.fixture(scope="module")
-def asked(client: IDCClient) -> list[str]:
-    """Every kind of filter and question, as SQL for BigQuery."""
-    engine = Recorded(client)
+def queries(client: IDCClient) -> list[str]:
+    """Return every kind of filter and query as SQL for BigQuery."""
+    engine = RecordingEngine(client)
     bigquery = IDCClient(engine=engine)
     rows = client.engine.rows("SELECT DISTINCT collection_id, PatientID FROM index LIMIT 60")
     cohort = bigquery.cohort(
@@ -63,11 +63,11 @@ def asked(client: IDCClient) -> list[str]:
         cancer_types="Lung Cancer",
         commercial_use=[False, None],
     )
-    for one in (bigquery.cohort(), cohort, bigquery.cohort(patients=rows)):
-        one.summary()
-        one.facets((*FACETS, *MORE_FACETS))
+    for queried in (bigquery.cohort(), cohort, bigquery.cohort(patients=rows)):
+        queried.summary()
+        queried.facets((*FACETS, *MORE_FACETS))
         for column in RANGES:
-            one.histogram(column)
+            queried.histogram(column)
     for level in LEVELS:
         cohort.level_sql(level)
         engine.query(*cohort.level_sql(level))
@@ -76,32 +76,32 @@ def asked(client: IDCClient) -> list[str]:
     bigquery.get_patients("rider_lung_ct")
     bigquery.get_patient_study("rider_lung_ct")
     bigquery.get_series("rider_lung_ct")
-    return engine.asked
+    return engine.queries
 
 
-def test_bigquery_parses_it(asked: list[str]) -> None:
-    assert len(asked) > 50
-    for sql in asked:
+def test_bigquery_can_parse_every_query(queries: list[str]) -> None:
+    assert len(queries) > 50
+    for sql in queries:
         [statement] = sqlglot.parse(sql, read="bigquery", error_level=sqlglot.ErrorLevel.RAISE)
         assert {table.sql("bigquery") for table in statement.find_all(exp.Table)} <= {
             "`my-project`.`my_dataset`.`idc_index`"
         }
-        # Functions that sqlglot does not know it passes on as they are.
-        unknown = {str(one.this).upper() for one in statement.find_all(exp.Anonymous)}
+        # sqlglot passes on functions that it does not know as they are.
+        unknown = {str(node.this).upper() for node in statement.find_all(exp.Anonymous)}
         assert unknown <= {"LOG10"}, sql
         assert not statement.find(exp.Placeholder, exp.Parameter)
-        for found in statement.find_all(exp.In):
-            query = found.args.get("query")
+        for node in statement.find_all(exp.In):
+            query = node.args.get("query")
             assert query is None or len(query.this.expressions) == 1
-            assert not isinstance(found.this, exp.Tuple)
+            assert not isinstance(node.this, exp.Tuple)
         for order in statement.find_all(exp.Order):
             if isinstance(order.parent, exp.Select):
-                for one in order.expressions:
-                    assert one.args.get("nulls_first") is False or one.args.get("desc"), sql
+                for ordered in order.expressions:
+                    assert ordered.args.get("nulls_first") is False or ordered.args.get("desc"), sql
 
 
-def test_what_bigquery_does_not_have(asked: list[str]) -> None:
-    everything = "\n".join(asked)
+def test_syntax_that_bigquery_lacks_is_replaced(queries: list[str]) -> None:
+    everything = "\n".join(queries)
     for name in (
         "TRY_CAST",
         "CONCAT_WS",
@@ -120,7 +120,7 @@ def test_what_bigquery_does_not_have(asked: list[str]) -> None:
     assert "it\\'s%" in everything
 
 
-def test_the_table_is_made_of_shipped_sql() -> None:
+def test_the_shipped_sql_makes_the_table_in_bigquery() -> None:
     spec = importlib.util.find_spec("idc_index_data")
     assert spec is not None and spec.submodule_search_locations
     sql = Path(spec.submodule_search_locations[0], "idc_index.sql").read_text(encoding="utf-8")
@@ -148,26 +148,26 @@ def test_the_table_is_made_of_shipped_sql() -> None:
         ("SELECT 'abc", "tokenizing"),
     ],
 )
-def test_nothing_is_written_or_read_elsewhere(sql: str, message: str) -> None:
+def test_queries_that_write_or_read_elsewhere_are_refused(sql: str, message: str) -> None:
     with pytest.raises(InvalidQueryError, match=message):
         translate(sql, [], {"index": exp.select("*").from_("t")}, "postgres")
 
 
-def test_values_are_nodes_not_text() -> None:
+def test_values_become_literals_of_the_dialect() -> None:
     relations = {"index": exp.select("*").from_("t")}
 
-    def asked(sql: str, *params: object) -> str:
+    def condition(sql: str, *params: object) -> str:
         return translate(sql, params, relations, "spark").split(" WHERE ")[-1]
 
-    # In the order of the text, wherever they stand; a mark in a text or a comment is none.
+    # Values follow the order of the text; a ? in a literal or a comment is not a parameter.
     sql = "SELECT ?, '?' /* ? */ FROM index WHERE a = ? AND b IN (SELECT unnest(?)) ORDER BY ?"
     text = translate(sql, [1, "?", ["x", "y"], -0.5], relations, "spark")
     assert text.startswith("SELECT 1, '?' FROM")
     assert text.endswith("WHERE `a` = '?' AND `b` IN ('x', 'y') ORDER BY -0.5e0 NULLS LAST")
-    assert asked("SELECT 1 FROM index WHERE a IN (SELECT unnest(?))", []) == "FALSE"
-    assert asked("SELECT 1 FROM index WHERE a = ?", None) == "`a` = NULL"
-    assert asked("SELECT 1 FROM index WHERE a = ?", True) == "`a` = TRUE"
-    assert asked("SELECT 1 FROM index WHERE a = ?", "a${b}") == "`a` = ('a' || '$' || '{b}')"
+    assert condition("SELECT 1 FROM index WHERE a IN (SELECT unnest(?))", []) == "FALSE"
+    assert condition("SELECT 1 FROM index WHERE a = ?", None) == "`a` = NULL"
+    assert condition("SELECT 1 FROM index WHERE a = ?", True) == "`a` = TRUE"
+    assert condition("SELECT 1 FROM index WHERE a = ?", "a${b}") == "`a` = ('a' || '$' || '{b}')"
     for value in (float("nan"), b"bytes", object()):
         with pytest.raises(InvalidQueryError, match="cannot be written as SQL"):
-            asked("SELECT 1 FROM index WHERE a = ?", value)
+            condition("SELECT 1 FROM index WHERE a = ?", value)

@@ -1,4 +1,7 @@
-"""Every kind of filter and question, on ibis' DuckDB and on Spark, as on our own DuckDB."""
+"""Every kind of filter and query gives the same result through ibis as on our own DuckDB.
+
+The other databases are Spark and the DuckDB of ibis.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ LUNG = {"collection_id": ["nsclc_radiomics", "rider_lung_ct"]}
 
 
 def _uids(client: IDCClient) -> list[str]:
-    """Of 3,000 series."""
+    """Return the SeriesInstanceUIDs of 3,000 series."""
     return [
         uid
         for (uid,) in client.engine.rows(
@@ -29,7 +32,7 @@ def _uids(client: IDCClient) -> list[str]:
 
 
 def _patients(client: IDCClient) -> list[tuple[str, str]]:
-    """Sixty of them, in more than one collection."""
+    """Return the keys of 60 patients in more than one collection."""
     rows = client.engine.rows(
         "SELECT DISTINCT collection_id, PatientID FROM index WHERE Modality = 'PT'"
         " ORDER BY PatientID, collection_id LIMIT 60"
@@ -42,7 +45,7 @@ def _study(client: IDCClient) -> str:
     return str(client.cohort(patients=[PATIENT]).studies().StudyInstanceUID[0])
 
 
-#: Name → filters, or what makes them of our own client.
+#: Name → filters, or a function that makes them from our own client.
 CASES: dict[str, dict[str, Any] | Callable[[IDCClient], dict[str, Any]]] = {
     "equal": {"collection_id": "nsclc_radiomics"},
     "list": {"Modality": ["CT", "SEG"], **LUNG},
@@ -90,11 +93,11 @@ CASES: dict[str, dict[str, Any] | Callable[[IDCClient], dict[str, Any]]] = {
     },
 }
 
-#: Those that match nothing: what they must not match counts.
-EMPTY = ("nothing", "no licence", "backslash")
+#: Cases that match nothing on purpose.
+EMPTY_CASES = ("nothing", "no licence", "backslash")
 
-#: Of these, every question: each is some twenty queries.
-WHOLE = ["many patients", "several"]
+#: Cases that every query is tried with, which are about twenty queries per case.
+THOROUGH_CASES = ["many patients", "several"]
 
 
 def _filters(client: IDCClient, case: str) -> dict[str, Any]:
@@ -102,7 +105,7 @@ def _filters(client: IDCClient, case: str) -> dict[str, Any]:
     return filters(client) if callable(filters) else filters
 
 
-def _same(
+def _assert_same_results(
     ours: Cohort,
     theirs: Cohort,
     facets: Sequence[str],
@@ -110,51 +113,59 @@ def _same(
     levels: Sequence[str],
 ) -> None:
     assert theirs.filters == ours.filters
-    one, two = ours.summary(), theirs.summary()
-    assert vars(two) == {**vars(one), "size_MB": pytest.approx(one.size_MB, rel=1e-9)}
+    expected, summary = ours.summary(), theirs.summary()
+    assert vars(summary) == {
+        **vars(expected),
+        "size_MB": pytest.approx(expected.size_MB, rel=1e-9),
+    }
     assert theirs.facets(facets) == ours.facets(facets)
     for column in ranges:
         assert theirs.histogram(column) == ours.histogram(column)
     for level in levels:
-        _same_rows(ours, theirs, level)
+        _assert_same_rows(ours, theirs, level)
 
 
-def _same_rows(ours: Cohort, theirs: Cohort, level: str) -> None:
-    """In the same order as well, missing values last."""
-    expected, found = (one.engine.query(*one.level_sql(level)) for one in (ours, theirs))
-    assert found.column_names == expected.column_names
-    for name in found.column_names:
-        one, two = expected.column(name).to_pylist(), found.column(name).to_pylist()
+def _assert_same_rows(ours: Cohort, theirs: Cohort, level: str) -> None:
+    """Assert that the rows are the same, in the same order, with missing values last."""
+    expected, table = (cohort.engine.query(*cohort.level_sql(level)) for cohort in (ours, theirs))
+    assert table.column_names == expected.column_names
+    for name in table.column_names:
+        our_values, values = expected.column(name).to_pylist(), table.column(name).to_pylist()
         if name == "size_MB":  # a sum depends on the order of its terms
-            one, two = ([math.nan if x is None else x for x in each] for each in (one, two))
-            two = pytest.approx(two, rel=1e-9, nan_ok=True)
-        assert one == two, f"{level}.{name}"
+            our_values, values = (
+                [math.nan if value is None else value for value in column]
+                for column in (our_values, values)
+            )
+            values = pytest.approx(values, rel=1e-9, nan_ok=True)
+        assert our_values == values, f"{level}.{name}"
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_filter(client: IDCClient, other: IDCClient, case: str) -> None:
+def test_a_filter_matches_the_same_series(client: IDCClient, other: IDCClient, case: str) -> None:
     filters = _filters(client, case)
     ours, theirs = client.cohort(**filters), other.cohort(**filters)
     series = ours.summary().series
-    assert (series == 0) == (case in EMPTY)
+    assert (series == 0) == (case in EMPTY_CASES)
     if series < 5000:  # every value of every row
         assert theirs.filters == ours.filters
-        _same_rows(ours, theirs, "series")
+        _assert_same_rows(ours, theirs, "series")
     else:
         own = [name for name in filters if name in (*FACETS, *MORE_FACETS)]
-        _same(ours, theirs, own[:1], [], [])
+        _assert_same_results(ours, theirs, own[:1], [], [])
 
 
-@pytest.mark.parametrize("case", WHOLE)
-def test_every_question(client: IDCClient, other: IDCClient, case: str) -> None:
+@pytest.mark.parametrize("case", THOROUGH_CASES)
+def test_every_query_gives_the_same_result(client: IDCClient, other: IDCClient, case: str) -> None:
     filters = _filters(client, case)
     ours, theirs = client.cohort(**filters), other.cohort(**filters)
     levels = list(LEVELS) if ours.summary().series < 50_000 else ["patient", "study"]
-    _same(ours, theirs, (*FACETS, *MORE_FACETS), list(RANGES), levels)
+    _assert_same_results(ours, theirs, (*FACETS, *MORE_FACETS), list(RANGES), levels)
 
 
-def test_the_whole_index(client: IDCClient, other: IDCClient) -> None:
-    _same(client.cohort(), other.cohort(), (*FACETS, *MORE_FACETS), list(RANGES), ["patient"])
+def test_the_whole_index_gives_the_same_results(client: IDCClient, other: IDCClient) -> None:
+    _assert_same_results(
+        client.cohort(), other.cohort(), (*FACETS, *MORE_FACETS), list(RANGES), ["patient"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,7 +180,9 @@ def test_the_whole_index(client: IDCClient, other: IDCClient) -> None:
         {"having": {"Modality": "ct"}},
     ],
 )
-def test_errors_are_the_same(client: IDCClient, other: IDCClient, filters: dict[str, Any]) -> None:
+def test_bad_filters_raise_the_same_errors(
+    client: IDCClient, other: IDCClient, filters: dict[str, Any]
+) -> None:
     with pytest.raises(InvalidQueryError) as ours:
         client.cohort(**filters)
     with pytest.raises(InvalidQueryError) as theirs:
@@ -177,7 +190,9 @@ def test_errors_are_the_same(client: IDCClient, other: IDCClient, filters: dict[
     assert str(theirs.value) == str(ours.value)
 
 
-def test_the_calls_of_a_client(client: IDCClient, other: IDCClient, tmp_path: Path) -> None:
+def test_the_methods_of_a_client_return_the_same(
+    client: IDCClient, other: IDCClient, tmp_path: Path
+) -> None:
     study = _study(client)
     for call, arguments in [
         ("get_collection_ids", {}),
@@ -203,14 +218,16 @@ def test_the_calls_of_a_client(client: IDCClient, other: IDCClient, tmp_path: Pa
     assert theirs.licenses == ours.licenses
     assert theirs.viewer_urls() == ours.viewer_urls()
     assert theirs.to_code() == ours.to_code()
-    one, two = (each.to_manifest(tmp_path / "m").read_text() for each in (ours, theirs))
-    assert one == two
-    plans = [each.plan(tmp_path, check_disk=False) for each in (ours, theirs)]
+    manifests = [
+        selection.to_manifest(tmp_path / "manifest").read_text() for selection in (ours, theirs)
+    ]
+    assert manifests[0] == manifests[1]
+    plans = [selection.plan(tmp_path, check_disk=False) for selection in (ours, theirs)]
     assert plans[0].series == plans[1].series
     assert other.version == "25.0.5"
 
 
-def test_sql(client: IDCClient, other: IDCClient) -> None:
+def test_sql_is_translated_and_read_only(client: IDCClient, other: IDCClient) -> None:
     cohort = client.cohort(**LUNG, PatientAge=(60, None), series_size_MB=(0.25, None))
     counted = other.sql(f"SELECT count(*) AS n FROM ({cohort.sql}) AS rows_of_it").n[0]
     assert counted == cohort.summary().series > 0
@@ -229,7 +246,7 @@ def test_sql(client: IDCClient, other: IDCClient) -> None:
             other.sql(query)
 
 
-# --- a small table of one's own ------------------------------------------------------------
+# --- a small table of the user -------------------------------------------------------------
 
 HOSTILE = [
     "'; DROP TABLE x; --",
@@ -259,7 +276,7 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Few columns, an odd type, and texts that break out of whatever is not careful."""
+    """Write a table with few columns, an unusual type, and texts that break careless quoting."""
     count = len(HOSTILE)
     ages = ["012Y", "012Y\n", "6M", "0012Y", None, "3w", "Y", "99"]
     path = tmp_path_factory.mktemp("hostile") / "own.parquet"
@@ -281,31 +298,34 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_hostile_texts(database: Any, hostile: Path) -> None:
+def test_hostile_texts_are_only_data(database: Any, hostile: Path) -> None:
     ours, theirs = IDCClient(hostile), database.client(hostile, "hostile")
-    for cohort in (ours, theirs):
-        assert {one.value for one in cohort.cohort().facets(["PatientID"])["PatientID"]} == set(
-            HOSTILE
-        )
-    _same(ours.cohort(), theirs.cohort(), ["SeriesDescription"], list(RANGES), list(LEVELS))
-    # As values of a query, and compared with what the database holds.
+    for client in (ours, theirs):
+        facet = client.cohort().facets(["PatientID"])["PatientID"]
+        assert {facet_value.value for facet_value in facet} == set(HOSTILE)
+    _assert_same_results(
+        ours.cohort(), theirs.cohort(), ["SeriesDescription"], list(RANGES), list(LEVELS)
+    )
+    # As the values of a query, and compared with the texts in the database.
     marks = ", ".join(f"max(?) AS c{at}" for at in range(len(HOSTILE)))
     assert theirs.engine.rows(f"SELECT {marks} FROM index", HOSTILE) == [tuple(HOSTILE)]
     with pytest.raises(InvalidQueryError, match="unknown Modality ''"):
         theirs.cohort(Modality=HOSTILE[11:])
-    found = theirs.cohort(PatientID=HOSTILE).select().uids
-    assert found == ours.cohort(PatientID=HOSTILE).select().uids
+    uids = theirs.cohort(PatientID=HOSTILE).select().uids
+    assert uids == ours.cohort(PatientID=HOSTILE).select().uids
     for text in ("\\", "${env:home}", "%", "😀", "'"):
-        one, two = ours.cohort(text=text), theirs.cohort(text=text)
-        assert two.select().uids == one.select().uids
-        assert one.summary().series > 0
+        our_cohort, their_cohort = ours.cohort(text=text), theirs.cohort(text=text)
+        assert their_cohort.select().uids == our_cohort.select().uids
+        assert our_cohort.summary().series > 0
     young = {"PatientAge": (0, 12)}
     assert theirs.cohort(**young).select().uids == ours.cohort(**young).select().uids
     keys = [("mine", text) for text in HOSTILE * 3]
     assert theirs.cohort(patients=keys).summary().series == len(HOSTILE)
 
 
-def test_a_table_that_will_not_do(database: Any, hostile: Path, tmp_path: Path) -> None:
+def test_a_missing_table_and_a_missing_column_are_refused(
+    database: Any, hostile: Path, tmp_path: Path
+) -> None:
     with pytest.raises(IndexFileError, match="cannot read 'no_such_table' as the table 'index'"):
         IbisEngine(database.con, "no_such_table")
     path = tmp_path / "lacking.parquet"
@@ -326,17 +346,19 @@ def test_a_table_that_will_not_do(database: Any, hostile: Path, tmp_path: Path) 
         database.client(path, "lacking")
 
 
-def test_other_tables(database: Any, client: IDCClient) -> None:
+def test_other_tables_of_the_database(database: Any, client: IDCClient) -> None:
     tables = Index.default().tables
     database.read(tables["collections_index"], "the_collections")
     other = database.client(
         tables["index"], "idc_index", tables={"collections_index": "the_collections"}
     )
     filters = {"species": "Mouse", "Modality": "CT"}
-    ours, theirs = (each.cohort(**filters) for each in (client, other))
+    ours, theirs = client.cohort(**filters), other.cohort(**filters)
     assert theirs.select().uids == ours.select().uids
-    joined = [each.join("collections_index", ["program_id", "subjects"]) for each in (ours, theirs)]
-    one, two = (each.series().to_dict("list") for each in joined)
-    assert set(one) == set(two)
+    our_columns, their_columns = (
+        cohort.join("collections_index", ["program_id", "subjects"]).series().to_dict("list")
+        for cohort in (ours, theirs)
+    )
+    assert set(their_columns) == set(our_columns)
     for name in ("SeriesInstanceUID", "program_id", "subjects"):
-        assert one[name] == two[name]
+        assert their_columns[name] == our_columns[name]
