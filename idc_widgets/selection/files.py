@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 
 from .._util import human_size
 from ..errors import InvalidQueryError
 
-__all__ = ["check_size", "expand_home", "read_text"]
+__all__ = ["check_size", "expand_home", "is_file", "is_folder", "read_text"]
+
+# os.path and not pathlib, which raises errors for unknown home folders and for names that are too
+# long, and takes "" for the current folder.
 
 
-def expand_home(path: str | os.PathLike[str]) -> str:
+def expand_home(path: str | os.PathLike[str]) -> Path:
     """Return a path in which a leading ``~`` is replaced by the home folder."""
+    return Path(_expanded(path))
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether a regular file exists; ``~`` is the home folder."""
+    return os.path.isfile(_expanded(path))
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Return whether a folder exists; ``~`` is the home folder."""
+    return os.path.isdir(_expanded(path))
+
+
+def _expanded(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     with suppress(ValueError):  # text that cannot be the name of a user, such as "~a\0b"
         return os.path.expanduser(text)
@@ -31,10 +49,10 @@ def read_text(path: str | os.PathLike[str], kind: str, max_bytes: int) -> str:
         InvalidQueryError: The file does not exist, is not a regular file, is larger than
             `max_bytes`, or cannot be read.
     """
-    if not os.path.isfile(expand_home(path)):
+    if not is_file(path):
         raise InvalidQueryError(f"{str(path)[:200]!r} is not a file")
     try:
-        with open(expand_home(path), "rb") as file:
+        with expand_home(path).open("rb") as file:
             check_size(kind, os.fstat(file.fileno()).st_size, max_bytes)
             return _decode(file.read(max_bytes))
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .._util import and_more
+from .._util import and_more, as_list
 from ..errors import InvalidQueryError
 from ..query import Engine, OneOf, Parameters, known_texts
 
@@ -110,13 +110,8 @@ def _texts(given: Any) -> dict[str, None]:
         if "SOPInstanceUID" not in given.columns:
             raise InvalidQueryError("instances: the table has no column SOPInstanceUID")
         given = given["SOPInstanceUID"]
-    if isinstance(given, str):
-        given = [given]
-    is_scalar = isinstance(given, bytes) or getattr(given, "ndim", 1) == 0
-    if is_scalar or not isinstance(given, Iterable):
-        raise InvalidQueryError(f"instances={given!r:.80}: expected SOPInstanceUIDs")
     uids: dict[str, None] = {}
-    for uid in given:
+    for uid in as_list(given):
         if not isinstance(uid, str):
             raise InvalidQueryError(
                 f"instances: expected SOPInstanceUIDs as text, not {str(uid)[:80]!r} "

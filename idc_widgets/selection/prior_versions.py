@@ -78,16 +78,16 @@ def prior_series(
             the message names the first.
         DownloadError: The server cannot list the files, or their sizes differ from the table.
     """
+    # Not as_list: uids can be FoundUids.prior, a dict.
     wanted = sorted_unique([uids] if isinstance(uids, str) else uids)
     rows = _select(engine, wanted, version)
     missing = sorted(set(wanted).difference(*(rows.column(key).to_pylist() for key in _KEYS)))
     if missing:
-        others = and_more(len(missing) - 1)
         when = "a prior version" if version is None else f"version {version}"
         raise InvalidQueryError(
-            f"{_TABLE} has no series or study {missing[0]!r} of {when} of IDC{others}; series that "
-            "did not change are in the current index; client.find_uids(...) says which version "
-            "has a UID"
+            f"{_TABLE} has no series or study {missing[0]!r} of {when} of IDC"
+            f"{and_more(len(missing) - 1)}; series that did not change are in the current index; "
+            "client.find_uids(...) says which version has a UID"
         )
     return _with_counts(rows, source, endpoint_url)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from .._util import write_whole
 from ..errors import InvalidQueryError
-from .files import expand_home, read_text
+from .files import expand_home, is_folder, read_text
 
 __all__ = ["SavedSeries", "read_saved", "write_saved"]
 
@@ -34,7 +34,7 @@ def write_saved(path: str | os.PathLike[str], uids: Iterable[str], data_version:
         OSError: The file cannot be written.
     """
     content = {"data_version": data_version, "SeriesInstanceUID": list(uids)}
-    target = Path(expand_home(path))
+    target = expand_home(path)
     write_whole(target, json.dumps(content, indent=1) + "\n")
     return target
 
@@ -53,7 +53,7 @@ def read_saved(path: str | os.PathLike[str]) -> SavedSeries:
     untyped: Any = path
     if not isinstance(untyped, str | os.PathLike):
         raise InvalidQueryError(f"{path!r} is not a path")
-    if os.path.isdir(expand_home(path)):
+    if is_folder(path):
         path = record_path(expand_home(path))
     text = read_text(path, "a selection", MAX_FILE_BYTES)
     try:

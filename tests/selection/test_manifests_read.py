@@ -44,7 +44,7 @@ def test_sources_that_are_not_a_manifest(client: IDCClient, tmp_path: Path) -> N
         with pytest.raises(InvalidQueryError, match="neither a path nor the text"):
             client.read_manifest(wrong)  # type: ignore[arg-type]
     large = tmp_path / "large"
-    with open(large, "wb") as file:
+    with large.open("wb") as file:
         file.truncate(200_000_001)  # sparse: takes no space on the disk
     with pytest.raises(InvalidQueryError, match=r"a manifest of 200\.0 MB; expected 200\.0 MB"):
         client.read_manifest(large)

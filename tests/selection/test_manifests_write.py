@@ -94,7 +94,7 @@ def test_csv_has_a_row_per_series_with_all_its_identifiers(
 ) -> None:
     [row] = client.sql(f"SELECT * FROM index WHERE SeriesInstanceUID = '{CT}'").to_dict("records")
     path = Selection.of(client.engine, [CT]).to_manifest(tmp_path / "one.csv")
-    with open(path, newline="") as file:
+    with path.open(newline="") as file:
         [written] = csv.DictReader(file)
     assert list(written) == [
         *("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id"),
@@ -107,13 +107,13 @@ def test_csv_has_a_row_per_series_with_all_its_identifiers(
 def test_csv_escapes_what_a_spreadsheet_takes_for_a_formula(tmp_path: Path) -> None:
     table = tmp_path / "own.csv"
     patients = ["=1+1", "+1", "-1", "@x", "'=1", "'x", "a,b", 'a"b', "a\nb", "plain"]
-    with open(table, "w", newline="") as file:
+    with table.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id"])
         writer.writerows((f"=S{i}", f"-T{i}", patient, "c") for i, patient in enumerate(patients))
     client = IDCClient(table)
     path = client.cohort().select().to_manifest(tmp_path / "m.csv")
-    with open(path, newline="") as file:
+    with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     cells = [cell for row in rows for cell in row.values()]
     assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r"))]
@@ -122,7 +122,7 @@ def test_csv_escapes_what_a_spreadsheet_takes_for_a_formula(tmp_path: Path) -> N
     assert client.read_manifest(path) == Manifest(client.cohort().select(), ())
     # A table of patients only is found by its header: any text can be a PatientID.
     only_patients = tmp_path / "patients.csv"
-    with open(only_patients, "w", newline="") as file:
+    with only_patients.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["PatientID", "collection_id"])
         writer.writerows((patient, "c") for patient in escaped if "\n" not in patient)

@@ -48,7 +48,7 @@ def test_only_regular_files_are_loaded(tmp_path: Path) -> None:
 
 
 def test_files_above_the_size_limit_are_refused(tmp_path: Path) -> None:
-    with open(tmp_path / "large", "wb") as file:
+    with (tmp_path / "large").open("wb") as file:
         file.truncate((1 << 28) + 1)  # sparse: takes no space on the disk
     with pytest.raises(InvalidQueryError, match=r"a selection of 268\.4 MB; expected 268\.4 MB at"):
         Selection.load(tmp_path / "large")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import InvalidQueryError
 from ...query import Cohort, Engine
-from ..files import check_size, expand_home, read_text
+from ..files import check_size, is_file, read_text
 from ..identifiers import split_uids
 from .entries import EXPECTED, Entry, UnknownLine, kind_of
 from .lookup import look_up
@@ -67,6 +67,6 @@ def _is_text(source: str) -> bool:
     """Return whether `source` is the text of a manifest; otherwise it is a path."""
     if "\n" in source or "\r" in source:
         return True
-    if os.path.isfile(expand_home(source)):
+    if is_file(source):
         return False
     return not source.strip() or any(map(kind_of, split_uids(source)))

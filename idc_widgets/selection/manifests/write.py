@@ -46,7 +46,7 @@ def write_manifest(
     cohort: Cohort, path: str | os.PathLike[str], format: ManifestFormat | None = None
 ) -> Path:
     """Write a manifest of a cohort; arguments and errors are those of `Selection.to_manifest`."""
-    target = Path(expand_home(path))
+    target = expand_home(path)
     if format is None:
         if target.suffix.casefold() not in _SUFFIXES:
             raise InvalidQueryError(
