@@ -1,21 +1,23 @@
-# make lab    browse in JupyterLab            make test   everything that must pass, but lint
-# make lint   check all Python, JS and CSS    make bench  ratios against peers and limits
-# make format let the linters fix what they can
-# make test-engines   the same cohorts on Apache Spark and others; needs Java 17 or later
+# make lab            open the notebook in JupyterLab
+# make test           run all tests, on the packages of Google Colab and on the newest releases
+# make test-engines   test cohorts on Apache Spark and other databases; needs Java 17 or later
+# make lint           check all Python, JavaScript and CSS
+# make format         format all files, and fix what the linters can fix
+# make bench          run the benchmarks
 #
-# Each makes the environment that it needs the first time, and again when pyproject.toml changes.
-#   PYTHON=python3.12   the Python that environments are made with (3.10 or later)
-#   LAB_ARGS=...        handed to jupyter lab, for example --no-browser
-#   TEST_ARGS=...       handed to pytest, for example '-k cohort'
+# Each target creates the environment that it needs, and updates it when pyproject.toml changes.
+#   PYTHON=python3.12   the Python for new environments (3.10 or later)
+#   LAB_ARGS=...        arguments for jupyter lab, such as --no-browser
+#   TEST_ARGS=...       arguments for pytest, such as '-k cohort'
 
 PYTHON ?= python3
 LAB_ARGS ?=
 TEST_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-# Quiet, but warnings and errors are shown.
+# --quiet still shows warnings and errors.
 install = bin/python -m pip install --quiet --editable
-# .venv has a Node of its own, so these need none on the machine.
+# .venv contains Node, so that the machine needs none.
 biome = .venv/bin/node node_modules/@biomejs/biome/bin/biome
 tsc = .venv/bin/node node_modules/typescript/bin/tsc
 
@@ -26,14 +28,15 @@ lab: .venv/.lab
 	.venv/bin/python -c 'from idc_widgets import IDCClient; IDCClient().prepare()'
 	.venv/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/browse.ipynb
 
-# Colab first, for it is the quicker run; the whole suite has the last word.
+# Colab first, because that run is shorter.
 test: .venv-colab/.test .venv/.test chromium
-	@echo '== All but the browser tests, on what Google Colab has installed'
+	@echo '== All tests except those in a browser, on the packages of Google Colab'
 	IDC_WIDGETS_EXAMPLES=60 .venv-colab/bin/python -m pytest -m 'not browser' $(TEST_ARGS)
-	@echo '== Everything, on the newest releases'
+	@echo '== All tests, on the newest releases'
 	.venv/bin/python -m pytest $(TEST_ARGS)
 
-# A step of its own: Spark is 400 MB. The variable makes what is missing a failure, not a skip.
+# Not part of `make test`, because Spark is 400 MB. With the variable set, a missing package is a
+# failure instead of a skip.
 test-engines: .venv-engines/.test-engines java
 	IDC_WIDGETS_ENGINES=1 .venv-engines/bin/python -m pytest tests/other_engines $(TEST_ARGS)
 
@@ -49,7 +52,7 @@ format: .venv/.dev node_modules/.installed
 	.venv/bin/ruff format
 	$(biome) check --write
 
-# A name that begins with _ is a helper, not a benchmark. What needs Chromium or nginx says so.
+# Names that begin with _ are helpers. A benchmark that needs Chromium or nginx tells so.
 bench: .venv-bench/.bench
 	@set -e; for script in benchmarks/[!_]*.py; do \
 	  echo "== $$script"; .venv-bench/bin/python "$$script"; done
@@ -57,7 +60,7 @@ bench: .venv-bench/.bench
 clean:
 	rm -rf .venv .venv-colab .venv-bench .venv-engines node_modules dist screenshots
 
-# --- environments: each extra has a stamp, younger than pyproject.toml when it is installed ------
+# --- environments: a stamp per extra, newer than pyproject.toml when the extra is up to date -----
 
 .venv/.lab .venv/.test .venv/.dev: .venv/.%: pyproject.toml | .venv/.made
 	@echo 'Installing the $* packages into .venv (a minute or two the first time)'
@@ -65,7 +68,7 @@ clean:
 	@touch $@
 
 .venv-colab/.test: pyproject.toml tests/constraints-colab.txt | .venv-colab/.made
-	@echo 'Installing what Colab has into .venv-colab (a minute or two the first time)'
+	@echo 'Installing the packages of Colab into .venv-colab (a minute or two the first time)'
 	@.venv-colab/$(install) '.[test]' --constraint tests/constraints-colab.txt
 	@touch $@
 
@@ -83,7 +86,7 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo 'This needs Python 3.10 or later: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo '$(PYTHON) cannot make virtual environments.' >&2; \
+	  echo '$(PYTHON) cannot create virtual environments.' >&2; \
 	  echo 'On Debian and Ubuntu: sudo apt-get install python3-venv' >&2; exit 1; }
 	@$(PYTHON) -m venv $*
 	@touch $@
@@ -95,9 +98,9 @@ node_modules/.installed: package-lock.json .npmrc | .venv/.dev
 	@.venv/bin/npm ci --loglevel=error >/dev/null
 	@touch $@
 
-# --- the browser of the browser tests: Debian's, if there is none and we may install it ----------
-# Playwright drives it with its own Node, which wants libatomic1: minimal images lack that too.
-# Nothing is skipped without them: the browser tests then fail, and say what is missing.
+# --- Chromium for the browser tests: installed from Debian if it is missing and we may -----------
+# Playwright's own Node needs libatomic1, which minimal images lack. Without Chromium the browser
+# tests fail, with instructions.
 
 chromium: .venv/.test
 	@have() { for name in "$$CHROMIUM" chromium chromium-browser google-chrome \
@@ -110,7 +113,7 @@ chromium: .venv/.test
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
 	  -o DPkg::Lock::Timeout=300 chromium fonts-liberation libatomic1 </dev/null >/dev/null || true
 
-# --- the Java that Spark runs on: Debian's, likewise ---------------------------------------------
+# --- Java for Spark: installed from Debian in the same way ----------------------------------------
 
 java:
 	@if [ -n "$$JAVA_HOME" ] || command -v java >/dev/null; then exit 0; fi; \

@@ -115,7 +115,7 @@ class TestBrowse:
         assert "choose some above" in text(notebook, "selection")
         assert "press Download" in text(notebook, "files")
         assert "press Download" in text(notebook, "picture")
-        assert "choose less" in text(notebook, "manifest")
+        assert "choose fewer" in text(notebook, "manifest")
         assert "IDCClient().cohort().select()" in text(notebook, "code")
 
     def test_it_shows_the_downloaded_files(self, client, folder: Path, s3: S3Server) -> None:
