@@ -1,4 +1,4 @@
-"""The main job, with mouse and keyboard: narrow, pick, download, and have the paths."""
+"""The whole browser, by mouse and keyboard: filter, pick, download and use the paths."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOLDER = (
 )
 LARGEST = "1.3.6.1.4.1.5962.1.3.0.2.1677425356.1733"
 
-HEADER, ROW = 28, 24  # pixels
+HEADER_PX, ROW_PX = 28, 24  # heights
 
 SORT_OF_SERIES = """
 sort = browser.children[2]._rows.sort
@@ -57,14 +57,14 @@ def page(lab: Lab) -> Iterator[Page]:
 
 
 class Grid:
-    """One of the three grids, which are canvases: places are computed."""
+    """One of the three grids. A grid is a canvas, so rows are found by their position."""
 
     def __init__(self, page: Page, title: str) -> None:
-        at = ["Patients", "Studies", "Series"].index(title)
+        index = ["Patients", "Studies", "Series"].index(title)
         self.page = page
-        self.title = page.locator(".idc-grid-title").nth(at)
+        self.title = page.locator(".idc-grid-title").nth(index)
         self.count = self.title.locator(".idc-grid-count")
-        self.canvas = page.locator(".ipydatagrid-widget").nth(at)
+        self.canvas = page.locator(".ipydatagrid-widget").nth(index)
 
     def box(self) -> dict[str, float]:
         self.canvas.scroll_into_view_if_needed()
@@ -77,15 +77,15 @@ class Grid:
         self.page.mouse.click(box["x"] + x, box["y"] + y)
 
     def click_row(self, row: int) -> None:
-        self.click(60, HEADER + row * ROW + ROW / 2)
+        self.click(60, HEADER_PX + row * ROW_PX + ROW_PX / 2)
 
     def click_header(self, x: float) -> None:
-        self.click(x, HEADER / 2)
+        self.click(x, HEADER_PX / 2)
 
     def scroll_to(self, row: int) -> None:
         box = self.box()
         self.page.mouse.move(box["x"] + 60, box["y"] + 100)
-        self.page.mouse.wheel(0, row * ROW)
+        self.page.mouse.wheel(0, row * ROW_PX)
         self.page.wait_for_timeout(500)
 
     def drag_to_the_end(self) -> None:
@@ -117,7 +117,7 @@ def wait_for_percent(page: Page, least: float) -> None:
 
 
 def pick_the_ct(page: Page) -> None:
-    """Chooses the collection, then the patient, then its CT."""
+    """Choose the collection, then the patient, then its CT."""
     page.locator(".idc-popover-button").filter(has_text="Collection").click()
     page.keyboard.type("nsclc_radiomics")
     page.get_by_role("option").filter(has_text=re.compile("^nsclc_radiomics(?!_)")).first.click()
@@ -131,7 +131,9 @@ def pick_the_ct(page: Page) -> None:
     series.click_row(0)
 
 
-def test_from_nothing_to_the_paths(lab: Lab, page: Page, s3: S3Server, screenshots: Path) -> None:
+def test_from_the_filter_to_the_paths(
+    lab: Lab, page: Page, s3: S3Server, screenshots: Path
+) -> None:
     pick_the_ct(page)
     assert lab.run(page, "print(browser.state.patients)") == "(('nsclc_radiomics', 'LUNG1-365'),)"
     download = page.get_by_role("button", name=re.compile("^Download 1 picked series"))
@@ -150,24 +152,24 @@ def test_from_nothing_to_the_paths(lab: Lab, page: Page, s3: S3Server, screensho
     expect(page.get_by_text("Complete").first).to_be_visible()
     lab.screenshot(page, screenshots / "complete.png")
 
-    found = lab.run(
+    printed = lab.run(
         page,
         "[paths] = browser.paths.values()\n"
         "print(*browser.paths, len(paths), sum(p.stat().st_size for p in paths),"
         " {p.parent for p in paths} == {(__import__('pathlib').Path('idc_data') / "
         f"'{FOLDER}').resolve()}})",
     )
-    assert found == f"{CT} 134 70513634 True"
+    assert printed == f"{CT} 134 70513634 True"
 
 
-def test_cancel_and_go_on(lab: Lab, page: Page, s3: S3Server, screenshots: Path) -> None:
+def test_cancel_and_resume(lab: Lab, page: Page, s3: S3Server, screenshots: Path) -> None:
     pick_the_ct(page)
     folder = page.get_by_role("textbox", name="Download folder")
     folder.fill("cancelled")
     folder.press("Enter")
     s3.rate_MB_s = 12
     page.get_by_role("button", name=re.compile("^Download 1 picked series")).click()
-    wait_for_percent(page, 65)  # 64 files are under way at a time: the first ones are whole now
+    wait_for_percent(page, 65)  # 64 files are fetched at a time: some are complete by now
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text(re.compile("cancelled", re.I)).first).to_be_visible()
     lab.screenshot(page, screenshots / "cancelled.png")
@@ -192,27 +194,40 @@ def test_the_whole_index_scrolls_and_sorts(lab: Lab, page: Page) -> None:
     series.drag_to_the_end()
     box = series.box()
     # The last row ends where the scroll bar below begins.
-    page.mouse.click(box["x"] + 60, box["y"] + box["height"] - 16 - ROW / 2)
+    page.mouse.click(box["x"] + 60, box["y"] + box["height"] - 16 - ROW_PX / 2)
     expect(series.title).to_contain_text("1 picked")
-    last = lab.run(
+    is_last = lab.run(
         page,
         "from idc_widgets.widgets.grid.row_source import row_source\n"
         "rows = row_source(browser.cohort, 'series')\n"
         "last = rows.keys([range(len(rows) - 1, len(rows))])\n"
         "print(browser.state.series == last)",
     )
-    assert last == "True"
+    assert is_last == "True"
 
     size = 96 + 140 + 116 + 82 + 240 + 144 + 74 + 30
     for direction in ("ascending", "descending"):
         series.click_header(size)
-        page.wait_for_timeout(1000)  # the front end sends one change of a widget after another
+        page.wait_for_timeout(1000)  # the front end sends the changes of a widget one by one
         shown = lab.run(page, SORT_OF_SERIES)
         assert shown == f"series_size_MB {direction == 'descending'} True", direction
         page.wait_for_timeout(500)
     series.click_row(0)
     page.wait_for_timeout(1000)
     assert lab.run(page, "print(*browser.selection.uids)") == LARGEST
+
+
+def test_headers_have_tooltips(page: Page) -> None:
+    series = Grid(page, "Series")
+    expect(series.count).to_have_text("1,044,191")
+    page.wait_for_timeout(1000)
+    box = series.box()
+    # The column "On disk" is not in the index, the third one is, and a row has no tooltip.
+    for x, y, tooltip in ((48, 14, ""), (96 + 140 + 58, 14, "PatientID"), (294, 60, "")):
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        page.wait_for_timeout(100)
+        hovered = "([x, y]) => document.elementFromPoint(x, y).closest('.lm-DataGrid').title"
+        assert page.evaluate(hovered, [box["x"] + x, box["y"] + y]) == tooltip
 
 
 def test_errors_of_starting_are_shown(lab: Lab, page: Page) -> None:
@@ -234,10 +249,10 @@ def test_looks(lab: Lab, theme: str, width: int, screenshots: Path) -> None:
     expect(Grid(page, "Series").count).to_have_text("1,044,191")
     page.wait_for_timeout(1000)
     lab.screenshot(page, screenshots / f"browser-{theme}-{width}.png")
-    # Nothing is wider than the page, whatever the grids scroll inside.
+    # The page does not scroll sideways; only the grids do.
     widest = page.evaluate(
         "() => Math.max(...[...document.querySelectorAll('.jp-OutputArea-output .jupyter-widgets')]"
-        ".map((one) => one.getBoundingClientRect().right))"
+        ".map((element) => element.getBoundingClientRect().right))"
     )
     assert widest <= width
     lab.close(page)

@@ -1,4 +1,4 @@
-"""Dropdowns, summary line and Download button, as a person sees and uses them in JupyterLab."""
+"""Dropdowns, summary line and Download button in JupyterLab, by mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from support.downloads import file_name
-from support.lab import PATIENCE, Lab
+from support.lab import NOTEBOOK, PATIENCE, Lab
 from support.s3server import Fault, Request, S3Server
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -23,6 +23,22 @@ from idc_widgets.widgets.download import DownloadWidget
 from idc_widgets.widgets.facets import FacetPanel
 from idc_widgets.widgets.state import BrowserState
 from idc_widgets.widgets.summary import SummaryBar
+"""
+
+# Give the page the model of a dropdown, which it cannot reach in another way.
+REACH = """
+import anywidget
+from traitlets import Unicode
+
+class Reach(anywidget.AnyWidget):
+    _esm = '''
+    export default { async render({ model }) {
+      window.model = await model.widget_manager.get_model(model.get("id"));
+    } };
+    '''
+    id = Unicode().tag(sync=True)
+
+Reach(id=panel.children[0].model_id)
 """
 
 SHOW = """
@@ -54,7 +70,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -
 
 @pytest.fixture
 def page(lab: Lab) -> Iterator[Page]:
-    """Dropdowns and summary of the real index, narrowed to one collection."""
+    """Dropdowns and summary of the installed index, filtered to one collection."""
     state = "state = BrowserState(IDCClient(), collection_id='nsclc_radiomics')"
     shown = lab.open_notebook([SETUP + state, SHOW])
     lab.run_all(shown)
@@ -64,7 +80,7 @@ def page(lab: Lab) -> Iterator[Page]:
 
 @pytest.fixture
 def own(lab: Lab) -> Iterator[Page]:
-    """The same of a small table with hostile values, and a Download button."""
+    """Dropdowns and summary of a small table with hostile values, and a Download button."""
     cells = [
         SETUP + "state = BrowserState(IDCClient('own.csv'))",
         SHOW,
@@ -121,7 +137,7 @@ def test_dropdown_by_keyboard(lab: Lab, page: Page) -> None:
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
     expect(page.locator(".idc-facet-row").nth(0)).to_have_attribute("aria-selected", "true")
-    # Letters search, wherever the focus is; to JupyterLab "b" and "x" would be commands.
+    # Letters go to the search box from anywhere; to JupyterLab, "b" and "x" are commands.
     page.keyboard.type("xb")
     expect(search).to_have_value("xb")
     note = page.locator(".idc-popover-open .idc-popover-note")
@@ -149,7 +165,7 @@ def test_many_values_open_at_once_and_unclipped(lab: Lab, page: Page) -> None:
     lab.run(page, "state.filters = state.client.cohort()")
     page.set_viewport_size({"width": 900, "height": 700})
     expect(page.locator(".idc-summary-line")).to_contain_text("179 collections")
-    took = page.evaluate(
+    elapsed_ms = page.evaluate(
         "() => { const start = performance.now();"
         " document.querySelector('.idc-popover-button').click();"
         " document.querySelector('.idc-facet-list').getBoundingClientRect();"
@@ -157,7 +173,7 @@ def test_many_values_open_at_once_and_unclipped(lab: Lab, page: Page) -> None:
     )
     expect(page.locator(".idc-facet-row")).to_have_count(179)
     page.keyboard.press("Escape")
-    assert took < 500  # ms, on the slowest machine; about 15 on a good one
+    assert elapsed_ms < 500  # about 15 on a fast machine
     for name in ("Manufacturer", "Collection"):
         button(page, name).click()
         popover = page.locator(".idc-popover-open .idc-popover-panel")
@@ -174,9 +190,9 @@ def test_many_values_open_at_once_and_unclipped(lab: Lab, page: Page) -> None:
 def test_quick_clicks_are_shown_at_once_and_sent_together(lab: Lab, page: Page) -> None:
     lab.run(
         page,
-        "asked = []\n"
+        "changes = []\n"
         "def slow(change):\n"
-        "    asked.append(change['new'].values('Modality')); time.sleep(1)\n"
+        "    changes.append(change['new'].values('Modality')); time.sleep(1)\n"
         "state.observe(slow, 'filters')",
     )
     button(page, "Modality").click()
@@ -184,7 +200,7 @@ def test_quick_clicks_are_shown_at_once_and_sent_together(lab: Lab, page: Page) 
         option(page, name).click()
         expect(option(page, name)).to_have_attribute("aria-selected", "true", timeout=500)
     expect(page.locator(".idc-popover-waiting")).to_have_count(0)
-    assert lab.run(page, "print(len(asked), len(asked[-1]))") == "2 4"
+    assert lab.run(page, "print(len(changes), len(changes[-1]))") == "2 4"
 
 
 def test_two_views_show_the_same(lab: Lab, page: Page) -> None:
@@ -199,6 +215,45 @@ def test_two_views_show_the_same(lab: Lab, page: Page) -> None:
     option(page, "SEG").click()
     expect(buttons.nth(1)).to_contain_text("+1")
     assert chosen(lab, page, "Modality") == "('CT', 'SEG')"
+
+
+def test_the_tooltip_names_the_column(lab: Lab, page: Page) -> None:
+    opener = button(page, "Body part")
+    expect(opener).to_have_attribute("title", "BodyPartExamined")
+    expect(opener).to_have_attribute("aria-label", "Body part")
+    lab.run(page, "state.filters = state.filters.where(BodyPartExamined=['LUNG', None])")
+    expect(opener).to_have_attribute("title", "Body part: LUNG, (missing)\nBodyPartExamined")
+
+
+def test_a_removed_view_no_longer_follows_its_model(lab: Lab, page: Page) -> None:
+    lab.run(page, REACH)
+    page.wait_for_function("() => window.model !== undefined")
+    listeners = "() => window.model._events['change:_chosen'].length"
+    with_one_view = page.evaluate(listeners)
+    lab.run(page, "panel")
+    expect(button(page, "Modality")).to_have_count(2)
+    assert page.evaluate(listeners) > with_one_view
+    page.evaluate(
+        f"() => {{ {NOTEBOOK}"
+        " notebook.model.sharedModel.deleteCell(notebook.model.cells.length - 1); }"
+    )
+    expect(button(page, "Modality")).to_have_count(1)
+    page.wait_for_function(f"(count) => ({listeners})() === count", arg=with_one_view)
+
+
+def test_ids_are_unique_without_a_secure_context(lab: Lab) -> None:
+    state = "state = BrowserState(IDCClient(), collection_id='nsclc_radiomics')"
+    page = lab.open_notebook([SETUP + state, SHOW])
+    page.evaluate("() => { crypto.randomUUID = undefined; }")  # as on a plain http host
+    lab.run_all(page)
+    lab.run(page, "panel")
+    expect(button(page, "Modality")).to_have_count(2)
+    ids = page.evaluate(
+        "() => [...document.querySelectorAll('.idc-facet-list')].map((list) => list.id)"
+    )
+    assert len(set(ids)) == len(ids) == 12
+    assert all(re.fullmatch("idc(-[0-9a-f]{8}){4}-list", name) for name in ids)
+    lab.close(page)
 
 
 def test_chips_and_messages(lab: Lab, page: Page) -> None:
@@ -253,7 +308,7 @@ def test_dark_theme(lab: Lab, screenshots: Path) -> None:
     lab.close(dark)
 
 
-def test_download_cancel_and_go_on(lab: Lab, own: Page, s3: S3Server) -> None:
+def test_download_cancel_and_resume(lab: Lab, own: Page, s3: S3Server) -> None:
     s3.rate_MB_s = 0.1
     folder = own.locator(".idc-download-folder")
     folder.fill("own.csv/below a file")
@@ -280,7 +335,7 @@ def test_download_cancel_and_go_on(lab: Lab, own: Page, s3: S3Server) -> None:
     assert len(list((lab.folder / "data").rglob("*.dcm"))) == 12
 
 
-def test_progress_where_messages_of_threads_are_lost(lab: Lab, own: Page, s3: S3Server) -> None:
+def test_progress_where_messages_from_threads_are_lost(lab: Lab, own: Page, s3: S3Server) -> None:
     s3.rate_MB_s = 0.3
     lab.run(
         own,
@@ -299,19 +354,19 @@ def test_progress_where_messages_of_threads_are_lost(lab: Lab, own: Page, s3: S3
 
 
 def hold(s3: S3Server) -> Callable[[], None]:
-    """Keeps who asks waiting until the function that this returns is called."""
-    go = threading.Event()
+    """Keep requests waiting until the returned function is called."""
+    released = threading.Event()
 
     def fault(_request: Request) -> Fault:
-        go.wait(PATIENCE)
+        released.wait(PATIENCE)
         return None
 
     s3.fail = fault
-    return go.set
+    return released.set
 
 
 def test_download_by_keyboard(lab: Lab, own: Page, s3: S3Server) -> None:
-    """The focus never gets lost: to the notebook, single keys are commands."""
+    """The focus stays in the widget: to the notebook, single keys are commands."""
     cells = lab.cell_count(own)
 
     def press(key: str) -> None:
@@ -320,7 +375,7 @@ def test_download_by_keyboard(lab: Lab, own: Page, s3: S3Server) -> None:
 
     def is_focused(name: str) -> None:
         expect(own.locator(".idc-download").get_by_role("button", name=name)).to_be_focused()
-        for key in "bdd0":  # a new cell, none, a restart
+        for key in "bdd0":  # commands that add a cell, delete one and restart the kernel
             press(key)
 
     (lab.folder / HOSTILE).touch()
@@ -376,7 +431,7 @@ def test_download_by_keyboard(lab: Lab, own: Page, s3: S3Server) -> None:
     is_focused("Copy file paths")
     press("Space")
     own.wait_for_function(f"async () => (await ({clipboard})()).includes('dcm')")
-    paths = lab.run(own, "print(*[path for two in download.paths.values() for path in two])")
+    paths = lab.run(own, "print(*[path for paths in download.paths.values() for path in paths])")
     assert own.evaluate(clipboard).split() == paths.split()
     own.locator(".idc-download-actions .idc-link").last.focus()
     press("Shift+Tab")

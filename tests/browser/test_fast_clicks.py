@@ -1,4 +1,4 @@
-"""In haste: whatever was clicked and typed, and however busy the kernel, the last state wins."""
+"""Fast clicks and typing: the last one wins, however busy the kernel is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from idc_widgets.index import FACETS
 from idc_widgets.index import column_info
 
 def all_of(**filters):
-    "What the screen must show under these filters."
+    "Return what the screen must show under these filters."
     cohort = browser.client.cohort(**filters)
     summary = cohort.summary()
     return json.dumps({
@@ -37,8 +37,8 @@ def all_of(**filters):
     })
 
 browser = IDCBrowser()
-told = []
-browser.state.observe(lambda change: told.append(change["new"]), "filters")
+seen = []
+browser.state.observe(lambda change: seen.append(change["new"]), "filters")
 browser
 """
 
@@ -51,7 +51,7 @@ while Path("busy").exists() and time.monotonic() < patience:
     time.sleep(0.05)
 """
 
-# Works in CT, and keeps CT with MR waiting until the file is gone.
+# Accept CT at once, but hold CT with MR until the file is deleted.
 HOLD = """
 import time
 from pathlib import Path
@@ -64,7 +64,7 @@ def hold(change):
 browser.state.observe(hold, "filters")
 """
 
-#: Labels of dropdowns, values of them; each is a click that ticks or unticks.
+#: Clicks, as the label of a dropdown and the value to tick or untick.
 CLICKS = [
     ("Modality", "CT"),
     ("Modality", "MR"),
@@ -79,18 +79,18 @@ CLICKS = [
 ]
 COLUMNS = {"Modality": "Modality", "Body part": "BodyPartExamined", "Sex": "PatientSex"}
 
-# As quickly as a page can, or with a pause; a dropdown is opened and closed as it is by a person.
+# JavaScript: make clicks, with a pause in ms between them. A dropdown opens and closes as by hand.
 CLICK = """async ([clicks, pause]) => {
   const facets = [...document.querySelectorAll(".idc-facet")];
   const start = performance.now();
   for (const [label, value] of clicks) {
     const facet = facets.find(
-      (one) => one.querySelector(".idc-popover-label")?.textContent === label);
+      (facet) => facet.querySelector(".idc-popover-label")?.textContent === label);
     if (!facet.classList.contains("idc-popover-open")) {
       facet.querySelector(".idc-popover-button").click();
     }
     const row = [...facet.querySelectorAll(".idc-facet-row")].find(
-      (one) => one.querySelector(".idc-facet-name").textContent === value);
+      (row) => row.querySelector(".idc-facet-name").textContent === value);
     if (!row) throw new Error(`${label} does not list ${value}`);
     row.click();
     if (pause) await new Promise((done) => setTimeout(done, pause));
@@ -98,7 +98,7 @@ CLICK = """async ([clicks, pause]) => {
   return performance.now() - start;
 }"""
 
-# All that is shown, read in one go.
+# JavaScript: read everything that is shown.
 SHOWN = """() => {
   const number = (element) => Number(element.textContent.replaceAll(",", ""));
   const facets = {};
@@ -125,7 +125,7 @@ WAITING = ".idc-popover-waiting, .idc-search-waiting"
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[tuple[Lab, Page]]:
-    """One notebook for all tests: each begins without filters."""
+    """One notebook for all tests; `page` removes all filters before each."""
     with Lab(tmp_path_factory.mktemp("lab"), chromium=chromium) as lab:
         shown = lab.open_notebook([SHOW], height=1300)
         lab.run_all(shown)
@@ -142,10 +142,10 @@ def lab(opened: tuple[Lab, Page]) -> Lab:
 
 @pytest.fixture
 def page(opened: tuple[Lab, Page]) -> Page:
-    """The browser without filters, nothing under way."""
+    """The browser without filters and without pending requests."""
     lab, shown = opened
     expect(shown.locator(WAITING)).to_have_count(0)
-    lab.run(shown, "browser.state.clear(); told.clear()")
+    lab.run(shown, "browser.state.clear(); seen.clear()")
     expect(shown.locator(".idc-search-input")).to_have_value("")
     expect(shown.locator(".idc-grid-count").nth(2)).to_have_text("1,044,191")
     return shown
@@ -153,7 +153,7 @@ def page(opened: tuple[Lab, Page]) -> Page:
 
 @contextmanager
 def busy_kernel(lab: Lab, page: Page) -> Iterator[None]:
-    """A cell that runs until the end of this, and is over then."""
+    """Run a cell during a ``with`` statement, and wait for its end afterwards."""
     flag = lab.folder / "busy"
     page.evaluate(
         f"(code) => {{ {NOTEBOOK}"
@@ -177,30 +177,31 @@ def until(page: Page, condition: Any) -> None:
 
 
 def states() -> list[dict[str, list[str]]]:
-    """What is filtered by after each of the clicks."""
+    """Return the filters after each of the clicks."""
     now: dict[str, list[str]] = {}
-    found = []
+    after_clicks = []
     for label, value in CLICKS:
         column = COLUMNS[label]
         chosen = now.get(column, [])
-        chosen = [one for one in chosen if one != value] if value in chosen else [*chosen, value]
+        others = [other for other in chosen if other != value]
+        chosen = others if value in chosen else [*chosen, value]
         now = {**now, column: chosen}
-        found.append({name: values for name, values in now.items() if values})
-    return found
+        after_clicks.append({name: values for name, values in now.items() if values})
+    return after_clicks
 
 
 def assert_agrees(lab: Lab, page: Page, **filters: Any) -> None:
-    """The kernel filters by these, and all that is shown follows from them, and stays."""
+    """Assert that the kernel has these filters, and that the screen shows them and stays so."""
     expect(page.locator(WAITING)).to_have_count(0)
     same = f"browser.filters == browser.cohort == browser.client.cohort(**{filters!r})"
-    found = lab.run(page, f"print({same}, browser.filters)")
-    assert found.startswith("True "), found
+    printed = lab.run(page, f"print({same}, browser.filters)")
+    assert printed.startswith("True "), printed
     expected = json.loads(lab.run(page, f"print(all_of(**{filters!r}))"))
     deadline = time.monotonic() + PATIENCE / 4
     while (shown := page.evaluate(SHOWN)) != expected and time.monotonic() < deadline:
         page.wait_for_timeout(50)
     assert shown == expected
-    page.wait_for_timeout(1000)  # nothing older comes later
+    page.wait_for_timeout(1000)  # no outdated answer arrives later
     assert page.evaluate(SHOWN) == expected
     assert lab.run(page, f"print({same}, repr(browser.state.message))") == "True ''"
 
@@ -216,10 +217,10 @@ def test_the_same_value_on_and_off(lab: Lab, page: Page) -> None:
     assert_agrees(lab, page, Modality="CT")
 
 
-def test_an_older_answer_takes_no_tick_back(lab: Lab, page: Page) -> None:
+def test_an_outdated_answer_does_not_untick(lab: Lab, page: Page) -> None:
     lab.run(page, HOLD)
     page.evaluate(CLICK, [[("Modality", "CT"), ("Modality", "MR")], 0])
-    # CT alone has been answered, for only then is the second click sent.
+    # The second click is sent only after the first one, CT alone, has been answered.
     until(page, (lab.folder / "held").exists)
     page.evaluate(CLICK, [[("Modality", "MR")], 0])
     (lab.folder / "held").unlink()
@@ -232,23 +233,23 @@ def test_clear_all_after_clicks(lab: Lab, page: Page) -> None:
     clear = page.get_by_role("button", name="Clear all")
     clear.wait_for()
     page.evaluate(CLICK, [CLICKS[2:6], 0])
-    clear.evaluate("(one) => one.click()")
+    clear.evaluate("(element) => element.click()")
     assert_agrees(lab, page)
 
 
 def test_clicks_while_a_cell_runs(lab: Lab, page: Page) -> None:
     with busy_kernel(lab, page):
         page.evaluate(CLICK, [CLICKS, 10])
-        # Every dropdown shows at once what was clicked, whatever the kernel does.
+        # Every dropdown shows its clicks at once, although the kernel is busy.
         chosen = page.evaluate(SHOWN)["facets"]
         for label, column in COLUMNS.items():
             ticked = [value for value, (is_ticked, *_) in chosen[label].items() if is_ticked]
             assert ticked == states()[-1].get(column, []), label
     assert_agrees(lab, page, **states()[-1])
-    # Nothing is made up: each state that there was is one that somebody saw, in order.
-    expected = f"iter([browser.client.cohort(**one) for one in {states()!r}])"
-    in_order = f"seen = {expected}\nprint(len(told), all(one in seen for one in told))"
-    assert lab.run(page, in_order).endswith(" True"), lab.run(page, "print(*told, sep='\\n')")
+    # The kernel had no other filters than those after one of the clicks, in their order.
+    clicked = f"iter([browser.client.cohort(**filters) for filters in {states()!r}])"
+    in_order = f"clicked = {clicked}\nprint(all(filters in clicked for filters in seen))"
+    assert lab.run(page, in_order) == "True", lab.run(page, "print(*seen, sep='\\n')")
 
 
 def test_typing_while_a_cell_runs(lab: Lab, page: Page) -> None:
@@ -256,7 +257,7 @@ def test_typing_while_a_cell_runs(lab: Lab, page: Page) -> None:
     with busy_kernel(lab, page):
         box.click()
         page.keyboard.type("ct chest", delay=20)
-        expect(page.locator(".idc-search-waiting")).to_have_count(1)  # it is sent
+        expect(page.locator(".idc-search-waiting")).to_have_count(1)  # it has been sent
         page.evaluate(CLICK, [[("Sex", "M")], 0])
         box.click()
         page.keyboard.press("ControlOrMeta+a")
@@ -273,8 +274,8 @@ def test_typing_while_counts_come_in(lab: Lab, page: Page) -> None:
     page.evaluate(CLICK, [CLICKS, 0])
     box = page.locator(".idc-search-input")
     box.click()
-    page.keyboard.type("lung", delay=250)  # slow enough that every letter is searched for
+    page.keyboard.type("lung", delay=250)  # slow enough that every letter is sent
     page.keyboard.type(" 0", delay=20)
     assert box.input_value() == "lung 0"
-    page.wait_for_timeout(1000)  # the box itself waits for a pause before it searches
+    page.wait_for_timeout(1000)  # the box sends only after a pause
     assert_agrees(lab, page, **states()[-1], text="lung 0")

@@ -1,4 +1,4 @@
-"""Search box, ranges and the row of more filters, as a person uses them in JupyterLab."""
+"""Search box, ranges and the row of more filters in JupyterLab, by mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ import time
 import ipywidgets
 from idc_widgets import BrowserState, FilterPanel, IDCClient, RangeFilter, SearchBox, SummaryBar
 state = BrowserState(IDCClient(), collection_id="nsclc_radiomics")
-asked = []
-state.observe(lambda change: asked.append(change["new"].filters.get("text")), "filters")
+texts = []
+state.observe(lambda change: texts.append(change["new"].filters.get("text")), "filters")
 def slow(change):
     time.sleep(1)
 """
@@ -31,7 +31,7 @@ panel, bar = FilterPanel(state), SummaryBar(state, columns=[])
 ipywidgets.VBox([panel, bar], layout={"width": "100%"})
 """
 
-# What the browser does with Ctrl+V; the clipboard itself is not everywhere to be had.
+# JavaScript: what Ctrl+V does. The clipboard itself is not available on every machine.
 PASTE = """(input, text) => {
   input.focus();
   const clipboardData = new DataTransfer();
@@ -49,7 +49,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab
 
 @pytest.fixture(scope="module")
 def opened(lab: Lab) -> Iterator[Page]:
-    """One notebook for all tests: each begins with the state as it was."""
+    """One notebook for all tests; `page` resets its state after each."""
     shown = lab.open_notebook([SETUP, SHOW])
     lab.run_all(shown)
     shown.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
@@ -63,11 +63,11 @@ def opened(lab: Lab) -> Iterator[Page]:
 @pytest.fixture
 def page(lab: Lab, opened: Page) -> Iterator[Page]:
     yield opened
-    opened.locator(".idc-summary-line").click()  # closes what is open
+    opened.locator(".idc-summary-line").click()  # closes any popover
     lab.run(
         opened,
         "panel.expanded = False\n"
-        "state.filters = state.client.cohort(collection_id='nsclc_radiomics'); asked.clear()",
+        "state.filters = state.client.cohort(collection_id='nsclc_radiomics'); texts.clear()",
     )
     expect(search(opened)).to_have_value("")
     expect(opened.locator(".idc-toggle-button")).to_have_attribute("aria-expanded", "false")
@@ -85,13 +85,13 @@ def button(page: Page, name: str) -> Locator:
     return page.locator(".idc-popover-button").filter(has_text=re.compile(f"^{name}"))
 
 
-def settled(page: Page) -> None:
+def wait_for_answers(page: Page) -> None:
     expect(page.locator(".idc-search-waiting, .idc-popover-waiting")).to_have_count(0)
 
 
 def filters(lab: Lab, page: Page) -> str:
-    """What is filtered by; the cell that tells takes the focus, and so closes what is open."""
-    settled(page)
+    """Return the filters. Running a cell takes the focus, which closes any popover."""
+    wait_for_answers(page)
     return lab.run(page, "print(state.filters.without('collection_id'))")
 
 
@@ -109,28 +109,28 @@ def open_range(page: Page, name: str) -> Locator:
 
 
 def test_the_last_text_wins_and_typing_never_waits(lab: Lab, page: Page) -> None:
-    lab.run(page, "state.observe(slow, 'filters'); asked.clear()")
+    lab.run(page, "state.observe(slow, 'filters'); texts.clear()")
     search(page).click()
     page.keyboard.type("l")
-    page.wait_for_timeout(500)  # one letter is not sent unasked
+    page.wait_for_timeout(500)  # a single letter is not sent by itself
     page.keyboard.type("ung1-", delay=20)
-    page.wait_for_timeout(400)  # it is on its way now, and takes a second
+    page.wait_for_timeout(400)  # it has been sent, and takes a second
     for typed in "365":
         page.keyboard.type(typed)
         page.wait_for_timeout(250)
     expect(search(page)).to_have_value("lung1-365")
     expect(page.locator(".idc-summary-line")).to_contain_text("12 series")
     expect(search(page)).to_have_value("lung1-365")
-    settled(page)
-    asked = lab.run(page, "print(asked); state.unobserve(slow, 'filters')")
-    assert asked == "['lung1-', 'lung1-365']"  # one at a time, and only the last of the rest
+    wait_for_answers(page)
+    texts = lab.run(page, "print(texts); state.unobserve(slow, 'filters')")
+    assert texts == "['lung1-', 'lung1-365']"  # while a request waits, only the last text is kept
     search(page).click()
     page.keyboard.press("Escape")
     expect(search(page)).to_have_value("")
     assert filters(lab, page) == "Cohort()"
 
 
-def test_search_by_keyboard_and_from_elsewhere(lab: Lab, page: Page) -> None:
+def test_search_by_keyboard_and_from_python(lab: Lab, page: Page) -> None:
     cells = lab.cell_count(page)
     search(page).focus()
     page.keyboard.type("a")
@@ -147,7 +147,7 @@ def test_search_by_keyboard_and_from_elsewhere(lab: Lab, page: Page) -> None:
     assert lab.cell_count(page) == cells
 
 
-def test_uids_are_pasted(lab: Lab, page: Page) -> None:
+def test_paste_uids(lab: Lab, page: Page) -> None:
     unhandled = search(page).evaluate(PASTE, f"{CT}\n{STUDY}\n{UNKNOWN}\n")
     assert not unhandled
     expect(page.locator(".idc-search-list")).to_have_text("3 UIDs")
@@ -164,21 +164,21 @@ def test_uids_are_pasted(lab: Lab, page: Page) -> None:
     expect(page.locator(".idc-search-found")).to_be_hidden()
     assert filters(lab, page) == "Cohort()"
 
-    search(page).fill(f"{CT}, {STUDY}")  # typed, that is, and Enter
+    search(page).fill(f"{CT}, {STUDY}")  # typed instead of pasted
     page.keyboard.press("Enter")
     expect(page.locator(".idc-search-words")).to_have_text("2 of 2 UIDs found")
     expect(search(page)).to_have_value("")
-    page.keyboard.press("Escape")  # with nothing typed, the list
+    page.keyboard.press("Escape")  # removes the list when nothing is typed
     expect(page.locator(".idc-search-found")).to_be_hidden()
     page.keyboard.type(CT[:40])
     expect(chip(page, f"Text “{CT[:40]}”")).to_be_visible()
-    page.keyboard.press("Enter")  # a part of one is no list
-    settled(page)
+    page.keyboard.press("Enter")  # part of a UID is not a list
+    wait_for_answers(page)
     expect(search(page)).to_have_value(CT[:40])
     assert filters(lab, page) == f"Cohort(text='{CT[:40]}')"
 
 
-def test_rubbish_is_explained(lab: Lab, page: Page) -> None:
+def test_text_that_is_not_a_uid_is_explained(lab: Lab, page: Page) -> None:
     search(page).evaluate(PASTE, f"{CT}\n{HOSTILE}")
     alert = page.locator(".idc-search-alert")
     expect(alert).to_contain_text("line 2: '<img' is not a UID")
@@ -191,15 +191,15 @@ def test_rubbish_is_explained(lab: Lab, page: Page) -> None:
 
 
 def test_a_hundred_thousand_lines(lab: Lab, page: Page) -> None:
-    prefix = "1.3.6.1.4.1.14519.5.2.1.9999.9999."  # as long as IDC's own
+    prefix = "1.3.6.1.4.1.14519.5.2.1.9999.9999."  # as long as UIDs of IDC
     lines = "\n".join([CT, *(f"{prefix}{10**28 + line}" for line in range(99_999))])
     assert len(lines) > 6e6
-    took = search(page).evaluate(
+    elapsed_ms = search(page).evaluate(
         f"(input, text) => {{ const start = performance.now(); ({PASTE})(input, text);"
         " return performance.now() - start; }",
         lines,
     )
-    assert took < 2000  # ms, on the slowest machine; about 100 on a good one
+    assert elapsed_ms < 2000  # about 100 on a fast machine
     expect(page.locator(".idc-search-list")).to_contain_text("100,000 UIDs")
     expect(page.locator(".idc-search-words")).to_contain_text("1 of 100,000 UIDs found; 99,999 unk")
     expect(search(page)).to_have_value("")
@@ -208,7 +208,7 @@ def test_a_hundred_thousand_lines(lab: Lab, page: Page) -> None:
 # --- ranges --------------------------------------------------------------------------------
 
 
-def test_a_histogram_is_brushed(lab: Lab, page: Page) -> None:
+def test_range_by_mouse(lab: Lab, page: Page) -> None:
     dialog = open_range(page, "Age")
     expect(dialog.locator(".idc-popover-note")).to_contain_text("series without a value")
     box = dialog.locator(".idc-range-bars").bounding_box()
@@ -228,10 +228,10 @@ def test_a_histogram_is_brushed(lab: Lab, page: Page) -> None:
     page.mouse.move(box["x"] + 14.5 * bar, y, steps=4)
     page.mouse.up()
     expect(button(page, "Age")).to_have_text("Age70 – 79 years")
-    # Counts follow the other filters while it is open.
+    # The histogram follows the other filters while it is open.
     before = dialog.locator(".idc-range-bars").get_attribute("aria-label")
     remove = page.get_by_role("button", name="Remove: Collection")
-    remove.evaluate("(one) => one.click()")  # without the mouse, which would close it
+    remove.evaluate("(element) => element.click()")  # a real click would close the histogram
     expect(dialog.locator(".idc-range-bars")).not_to_have_attribute("aria-label", str(before))
     assert filters(lab, page) == "Cohort(PatientAge=(70, 79.99999999999999))"
     page.get_by_role("button", name="Clear Age").click()
@@ -239,7 +239,7 @@ def test_a_histogram_is_brushed(lab: Lab, page: Page) -> None:
     assert filters(lab, page) == "Cohort()"
 
 
-def test_ranges_by_keyboard(lab: Lab, page: Page) -> None:
+def test_range_by_keyboard(lab: Lab, page: Page) -> None:
     open_range(page, "Age")
     page.keyboard.press("Escape")
     expect(button(page, "Age")).to_be_focused()
@@ -266,7 +266,7 @@ def test_ranges_by_keyboard(lab: Lab, page: Page) -> None:
     assert filters(lab, page) == "Cohort(PatientAge=(70, None))"
 
 
-def test_ranges_that_are_none(lab: Lab, page: Page) -> None:
+def test_text_that_is_not_a_range_is_explained(lab: Lab, page: Page) -> None:
     dialog = open_range(page, "Study date")
     first = dialog.get_by_role("textbox", name="Study date from")
     last = dialog.get_by_role("textbox", name="Study date to")
@@ -275,11 +275,11 @@ def test_ranges_that_are_none(lab: Lab, page: Page) -> None:
     last.press("Enter")
     alert = dialog.get_by_role("alert")
     expect(alert).to_contain_text("the range is upside down")
-    expect(first).to_have_value("20110101")  # to be mended
+    expect(first).to_have_value("20110101")  # kept, so that it can be corrected
     first.fill(HOSTILE)
     dialog.get_by_role("button", name="Apply").click()
     expect(alert).to_contain_text(f"'{HOSTILE}' is not a date")
-    expect(page.locator(".idc-chip")).to_have_count(1)  # the collection's, as before
+    expect(page.locator(".idc-chip")).to_have_count(1)  # that of the collection
     first.fill("20090101")
     first.press("Enter")
     expect(alert).to_be_empty()
@@ -328,7 +328,7 @@ def test_dark_theme(lab: Lab, screenshots: Path) -> None:
         (".idc-range-input", "color", True),
         (".idc-search-box", "backgroundColor", False),
     ):
-        colour = dark.locator(selector).first.evaluate(f"(one) => getComputedStyle(one).{name}")
+        colour = dark.locator(selector).first.evaluate(f"(root) => getComputedStyle(root).{name}")
         light = sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3]) / 3 / 255
         assert light > 0.7 if is_light else light < 0.3, selector
     lab.screenshot(dark, screenshots / "range-dark.png")

@@ -1,4 +1,4 @@
-"""What grids paint is the same picture as ipydatagrid's own painting, in far fewer copies."""
+"""Our patch of ipydatagrid: grids paint the same picture with far fewer copies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ grids = VBox([grid(state) for grid in (PatientGrid, StudyGrid, SeriesGrid)])
 grids
 """
 
-# Gives the page Lumino's DataGrids, which nothing else leads to.
+# Give the page Lumino's DataGrids, which it cannot reach in another way.
 REACH = """
 class Reach(anywidget.AnyWidget):
     _esm = '''
@@ -39,10 +39,11 @@ bodies = [grid.children[1] for grid in grids.children]
 Reach(ids=[body.children[0].model_id for body in bodies])
 """
 
-# Paints a grid as it does now and as ipydatagrid does: copies, pictures, and how they differ.
-PAINT = """(at) => {
-  const grid = window.grids[at];
-  grid._refreshDPI(); // as when it is shown
+# JavaScript: paint a grid with our patch and without it. Return the number of copies of each, and
+# the number of bytes in which the pictures differ.
+PAINT = """(index) => {
+  const grid = window.grids[index];
+  grid._refreshDPI(); // as DataGrid does when it is shown
   const drawImage = CanvasRenderingContext2D.prototype.drawImage;
   let copies = 0;
   CanvasRenderingContext2D.prototype.drawImage = function () {
@@ -85,8 +86,8 @@ def page(lab: Lab) -> Iterator[Page]:
     lab.close(shown)
 
 
-def reached(lab: Lab, page: Page, views: int) -> None:
-    """Waits until each view has asked for rows, and gives the page all of their grids."""
+def reach_grids(lab: Lab, page: Page, views: int) -> None:
+    """Wait until each view has requested rows, then give the page all their grids."""
     page.locator(f".ipydatagrid-widget >> nth={views - 1}").wait_for()
     page.wait_for_timeout(1000)
     lab.run(page, REACH)
@@ -94,28 +95,28 @@ def reached(lab: Lab, page: Page, views: int) -> None:
 
 
 @pytest.mark.parametrize("ratio", [1, 2])
-@pytest.mark.parametrize("place", [(0, 0), (37, 1013)])
-def test_the_picture_is_the_same_and_takes_a_copy_for_each_part(
-    lab: Lab, page: Page, ratio: int, place: tuple[int, int]
+@pytest.mark.parametrize("scroll", [(0, 0), (37, 1013)])
+def test_the_picture_is_the_same_with_one_copy_per_part(
+    lab: Lab, page: Page, ratio: int, scroll: tuple[int, int]
 ) -> None:
-    reached(lab, page, 3)
+    reach_grids(lab, page, 3)
     tools = page.context.new_cdp_session(page)
     screen = {"width": 1000, "height": 1200, "deviceScaleFactor": ratio, "mobile": False}
     tools.send("Emulation.setDeviceMetricsOverride", screen)
     for grid in range(3):
-        page.evaluate("([grid, x, y]) => window.grids[grid].scrollTo(x, y)", [grid, *place])
+        page.evaluate("([grid, x, y]) => window.grids[grid].scrollTo(x, y)", [grid, *scroll])
         page.wait_for_timeout(300)
         painted = page.evaluate(PAINT, grid)
         assert painted["colours"] > 20, "nothing was painted"
         assert painted["ratio"] == ratio
         assert painted["different"] == 0
-        # Headers, body, and what a last section that is made to fit adds.
+        # A copy for the headers, one for the body, and those of a last section made to fit.
         assert painted["quick"] <= 4 < 40 < painted["slow"], painted
 
 
-def test_a_second_view_of_the_same_grids_paints_quickly_too(lab: Lab, page: Page) -> None:
+def test_a_second_view_of_the_same_grids_is_patched_too(lab: Lab, page: Page) -> None:
     lab.run(page, "grids")
-    reached(lab, page, 6)
+    reach_grids(lab, page, 6)
     for grid in range(6):
         painted = page.evaluate(PAINT, grid)
         assert painted["quick"] <= 4 < 40 < painted["slow"], painted

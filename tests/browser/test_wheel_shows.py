@@ -1,4 +1,4 @@
-"""The wheel, installed away from the checkout, in a real notebook."""
+"""The browser in a notebook, with the package installed from its wheel."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ def test_the_browser_shows(
         expect(page.locator(".idc-popover-button")).to_have_count(6)
         expect(page.locator(".ipydatagrid-widget")).to_have_count(3)
         expect(page.get_by_role("button", name="Download all 4,926 series")).to_be_visible()
-        # Styled, too: the sheet came along.
+        # The wheel has the style sheets, too.
         assert (
-            page.locator(".idc-grid-title").first.evaluate("(one) => getComputedStyle(one).display")
+            page.locator(".idc-grid-title").first.evaluate(
+                "(root) => getComputedStyle(root).display"
+            )
             == "flex"
         )
         home = lab.run(page, "print(idc_widgets.__file__)")

@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real Chromium, for tests of what users see.
+"""A real JupyterLab in a real Chromium, to test what users see.
 
 >>> with Lab(folder) as lab:
 ...     page = lab.open_notebook(["import ipywidgets as w", "b = w.Button(description='Go'); b"])
@@ -7,8 +7,8 @@
 ...     assert lab.run(page, "print(1 + 1)") == "2"
 ...     lab.screenshot(page, "go.png")
 
-Nothing of the machine's own Jupyter configuration is read, and nothing is asked of the internet.
-Whatever does not appear in time fails with what the page's console and the server said.
+It reads no Jupyter configuration of the machine and needs no internet. When something does not
+appear in time, the error has the console of the page and the log of the server.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 __all__ = ["Lab", "LabError", "find_chromium"]
 
 PATIENCE = 120.0
-"""Seconds that anything may take; machines of CI services are slow and noisy."""
+"""Seconds until a wait fails; long, because the machines of CI services are slow."""
 
 CHROMIUM_FLAGS = (
     "--no-sandbox",
@@ -60,16 +60,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
-# What a page runs to reach the notebook that it shows; every snippet below starts with it.
+# JavaScript: find the notebook that a page shows. The snippets below start with it.
 NOTEBOOK = """
 const app = window.jupyterapp;
 const panel = app.shell.currentWidget;
 const notebook = panel.content;
 """
 
-# Starts a command and leaves a note when it is done: waiting in here would have no time limit.
-# A cell is made the active one in the same breath, before the focus, which may be about to move,
-# makes another one active.
+# JavaScript: start a command, and set `labRun.done` at its end. Tests poll that, because waiting in
+# here would have no time limit. The same snippet activates the cell: between two snippets, the
+# focus could move and activate another cell.
 EXECUTE = f"""([command, index]) => {{ {NOTEBOOK}
   if (index !== null) {{
     notebook.activeCellIndex = index < 0 ? notebook.widgets.length + index : index;
@@ -95,17 +95,17 @@ IS_READY = f"""() => {{
 
 
 class LabError(AssertionError):
-    """Something did not appear, or a cell raised."""
+    """Something did not appear in time, or a cell raised an exception."""
 
 
 class Lab:
-    """A JupyterLab server and a headless Chromium, from ``with`` to the end of it.
+    """A JupyterLab server and a headless Chromium, which run during a ``with`` statement.
 
     Args:
-        folder: what the server serves; notebooks are written there.
-        chromium: path of the browser; by default `find_chromium`.
-        settings: further user settings of JupyterLab, by plugin.
-        env: further environment variables of the server and its kernels.
+        folder: The folder that the server serves, and where notebooks are written.
+        chromium: The path of the browser; by default that of `find_chromium`.
+        settings: More user settings of JupyterLab, by plugin.
+        env: More environment variables of the server and its kernels.
     """
 
     def __init__(
@@ -119,7 +119,9 @@ class Lab:
         self.folder = Path(folder).resolve()
         self.chromium = chromium or find_chromium()
         if self.chromium is None:
-            raise LabError("no Chromium or Chrome on PATH; install one or name it in $CHROMIUM")
+            raise LabError(
+                "no Chromium or Chrome on PATH; install one, or set $CHROMIUM to its path"
+            )
         self._settings: dict[str, Mapping[str, Any]] = {**SETTINGS, **(settings or {})}
         self._env = dict(env or {})
         self._own = self.folder / ".lab"  # configuration, logs, kernels' connection files
@@ -153,7 +155,7 @@ class Lab:
         height: int = 1000,
         name: str | None = None,
     ) -> Page:
-        """Writes a notebook of these code cells and opens it by itself; its kernel is idle."""
+        """Write a notebook of these code cells, open it, and wait until its kernel is idle."""
         self._notebooks += 1
         name = name or f"notebook{self._notebooks}.ipynb"
         notebook = nbformat.v4.new_notebook(
@@ -171,7 +173,7 @@ class Lab:
         width: int = 1400,
         height: int = 1000,
     ) -> Page:
-        """Opens a notebook of the folder in single-document mode; its kernel is idle."""
+        """Open a notebook in single-document mode, and wait until its kernel is idle."""
         self._write_settings("@jupyterlab/apputils-extension/themes", {"theme": THEMES[theme]})
         context = self.browser.new_context(viewport={"width": width, "height": height})
         context.set_default_timeout(PATIENCE * 1000)
@@ -186,7 +188,7 @@ class Lab:
         return page
 
     def close(self, page: Page) -> None:
-        """Shuts down the page's kernel and closes the page."""
+        """Shut down the kernel of the page and close the page."""
         with suppress(Exception):
             page.evaluate(f"() => {{ {NOTEBOOK} return panel.sessionContext.shutdown(); }}")
         page.context.close()
@@ -195,23 +197,22 @@ class Lab:
     # --- cells -----------------------------------------------------------------------------
 
     def run_all(self, page: Page, *, allow_errors: bool = False) -> None:
-        """Runs every cell and waits for the last; a cell that raises is an error."""
+        """Run every cell and wait for the last; raise `LabError` if a cell raised."""
         self._execute(page, "notebook:run-all-cells")
         if not allow_errors:
             for index in range(self.cell_count(page)):
                 self._refuse_error(page, index)
 
     def run_cell(self, page: Page, index: int, *, allow_errors: bool = False) -> None:
-        """Runs one cell, counted from 0 (-1 is the last), and waits for it."""
+        """Run one cell, counted from 0 (-1 is the last), and wait for it."""
         self._execute(page, "notebook:run-cell", index)
         if not allow_errors:
             self._refuse_error(page, index)
 
     def run(self, page: Page, code: str, *, allow_errors: bool = False) -> str:
-        """Runs code in a new last cell; what it printed and returned, as `output_text`.
+        """Run code in a new last cell and return its `output_text`.
 
-        The cell is gone again afterwards unless it shows a widget, so that the page stays as
-        it was.
+        The cell is deleted afterwards unless it shows a widget, so that the page stays as it was.
         """
         page.evaluate(
             f"(code) => {{ {NOTEBOOK}"
@@ -221,7 +222,7 @@ class Lab:
         )
         self.run_cell(page, -1, allow_errors=True)
         text = self.output_text(page, -1)
-        # The kernel may be idle, seen from here, before what it printed has arrived.
+        # The page may see the kernel idle before it receives the output.
         deadline = time.monotonic() + 10
         while not text and "print(" in code and time.monotonic() < deadline:
             page.wait_for_timeout(50)
@@ -233,27 +234,27 @@ class Lab:
             " const last = notebook.model.cells.length - 1;"
             " const outputs = notebook.model.cells.get(last).toJSON().outputs;"
             " const shows = outputs.some("
-            "   (one) => one.data?.['application/vnd.jupyter.widget-view+json']);"
+            "   (output) => output.data?.['application/vnd.jupyter.widget-view+json']);"
             " if (!shows) notebook.model.sharedModel.deleteCell(last); }"
         )
         return text
 
     def cell_count(self, page: Page) -> int:
-        """How many cells the notebook has."""
+        """Return the number of cells of the notebook."""
         return int(page.evaluate(f"() => {{ {NOTEBOOK} return notebook.model.cells.length; }}"))
 
     def outputs(self, page: Page, index: int) -> list[dict[str, Any]]:
-        """The outputs of one cell as a notebook file would hold them."""
-        found = page.evaluate(
+        """Return the outputs of one cell, as in a notebook file."""
+        outputs = page.evaluate(
             f"(index) => {{ {NOTEBOOK} const cells = notebook.model.cells;"
             " const cell = cells.get(index < 0 ? cells.length + index : index);"
             " return cell.type === 'code' ? cell.toJSON().outputs : []; }",
             index,
         )
-        return list(found)
+        return list(outputs)
 
     def output_text(self, page: Page, index: int) -> str:
-        """What one cell printed, returned as text, or raised."""
+        """Return what one cell printed, returned or raised, as text."""
         parts = []
         for output in self.outputs(page, index):
             text = output.get("text") or output.get("data", {}).get("text/plain") or ""
@@ -263,13 +264,13 @@ class Lab:
         return re.sub(r"\x1b\[[0-9;]*m", "", "".join(parts)).strip()
 
     def output(self, page: Page, index: int) -> Any:
-        """A locator of one cell's output area, counted from 0."""
+        """Return a locator of the output area of one cell, counted from 0."""
         return page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-Cell-outputArea")
 
     # --- evidence --------------------------------------------------------------------------
 
     def screenshot(self, page: Page, path: str | os.PathLike[str]) -> Path:
-        """A picture of the page as it is after the next frame; makes the folder."""
+        """Save a picture of the page after its next frame; create the folder if needed."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
@@ -277,17 +278,18 @@ class Lab:
         return target
 
     def console(self, page: Page) -> list[str]:
-        """What the page wrote to its console so far, each line with its type before it."""
+        """Return the lines that the page has written to its console, as "type: text"."""
         return list(self._consoles[page])
 
     def server_log(self) -> str:
-        """The end of what the server wrote."""
+        """Return the end of the log of the server."""
         with suppress(OSError):
             return (self._own / "server.log").read_text(errors="replace")[-6000:]
         return ""
 
     @contextmanager
-    def _explained(self, page: Page, what: str) -> Iterator[None]:
+    def _explained(self, page: Page, problem: str) -> Iterator[None]:
+        """Raise `LabError` for any error, with the evidence that helps to find its cause."""
         try:
             yield
         except Exception as error:
@@ -296,15 +298,17 @@ class Lab:
                 page.screenshot(path=picture, timeout=10_000)
             console = "\n".join(self._consoles.get(page, [])[-40:])
             raise LabError(
-                f"{what}: {error}\n--- console of the page ---\n{console}"
+                f"{problem}: {error}\n--- console of the page ---\n{console}"
                 f"\n--- log of the server ---\n{self.server_log()}\n--- picture: {picture}"
             ) from error
 
     def _refuse_error(self, page: Page, index: int) -> None:
+        """Raise `LabError` if this cell raised."""
         if any(output["output_type"] == "error" for output in self.outputs(page, index)):
             raise LabError(f"cell {index} raised\n{self.output_text(page, index)}")
 
     def _execute(self, page: Page, command: str, index: int | None = None) -> None:
+        """Run a command of JupyterLab, on the cell with this index if there is one."""
         with self._explained(page, f"{command} did not end"):
             page.evaluate(EXECUTE, [command, index])
             page.wait_for_function(IS_IDLE)
@@ -349,14 +353,14 @@ class Lab:
             time.sleep(0.1)
 
     def _environment(self) -> dict[str, str]:
-        # Kernels import the same idc_widgets as the tests do, installed or not.
-        found = importlib.util.find_spec("idc_widgets")
-        places = [str(Path(found.origin).parents[1])] if found and found.origin else []
-        if given := os.environ.get("PYTHONPATH"):
-            places.append(given)
+        # Kernels import the same idc_widgets as the tests, installed or not.
+        spec = importlib.util.find_spec("idc_widgets")
+        folders = [str(Path(spec.origin).parents[1])] if spec and spec.origin else []
+        if inherited := os.environ.get("PYTHONPATH"):
+            folders.append(inherited)
         return {
             **{key: value for key, value in os.environ.items() if not key.startswith("JUPYTER")},
-            "PYTHONPATH": os.pathsep.join(places),
+            "PYTHONPATH": os.pathsep.join(folders),
             "JUPYTER_PREFER_ENV_PATH": "1",
             "JUPYTER_CONFIG_DIR": str(self._own / "config"),
             "JUPYTER_DATA_DIR": str(self._own / "data"),
@@ -374,7 +378,7 @@ class Lab:
 
 
 def find_chromium() -> str | None:
-    """The browser to drive: $CHROMIUM, or the first one on PATH."""
+    """Return the path of the browser: $CHROMIUM, or the first one on PATH."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
 
@@ -386,7 +390,7 @@ def _free_port() -> int:
 
 
 def _answers(url: str) -> bool:
-    # No proxy: the server is on this machine, whatever the environment says.
+    # The server is on this machine: ignore any proxy of the environment.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with suppress(OSError):
         return bool(opener.open(url, timeout=5).status == 200)
@@ -394,7 +398,7 @@ def _answers(url: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the server and its kernels, gently first."""
+    """End the server and its kernels: terminate them, then kill those that still run."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             break
@@ -402,5 +406,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(15)
-    with suppress(ProcessLookupError, PermissionError):  # kernels that outlived it
+    with suppress(ProcessLookupError, PermissionError):  # kernels still running
         os.killpg(process.pid, signal.SIGKILL)

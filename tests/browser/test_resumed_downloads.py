@@ -1,4 +1,4 @@
-"""Downloads by clicks: cancelled, failed, tried again, and gone on with in a new kernel."""
+"""Downloads by clicks: cancelled, failed, retried, and resumed in a new kernel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from idc_widgets.widgets.on_disk import COMPLETE, FAILED, FETCHING, PARTLY, QUEU
 
 ROOT = Path(__file__).parents[2]
 PATIENT = "RIDER-1411227641"
-FILES = 11  # of each of the four series of this patient
+FILES = 11  # per series; this patient has four series
 
 SHOW = f"""
 from idc_widgets import IDCBrowser
@@ -31,7 +31,7 @@ browser = IDCBrowser(PatientID={PATIENT!r}, download_dir=FOLDER)
 browser
 """
 
-# Gives the page the grid of series, which nothing else leads to.
+# Give the page the grid of series, which it cannot reach in another way.
 REACH = """
 import anywidget
 from traitlets import Unicode
@@ -47,7 +47,7 @@ class Reach(anywidget.AnyWidget):
 Reach(series=browser.children[2].children[1].children[0].model_id)
 """
 
-# What the cells of the column "On disk" show, by SeriesInstanceUID.
+# JavaScript: the cells of the column "On disk", by SeriesInstanceUID.
 ON_DISK = """async () => {
   const views = Object.values(window.series?.views ?? {});
   if (!views.length) return {};
@@ -57,15 +57,16 @@ ON_DISK = """async () => {
   const cells = (title) => [...Array(model.rowCount("body")).keys()].map(
     (row) => model.data("body", row, titles.indexOf(title)));
   const states = cells("On disk");
-  return Object.fromEntries(cells("SeriesInstanceUID").map((uid, at) => [uid, states[at]]));
+  return Object.fromEntries(cells("SeriesInstanceUID").map((uid, row) => [uid, states[row]]));
 }"""
 
 
 class Gate:
-    """A server that answers in four ways, one a series, as long as this is closed.
+    """A server that treats each of four series in its own way.
 
-    All of the first one, some files of the second, nothing of the third: who asks is kept waiting.
-    Of the last one, that a file is not there, until `mend`.
+    It sends all files of the first series. While the gate is closed, it sends some files of the
+    second series and none of the third: requests for the others wait. Until `mend` is called, it
+    answers "not found" for one file of the fourth series.
     """
 
     def __init__(self, s3: S3Server, uids: dict[str, str]) -> None:
@@ -94,13 +95,13 @@ class Gate:
         self.s3.fail = lambda _request: None
 
     def fetched(self) -> list[int]:
-        """How many files of each series were asked for since the log was cleared."""
+        """Return the number of files requested per series since the log was cleared."""
         return [self.s3.count("GET", prefix) for prefix in self.uids]
 
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
-    """The series, in the order of downloading."""
+    """The four series, in the order in which they are downloaded."""
     table = pq.read_table(
         Index.default().tables["index"], filters=[("PatientID", "=", PATIENT)]
     ).to_pylist()
@@ -130,11 +131,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -
 
 
 def wait_for_states(page: Page, gate: Gate, *states: str) -> None:
-    """Waits until the grid of series shows these, in the order of downloading."""
-    wanted = dict(zip(gate.uids.values(), states, strict=True))
+    """Wait until the grid of series shows these states, in the order of downloading."""
+    expected = dict(zip(gate.uids.values(), states, strict=True))
     deadline = time.monotonic() + PATIENCE / 2
-    while (found := page.evaluate(ON_DISK)) != wanted:
-        assert time.monotonic() < deadline, (found, wanted)
+    while (shown := page.evaluate(ON_DISK)) != expected:
+        assert time.monotonic() < deadline, (shown, expected)
         page.wait_for_timeout(50)
 
 
@@ -151,14 +152,12 @@ def detail(page: Page) -> Locator:
 
 
 def readme_cell() -> str:
-    """The cell of the README that comes after the one with the browser."""
+    """Return the cell of the README that follows the one with the browser."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     return next(block for block in blocks if block.startswith("browser.selection"))
 
 
-def test_cancelled_then_gone_on_with_in_a_new_kernel(
-    lab: Lab, gate: Gate, screenshots: Path
-) -> None:
+def test_cancelled_then_resumed_in_a_new_kernel(lab: Lab, gate: Gate, screenshots: Path) -> None:
     cells = [SHOW.replace("FOLDER", "'one'"), REACH]
     page = lab.open_notebook(cells, name="one.ipynb", height=1300)
     lab.run_all(page)
@@ -210,7 +209,7 @@ def test_cancelled_then_gone_on_with_in_a_new_kernel(
     lab.close(page)
 
 
-def test_a_killed_kernel_leaves_nothing_that_only_looks_complete(lab: Lab, gate: Gate) -> None:
+def test_no_series_of_a_killed_kernel_is_wrongly_complete(lab: Lab, gate: Gate) -> None:
     gate.missing = ""
     page = lab.open_notebook([SHOW.replace("FOLDER", "'two'"), REACH])
     lab.run_all(page)
