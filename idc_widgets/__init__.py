@@ -1,7 +1,8 @@
 """Browse and download the NCI Imaging Data Commons from a notebook.
 
-Names are imported on first use, so that ``import idc_widgets`` takes no time and needs no Jupyter.
-The public names are written down in ``__init__.pyi``, once.
+`IDCClient` is the entry in plain Python, `IDCBrowser` that in a notebook. The public names are
+listed in ``__init__.pyi`` and imported on first use, so that ``import idc_widgets`` is fast and
+needs no Jupyter.
 """
 
 import lazy_loader as _lazy

@@ -48,8 +48,8 @@ class LargeDownloadError(DownloadError):
     """A download is larger than its limit and needs consent.
 
     Args:
-        message: the size, the limit, and how to raise the limit.
-        preview: what the download would do, in plain words.
+        message: The size, the limit, and how to raise the limit.
+        preview: What the download would do, in plain words.
     """
 
     def __init__(self, message: str, *, preview: str) -> None:
@@ -81,9 +81,9 @@ def unknown_message(kind: str, name: object, choices: Iterable[object]) -> str:
     """Return the message for an unknown name, with the nearest choice or all of a few choices.
 
     Args:
-        kind: what the name should be the name of, such as "column".
-        name: the unknown name.
-        choices: the valid names.
+        kind: What the name should be the name of, such as "column".
+        name: The unknown name.
+        choices: The valid names.
 
     >>> unknown_message("collection", "nsclc_radiomic", ["nlst", "nsclc_radiomics"])
     "unknown collection 'nsclc_radiomic'; did you mean 'nsclc_radiomics'?"

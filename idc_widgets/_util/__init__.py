@@ -1,6 +1,6 @@
-"""Helpers that know nothing of IDC: words for numbers, lock files, HTTP.
+"""Helpers that know nothing of IDC: files, locks, HTTP and numbers in words.
 
-Every folder above may import from here; nothing here imports from another folder but `errors`.
+Every other folder may import from here. Nothing here imports from another folder, except `errors`.
 """
 
 import lazy_loader as _lazy

@@ -23,13 +23,13 @@ def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterat
     If the block raises, the hidden file is removed and `target` stays as it was.
 
     Args:
-        target: the file to write or to replace. Its folder must exist.
+        target: The file to write or to replace. Its folder must exist.
         only_writer: True if the caller holds a lock that excludes all other writers of `target`.
             The hidden file then always has the same name, and one that a killed process left
             behind is replaced.
 
     Raises:
-        OSError: the file cannot be written or renamed.
+        OSError: The file cannot be written or renamed.
     """
     # A random name alone: with that of the target in it, it could be too long for the disk.
     name = target.name if only_writer else uuid.uuid4().hex
@@ -38,7 +38,7 @@ def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterat
         temporary.unlink(missing_ok=True)
     try:
         yield temporary
-        os.replace(temporary, target)
+        temporary.replace(target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -53,13 +53,13 @@ def write_whole(
     The content is on the disk when this returns, so that a power cut does not lose it.
 
     Args:
-        target: the file to write or to replace. Its folder must exist.
-        content: the text, the bytes, or the pieces of a text. An error while the pieces are made
+        target: The file to write or to replace. Its folder must exist.
+        content: The text, the bytes, or the pieces of a text. An error while the pieces are made
             leaves `target` as it was.
-        only_writer: see `replaced_when_complete`.
+        only_writer: See `replaced_when_complete`.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: The file cannot be written.
     """
     if isinstance(content, str):
         content = [content]
@@ -82,10 +82,10 @@ def move_into_place(source: Path, target: Path) -> None:
     it, that one stays and `source` is removed.
 
     Raises:
-        OSError: it cannot be renamed.
+        OSError: It cannot be renamed.
     """
     try:
-        os.replace(source, target)
+        source.replace(target)
     except OSError:
         if source.is_dir() != target.is_dir() or not target.exists():
             raise
@@ -97,7 +97,7 @@ def remove(path: Path) -> None:
     """Remove a file, or a folder with everything in it, if it exists.
 
     Raises:
-        OSError: it cannot be removed.
+        OSError: It cannot be removed.
     """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

@@ -1,26 +1,28 @@
-"""How numbers are put into words, the same in every message and widget."""
+"""Numbers in words, the same in every message and widget."""
 
 from __future__ import annotations
 
 __all__ = ["and_more", "human_duration", "human_size", "plural"]
 
-_SIZES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+#: Unit and its number of bytes. 1 kB is 1000 bytes.
+_UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def human_size(size_bytes: float) -> str:
-    """A byte count in decimal units (1 MB = 10^6 bytes), three significant digits or one decimal.
+    """Return a number of bytes in decimal units (1 MB = 10^6 bytes), with one decimal.
 
     >>> human_size(70_513_634), human_size(9.994e13), human_size(12)
     ('70.5 MB', '99.9 TB', '12 bytes')
     """
-    for unit, factor in _SIZES:
+    for unit, factor in _UNITS:
+        # From 0.9995 on, the smaller unit would be rounded to "1,000.0" or nearly so.
         if size_bytes >= factor * 0.9995 or (unit == "kB" and size_bytes >= 1000):
             return f"{size_bytes / factor:,.1f} {unit}"
     return plural(round(size_bytes), "byte")
 
 
 def human_duration(seconds: float) -> str:
-    """A time span in its two largest units.
+    """Return a time span in its two largest units.
 
     >>> human_duration(8), human_duration(95), human_duration(7300)
     ('8 s', '1 min 35 s', '2 h 1 min')
@@ -34,7 +36,9 @@ def human_duration(seconds: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """A count with thousands separators and its noun; "series" has one form, "y" becomes "ies".
+    """Return a count with its noun in the singular or the plural.
+
+    The plural of "series" is "series", and that of a noun with "y" at the end has "ies".
 
     >>> plural(1, "study"), plural(12, "series"), plural(1044191, "file")
     ('1 study', '12 series', '1,044,191 files')

@@ -58,7 +58,7 @@ class HttpError(Exception):
     """A request that failed. The message continues a sentence whose subject is the server.
 
     Args:
-        reason: what the server did or did not do, such as "answers HTTP 404 (Not Found)".
+        reason: What the server did or did not do, such as "answers HTTP 404 (Not Found)".
         answered: False if the server did not answer at all.
         retry: True if the same request may succeed soon.
     """
@@ -74,9 +74,9 @@ class FileCheck:
     """What identifies a complete file: a digest, a size, or both.
 
     Args:
-        algorithm: the name of the digest in `hashlib`; empty without a digest.
-        digest: in lower-case hexadecimal.
-        size: in bytes; None if it is not known.
+        algorithm: The name of the digest in `hashlib`; empty without a digest.
+        digest: In lower-case hexadecimal.
+        size: In bytes; None if it is not known.
     """
 
     algorithm: str = ""
@@ -106,8 +106,8 @@ def open_http(
     """Yield an `Http` with a new session, for use by one thread.
 
     Args:
-        timeout: seconds to connect, and seconds without a byte.
-        pause: seconds before the first retry.
+        timeout: Seconds to connect, and seconds without a byte.
+        pause: Seconds before the first retry.
     """
     with requests.Session() as session:
         session.headers["User-Agent"] = "idc_widgets"
@@ -133,10 +133,10 @@ class Http:
         """Complete the partial file `part`, and remove it if it is not the expected file.
 
         Args:
-            url: the address of the file.
-            part: the path; bytes that are there already are kept, only the rest is requested.
-            check: what identifies the complete file.
-            progress: called while bytes arrive.
+            url: The address of the file.
+            part: The path; bytes that are there already are kept, only the rest is requested.
+            check: What identifies the complete file.
+            progress: Called while bytes arrive.
         """
         resumed = size_of(part) > 0
         self._complete(url, part, check, progress)
@@ -153,9 +153,9 @@ class Http:
         """Return a short answer as a whole.
 
         Args:
-            url: the address.
-            max_bytes: a longer answer is an error.
-            accept: the media type to request.
+            url: The address.
+            max_bytes: A longer answer is an error.
+            accept: The media type to request.
         """
         try:
             return self._get_once(url, max_bytes, accept)

@@ -1,4 +1,4 @@
-"""Lock files: one thread of one process has one at a time. A lock ends with its process."""
+"""Lock files. A lock is held by one thread of one process, and ends when that process ends."""
 
 from __future__ import annotations
 
@@ -16,32 +16,36 @@ else:
 
 __all__ = ["locked", "try_lock"]
 
-# Nothing is made through a link, nor waited for in a pipe, that somebody put there
+# Do not follow a symlink or block on a FIFO planted at this path.
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool | None]:
-    """Whether nobody else is in such a block for this file; None if the file system has no locks.
+    """Create a lock file and try to lock it, without waiting.
 
-    The file is made, and whoever had the lock removes it.
+    The block runs in any case. Whoever holds the lock removes the file at the end.
+
+    Yields:
+        True if the lock is held, False if another thread or process holds it, None if the file
+        system has no locks.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: The file cannot be created.
     """
     file = os.open(path, _FLAGS, 0o666)
     try:
         try:
-            ours = try_lock(file)
-        except OSError:  # such as an error of a network disk
-            ours = False
-        if ours is not False and not _is_still(path, file):
-            ours = False  # whoever had it removed it meanwhile
+            is_held = try_lock(file)
+        except OSError:  # for example an error of a network disk
+            is_held = False
+        if is_held is not False and not _is_at(path, file):
+            is_held = False  # the previous holder removed the file before we locked it
         try:
-            yield ours
+            yield is_held
         finally:
-            if ours is not False:
-                with suppress(OSError):  # Windows keeps it while it is open
+            if is_held is not False:
+                with suppress(OSError):  # Windows does not remove open files
                     path.unlink()
     finally:
         os.close(file)
@@ -51,13 +55,14 @@ def try_lock(file: int) -> bool | None:
     """Lock an open file until it is closed, without waiting.
 
     Args:
-        file: its descriptor.
+        file: Its descriptor.
 
     Returns:
-        False if somebody else has locked it; None if the file system has no locks.
+        True if the lock is held, False if another thread or process holds it, None if the file
+        system has no locks.
 
     Raises:
-        OSError: the system cannot tell.
+        OSError: The system reports another error.
     """
     try:
         if sys.platform == "win32":
@@ -73,8 +78,9 @@ def try_lock(file: int) -> bool | None:
     return True
 
 
-def _is_still(path: Path, file: int) -> bool:
+def _is_at(path: Path, file: int) -> bool:
+    """Return whether an open file is still the one at a path."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(file))
+        return os.path.samestat(path.stat(), os.fstat(file))
     except FileNotFoundError:
         return False

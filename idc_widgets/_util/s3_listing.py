@@ -34,9 +34,9 @@ class S3Object:
     """An object of a bucket.
 
     Args:
-        key: its name in the bucket.
-        size: in bytes.
-        etag: without quotation marks.
+        key: Its name in the bucket.
+        size: In bytes.
+        etag: Without quotation marks.
     """
 
     key: str
@@ -71,14 +71,14 @@ def list_objects(
     """Yield the objects whose keys begin with `prefix`, in the order of their keys.
 
     Args:
-        http: the session.
-        endpoint_url: the S3 server, such as "https://s3.amazonaws.com".
-        bucket: the bucket.
-        prefix: the beginning of the keys.
-        max_pages: a longer listing is an error; a page has 1,000 objects at most.
+        http: The session.
+        endpoint_url: The S3 server, such as "https://s3.amazonaws.com".
+        bucket: The bucket.
+        prefix: The beginning of the keys.
+        max_pages: A longer listing is an error; a page has 1,000 objects at most.
 
     Raises:
-        HttpError: the server cannot list them, or lists too many.
+        HttpError: The server cannot list them, or lists too many.
     """
     token: str | None = None
     for _ in range(max_pages):
@@ -105,19 +105,19 @@ def count_objects(
     """Count the objects that are directly in each of many folders, with one request per page.
 
     Args:
-        endpoint_url: the S3 server.
-        folders: pairs of bucket and prefix; a prefix ends with a slash.
-        suffix: objects whose keys have another ending are not counted.
-        workers: the number of requests at a time.
-        max_pages: the largest number of pages per folder; a page has 1,000 objects at most.
-        timeout: seconds to connect, and seconds without a byte.
-        pause: seconds before the first retry.
+        endpoint_url: The S3 server.
+        folders: Pairs of bucket and prefix; a prefix ends with a slash.
+        suffix: Objects whose keys have another ending are not counted.
+        workers: The number of requests at a time.
+        max_pages: The largest number of pages per folder; a page has 1,000 objects at most.
+        timeout: Seconds to connect, and seconds without a byte.
+        pause: Seconds before the first retry.
 
     Returns:
         The count per folder, in the order of `folders`; zero for a folder without objects.
 
     Raises:
-        HttpError: a folder cannot be listed, or has too many pages; the message names it. No
+        HttpError: A folder cannot be listed, or has too many pages; the message names it. No
             further folder is listed then.
     """
     wanted = list(dict.fromkeys(folders))

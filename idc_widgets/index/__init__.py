@@ -1,6 +1,6 @@
-"""Which tables exist, where their files are, and what their columns mean.
+"""The index: which tables exist, where their files are, and what their columns mean.
 
-`query` and everything above it import from here. Nothing here opens a table or runs a query.
+`query` and all folders above it import from here. Nothing here opens a table or runs a query.
 """
 
 import lazy_loader as _lazy

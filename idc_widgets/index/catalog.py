@@ -25,14 +25,14 @@ class Index:
     """The tables to query: those of the installed idc-index-data, or your own table of series.
 
     Args:
-        path: a ``.parquet`` or ``.csv`` file with one row per series. Its columns are named as in
+        path: A ``.parquet`` or ``.csv`` file with one row per series. Its columns are named as in
             the index (or as in IDC's first index: ``DOI``, ``series_aws_location``). It must have
             SeriesInstanceUID, StudyInstanceUID, PatientID and collection_id; other columns of the
             index that it lacks have missing values. By default, the index that idc-index-data
             contains.
 
     Raises:
-        IndexFileError: the file does not exist or has another format, or idc-index-data is not
+        IndexFileError: The file does not exist or has another format, or idc-index-data is not
             installed.
 
     >>> Index()
@@ -111,11 +111,11 @@ class Index:
         """Return the path of a fetched table, whether it exists or not.
 
         Args:
-            name: one of `fetchable`, whose path is that of a file; or a clinical table, whose path
+            name: One of `fetchable`, whose path is that of a file; or a clinical table, whose path
                 is that of a folder.
 
         Raises:
-            InvalidQueryError: no table can have this name, so nothing may be written there.
+            InvalidQueryError: No table can have this name, so nothing may be written there.
         """
         if self.data_folder is not None and name in FETCHABLE_TABLES:
             return self.data_folder / f"{name}.parquet"

@@ -31,11 +31,11 @@ class Column:
     """What is known about a column.
 
     Args:
-        name: the name in SQL and in filters: the DICOM keyword where DICOM has one.
-        label: the name on the screen.
-        kind: what its values are.
-        description: one sentence without a full stop.
-        missing: how a missing value is shown.
+        name: The name in SQL and in filters: the DICOM keyword where DICOM has one.
+        label: The name on the screen.
+        kind: What its values are.
+        description: One sentence without a full stop.
+        missing: How a missing value is shown.
     """
 
     name: str

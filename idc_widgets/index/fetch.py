@@ -8,7 +8,6 @@ another file.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 import time
@@ -60,19 +59,19 @@ def fetch_file(
     """Fetch one file from the first mirror that sends it completely.
 
     Args:
-        name: the name of the table in error messages.
-        urls: the mirrors of the file, tried in turn.
-        target: the file to write or to replace. Its folder is created.
-        sha256_urls: the addresses of its checksum, tried in turn; one holds for all mirrors.
-        progress: called while bytes arrive, and at the end.
-        timeout: seconds to connect, and seconds without a byte.
-        pause: seconds before the first retry of a mirror whose connection broke.
+        name: The name of the table in error messages.
+        urls: The mirrors of the file, tried in turn.
+        target: The file to write or to replace. Its folder is created.
+        sha256_urls: The addresses of its checksum, tried in turn; one holds for all mirrors.
+        progress: Called while bytes arrive, and at the end.
+        timeout: Seconds to connect, and seconds without a byte.
+        pause: Seconds before the first retry of a mirror whose connection broke.
 
     Returns:
         `target`.
 
     Raises:
-        FetchError: there is no checksum, no mirror sent the complete file, or the file cannot be
+        FetchError: There is no checksum, no mirror sent the complete file, or the file cannot be
             written. `target` is then unchanged; bytes that arrived before a connection broke are
             kept beside it, hidden, for the next call.
     """
@@ -113,21 +112,21 @@ def fetch_folder(
     The size of each object is checked, and its MD5 where its ETag is one.
 
     Args:
-        name: the name of the table in error messages.
-        endpoint_url: the S3 server.
-        bucket: the bucket.
-        prefix: the beginning of the keys; ends with a slash.
-        target: the folder to create; one that exists stays as it is.
-        suffix: objects whose keys have another ending are left out.
-        progress: called while bytes arrive, and at the end.
-        timeout: seconds to connect, and seconds without a byte.
-        pause: seconds before the first retry.
+        name: The name of the table in error messages.
+        endpoint_url: The S3 server.
+        bucket: The bucket.
+        prefix: The beginning of the keys; ends with a slash.
+        target: The folder to create; one that exists stays as it is.
+        suffix: Objects whose keys have another ending are left out.
+        progress: Called while bytes arrive, and at the end.
+        timeout: Seconds to connect, and seconds without a byte.
+        pause: Seconds before the first retry.
 
     Returns:
         `target`, with the files ``00000.parquet`` and so on, in the order of the keys.
 
     Raises:
-        FetchError: an object is missing or damaged, or cannot be written; otherwise as for
+        FetchError: An object is missing or damaged, or cannot be written; otherwise as for
             `fetch_file`.
     """
     with open_http(timeout, pause) as http:
@@ -148,7 +147,7 @@ def fetch_folder(
                         raise FetchError(
                             f"cannot fetch {name}: {shown_url(url)} {error}"
                         ) from error
-                    os.replace(part, file)
+                    part.replace(file)
                 done += entry.size
             if progress is not None:
                 progress(total, total)
@@ -203,7 +202,7 @@ def _checksum(http: Http, name: str, urls: Sequence[str]) -> tuple[FileCheck, di
     """Return the SHA-256 of a file, and the error of each server that did not answer.
 
     Raises:
-        FetchError: none of the addresses has a checksum.
+        FetchError: None of the addresses has a checksum.
     """
     errors: dict[str, HttpError] = {}
     silent: dict[str, HttpError] = {}
@@ -234,12 +233,12 @@ def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
     has it at a time: another one gets a path of its own, which is removed at the end.
 
     Args:
-        name: the name of the table in error messages.
-        target: the file or folder that is fetched.
-        key: what identifies its content, in hexadecimal.
+        name: The name of the table in error messages.
+        target: The file or folder that is fetched.
+        key: What identifies its content, in hexadecimal.
 
     Raises:
-        FetchError: in place of an OSError, also one of the block; then nothing is left.
+        FetchError: In place of an OSError, also one of the block; then nothing is left.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

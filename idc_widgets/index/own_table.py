@@ -15,7 +15,7 @@ def checked_path(path: Path) -> Path:
     """Return the absolute path of a user's table.
 
     Raises:
-        IndexFileError: it does not exist, or is neither Parquet nor CSV.
+        IndexFileError: It does not exist, or is neither Parquet nor CSV.
     """
     if path.is_dir():
         raise IndexFileError(f"{path} is a folder; expected a .parquet or .csv file")
@@ -30,12 +30,12 @@ def columns_by_folded_name(place: object, present: Collection[str]) -> dict[str,
     """Return the columns of a table of series by their case-folded names.
 
     Args:
-        place: the name of the table in error messages.
-        present: the columns; of two that differ in letter case only, the spelling of the index
+        place: The name of the table in error messages.
+        present: The columns; of two that differ in letter case only, the spelling of the index
             wins.
 
     Raises:
-        IndexFileError: a required column is missing.
+        IndexFileError: A required column is missing.
     """
     by_folded = {name.casefold(): name for name in present}
     by_folded.update({name.casefold(): name for name in present if name in COLUMNS})
@@ -53,11 +53,11 @@ def normalized_select(path: Path, present: Mapping[str, str]) -> str:
     """Return the SELECT list that gives a user's table the columns of the index.
 
     Args:
-        path: the name of the table in error messages.
-        present: the columns of the table, and the SQL expression of each.
+        path: The name of the table in error messages.
+        present: The columns of the table, and the SQL expression of each.
 
     Raises:
-        IndexFileError: a required column is missing.
+        IndexFileError: A required column is missing.
     """
     by_folded = columns_by_folded_name(path, present)
     columns = (

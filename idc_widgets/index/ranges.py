@@ -38,10 +38,10 @@ class Range:
     """A column that is filtered from - to and has a histogram.
 
     Args:
-        column: its name.
-        sql: the expression of its value as something that can be ordered.
-        coarse: the expression of its value as an integer of few values, from which bins are chosen.
-        edges: a function of the lowest and highest coarse value and the number of bins that
+        column: Its name.
+        sql: The expression of its value as something that can be ordered.
+        coarse: The expression of its value as an integer of few values, from which bins are chosen.
+        edges: A function of the lowest and highest coarse value and the number of bins that
             returns the edges of the bins.
     """
 
@@ -56,8 +56,8 @@ class Range:
         One series in 200 at each end is out of view: a date of 1880, a file of 195 GB.
 
         Args:
-            counted: pairs of a coarse value and the number of its series.
-            count: the number of bins.
+            counted: Pairs of a coarse value and the number of its series.
+            count: The number of bins.
         """
         ordered = sorted(counted)
         margin = sum(series for _, series in ordered) / 200

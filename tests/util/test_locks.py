@@ -42,11 +42,11 @@ def test_a_lock_file_that_was_removed_locks_nothing(
 ) -> None:
     path = tmp_path / "lock"
     with path.open("w") as file:
-        assert locks._is_still(path, file.fileno())
+        assert locks._is_at(path, file.fileno())
         path.unlink()
-        assert not locks._is_still(path, file.fileno())
+        assert not locks._is_at(path, file.fileno())
         path.touch()
-        assert not locks._is_still(path, file.fileno())
+        assert not locks._is_at(path, file.fileno())
 
     def too_late(file: int, how: int) -> None:
         path.unlink()
