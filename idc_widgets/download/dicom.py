@@ -1,4 +1,4 @@
-"""The only module that knows pydicom: whether files are of the series that they should be of."""
+"""A check that files belong to the series they should: the only module that uses pydicom."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ _SOP_INSTANCE_UID = 0x00080018
 _SERIES_INSTANCE_UID = 0x0020000E
 _TAGS = [_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID]
 
-_MOST_INFLATED = 1 << 24  # bytes of a deflated file; few kB come before the UID of a series
+_MAX_INFLATED_BYTES = 1 << 24  # the UID of a series comes after a few kB
+_MAX_SHOWN_CHARACTERS = 64
+_READERS = 4
 
 _log = logging.getLogger(__name__)
 
 
 def check_installed() -> None:
-    """Make sure that files can be read.
+    """Check that pydicom is installed.
 
     Raises:
-        DownloadError: pydicom is missing.
+        DownloadError: It is missing.
     """
     try:
         import pydicom.filereader  # noqa: F401
@@ -44,19 +46,21 @@ def check_installed() -> None:
 def find_wrong_series(
     paths: Mapping[str, Sequence[Path]], cancelled: threading.Event
 ) -> dict[str, str]:
-    """Read the header of every file, up to the UID of its series and no further.
+    """Read the header of every file, up to the UID of its series, and report series with problems.
+
+    A series has a problem if one of its files cannot be read or belongs to another series, or if
+    two files are the same instance (a copy in the place of another slice).
 
     Args:
-        paths: the files of each series, by SeriesInstanceUID.
-        cancelled: ends it soon when it is set.
+        paths: The files of each series, by SeriesInstanceUID.
+        cancelled: When it is set, this returns soon.
 
     Returns:
-        What is wrong, by SeriesInstanceUID; the first file that is wrong is named. So is the first
-        that says it is the same instance as another, as a copy in the place of a slice. Of a series
-        that was not read to its end because of `cancelled`, `CANCELLED`.
+        The first problem of a series, by SeriesInstanceUID; `CANCELLED` for a series whose files
+        were not all read because of `cancelled`.
     """
 
-    def first_wrong(uid: str) -> str | None:
+    def first_problem(uid: str) -> str | None:
         seen: dict[str, Path] = {}
         for path in paths[uid]:
             if cancelled.is_set():
@@ -65,25 +69,26 @@ def find_wrong_series(
             if problem:
                 return f"{problem}; delete this file and try again: {path}"
             other = seen.setdefault(instance, path) if instance else path
-            if other != path:  # nobody knows which of the two should be another
+            if other != path:  # it is not known which of the two should be another instance
                 return (
-                    f"{path.name} repeats {other.name}: both are the instance {instance[:64]!r}; "
+                    f"{path.name} repeats {other.name}: both are the instance "
+                    f"{instance[:_MAX_SHOWN_CHARACTERS]!r}; "
                     f"delete both and try again: {other} and {path}"
                 )
         return None
 
-    # Threads hide the waiting for a slow disk; the reading itself is Python, one at a time
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "DownloadJob-dicom") as pool:
-        found = zip(paths, pool.map(first_wrong, paths), strict=True)
-        return {uid: problem for uid, problem in found if problem}
+    # Threads help to wait for a slow disk; parsing is Python code, which runs in one at a time
+    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), "DownloadJob-dicom") as pool:
+        problems = zip(paths, pool.map(first_problem, paths), strict=True)
+        return {uid: problem for uid, problem in problems if problem}
 
 
 class _DeflatedError(Exception):
-    """What follows in the file is deflated."""
+    """The rest of the file is deflated."""
 
 
 class _Reader(io.BufferedReader):
-    """Not to be read whole, which pydicom does only to inflate it: 2 MB may become 4 GB."""
+    """A file that refuses to be read whole, as pydicom does to inflate it: 2 MB may become 4 GB."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:
@@ -92,7 +97,7 @@ class _Reader(io.BufferedReader):
 
 
 def _read(path: Path, uid: str) -> tuple[str, str]:
-    """What is wrong with a file of the series `uid`, and its SOPInstanceUID; "" if nothing, none"""
+    """Return the problem of a file of the series `uid`, and its SOPInstanceUID; "" for neither."""
     from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_dataset, read_partial
 
@@ -102,20 +107,21 @@ def _read(path: Path, uid: str) -> tuple[str, str]:
                 dataset = read_partial(file, _is_past, specific_tags=_TAGS)
             except _DeflatedError:
                 inflate = zlib.decompressobj(-zlib.MAX_WBITS).decompress
-                start = io.BytesIO(inflate(file.read(_MOST_INFLATED), _MOST_INFLATED))
+                start = io.BytesIO(inflate(file.read(_MAX_INFLATED_BYTES), _MAX_INFLATED_BYTES))
                 dataset = read_dataset(start, False, True, stop_when=_is_past, specific_tags=_TAGS)
-        found = dataset.get("SeriesInstanceUID")
+        series = dataset.get("SeriesInstanceUID")
         instance = str(dataset.get("SOPInstanceUID") or "")
     except InvalidDicomError:
-        return f"{path.name} is no DICOM file", ""
+        return f"{path.name} is not a DICOM file", ""
     except OSError as error:
         return f"{path.name} cannot be read ({error.strerror or error})", ""
-    except Exception as error:  # whatever a damaged file makes a parser raise
+    except Exception as error:  # a damaged file can make the parser raise anything
         _log.debug("%s cannot be read", path, exc_info=error)
         return f"{path.name} cannot be read ({type(error).__name__})", ""
-    if found != uid:
-        what = f"is of the series {str(found)[:64]!r}" if found else "names no series"
-        return f"{path.name} {what}", ""
+    if series != uid:
+        shown = repr(str(series)[:_MAX_SHOWN_CHARACTERS])
+        problem = f"belongs to the series {shown}" if series else "names no series"
+        return f"{path.name} {problem}", ""
     return "", instance
 
 

@@ -1,4 +1,4 @@
-"""What is on the disk, and whether it can take what is to come. Sizes are bytes, MB is 10^6."""
+"""Files on disk, and checks that the disk can take more. Sizes are in bytes, MB is 10^6 bytes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,35 +27,41 @@ __all__ = [
     "temps",
 ]
 
+_PROBE_TRIES = 20
+_PROBE_PAUSE_SECONDS = 0.001
+
+_MAX_NAME_BYTES = 255
+
 
 def dicom_files(folder: Path) -> dict[str, int]:
-    """The files of IDC right in `folder`, name to size; nothing if there is no such folder.
+    """Return the files of IDC that are directly in `folder`: name to bytes.
 
-    They are known by their names: what else lies there is somebody's own, and does not count.
+    They are recognized by their names: other files belong to the user and do not count. The result
+    is empty if the folder does not exist.
     """
     return {name: size for name, size in _files(folder) if OBJECT_NAME.fullmatch(name)}
 
 
 def tagged_files(folder: Path) -> dict[str, dict[str, int]]:
-    """The files of IDC that are named `<tag>_<name>` right in `folder`: tag to name to size."""
-    found: dict[str, dict[str, int]] = {}
+    """Return the files of IDC named `<tag>_<name>` directly in `folder`: tag to name to bytes."""
+    files: dict[str, dict[str, int]] = {}
     for file, size in _files(folder):
         tag, _, name = file.partition("_")
         if OBJECT_NAME.fullmatch(name):
-            found.setdefault(tag, {})[name] = size
-    return found
+            files.setdefault(tag, {})[name] = size
+    return files
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(OSError):  # gone meanwhile
+            with suppress(OSError):  # removed in the meantime
                 if entry.is_file():
                     yield entry.name, entry.stat().st_size
 
 
 def temps(folder: Path) -> dict[str, str]:
-    """The unfinished files of s5cmd in `folder`: their path, to the name they will have."""
+    """Return the unfinished files of s5cmd in `folder`: path to the final name."""
     with suppress(OSError), os.scandir(folder) as entries:
         return {
             entry.path: match["name"]
@@ -65,65 +72,66 @@ def temps(folder: Path) -> dict[str, str]:
 
 
 def allocated(path: str) -> int:
-    """The bytes of an unfinished file that have really arrived; 0 if it is gone.
+    """Return how many bytes of an unfinished file have arrived; 0 if it does not exist.
 
-    Large objects arrive in parts side by side, so the size of their file runs ahead of the data:
-    blocks that are not yet written are not allocated. (Windows tells no block count.)
+    Large objects arrive in several parts at a time, so the size of the file runs ahead of its data.
+    Blocks that are not written yet are not allocated. (Windows does not report blocks.)
     """
     try:
-        stat = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return 0
-    return min(stat.st_size, getattr(stat, "st_blocks", stat.st_size) * 512)
+    return min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512)
 
 
 def remove_temps(folder: Path) -> None:
-    """Delete what a killed s5cmd left unfinished in `folder`, and nothing else."""
+    """Delete the unfinished files that a killed s5cmd left in `folder`."""
     for path in temps(folder):
         with suppress(OSError):
             os.unlink(path)
 
 
 def check_folder(folder: Path) -> None:
-    """Make sure that `folder` can be made and written to, leaving nothing behind.
+    """Check that `folder` can be created and written to, leaving nothing behind.
 
-    Permission bits and mount options do not tell the truth for every user and file system, so a
-    folder and a file are really made, in `folder` or the nearest parent that exists.
+    Permission bits and mount options are not reliable for every user and file system, so this
+    creates a folder and a file, in `folder` or in its nearest parent that exists.
 
     Raises:
-        DownloadError: it is a file, below a file, or cannot be written to.
+        DownloadError: It is a file, is below a file, or cannot be written to.
     """
-    for tries_left in reversed(range(20)):
+    for tries_left in reversed(range(_PROBE_TRIES)):
         try:
             _probe(folder)
             return
         except OSError as error:
-            # Another job may be tidying up its folders just now
+            # Another job may be removing its empty folders at this moment
             if not (tries_left and isinstance(error, FileNotFoundError)):
                 raise DownloadError(
                     f"cannot write to {folder}: {error.strerror or error}; choose another folder"
                 ) from error
+        time.sleep(_PROBE_PAUSE_SECONDS)
 
 
 def _probe(folder: Path) -> None:
-    parent = _existing(folder)
+    parent = _nearest_existing(folder)
     if not stat.S_ISDIR(os.stat(parent).st_mode):
-        where = "is" if parent == folder else f"cannot be made: {parent} is"
+        where = "is" if parent == folder else f"cannot be created: {parent} is"
         raise DownloadError(f"{folder} {where} a file; choose a folder to download into")
     with tempfile.TemporaryDirectory(prefix=".idc_widgets-", dir=parent) as probe:
         Path(probe, "probe").touch()
 
 
 def check_capacity(folder: Path, size: int) -> None:
-    """Make sure that the disk is not smaller than `size` bytes, whatever is on it.
+    """Check that the disk of `folder` has a capacity of `size` bytes, free or not.
 
     Raises:
-        DownloadError: it is; the message has both numbers.
+        DownloadError: It is smaller; the message has both numbers.
     """
     total = _usage(folder).total
     if size and not total:
         raise DownloadError(
-            f"no files can be kept in {folder}: what is there is no disk, and has no space; choose "
+            f"no files can be stored in {folder}: it is not on a disk and has no space; choose "
             "another folder"
         )
     if total < size:
@@ -134,23 +142,23 @@ def check_capacity(folder: Path, size: int) -> None:
 
 
 def space(folder: Path) -> tuple[int, int]:
-    """The bytes that are free on the disk of `folder`, and how many of them shall be left over.
+    """Return the free bytes on the disk of `folder`, and how many of them must stay free.
 
     That margin is 2 % of the disk, at most 1 GB: a full disk breaks other programs, and files
-    take up somewhat more than their size.
+    occupy somewhat more than their size.
 
     Raises:
-        DownloadError: there is no such disk.
+        DownloadError: There is no such disk.
     """
     usage = _usage(folder)
     return usage.free, min(10**9, usage.total // 50)
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Make sure that `needed` bytes fit, and the margin that `space` tells is left.
+    """Check that `needed` bytes fit on the disk of `folder` and leave the margin of `space`.
 
     Raises:
-        DownloadError: they do not; the message has the numbers.
+        DownloadError: They do not fit; the message has the numbers.
     """
     free, margin = space(folder)
     if needed and free - margin < needed:
@@ -162,7 +170,7 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def _usage(folder: Path) -> shutil._ntuple_diskusage:
-    parent = _existing(folder)
+    parent = _nearest_existing(folder)
     try:
         return shutil.disk_usage(parent)
     except OSError as error:
@@ -171,17 +179,17 @@ def _usage(folder: Path) -> shutil._ntuple_diskusage:
         ) from error
 
 
-def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest of its parents that exists.
+def _nearest_existing(folder: Path) -> Path:
+    """Return `folder`, or its nearest parent that exists.
 
     Raises:
-        DownloadError: a link on the way leads nowhere, or a name is too long.
+        DownloadError: The path has a broken link or a name that is too long.
     """
     for path in (folder, *folder.parents):
-        if len(os.fsencode(path.name)) > 255:
+        if len(os.fsencode(path.name)) > _MAX_NAME_BYTES:
             raise DownloadError(f"the name {path.name[:40]!r}... is too long for a folder")
         if os.path.exists(path):
             return path
         if os.path.islink(path):
-            raise DownloadError(f"{path} is a link that leads nowhere; choose another folder")
+            raise DownloadError(f"{path} is a broken link; choose another folder")
     return Path(folder.anchor)

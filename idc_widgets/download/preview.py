@@ -1,4 +1,4 @@
-"""What is told before a download starts. Sizes are bytes, MB is 10^6 and GB 10^9 bytes."""
+"""What a download would do, shown before it starts. MB is 10^6 bytes, GB is 10^9."""
 
 from __future__ import annotations
 
@@ -11,61 +11,61 @@ from .._util import human_duration, human_size, is_non_commercial, plural
 __all__ = ["MAX_GB", "Preview", "remember_rate", "remembered_rate"]
 
 MAX_GB = 50.0
-"""More than so many GB (10^9 bytes) still to fetch are fetched only with somebody's consent."""
+"""A download with more than this still to fetch (GB = 10^9 bytes) needs consent."""
 
 _rate: float | None = None
 
 
 def remember_rate(MB_per_s: float) -> None:
-    """Have later previews in this process estimate with this rate; 0 and less tell nothing."""
+    """Use this rate for the estimates of later previews in this process; ignore 0 and less."""
     global _rate
     if MB_per_s > 0:
         _rate = MB_per_s
 
 
 def remembered_rate() -> float | None:
-    """The last rate that was measured, in MB/s; None while there is none."""
+    """Return the last rate that was measured, in MB/s; None if there is none yet."""
     return _rate
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a download would do, as the disk is now; `str()` says it in plain words."""
+    """What a download would do with the disk as it is now; `str()` describes it in words."""
 
     folder: Path
     series: int
     files: int
     size_bytes: int
-    """Of all files, those on the disk included."""
+    """Of all files, including those on disk."""
     files_to_fetch: int
-    """At least: how many of the files that are there are broken is not known before."""
+    """The least number: files of an incomplete series that are on disk may be damaged."""
     bytes_to_fetch: int
     free_bytes: int
     """On the disk of `folder`."""
     margin_bytes: int
-    """So many of them must be left over."""
+    """How many of the free bytes must stay free."""
     licenses: Mapping[str | None, int]
-    """Licence to number of series, most series first; None for those without one."""
+    """Licence to number of series, most frequent first; None stands for an unknown licence."""
     MB_per_s: float | None = None
-    """The last rate measured in this process; None while there is none."""
+    """The last rate measured in this process; None if there is none yet."""
 
     @property
     def fits(self) -> bool:
-        """Whether there is space for what is still to fetch."""
+        """Whether the files to fetch fit on the disk."""
         return not self.bytes_to_fetch or (
             self.bytes_to_fetch <= self.free_bytes - self.margin_bytes
         )
 
     @property
     def seconds(self) -> float | None:
-        """How long it may take at the last rate; None while none is known."""
+        """How long it may take at the last rate; None if no rate is known."""
         if not self.bytes_to_fetch:
             return 0.0
         return self.bytes_to_fetch / 1e6 / self.MB_per_s if self.MB_per_s else None
 
     @property
     def non_commercial(self) -> dict[str, int]:
-        """The licences among `licenses` that forbid commercial use."""
+        """The licences that forbid commercial use, with their numbers of series."""
         return {
             name: count
             for name, count in self.licenses.items()
@@ -76,11 +76,11 @@ class Preview:
         whole = f"{plural(self.files, 'file')}, {human_size(self.size_bytes)}"
         lines = [f"{plural(self.series, 'series')}, {whole}, into {self.folder}"]
         if not self.bytes_to_fetch and not self.files_to_fetch:
-            lines.append("all of it is there already")
+            lines.append("everything is on disk already")
         else:
             left = f"{plural(self.files_to_fetch, 'file')}, {human_size(self.bytes_to_fetch)}"
-            there = "" if self.bytes_to_fetch < self.size_bytes else "; nothing is there yet"
-            lines.append(f"still to fetch: {left}{there}")
+            nothing = "" if self.bytes_to_fetch < self.size_bytes else "; nothing is on disk yet"
+            lines.append(f"still to fetch: {left}{nothing}")
             fits = "" if self.fits else ": NOT ENOUGH"
             free, margin = human_size(self.free_bytes), human_size(self.margin_bytes)
             lines.append(f"free on the disk: {free}, of which {margin} must be left{fits}")
@@ -102,5 +102,5 @@ class Preview:
             count = plural(sum(restricted.values()), "series")
             lines.append(f"{count} {verb} for non-commercial use ({names})")
         if unknown := self.licenses.get(None, 0):
-            lines.append(f"of {plural(unknown, 'series')} the licence is not known")
+            lines.append(f"the licence of {plural(unknown, 'series')} is not known")
         return lines

@@ -1,4 +1,4 @@
-"""What became of every series of a download: the rows of `DownloadJob.report`."""
+"""The report of a download: one row per series with what became of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "ReportRow", "SeriesState", "as_dataframe", "report_rows"]
 
 SeriesState = Literal["complete", "partly", "missing", "failed"]
-"""As many files and bytes as the series has; some of them; none; or something was wrong with it."""
+"""Every file is on disk; some files are; none is; or the series had a problem."""
 
 COLUMNS = (
     "SeriesInstanceUID",
@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 class ReportRow(NamedTuple):
-    """One series; unfinished files do not count."""
+    """One series. Unfinished files do not count."""
 
     SeriesInstanceUID: str
     state: SeriesState
@@ -46,46 +46,46 @@ class ReportRow(NamedTuple):
 
 def report_rows(
     plan: DownloadPlan,
-    found: Mapping[str, tuple[int, int]],
+    on_disk: Mapping[str, tuple[int, int]],
     reasons: Mapping[str, str],
     problems: Container[str] = (),
     unchecked: str | None = None,
 ) -> Iterator[ReportRow]:
-    """One row a series, in the order of the plan.
+    """Yield one row per series, in the order of the plan.
 
     Args:
-        plan: what was to be fetched.
-        found: files and bytes on the disk, by SeriesInstanceUID; of any other the disk is asked.
-        reasons: why a series is not complete, whatever its files and bytes.
-        problems: those of them that failed, and did not just not come to their turn.
-        unchecked: why no series can be called complete yet, if so.
+        plan: What was to be fetched.
+        on_disk: Files and bytes on disk, by SeriesInstanceUID. Missing series are looked up.
+        reasons: Why a series is not complete, even if its files and bytes are right.
+        problems: Those of them that had a problem and are not merely unfinished.
+        unchecked: Why no series counts as complete yet; None if they do.
     """
     licenses_and_dois = plan.provenance.licenses_and_dois
     for series in plan.series:
         uid = series.SeriesInstanceUID
-        there = found.get(uid)
-        is_whole = there == (series.instances, series.size_bytes)
-        if there is None:
-            on_disk = series.files()
-            there = len(on_disk), sum(on_disk.values())
-            is_whole = series.is_complete(on_disk)
+        counts = on_disk.get(uid)
+        is_complete = counts == (series.instances, series.size_bytes)
+        if counts is None:
+            files = series.files()
+            counts = len(files), sum(files.values())
+            is_complete = series.is_complete(files)
         reason = reasons.get(uid)
-        if reason is None and is_whole:
+        if reason is None and is_complete:
             reason = unchecked
         state: SeriesState
         if uid in reasons and uid in problems:
             state = "failed"
-        elif reason is None and is_whole:
+        elif reason is None and is_complete:
             state = "complete"
         else:
-            state = "partly" if there[0] else "missing"
+            state = "partly" if counts[0] else "missing"
         yield ReportRow(
             uid,
             state,
             reason,
-            there[0],
+            counts[0],
             series.instances,
-            there[1],
+            counts[1],
             series.size_bytes,
             str(series.destination),
             *licenses_and_dois.get(uid, (None, None)),
@@ -93,8 +93,8 @@ def report_rows(
 
 
 def as_dataframe(rows: Iterable[ReportRow]) -> pd.DataFrame:
-    """The rows as a DataFrame with `COLUMNS`, sizes in MB (10^6 bytes)."""
-    import pandas as pd  # here, so that a download without a report does not wait for it
+    """Return the rows as a DataFrame with `COLUMNS`, sizes in MB (10^6 bytes)."""
+    import pandas as pd  # a late import, because a download without a report does not need it
 
     frame = pd.DataFrame(list(rows), columns=list(ReportRow._fields))
     frame[["size_bytes", "size_bytes_expected"]] /= 1e6

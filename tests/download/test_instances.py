@@ -201,7 +201,7 @@ def test_the_thumbnail_of_each_slide(
     assert list(job.report.state) == ["complete"] * 3
     assert list(job.report.files) == list(job.report.files_expected) == [1] * 3
     assert set(plan.table().on_disk) == {"complete"}
-    assert "all of it is there already" in str(plan.preview())
+    assert "everything is on disk already" in str(plan.preview())
     whole = selection.plan(folder, endpoint_url=server.url)
     assert set(whole.table().on_disk) == {"partly"}
 
@@ -448,7 +448,7 @@ def test_verify_dicom_reads_only_what_was_asked_for(
     )
     assert job.wait() == "incomplete"
     [reason] = job.failed.values()
-    assert "is no DICOM file" in reason, "the server's files are noise"
+    assert "is not a DICOM file" in reason, "the server's files are noise"
     assert len(list(tmp_path.rglob("*.dcm"))) == 1
 
 

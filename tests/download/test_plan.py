@@ -342,7 +342,7 @@ def test_a_folder_that_is_a_file(ct: pa.Table, tmp_path: Path) -> None:
     file.write_text("mine")
     with pytest.raises(DownloadError, match="file is a file"):
         DownloadPlan.make(ct, file)
-    with pytest.raises(DownloadError, match=r"cannot be made: .*file is a file"):
+    with pytest.raises(DownloadError, match=r"cannot be created: .*file is a file"):
         DownloadPlan.make(ct, file / "below")
     assert file.read_text() == "mine"
 
@@ -351,7 +351,7 @@ def test_a_folder_that_is_a_file(ct: pa.Table, tmp_path: Path) -> None:
 def test_a_folder_that_nobody_can_write(ct: pa.Table) -> None:
     with pytest.raises(DownloadError, match=r"cannot write to /proc/x/y: .*; choose another"):
         DownloadPlan.make(ct, "/proc/x/y")
-    with pytest.raises(DownloadError, match=r"no files can be kept in /proc/x: .* has no space"):
+    with pytest.raises(DownloadError, match=r"no files can be stored in /proc/x: .* has no space"):
         DownloadPlan.check_capacity("/proc/x", 45_300_000_000)
 
 
@@ -607,7 +607,7 @@ def test_preview_of_what_is_there(tmp_path: Path) -> None:
     done = DownloadPlan(plan.series[:1], plan.folder, plan.endpoint_url).preview()
     assert (done.files_to_fetch, done.bytes_to_fetch, done.seconds) == (0, 0, 0.0)
     assert str(done).splitlines()[1:] == [
-        "all of it is there already",
+        "everything is on disk already",
         "1 series is for non-commercial use (CC BY-NC 4.0)",
     ]
 
@@ -621,10 +621,10 @@ def test_preview_of_nothing_there_and_no_space(tmp_path: Path) -> None:
     before = plan.preview()
     assert not before.fits
     text = str(before)
-    assert "still to fetch: 50 files, 5,000.0 TB; nothing is there yet" in text
+    assert "still to fetch: 50 files, 5,000.0 TB; nothing is on disk yet" in text
     assert "must be left: NOT ENOUGH" in text
     assert "3 series are for non-commercial use (2 CC BY-NC 4.0, 1 CC BY-NC 3.0)" in text
-    assert "of 1 series the licence is not known" in text
+    assert "the licence of 1 series is not known" in text
     assert not (tmp_path / "new").exists()
 
 

@@ -94,7 +94,7 @@ def test_a_client_plans_it(
         versions.StudyInstanceUID[2],
         f"{versions.Modality[2]}_{uid}",
     )
-    assert "of 1 series the licence is not known" in str(plan.preview())
+    assert "the licence of 1 series is not known" in str(plan.preview())
     assert not plan.folder.exists(), "nothing is written"
     job = DownloadJob(plan)
     assert job.wait() == "complete" and len(job.paths[uid]) == 3

@@ -288,7 +288,7 @@ def test_a_series_folder_of_that_name_is_left_alone(server: S3Server, plan: Plan
     job = DownloadJob(odd)
     assert job.wait() == "complete"
     assert odd.series[0].folder == odd.folder / "idc_download.json"
-    assert any("no file has this name" in line for line in job.log)
+    assert any("not a file has this name" in line for line in job.log)
     assert DownloadJob(odd).wait() == "complete"
 
 
@@ -389,7 +389,7 @@ def test_headers_are_wrong(server: S3Server, tmp_path: Path, kind: str) -> None:
     assert job.wait() == "incomplete" and job.paths == {}
     assert file_name(1) in job.failed["1.2.1"] and str(two.series[0].folder) in job.failed["1.2.1"]
     expected = {"other series": "'1.2.2'", "no series": "names no series", "cut": "names no series"}
-    assert expected.get(kind, "is no DICOM file") in job.failed["1.2.1"]
+    assert expected.get(kind, "is not a DICOM file") in job.failed["1.2.1"]
     assert list(job.report.state) == ["failed"]
     [entry] = read(two)
     assert entry["series"]["1.2.1"][0] == "failed"
