@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from .._util import allows_commercial_use_sql
-from ..index import LEVELS, RANGES, TEXT_COLUMNS, age_in_years
+from ..index import LEVELS, RANGES, TEXT_COLUMNS
 from .engine import Bind, Parameters, Scalar, literal
 
 if TYPE_CHECKING:
@@ -95,11 +95,10 @@ class OneOf:
 
     def and_(self, other: OneOf | Between) -> OneOf:
         """Return a condition with the values that `other` accepts as well."""
-        return OneOf(self.column, tuple(v for v in self.values if other.allows(v)))
-
-    def allows(self, value: Scalar) -> bool:
-        """Return whether `value` is accepted."""
-        return value in self.values
+        if isinstance(other, Between):
+            return other.and_(self)
+        accepted = set(other.values)
+        return OneOf(self.column, tuple(value for value in self.values if value in accepted))
 
     def argument(self) -> object:
         """Return the only value, or the list of values."""
@@ -135,10 +134,14 @@ class Between:
         mask = memory.mask_of_range(self.column, self.low, self.high)
         return mask if mask is not None else _mask_by_sql(self, memory)
 
+    @overload
+    def and_(self, other: OneOf) -> OneOf: ...
+    @overload
+    def and_(self, other: Between) -> OneOf | Between: ...
     def and_(self, other: OneOf | Between) -> OneOf | Between:
         """Return the intersection of two ranges, or the listed values within this range."""
         if isinstance(other, OneOf):
-            return other.and_(self)
+            return OneOf(self.column, self._values_within(other.values))
 
         def closer(choose: Callable[..., Scalar], end: Scalar, other_end: Scalar) -> Scalar:
             if end is None or other_end is None:
@@ -150,15 +153,13 @@ class Between:
             return OneOf(self.column, ())  # the ranges do not overlap
         return Between(self.column, low, high)
 
-    def allows(self, value: Any) -> bool:
-        """Return whether `value` is in the range."""
-        if self.column == "PatientAge":
-            value = age_in_years(value)
-        return (
-            value is not None
-            and (self.low is None or value >= self.low)
-            and (self.high is None or value <= self.high)
-        )
+    def _values_within(self, values: Sequence[Scalar]) -> tuple[Scalar, ...]:
+        """Return the values in the range, compared as in memory; missing values are in none."""
+        from .memory import comparable, is_in_range  # late: opening a client needs no numpy
+
+        present = [value for value in values if value is not None]
+        flags = is_in_range(comparable(self.column, present), self.low, self.high)
+        return tuple(value for value, is_in in zip(present, flags.tolist(), strict=True) if is_in)
 
     def argument(self) -> object:
         """Return the pair (low, high)."""

@@ -6,3 +6,5 @@ from .mask import Mask as Mask
 from .matches import Matches as Matches
 from .matches import find_matches as find_matches
 from .memory_index import MemoryIndex as MemoryIndex
+from .range_values import comparable as comparable
+from .range_values import is_in_range as is_in_range

@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...index import Bound, age_in_years
+from ...index import Bound
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Scalar
 from .arrow import Array, ArrowArray, BoolArray, to_arrow, to_numpy
 from .encoded import EncodedColumn, EncodedIndex
 from .mask import Mask
+from .range_values import comparable, is_in_range
 from .recent import Recent
 from .uid_hashes import hash_series_uids, hash_texts
 
@@ -128,11 +129,11 @@ class MemoryIndex(EncodedIndex):
             The mask, or None if the column is not in memory.
         """
         if column in self.series_numbers:
-            return Mask(self, _within(self.series_numbers[column], low, high), False)
+            return Mask(self, is_in_range(self.series_numbers[column], low, high), False)
         encoded = self._encoded(column)
         if encoded is None:
             return None
-        is_wanted = np.append(_within(self.range_values(column), low, high), False)
+        is_wanted = np.append(is_in_range(self.range_values(column), low, high), False)
         return Mask(self, is_wanted[encoded.codes], column in self.group_columns)
 
     def mask_of_word(self, word: str, collections: Collection[str]) -> Mask:
@@ -222,14 +223,10 @@ class MemoryIndex(EncodedIndex):
         if values is None:
             encoded = self._encoded(column)
             assert encoded is not None, "callers know that the column is encoded"
-            if column == "PatientAge":
-                values = np.array(
-                    [age_in_years(age) for age in encoded.value_of_code[:-1]], dtype=float
-                )
-            elif pa.types.is_integer(encoded.values.type):
+            if pa.types.is_integer(encoded.values.type):
                 values = to_numpy(encoded.values)
             else:
-                values = np.array(encoded.value_of_code[:-1], dtype=object)
+                values = comparable(column, encoded.value_of_code[:-1])
             self._range_values[column] = values
         return values
 
@@ -354,17 +351,6 @@ class MemoryIndex(EncodedIndex):
             " FROM index"
         )
         return bool(is_plain)
-
-
-def _within(values: Array, low: Scalar, high: Scalar) -> BoolArray:
-    flags: BoolArray = np.ones(len(values), dtype=bool)
-    if values.dtype.kind == "f":
-        flags &= ~np.isnan(values)
-    if low is not None:
-        flags &= (values >= low).astype(bool)
-    if high is not None:
-        flags &= (values <= high).astype(bool)
-    return flags
 
 
 def _and_not_missing(flags: ArrowArray) -> BoolArray:
