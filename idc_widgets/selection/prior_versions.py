@@ -43,7 +43,7 @@ def plan_prior(
         rows, folder, template=template, source=source, endpoint_url=endpoint_url
     )
     when = f"v{version}" if version is not None else "before the last change of each series"
-    data_version = f"an earlier one, IDC {when} ({_TABLE} of {engine.data_version})"
+    data_version = f"IDC {when} (from {_TABLE} of data {engine.data_version})"
     return replace(plan, provenance=Provenance(data_version, template))
 
 

@@ -1,10 +1,9 @@
-"""Single instances of slides: fetched alone, beside what is there, and nothing else."""
+"""Downloads of single instances of slides, alone and beside other files of their series."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files as resources
@@ -25,29 +24,34 @@ from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries, disk,
 from idc_widgets.download.progress import ProgressTracker, TrackedSeries
 
 TABLE = "sm_instance_index"
-KINDS = ["THUMBNAIL", "LABEL", "VOLUME"]  # what the files of a slide are, in turn
+KINDS = ["THUMBNAIL", "LABEL", "VOLUME"]  # of the files of a slide; all after the third are VOLUME
 THUMBNAILS = f"SELECT SOPInstanceUID FROM {TABLE} WHERE list_contains(ImageType, 'THUMBNAIL')"
 
 Row = dict[str, Any]
 
 
 def schema() -> pa.Schema:
-    """That of the table, as idc-index-data has it."""
+    """Return the schema of the table, as idc-index-data has it."""
     types: dict[str, Any] = {"STRING": pa.string(), "INTEGER": pa.int64(), "FLOAT": pa.float64()}
     text = resources("idc_index_data").joinpath(f"{TABLE}_schema.json").read_text()
     return pa.schema(
-        (one["name"], pa.list_(types[one["type"]]) if one["mode"] == "REPEATED"
-         else types[one["type"]])
-        for one in json.loads(text)["columns"]
-    )  # fmt: skip
+        (
+            column["name"],
+            pa.list_(types[column["type"]])
+            if column["mode"] == "REPEATED"
+            else types[column["type"]],
+        )
+        for column in json.loads(text)["columns"]
+    )
 
 
 def write(rows: list[Row], target: Any) -> None:
+    """Write the table sm_instance_index to a path or a stream."""
     pq.write_table(pa.Table.from_pylist(rows, schema=schema()), target)
 
 
 def of_slide(slide: Mapping[str, Any]) -> list[Row]:
-    """The rows of a slide's instances: a thumbnail, a label, and levels that are the rest."""
+    """Return a row per instance of a slide: the thumbnail, an empty label, and the levels."""
     uid, count, total = slide["SeriesInstanceUID"], slide["instanceCount"], slide["series_size_MB"]
     sizes = [12_345, 0, *[1_000_000] * (count - 3)]
     sizes.append(round(total * 1e6) - sum(sizes))
@@ -65,12 +69,12 @@ def of_slide(slide: Mapping[str, Any]) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def slides(client: IDCClient) -> list[Row]:
-    """The rows of four small slides in the index; the last is for tests to leave out."""
-    found: list[Row] = client.engine.query(
+    """Return the index rows of four small slides; `selection` leaves out the last."""
+    rows: list[Row] = client.engine.query(
         "SELECT * FROM index WHERE Modality = 'SM' AND instanceCount BETWEEN 4 AND 8"
         " ORDER BY series_size_MB, SeriesInstanceUID LIMIT 4"
     ).to_pylist()
-    return found
+    return rows
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +84,7 @@ def instances(slides: list[Row]) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def own(slides: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same rows as a table of one's own, which is quicker to ask than all of the index."""
+    """Return a table with the same rows alone, which is quicker to query than the whole index."""
     path = tmp_path_factory.mktemp("own") / "slides.parquet"
     pq.write_table(pa.Table.from_pylist(slides), path)
     return path
@@ -88,7 +92,7 @@ def own(slides: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fetched(instances: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Iterator[IDCClient]:
-    """A client that fetched the table, into a data folder that others find as well."""
+    """Return a client that fetched sm_instance_index; other clients find it in the data folder."""
     sink = pa.BufferOutputStream()
     write(instances, sink)
     body = sink.getvalue().to_pybytes()
@@ -105,48 +109,46 @@ def fetched(instances: list[Row], tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def selection(fetched: IDCClient, own: Path, slides: list[Row]) -> Selection:
-    """All slides but the last."""
-    return Selection.of(IDCClient(own).engine, [one["SeriesInstanceUID"] for one in slides[:3]])
+    """Return all slides but the last; `fetched` has put their instances into the data folder."""
+    return Selection.of(IDCClient(own).engine, [slide["SeriesInstanceUID"] for slide in slides[:3]])
 
 
 @pytest.fixture
 def server(slides: list[Row], instances: list[Row]) -> Iterator[S3Server]:
-    """A server with all files of these slides."""
+    """Return a server with all files of these slides."""
     with S3Server(objects(slides, instances)) as s3:
         yield s3
 
 
 def objects(slides: list[Row], instances: list[Row]) -> Objects:
-    places = {one["SeriesInstanceUID"]: one["series_aws_url"].split("/")[2:4] for one in slides}
-    return {
-        (places[row["SeriesInstanceUID"]][0], key(places[row["SeriesInstanceUID"]][1], row)): row[
-            "instance_size"
-        ]
-        for row in instances
-    }
-
-
-def key(prefix: str, row: Row) -> str:
-    return f"{prefix}/{row['crdc_instance_uuid']}.dcm"
+    """Return the size in bytes per (bucket, key) of all files of these slides."""
+    places = {row["SeriesInstanceUID"]: row["series_aws_url"].split("/")[2:4] for row in slides}
+    sizes: Objects = {}
+    for row in instances:
+        bucket, prefix = places[row["SeriesInstanceUID"]]
+        sizes[bucket, f"{prefix}/{row['crdc_instance_uuid']}.dcm"] = row["instance_size"]
+    return sizes
 
 
 def uid(slide: Row, number: int) -> str:
+    """Return the SOPInstanceUID of an instance of a slide, as `of_slide` numbers them."""
     return f"{slide['SeriesInstanceUID']}.{number}"
 
 
 def on_disk(plan: DownloadPlan) -> dict[str, bytes]:
-    """All files below the folder, by the key of their object, but the record."""
-    found = {}
-    prefixes = {one.folder: one.prefix for one in plan.series}
+    """Return the content of all files below the folder, except the record, by their object key."""
+    contents = {}
+    prefixes = {series.folder: series.prefix for series in plan.series}
     for path in plan.folder.rglob("*"):
         if path.is_file() and path.name != record.FILE_NAME:
             flat = path.parent == plan.folder
             name = path.name.replace("_", "/") if flat else f"{prefixes[path.parent]}/{path.name}"
-            found[name] = path.read_bytes()
-    return found
+            contents[name] = path.read_bytes()
+    return contents
 
 
 def on_server(server: S3Server, *keys: str) -> dict[str, bytes]:
+    """Return the content of these objects (by default all) by key."""
     return {
         key: b"".join(content(key, value))
         for (_, key), value in server.objects.items()
@@ -155,6 +157,7 @@ def on_server(server: S3Server, *keys: str) -> dict[str, bytes]:
 
 
 def planned(server: S3Server, folder: Path, only: Any, *rows: Row) -> DownloadPlan:
+    """Return a plan of rows, whose objects are put on the server."""
     server.objects |= series_objects(rows)
     return DownloadPlan.make(
         pa.Table.from_pylist(list(rows)),
@@ -168,14 +171,14 @@ def planned(server: S3Server, folder: Path, only: Any, *rows: Row) -> DownloadPl
 # --- downloads ------------------------------------------------------------------------------
 
 
-def test_the_thumbnail_of_each_slide(
+def test_a_download_of_thumbnails_fetches_nothing_else(
     fetched: IDCClient, server: S3Server, slides: list[Row], tmp_path: Path
 ) -> None:
-    selection = Selection.of(fetched.engine, [one["SeriesInstanceUID"] for one in slides[:3]])
+    selection = Selection.of(fetched.engine, [slide["SeriesInstanceUID"] for slide in slides[:3]])
     folder = tmp_path / "my “slides” #1 – 100% it's"
     thumbnails = fetched.sql(THUMBNAILS).SOPInstanceUID
     assert len(thumbnails) == 4
-    chosen = [one for one in thumbnails if not one.startswith(slides[3]["SeriesInstanceUID"])]
+    chosen = [sop for sop in thumbnails if not sop.startswith(slides[3]["SeriesInstanceUID"])]
     plan = selection.plan(folder, endpoint_url=server.url, instances=chosen)
     assert (plan.instances, plan.size_bytes, len(plan.series)) == (3, 3 * 12_345, 3)
     assert "3 series, 3 files, 37.0 kB, into" in str(plan.preview())
@@ -193,10 +196,10 @@ def test_the_thumbnail_of_each_slide(
     assert sorted(server.keys("GET")) == sorted(server.keys("HEAD")) == sorted(wanted)
     assert len(server.requests) == 6, "nothing is listed"
     assert job.paths == {
-        one.SeriesInstanceUID: [one.folder / os.path.basename(key)]
-        for one in plan.series
+        series.SeriesInstanceUID: [series.folder / key.rpartition("/")[2]]
+        for series in plan.series
         for key in wanted
-        if key.startswith(one.prefix)
+        if key.startswith(series.prefix)
     }
     assert list(job.report.state) == ["complete"] * 3
     assert list(job.report.files) == list(job.report.files_expected) == [1] * 3
@@ -208,13 +211,13 @@ def test_the_thumbnail_of_each_slide(
     server.requests.clear()
     again = selection.download(folder, endpoint_url=server.url, instances=chosen)
     assert again.wait() == "complete" and again.paths == job.paths
-    assert server.requests == [], "what is complete costs no request"
+    assert server.requests == [], "complete files cost no request"
 
 
-def test_one_uid_and_tables_of_them(selection: Selection, slides: list[Row]) -> None:
-    one = uid(slides[0], 2)
-    frame = pd.DataFrame({"SOPInstanceUID": [one, one], "other": [1, 2]})
-    for given in (one, [one], (one, one), {one}, iter([one]), frame, frame.SOPInstanceUID):
+def test_instances_can_be_a_uid_a_list_or_a_table(selection: Selection, slides: list[Row]) -> None:
+    sop = uid(slides[0], 2)
+    frame = pd.DataFrame({"SOPInstanceUID": [sop, sop], "other": [1, 2]})
+    for given in (sop, [sop], (sop, sop), {sop}, iter([sop]), frame, frame.SOPInstanceUID):
         plan = selection.plan("data", check_disk=False, instances=given)
         assert plan.instances == 1 and plan.size_bytes == 1_000_000
         assert [series.SeriesInstanceUID for series in plan.series] == [
@@ -223,7 +226,7 @@ def test_one_uid_and_tables_of_them(selection: Selection, slides: list[Row]) -> 
 
 
 @pytest.mark.parametrize("template", ["short", "flat"])
-def test_some_then_others_then_the_whole(
+def test_thumbnails_then_levels_then_whole_series(
     selection: Selection, server: S3Server, slides: list[Row], tmp_path: Path, template: str
 ) -> None:
     def download(*numbers: int) -> DownloadJob:
@@ -239,7 +242,7 @@ def test_some_then_others_then_the_whole(
             instances=chosen if numbers else None,
         )
         assert job.wait() == "complete", job.failed
-        assert len(server.keys("GET")) == len(set(server.keys("GET"))), "no byte twice"
+        assert len(server.keys("GET")) == len(set(server.keys("GET"))), "no object is fetched twice"
         assert not disk.temps(job.plan.series[0].folder)
         assert job.series_done == 2 and list(job.report.state) == ["complete"] * 2
         return job
@@ -252,21 +255,21 @@ def test_some_then_others_then_the_whole(
     first = download(0)
     assert server.count("GET") == 2
     second = download(0, 2)
-    assert server.count("GET") == 2, "the thumbnails are there"
+    assert server.count("GET") == 2, "the thumbnails exist already"
     assert [len(paths) for paths in second.paths.values()] == [2, 2]
     assert all(first.paths[series][0] in paths for series, paths in second.paths.items())
     whole = download()
     assert server.count("GET") == len(server.objects) - 4
     assert on_disk(whole.plan) == on_server(server)
     assert download(1).paths.keys() == whole.paths.keys() and server.requests == []
-    assert download(0, 2).paths == second.paths and server.requests == [], "it is there"
+    assert download(0, 2).paths == second.paths and server.requests == [], "all files exist already"
     assert first.plan.complete() == first.paths
-    [*numbers] = [len(one["series"]) for one in records(tmp_path / "data")]
-    assert numbers == [2, 2, 2, 2], "each is recorded: thumbnails, with levels, whole, labels"
+    counts = [len(entry["series"]) for entry in records(tmp_path / "data")]
+    assert counts == [2, 2, 2, 2], "an entry each: thumbnails, with levels, whole series, labels"
 
 
 @pytest.mark.parametrize("template", ["short", "flat"])
-def test_only_what_is_missing_or_broken_is_fetched(
+def test_retry_fetches_only_missing_and_broken_files(
     selection: Selection, server: S3Server, slides: list[Row], tmp_path: Path, template: str
 ) -> None:
     chosen = [uid(slides[0], number) for number in (0, 2, 3)]
@@ -277,47 +280,54 @@ def test_only_what_is_missing_or_broken_is_fetched(
     whole = {path: path.read_bytes() for path in paths}
     assert len(whole) == 3
     broken, missing, kept = paths
-    # As many bytes altogether as before: only by its name a file is known to be broken
+    # The sizes by name show which file is broken.
     broken.write_bytes(whole[broken] + b"x")
     missing.unlink()
     kept_since = kept.stat().st_mtime_ns
     prefix = f"{job.plan.series[0].prefix}_" if template == "flat" else ""
     foreign = [paths[0].with_name(f"{prefix}{name}") for name in (f"{uuid.uuid4()}.dcm", "1.dcm")]
     for path in foreign:
-        path.write_bytes(b"of the same series, or somebody's")
+        path.write_bytes(b"another file")
     assert list(job.plan.table().on_disk) == ["partly"]
-    lacking = sum(len(whole[path]) for path in (broken, missing))
+    missing_bytes = sum(len(whole[path]) for path in (broken, missing))
     preview = job.plan.preview()
-    assert (preview.files_to_fetch, preview.bytes_to_fetch) == (2, lacking)
+    assert (preview.files_to_fetch, preview.bytes_to_fetch) == (2, missing_bytes)
     server.requests.clear()
     assert job.retry().wait() == "complete", job.failed
     assert {path: path.read_bytes() for path in paths} == whole
-    assert all(path.read_bytes().startswith(b"of the same") for path in foreign)
+    assert all(path.read_bytes().startswith(b"another") for path in foreign)
     assert kept.stat().st_mtime_ns == kept_since
-    asked = [f"{job.plan.series[0].prefix}/{path.name.removeprefix(prefix)}" for path in paths[:2]]
-    assert sorted(server.keys("GET")) == sorted(asked)
+    expected = [
+        f"{job.plan.series[0].prefix}/{path.name.removeprefix(prefix)}" for path in paths[:2]
+    ]
+    assert sorted(server.keys("GET")) == sorted(expected)
     assert job.paths == {slides[0]["SeriesInstanceUID"]: paths}
 
 
-def test_sizes_that_are_exchanged_are_not_complete(server: S3Server, tmp_path: Path) -> None:
+def test_files_with_exchanged_sizes_are_not_complete(server: S3Server, tmp_path: Path) -> None:
     names = [place[1].partition("/")[2] for place in series_objects([small()])][:2]
     wanted = dict(zip(names, [10_000, 10_001], strict=True))
     plan = planned(server, tmp_path, {"1.2.1": wanted}, small())
-    [one] = plan.series
-    one.folder.mkdir(parents=True)
+    [series] = plan.series
+    series.folder.mkdir(parents=True)
     for name, size in zip(names, [10_001, 10_000], strict=True):
-        (one.folder / name).write_bytes(b"x" * size)
-    assert (len(one.files()), sum(one.files().values())) == (one.instances, one.size_bytes)
-    assert not one.is_complete(one.files()) and not one.is_complete(one.names(one.files()))
+        (series.folder / name).write_bytes(b"x" * size)
+    assert (len(series.files()), sum(series.files().values())) == (
+        series.instances,
+        series.size_bytes,
+    )
+    assert not series.is_complete(series.files()) and not series.is_complete(
+        series.names(series.files())
+    )
     assert plan.complete() == {} and list(plan.table().on_disk) == ["partly"]
     assert list(DownloadJob(plan).report.state) == ["partly"]
-    assert not TrackedSeries(one, one.names(one.files())).is_complete()
-    server.objects = {(one.bucket, f"{one.prefix}/{n}"): size for n, size in wanted.items()}
+    assert not TrackedSeries(series, series.names(series.files())).is_complete()
+    server.objects = {(series.bucket, f"{series.prefix}/{n}"): size for n, size in wanted.items()}
     assert DownloadJob(plan).wait() == "complete"
     assert server.count("GET") == 2 and on_disk(plan) == on_server(server)
 
 
-def test_one_that_was_cancelled_goes_on(
+def test_a_cancelled_download_is_resumed_by_retry(
     selection: Selection, server: S3Server, slides: list[Row], tmp_path: Path
 ) -> None:
     server.rate_MB_s = 2
@@ -341,36 +351,36 @@ def test_one_that_was_cancelled_goes_on(
     assert on_disk(plan) == on_server(server, *on_disk(plan)) and len(on_disk(plan)) == 2
 
 
-# --- what goes wrong ------------------------------------------------------------------------
+# --- faults of the server --------------------------------------------------------------------
 
 
-def test_an_object_that_is_gone(
+def test_a_missing_object_fails_its_series_only(
     selection: Selection, server: S3Server, slides: list[Row], tmp_path: Path
 ) -> None:
     chosen = [uid(slides[0], 0), uid(slides[0], 2), uid(slides[1], 0)]
     plan = selection.plan(tmp_path / "data", endpoint_url=server.url, instances=chosen)
     slide = slides[0]["SeriesInstanceUID"]
-    [broken] = [one for one in plan.series if one.SeriesInstanceUID == slide]
+    [broken] = [series for series in plan.series if series.SeriesInstanceUID == slide]
     assert broken.only is not None
-    gone = next(name for name, size in broken.only.items() if size == 12_345)
-    place = broken.bucket, f"{broken.prefix}/{gone}"
-    there = server.objects.pop(place)
+    missing = next(name for name, size in broken.only.items() if size == 12_345)
+    place = broken.bucket, f"{broken.prefix}/{missing}"
+    size = server.objects.pop(place)
     job = DownloadJob(plan)
     assert job.wait() == "incomplete"
     assert list(job.failed) == [slide] and len(job.paths) == 1
     assert "not on the server" in job.failed[slide]
     assert "1 of 2 files arrived, 1.0 MB of 1.0 MB" not in job.failed[slide]
     assert "1 of 2 files arrived, 1,000,000 of 1,012,345 bytes" in job.failed[slide]
-    assert any(gone in line for line in job.log)
-    assert server.count("GET", place[1]) == 1, "what will not pass is not tried again"
-    told = job.report.set_index("SeriesInstanceUID").loc[slide]
-    assert (told.state, told.files, told.files_expected) == ("failed", 1, 2)
-    server.objects[place] = there
+    assert any(missing in line for line in job.log)
+    assert server.count("GET", place[1]) == 1, "a permanent error is not retried"
+    row = job.report.set_index("SeriesInstanceUID").loc[slide]
+    assert (row.state, row.files, row.files_expected) == ("failed", 1, 2)
+    server.objects[place] = size
     server.requests.clear()
     assert job.retry().wait() == "complete" and server.keys("GET") == [place[1]]
 
 
-def test_what_is_home_stays_there(
+def test_files_of_an_earlier_download_stay_after_a_failure(
     selection: Selection, server: S3Server, slides: list[Row], tmp_path: Path
 ) -> None:
     def download(*numbers: int) -> DownloadJob:
@@ -386,13 +396,13 @@ def test_what_is_home_stays_there(
     server.fail = lambda request: 404
     both = download(0, 2)
     assert both.state == "incomplete" and list(both.report.files) == [1]
-    assert thumbnail[0].exists(), "what an earlier download called complete"
+    assert thumbnail[0].exists(), "an earlier download reported it as complete"
     server.fail = lambda request: None
     assert both.retry().wait() == "complete"
     assert thumbnail[0] in both.paths[slides[0]["SeriesInstanceUID"]]
 
 
-def test_what_may_pass_is_tried_again(
+def test_a_transient_error_is_retried(
     selection: Selection, server: S3Server, slides: list[Row], tmp_path: Path
 ) -> None:
     busy: list[str] = []
@@ -408,38 +418,38 @@ def test_what_may_pass_is_tried_again(
     assert any("again in" in line for line in job.log)
 
 
-def test_an_object_of_another_size_than_the_table_says(
+def test_an_object_with_another_size_than_in_the_table_is_not_complete(
     selection: Selection, server: S3Server, slides: list[Row], tmp_path: Path
 ) -> None:
     plan = selection.plan(tmp_path, endpoint_url=server.url, instances=uid(slides[0], 0))
-    [one] = plan.series
-    assert one.only is not None
-    server.objects[one.bucket, f"{one.prefix}/{next(iter(one.only))}"] = 12_344
+    [series] = plan.series
+    assert series.only is not None
+    server.objects[series.bucket, f"{series.prefix}/{next(iter(series.only))}"] = 12_344
     job = DownloadJob(plan)
     assert job.wait() == "incomplete" and job.paths == {}
-    assert "1 of 1 file arrived, 12,344 of 12,345 bytes" in job.failed[one.SeriesInstanceUID]
+    assert "1 of 1 file arrived, 12,344 of 12,345 bytes" in job.failed[series.SeriesInstanceUID]
     assert list(job.report.state) == ["partly"]
     assert server.count("GET") == 1
 
 
-def test_a_series_of_which_all_was_told_is_not_looked_at(server: S3Server, tmp_path: Path) -> None:
-    """s5cmd works on the first that are pending: those whose files failed are not among them."""
+def test_a_series_with_all_files_reported_is_not_pending(server: S3Server, tmp_path: Path) -> None:
+    """Check the list of pending series, of which s5cmd works on the first."""
     row = small()
     names = [place[1].partition("/")[2] for place in series_objects([row])][:2]
     plan = planned(server, tmp_path, {"1.2.1": dict.fromkeys(names, 10_000)}, row)
     tracker = ProgressTracker(plan)
-    [one] = plan.series
-    tracked = tracker.add(one, {})
-    url = f"s3://{one.bucket}/{one.prefix}"
+    [series] = plan.series
+    tracked = tracker.add(series, {})
+    url = f"s3://{series.bucket}/{series.prefix}"
     tracker.update(s5cmd.Problem("NoSuchKey: no status code: 404", f"{url}/{names[0]}"))
-    assert list(tracker.pending) == [f"{one.bucket}/{one.prefix}"]
+    assert list(tracker.pending) == [f"{series.bucket}/{series.prefix}"]
     tracker.update(s5cmd.FileDone(f"{url}/{names[1]}", "", 10_000))
     assert tracker.pending == {} and not tracked.is_complete()
     why, may_pass = tracker.failures(None)["1.2.1"]
     assert why.startswith("not on the server") and not may_pass
 
 
-def test_verify_dicom_reads_only_what_was_asked_for(
+def test_verify_dicom_reads_only_the_chosen_instances(
     selection: Selection, server: S3Server, slides: list[Row], tmp_path: Path
 ) -> None:
     pytest.importorskip("pydicom")
@@ -448,7 +458,7 @@ def test_verify_dicom_reads_only_what_was_asked_for(
     )
     assert job.wait() == "incomplete"
     [reason] = job.failed.values()
-    assert "is not a DICOM file" in reason, "the server's files are noise"
+    assert "is not a DICOM file" in reason, "the files of the server are random bytes"
     assert len(list(tmp_path.rglob("*.dcm"))) == 1
 
 
@@ -456,11 +466,12 @@ def test_verify_dicom_reads_only_what_was_asked_for(
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((folder / record.FILE_NAME).read_text())["downloads"]
-    return found
+    """Return the entries of the record in a folder."""
+    entries: list[dict[str, Any]] = json.loads((folder / record.FILE_NAME).read_text())["downloads"]
+    return entries
 
 
-def test_the_record_says_which(
+def test_the_record_lists_the_instances(
     selection: Selection, server: S3Server, slides: list[Row], tmp_path: Path
 ) -> None:
     slide, chosen = slides[0]["SeriesInstanceUID"], [uid(slides[0], 0), uid(slides[0], 1)]
@@ -473,37 +484,39 @@ def test_the_record_says_which(
     assert {path.name for path in job.paths[slide]} == set(instances)
     assert sorted(instances.values()) == chosen
     assert entry["files_expected"] == 2 and entry["bytes_expected"] == 12_345
-    found: dict[str, Any] = {}
-    exec(entry["code"], found)
-    assert found["selection"] == selection and sorted(found["instances"]) == chosen
+    namespace: dict[str, Any] = {}
+    exec(entry["code"], namespace)
+    assert namespace["selection"] == selection and sorted(namespace["instances"]) == chosen
     loaded = Selection.load(tmp_path, selection.cohort.engine)
-    assert loaded.uids == (slide,), "the series, of which the record says what was asked for"
+    assert loaded.uids == (slide,), "the whole series; the record has the instances"
 
     server.fail = lambda request: 404
     others = selection.download(tmp_path, endpoint_url=server.url, instances=uid(slides[0], 2))
     assert others.wait() == "incomplete"
-    one, two = records(tmp_path)
-    assert one["series"] == entry["series"] and one["id"] != two["id"]
-    state, count, size, reason, instances = two["series"][slide]
+    first, second = records(tmp_path)
+    assert first["series"] == entry["series"] and first["id"] != second["id"]
+    state, count, size, reason, instances = second["series"][slide]
     assert (state, count, size) == ("failed", 0, 0) and "not on the server" in reason
     assert list(instances.values()) == [uid(slides[0], 2)]
     server.fail = lambda request: None
     assert others.retry().wait() == "complete"
-    assert [one["state"] for one in records(tmp_path)] == ["complete", "complete"]
+    assert [entry["state"] for entry in records(tmp_path)] == ["complete", "complete"]
     assert Selection.load(tmp_path, selection.cohort.engine) == loaded
 
 
-def test_a_plan_without_uids_is_recorded_by_names(server: S3Server, tmp_path: Path) -> None:
-    one, two = small(1), small(2)
-    name = next(iter(series_objects([one])))[1].partition("/")[2]
-    plan = planned(server, tmp_path / "data", {"1.2.1": {name: 10_000}}, one, two)
+def test_a_plan_without_sop_instance_uids_is_recorded_by_file_names(
+    server: S3Server, tmp_path: Path
+) -> None:
+    first, second = small(1), small(2)
+    name = next(iter(series_objects([first])))[1].partition("/")[2]
+    plan = planned(server, tmp_path / "data", {"1.2.1": {name: 10_000}}, first, second)
     assert DownloadJob(plan).wait() == "complete"
     [entry] = records(tmp_path / "data")
     assert entry["series"]["1.2.1"] == ["complete", 1, 10_000, None, {name: None}]
-    assert entry["series"]["1.2.2"] == ["complete", 10, 100_001], "this one whole"
+    assert entry["series"]["1.2.2"] == ["complete", 10, 100_001], "this series is whole"
 
 
-# --- what is refused ------------------------------------------------------------------------
+# --- refused instances -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -528,7 +541,7 @@ def test_a_plan_without_uids_is_recorded_by_names(server: S3Server, tmp_path: Pa
         (pd.DataFrame({"SeriesInstanceUID": ["1.2"]}), "no column SOPInstanceUID"),
     ],
 )
-def test_what_is_no_instance(
+def test_values_that_are_not_instances_are_refused(
     selection: Selection, tmp_path: Path, given: Any, message: str
 ) -> None:
     with pytest.raises(InvalidQueryError, match=message):
@@ -536,13 +549,13 @@ def test_what_is_no_instance(
     assert not (tmp_path / "data").exists()
 
 
-def test_instances_that_are_not_selected(
+def test_instances_of_other_series_are_refused(
     selection: Selection, slides: list[Row], tmp_path: Path
 ) -> None:
-    there, *others = uid(slides[0], 0), uid(slides[3], 1), uid(slides[3], 0)
+    selected, *others = uid(slides[0], 0), uid(slides[3], 1), uid(slides[3], 0)
     series = slides[3]["SeriesInstanceUID"]
     with pytest.raises(InvalidQueryError) as error:
-        selection.plan(tmp_path, instances=[there, *others])
+        selection.plan(tmp_path, instances=[selected, *others])
     assert str(error.value) == (
         f"the instance {others[0]!r} is of series {series}, which is not in this selection "
         "(and 1 more)"
@@ -553,7 +566,7 @@ def test_instances_that_are_not_selected(
         selection.plan(tmp_path, instances=series)
 
 
-def test_without_the_table(client: IDCClient, tmp_path: Path) -> None:
+def test_a_missing_table_is_named_with_the_next_step(client: IDCClient, tmp_path: Path) -> None:
     selection = client.cohort(Modality="SM").select()
     with pytest.raises(InvalidQueryError, match=r"client\.fetch\('sm_instance_index'\) gets it"):
         selection.download(tmp_path, instances="1.2.3")
@@ -564,7 +577,7 @@ Prepared = Callable[..., Selection]
 
 @pytest.fixture
 def prepared(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
-    """A selection (by default of all slides), of which the table says what it is given."""
+    """Return a function that writes the table and selects series (by default all slides)."""
     monkeypatch.setenv("IDC_WIDGETS_DATA_DIR", str(tmp_path / "tables"))
 
     def make(rows: list[Row], index: Path | None = own, **filters: Any) -> Selection:
@@ -597,38 +610,41 @@ def prepared(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prep
         ({"SeriesInstanceUID": "1.2"}, r"is of series 1\.2, which is not in this selection"),
     ],
 )
-def test_a_hostile_table(
+def test_a_hostile_row_is_refused_and_affects_no_other(
     prepared: Prepared, instances: list[Row], tmp_path: Path, changes: Row, message: str
 ) -> None:
     row = dict(instances[0])
     name = row["crdc_instance_uuid"]
-    row |= {k: v.format(uuid=name) if isinstance(v, str) else v for k, v in changes.items()}
+    row |= {
+        column: value.format(uuid=name) if isinstance(value, str) else value
+        for column, value in changes.items()
+    }
     selection = prepared([row, instances[1]])
     with pytest.raises((DownloadError, InvalidQueryError), match=message):
         selection.download(tmp_path / "data", instances=[row["SOPInstanceUID"]])
     assert not (tmp_path / "data").exists()
     ok = selection.plan(tmp_path / "data", instances=instances[1]["SOPInstanceUID"])
-    assert ok.instances == 1, "one bad row spoils no other"
+    assert ok.instances == 1, "the other row still works"
 
 
-def test_rows_that_contradict_each_other(
+def test_contradicting_rows_are_refused(
     prepared: Prepared, instances: list[Row], slides: list[Row], tmp_path: Path
 ) -> None:
     first, second = instances[0], instances[1]
     one_file = {**second, "crdc_instance_uuid": first["crdc_instance_uuid"]}
-    asked = [first["SOPInstanceUID"], second["SOPInstanceUID"]]
+    chosen = [first["SOPInstanceUID"], second["SOPInstanceUID"]]
     with pytest.raises(InvalidQueryError, match="twice, for the instances"):
-        prepared([first, one_file]).plan(tmp_path, instances=asked)
+        prepared([first, one_file]).plan(tmp_path, instances=chosen)
     resized = {**first, "instance_size": 7}
     with pytest.raises(InvalidQueryError, match="twice, for the instances"):
-        prepared([first, resized]).plan(tmp_path, instances=asked[0])
-    assert prepared([first, first]).plan(tmp_path, instances=asked[0]).instances == 1
-    # One image in two series: both are meant, if both are selected
+        prepared([first, resized]).plan(tmp_path, instances=chosen[0])
+    assert prepared([first, first]).plan(tmp_path, instances=chosen[0]).instances == 1
+    # An instance in two series is fetched for each of them that is selected.
     copy = {**first, "SeriesInstanceUID": slides[1]["SeriesInstanceUID"]}
     both = prepared([first, copy])
-    assert len(both.plan(tmp_path, instances=asked[0]).series) == 2
+    assert len(both.plan(tmp_path, instances=chosen[0]).series) == 2
     alone = prepared([first, copy], SeriesInstanceUID=slides[1]["SeriesInstanceUID"])
-    [series] = alone.plan(tmp_path, instances=asked[0]).series
+    [series] = alone.plan(tmp_path, instances=chosen[0]).series
     assert series.SeriesInstanceUID == slides[1]["SeriesInstanceUID"]
 
 
@@ -671,13 +687,15 @@ NAME = "00000000-0000-0000-0000-000000000000.dcm"
         ({"1.2.1": {NAME: 1.5}}, "has no size"),
     ],
 )
-def test_plans_of_what_cannot_be(server: S3Server, tmp_path: Path, only: Any, message: str) -> None:
+def test_plans_with_wrong_objects_are_refused(
+    server: S3Server, tmp_path: Path, only: Any, message: str
+) -> None:
     with pytest.raises(DownloadError, match=message):
         planned(server, tmp_path, only, small())
 
 
-def test_a_planned_series_is_still_a_value(server: S3Server, tmp_path: Path) -> None:
-    one, two = (planned(server, tmp_path, {"1.2.1": {NAME: 1}}, small()) for _ in range(2))
+def test_plans_of_the_same_objects_are_equal(server: S3Server, tmp_path: Path) -> None:
+    first, second = (planned(server, tmp_path, {"1.2.1": {NAME: 1}}, small()) for _ in range(2))
     whole = planned(server, tmp_path, None, small())
-    assert one == two and hash(one.series) == hash(two.series) and one != whole
-    assert isinstance(one.series[0], PlannedSeries) and whole.series[0].only is None
+    assert first == second and hash(first.series) == hash(second.series) and first != whole
+    assert isinstance(first.series[0], PlannedSeries) and whole.series[0].only is None

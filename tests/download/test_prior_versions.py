@@ -1,4 +1,4 @@
-"""Series of earlier versions of IDC: found in prior_versions_index, counted on the server."""
+"""Series of prior versions of IDC: looked up, counted on the server, and downloaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from idc_widgets.selection.prior_versions import prior_series
 
 @pytest.fixture(scope="module")
 def versions(client: IDCClient) -> pd.DataFrame:
-    """All versions, oldest first, of a series that had three in the past."""
+    """Return the rows of a small series with three prior versions, oldest first."""
     return client.sql(
         "SELECT * FROM prior_versions_index WHERE SeriesInstanceUID = (SELECT SeriesInstanceUID"
         " FROM prior_versions_index GROUP BY 1 HAVING count(*) = 3 AND max(series_size_MB) < 1"
@@ -26,31 +26,32 @@ def versions(client: IDCClient) -> pd.DataFrame:
 
 
 def objects(url: str, sizes: list[int]) -> Objects:
+    """Return objects of these sizes below the address of a series."""
     bucket, prefix = url.removeprefix("s3://").removesuffix("/*").split("/")
     names = (f"{number:08}-0000-0000-0000-000000000000.dcm" for number in range(len(sizes)))
     return {(bucket, f"{prefix}/{name}"): size for name, size in zip(names, sizes, strict=True)}
 
 
 def parts(size_MB: float, count: int) -> list[int]:
-    """The sizes of so many files, one of them empty if there are three."""
+    """Return the sizes in bytes of `count` files, all but one or two of them empty."""
     total = round(size_MB * 1e6) + 3
     return [total // 2, total - total // 2, 0] if count == 3 else [total, *[0] * (count - 1)]
 
 
-def test_a_prior_series_is_downloaded(
+def test_the_last_version_is_counted_and_downloaded(
     client: IDCClient, server: S3Server, versions: pd.DataFrame, tmp_path: Path
 ) -> None:
     uid, last = versions.SeriesInstanceUID[0], versions.series_aws_url[2]
     sizes = versions.series_size_MB
     server.objects = objects(last, parts(sizes[2], 3))
     server.objects |= objects(versions.series_aws_url[0], parts(sizes[0], 1))
-    for name in ("notes.txt", "below/a.dcm"):  # no files of the series
+    for name in ("notes.txt", "below/a.dcm"):  # not files of the series
         server.objects[last.split("/")[2], f"{last.split('/')[3]}/{name}"] = 5
     rows = prior_series(client.engine, [uid], endpoint_url=server.url)
     [row] = rows.to_pylist()
     assert row["series_aws_url"] == last
     assert row["instanceCount"] == 3
-    assert round(row["series_size_MB"] * 1e6) == round(sizes[2] * 1e6) + 3, "to the byte"
+    assert round(row["series_size_MB"] * 1e6) == round(sizes[2] * 1e6) + 3, "exact"
     for column in ("collection_id", "PatientID", "StudyInstanceUID", "Modality"):
         assert row[column] == versions[column][2]
     plan = DownloadPlan.make(rows, tmp_path / "data", endpoint_url=server.url)
@@ -62,30 +63,28 @@ def test_a_prior_series_is_downloaded(
     assert rows.column("instanceCount").to_pylist() == [1]
 
 
-def test_many_at_once(client: IDCClient, server: S3Server) -> None:
+def test_300_series_at_once(client: IDCClient, server: S3Server) -> None:
     series = client.sql(
         "SELECT SeriesInstanceUID AS uid, series_aws_url AS url, series_size_MB AS size"
         " FROM prior_versions_index"
         " QUALIFY count(*) OVER (PARTITION BY SeriesInstanceUID) = 1 LIMIT 300"
     )
     for number, (url, size) in enumerate(zip(series.url, series["size"], strict=True)):
-        # The first is more than one page
+        # The first has more files than a page of the listing.
         server.objects |= objects(url, parts(size, number % 3 + 1 if number else 1500))
     rows = prior_series(client.engine, series.uid, endpoint_url=server.url).to_pylist()
-    found = {row["SeriesInstanceUID"]: row["instanceCount"] for row in rows}
+    counts = {row["SeriesInstanceUID"]: row["instanceCount"] for row in rows}
     expected = {uid: number % 3 + 1 for number, uid in enumerate(series.uid)}
-    assert found == expected | {series.uid[0]: 1500}
+    assert counts == expected | {series.uid[0]: 1500}
     assert prior_series(client.engine, [], endpoint_url=server.url).num_rows == 0
 
 
-def test_a_client_plans_it(
-    client: IDCClient, server: S3Server, versions: pd.DataFrame, tmp_path: Path
-) -> None:
-    mine = IDCClient(endpoint_url=server.url)
+def test_plan_prior_of_a_client(server: S3Server, versions: pd.DataFrame, tmp_path: Path) -> None:
+    client = IDCClient(endpoint_url=server.url)
     uid, sizes = versions.SeriesInstanceUID[0], versions.series_size_MB
     for number in (0, 2):
         server.objects |= objects(versions.series_aws_url[number], parts(sizes[number], 3))
-    plan = mine.plan_prior(uid, tmp_path / "last")
+    plan = client.plan_prior(uid, tmp_path / "last")
     [series] = plan.series
     assert series.prefix == versions.crdc_series_uuid[2]
     assert series.folder == plan.folder.joinpath(
@@ -95,20 +94,23 @@ def test_a_client_plans_it(
         f"{versions.Modality[2]}_{uid}",
     )
     assert "the licence of 1 series is not known" in str(plan.preview())
-    assert not plan.folder.exists(), "nothing is written"
+    assert not plan.folder.exists(), "nothing is written before the start"
     job = DownloadJob(plan)
     assert job.wait() == "complete" and len(job.paths[uid]) == 3
-    [told] = json.loads((plan.folder / record.FILE_NAME).read_bytes())["downloads"]
-    assert "earlier" in told["data_version"] and told["licenses"] == [] == list(told["source_DOIs"])
+    [entry] = json.loads((plan.folder / record.FILE_NAME).read_bytes())["downloads"]
+    assert "IDC before the last change" in entry["data_version"]
+    assert entry["licenses"] == [] and entry["source_DOIs"] == {}
 
     first = int(versions.min_idc_version[0])
-    plan = mine.plan_prior([uid], tmp_path, version=first, template="%crdc_series_uuid")
-    assert [one.folder.name for one in plan.series] == [versions.crdc_series_uuid[0]]
+    plan = client.plan_prior([uid], tmp_path, version=first, template="%crdc_series_uuid")
+    assert [series.folder.name for series in plan.series] == [versions.crdc_series_uuid[0]]
     assert f"IDC v{first} " in str(plan.provenance.data_version)
 
 
-def test_all_that_is_known_of_a_study(client: IDCClient, server: S3Server, tmp_path: Path) -> None:
-    """As `find_uids` tells of them."""
+def test_a_study_stands_for_all_its_prior_series(
+    client: IDCClient, server: S3Server, tmp_path: Path
+) -> None:
+    """Check that plan_prior accepts the UIDs that `find_uids` returns."""
     series = client.sql(
         "SELECT DISTINCT ON (SeriesInstanceUID) * FROM prior_versions_index"
         " WHERE StudyInstanceUID = (SELECT StudyInstanceUID FROM prior_versions_index"
@@ -118,13 +120,13 @@ def test_all_that_is_known_of_a_study(client: IDCClient, server: S3Server, tmp_p
     )
     for url, size in zip(series.series_aws_url, series.series_size_MB, strict=True):
         server.objects |= objects(url, parts(size, 2))
-    found = client.find_uids(series.StudyInstanceUID[0])
-    plan = client.plan_prior(found.prior, tmp_path, endpoint_url=server.url)
-    assert {one.SeriesInstanceUID for one in plan.series} == set(series.SeriesInstanceUID)
+    prior = client.find_uids(series.StudyInstanceUID[0]).prior
+    plan = client.plan_prior(prior, tmp_path, endpoint_url=server.url)
+    assert {planned.SeriesInstanceUID for planned in plan.series} == set(series.SeriesInstanceUID)
 
 
 def test_the_copy_at_google(client: IDCClient, server: S3Server, tmp_path: Path) -> None:
-    """Its buckets have other names; public-datasets-idc, as the table says, is a former one."""
+    """Check the names of Google's buckets; the table has the old name public-datasets-idc."""
     series = client.sql(
         "SELECT DISTINCT ON (gcs_bucket) * FROM (SELECT * FROM prior_versions_index"
         " QUALIFY count(*) OVER (PARTITION BY SeriesInstanceUID) = 1) WHERE series_size_MB < 1"
@@ -134,9 +136,9 @@ def test_the_copy_at_google(client: IDCClient, server: S3Server, tmp_path: Path)
     for url, size in zip(series.series_aws_url, series.series_size_MB, strict=True):
         google = url.replace("idc-open-data-two", "idc-open-idc1")
         server.objects |= objects(google, parts(size, 2))
-    mine = IDCClient(endpoint_url=server.url)
-    plan = mine.plan_prior(series.SeriesInstanceUID, tmp_path / "data", source="gcs")
-    assert sorted(one.bucket for one in plan.series) == [
+    client = IDCClient(endpoint_url=server.url)
+    plan = client.plan_prior(series.SeriesInstanceUID, tmp_path / "data", source="gcs")
+    assert sorted(planned.bucket for planned in plan.series) == [
         *("idc-open-data", "idc-open-data", "idc-open-idc1")
     ]
     assert DownloadJob(plan).wait() == "complete"
@@ -144,7 +146,7 @@ def test_the_copy_at_google(client: IDCClient, server: S3Server, tmp_path: Path)
         list_series(["s3://bucket/a/*"], server.url, source="gcs")
 
 
-def test_what_cannot_be_found_or_listed(
+def test_unknown_series_and_failed_listings_are_reported(
     client: IDCClient, server: S3Server, versions: pd.DataFrame
 ) -> None:
     uid, engine = versions.SeriesInstanceUID[0], client.engine
@@ -166,7 +168,7 @@ def test_what_cannot_be_found_or_listed(
             list_series([url], server.url)
 
 
-def test_a_table_of_ones_own_has_no_versions(tmp_path: Path) -> None:
+def test_a_table_of_your_own_has_no_prior_versions(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n1,2,3,4\n")
     engine = IDCClient(path).engine
