@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from idc_widgets.index import FACETS, MORE_FACETS, RANGES
-from idc_widgets.query import FacetValue, Histogram
-from idc_widgets.widgets.grid.row_source import row_source
+from idc_widgets.query import FacetValue, Histogram, row_source
 from idc_widgets.widgets.state import BrowserState
 
 #: How often each kind of click is made, relative to the others.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .columns import COLUMNS
+
 __all__ = ["LEVELS", "Level"]
 
 
@@ -17,19 +19,33 @@ class Level:
         plural: the noun for several rows; also the name of the method of `Cohort` that returns
             them and of the trait of `BrowserState` that holds the picked ones.
         key: the columns whose values identify a row of the level.
+        columns: the columns of the table that lists the rows.
     """
 
     name: str
     plural: str
     key: tuple[str, ...]
+    columns: tuple[str, ...]
 
+
+_SUMS = ("series", "instances", "size_MB")
+_PATIENT_COLUMNS = ("collection_id", "PatientID", "PatientSex", "PatientAge", "studies", *_SUMS)
+_STUDY_COLUMNS = (
+    "collection_id",
+    "PatientID",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyDescription",
+    "Modality",
+    *_SUMS,
+)
 
 #: Name → level, from the coarsest to the finest.
 LEVELS: Mapping[str, Level] = {
     level.name: level
     for level in (
-        Level("patient", "patients", ("collection_id", "PatientID")),
-        Level("study", "studies", ("StudyInstanceUID",)),
-        Level("series", "series", ("SeriesInstanceUID",)),
+        Level("patient", "patients", ("collection_id", "PatientID"), _PATIENT_COLUMNS),
+        Level("study", "studies", ("StudyInstanceUID",), _STUDY_COLUMNS),
+        Level("series", "series", ("SeriesInstanceUID",), tuple(COLUMNS)),
     )
 }

@@ -10,12 +10,13 @@ from .ibis_engine import IbisEngine as IbisEngine
 from .interrupts import run_interruptible as run_interruptible
 from .known_values import known_keys as known_keys
 from .known_values import known_texts as known_texts
-from .memory import EncodedColumn as EncodedColumn
-from .memory import Matches as Matches
+from .memory import Sort as Sort
 from .memory import prepare as prepare
-from .memory import to_numpy as to_numpy
 from .results import FacetValue as FacetValue
 from .results import Histogram as Histogram
 from .results import Summary as Summary
+from .row_source import RowSource as RowSource
+from .row_source import Window as Window
+from .row_source import row_source as row_source
 from .table_catalog import TableCatalog as TableCatalog
 from .where_parser import KEYWORDS as KEYWORDS

@@ -19,6 +19,7 @@ from .where_parser import parse_filters, parse_patients, resolve_column
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from ..selection import Selection
     from .memory import Matches
@@ -29,6 +30,7 @@ __all__ = ["Cohort"]
 _MAX_LISTED_VALUES = 6
 
 #: Level → the SQL of its table, with one row per patient, study or series; {rows} is a relation.
+#: The classes in `memory` compute the same rows in the same order.
 _LEVEL_SQL = {
     "patient": (
         "SELECT collection_id, PatientID,"
@@ -47,11 +49,12 @@ _LEVEL_SQL = {
         " count(*) AS series,"
         " CAST(sum(instanceCount) AS BIGINT) AS instances, sum(series_size_MB) AS size_MB"
         " FROM {rows} GROUP BY StudyInstanceUID"
-        " ORDER BY 1, 2, 4, 3"
+        " ORDER BY 1, 2, 4, 5, 3"
     ),
     "series": (
-        "SELECT * FROM {rows} ORDER BY collection_id, PatientID, StudyDate,"
-        " StudyInstanceUID, Modality, TRY_CAST(SeriesNumber AS BIGINT), SeriesInstanceUID"
+        "SELECT * FROM {rows} ORDER BY collection_id, PatientID, StudyDate, StudyDescription,"
+        " StudyInstanceUID, Modality, TRY_CAST(SeriesNumber AS BIGINT), SeriesDescription,"
+        " SeriesInstanceUID"
     ),
 }
 
@@ -292,18 +295,24 @@ class Cohort:
 
     def patients(self) -> pd.DataFrame:
         """Return one row per patient: (collection_id, PatientID), sex, age, counts, size in MB."""
-        return self._frame("patient")
+        return self._level_table("patient").to_pandas()
 
     def studies(self) -> pd.DataFrame:
         """Return one row per study: patient, date, description, modalities, counts, size in MB."""
-        return self._frame("study")
+        return self._level_table("study").to_pandas()
 
     def series(self) -> pd.DataFrame:
         """Return one row per series, with all columns of the index and those added by `join`."""
-        return self._frame("series")
+        return self.engine.query(*self.level_sql("series")).to_pandas()
 
-    def _frame(self, level: str) -> pd.DataFrame:
-        return self.engine.query(*self.level_sql(level)).to_pandas()
+    def _level_table(self, level: str) -> pa.Table:
+        """Return patients or studies from memory if the index is there already, else by SQL."""
+        matches = matches_of(self.engine, self.conditions, make=False)
+        if matches is None:
+            return self.engine.query(*self.level_sql(level))
+        from .memory import level_table
+
+        return level_table(level, matches, LEVELS[level].columns)
 
     def level_sql(self, level: str) -> tuple[str, list[object]]:
         """Return the SQL, with ``?``, and the parameters of `patients`, `studies` or `series`.

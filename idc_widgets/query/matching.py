@@ -33,12 +33,18 @@ def conjunction(conditions: Iterable[Condition], bind: Bind) -> str:
     return " AND ".join(condition.sql(bind) for condition in conditions) or "TRUE"
 
 
-def matches_of(engine: Engine, conditions: Conditions) -> Matches | None:
-    """Return the matching series in memory; None if the index is in another database."""
+def matches_of(engine: Engine, conditions: Conditions, *, make: bool = True) -> Matches | None:
+    """Return the matching series in memory; None if the index is in another database.
+
+    Args:
+        engine: The engine whose index is searched.
+        conditions: The conditions that the series fulfill.
+        make: False to return None if the index has not been read into memory yet.
+    """
     from .memory import (  # late: opening a client must not wait for Arrow
         find_matches,
         memory_index_of,
     )
 
-    memory = memory_index_of(engine)
+    memory = memory_index_of(engine, make=make)
     return None if memory is None else find_matches(memory, conditions)

@@ -198,7 +198,7 @@ def test_the_whole_index_scrolls_and_sorts(lab: Lab, page: Page) -> None:
     expect(series.title).to_contain_text("1 picked")
     is_last = lab.run(
         page,
-        "from idc_widgets.widgets.grid.row_source import row_source\n"
+        "from idc_widgets.query import row_source\n"
         "rows = row_source(browser.cohort, 'series')\n"
         "last = rows.keys([range(len(rows) - 1, len(rows))])\n"
         "print(browser.state.series == last)",

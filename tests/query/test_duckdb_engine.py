@@ -20,9 +20,9 @@ from idc_widgets import (
     QueryInterruptedError,
 )
 from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
+from idc_widgets.query import Sort, row_source
 from idc_widgets.query.engine import literal
 from idc_widgets.query.memory import loading
-from idc_widgets.widgets.grid.row_source import Sort, row_source
 
 
 @pytest.mark.parametrize(

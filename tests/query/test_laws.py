@@ -43,7 +43,7 @@ from support.rows import records
 from idc_widgets import Cohort, IDCClient
 from idc_widgets.index import COLUMNS as INDEX_COLUMNS
 from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
-from idc_widgets.widgets.grid.row_source import COLUMNS, Sort, row_source
+from idc_widgets.query import Sort, row_source
 
 EXAMPLES = int(os.environ.get("IDC_WIDGETS_EXAMPLES", "300"))
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
@@ -381,8 +381,8 @@ class Look(NamedTuple):
 
 @st.composite
 def looks(draw: st.DrawFn) -> Look:
-    level = draw(st.sampled_from(sorted(COLUMNS)))
-    column = draw(st.sampled_from([None, *(one.name for one in COLUMNS[level])]))
+    level = draw(st.sampled_from(list(LEVELS)))
+    column = draw(st.sampled_from([None, *LEVELS[level].columns]))
     return Look(
         histogram=draw(st.sampled_from(sorted(RANGES))),
         bins=draw(st.sampled_from([20, 1, 7, 64])),
@@ -519,13 +519,8 @@ def check_grid(cohort: Cohort, table: BruteForce, mask: np.ndarray, look: Look) 
         assert Counter(everything) == Counter(grid.keys)
         some = sorted({0, total // 2, total - 1}) if total else []
         assert source.positions([everything[place] for place in some]) == some
-        if sort is None and level != "study":  # by collection and patient, for reading
-            columns = (
-                getattr(table, LEVELS[level].plural)(mask)[name]
-                for name in ("collection_id", "PatientID")
-            )
-            patients = list(zip(*columns, strict=True))
-            assert [grid.patient(key) for key in everything] == patients
+        if sort is None:
+            assert everything == grid.keys_in_order
     assert len(records(source.window(total + 1, total + 5))) == 0
     assert source.positions([]) == []
 
@@ -535,7 +530,7 @@ class Grid:
 
     def __init__(self, table: BruteForce, mask: np.ndarray, level: str) -> None:
         self.table, self.mask, self.level = table, mask, level
-        self.names = [column.name for column in COLUMNS[level]]
+        self.names = list(LEVELS[level].columns)
         self.key = list(LEVELS[level].key)
         if level == "series":
             self._rows = np.flatnonzero(mask)
@@ -568,11 +563,12 @@ class Grid:
             found[key if len(key) > 1 else key[0]] = {name: row[name] for name in self.names}
         return [found[key] for key in keys]
 
-    def patient(self, key: Any) -> tuple[str, str]:
-        if self.level == "patient":
-            return key
-        row = self.table.numbers_of_keys("series")[key]
-        return self.table.column("collection_id").at(row), self.table.column("PatientID").at(row)
+    @property
+    def keys_in_order(self) -> list[Any]:
+        """The keys in the order of the table of the level."""
+        rows = getattr(self.table, LEVELS[self.level].plural)(self.mask)
+        keys = list(zip(*(rows[name] for name in self.key), strict=True))
+        return keys if len(self.key) > 1 else [key for (key,) in keys]
 
     def values_in_order(self, sort: Sort) -> list[Any]:
         if self.level != "series":
@@ -635,7 +631,7 @@ def test_random_cohorts(client: IDCClient, steps: list[Step], look: Look) -> Non
 )
 def test_chosen_cohorts(client: IDCClient, steps: list[Step]) -> None:
     look = Look("PatientAge", 20, "program", True, "study", None, 0.5, 9)
-    for level in COLUMNS if len(steps) < 2 else ["study"]:
+    for level in LEVELS if len(steps) < 2 else ["study"]:
         check(client, whole_index(), steps, look._replace(level=level))
 
 

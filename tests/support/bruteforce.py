@@ -428,21 +428,19 @@ class BruteForce:
     def studies(self, mask: np.ndarray) -> pd.DataFrame:
         """Return one row per study, in the order of collection, patient, date and UID."""
         groups = Groups(self, self.study, mask)
-        order = np.lexsort(
-            [
-                groups.least(name)
-                for name in ("StudyInstanceUID", "StudyDate", "PatientID", "collection_id")
-            ]
-        )
+        names = ("collection_id", "PatientID", "StudyDate", "StudyDescription", "StudyInstanceUID")
+        order = np.lexsort([groups.least(name) for name in reversed(names)])
         return _frame({name: groups.column(name) for name in STUDIES}, order)
 
     def series(self, mask: np.ndarray) -> pd.DataFrame:
         """Return one row per series with all columns, in the order of `Cohort.series`."""
         rows = np.flatnonzero(mask)
-        names = ("collection_id", "PatientID", "StudyDate", "StudyInstanceUID", "Modality")
+        study = ("StudyDate", "StudyDescription", "StudyInstanceUID")
+        names = ("collection_id", "PatientID", *study, "Modality")
         ranks = [self.column(name).rank(rows) for name in names]
         ranks.append(self._series_numbers()[rows])
-        ranks.append(self.column("SeriesInstanceUID").rank(rows))
+        names = ("SeriesDescription", "SeriesInstanceUID")
+        ranks += [self.column(name).rank(rows) for name in names]
         ordered = rows[np.lexsort(ranks[::-1])]
         return _frame({name: self.cells(name, ordered) for name in self.rows})
 

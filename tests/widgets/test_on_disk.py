@@ -14,10 +14,11 @@ from support.s3server import Request, S3Server, series_objects
 
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import InvalidQueryError
+from idc_widgets.query import RowSource, Sort
 from idc_widgets.selection.selection import Selection
 from idc_widgets.widgets.download import DownloadWidget
+from idc_widgets.widgets.grid.columns import ON_DISK
 from idc_widgets.widgets.grid.level_grids import SeriesGrid
-from idc_widgets.widgets.grid.row_source import ON_DISK, RowSource, Sort
 from idc_widgets.widgets.on_disk import COMPLETE, FAILED, FETCHING, PARTLY, QUEUED
 from idc_widgets.widgets.state import BrowserState
 

@@ -1,5 +1,5 @@
-from .arrow import to_numpy as to_numpy
-from .encoded import EncodedColumn as EncodedColumn
+from .levels import AggregateRows as AggregateRows
+from .levels import level_table as level_table
 from .loading import memory_index_of as memory_index_of
 from .loading import prepare as prepare
 from .mask import Mask as Mask
@@ -8,3 +8,5 @@ from .matches import find_matches as find_matches
 from .memory_index import MemoryIndex as MemoryIndex
 from .range_values import comparable as comparable
 from .range_values import is_in_range as is_in_range
+from .row_order import Sort as Sort
+from .series_rows import SeriesRows as SeriesRows

@@ -166,6 +166,37 @@ class EncodedIndex:
         """The number of studies."""
         return len(self.study_uids)
 
+    def is_encoded(self, column: str) -> bool:
+        """Return whether `encoded_rows` has a column."""
+        return column == "PatientID" or self.encoded(column) is not None
+
+    def encoded_rows(self, column: str, rows: Array) -> tuple[EncodedColumn, Array]:
+        """Return an encoded column, and its codes of these rows."""
+        if column in self.series_columns:
+            encoded = self.series_columns[column]
+            return encoded, encoded.codes[rows]
+        if column == "PatientID":
+            return self.patient_ids, self.patient_ids.codes[self.patient_of_rows(rows)]
+        encoded = self.group_columns[column]
+        return encoded, encoded.codes[self.group_of_series[rows]]
+
+    def patient_of_rows(self, rows: Array) -> Array:
+        """Return the number of the patient of each row."""
+        return self.patient_of_group[self.group_of_series[rows]]
+
+    def count(self, level: str) -> int:
+        """Return the number of patients, studies or series of the index."""
+        counts = {
+            "patient": self.patient_count,
+            "study": self.study_count,
+            "series": self.series_count,
+        }
+        return counts[level]
+
+    def encoded(self, column: str) -> EncodedColumn | None:
+        """Return a column with codes per group or per series; None if there is none."""
+        return self.group_columns.get(column) or self.series_columns.get(column)
+
 
 def encode(column: ArrowArray) -> EncodedColumn:
     """Encode a chunked Arrow column, which may be dictionary-encoded already."""

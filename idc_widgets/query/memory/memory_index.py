@@ -18,7 +18,7 @@ from ...index import Bound
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Scalar
 from .arrow import Array, ArrowArray, BoolArray, to_arrow, to_numpy
-from .encoded import EncodedColumn, EncodedIndex
+from .encoded import EncodedIndex
 from .mask import Mask
 from .range_values import comparable, is_in_range
 from .recent import Recent
@@ -130,7 +130,7 @@ class MemoryIndex(EncodedIndex):
         """
         if column in self.series_numbers:
             return Mask(self, is_in_range(self.series_numbers[column], low, high), False)
-        encoded = self._encoded(column)
+        encoded = self.encoded(column)
         if encoded is None:
             return None
         is_wanted = np.append(is_in_range(self.range_values(column), low, high), False)
@@ -221,7 +221,7 @@ class MemoryIndex(EncodedIndex):
         """
         values = self._range_values.get(column)
         if values is None:
-            encoded = self._encoded(column)
+            encoded = self.encoded(column)
             assert encoded is not None, "callers know that the column is encoded"
             if pa.types.is_integer(encoded.values.type):
                 values = to_numpy(encoded.values)
@@ -249,14 +249,11 @@ class MemoryIndex(EncodedIndex):
         level = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}.get(column)
         if level is not None:
             return set(self.number_by_key(level, texts))
-        encoded = self.patient_ids if column == "PatientID" else self._encoded(column)
+        encoded = self.patient_ids if column == "PatientID" else self.encoded(column)
         if encoded is None:
             return None
         wanted = to_arrow(texts)
         return set(wanted.filter(pc.is_in(wanted, encoded.values)).to_pylist())
-
-    def _encoded(self, column: str) -> EncodedColumn | None:
-        return self.group_columns.get(column) or self.series_columns.get(column)
 
     # --- keys and rows ---------------------------------------------------------------------
 
@@ -307,19 +304,33 @@ class MemoryIndex(EncodedIndex):
         """Return the SeriesInstanceUIDs of these rows, in their order."""
         if self.series_uids is not None:
             return list(self.series_uids.take(to_arrow(rows)).to_pylist())
+        return self.read_columns(rows, ["SeriesInstanceUID"])["SeriesInstanceUID"]
+
+    def read_columns(self, rows: Array, columns: Sequence[str]) -> dict[str, list[Any]]:
+        """Return columns of the table "index" for these rows, in their order, by SQL."""
         source, params = "_rows", []
         if len(rows):
             first, last = int(rows.min()), int(rows.max())
             if last - first < _MAX_SCANNED_ROWS:
-                source = "(SELECT * FROM _rows WHERE _row BETWEEN ? AND ?)"
-                params = [first, last]
-        uids = self.engine.query(
-            f"SELECT SeriesInstanceUID FROM {source} JOIN"
+                source, params = "(SELECT * FROM _rows WHERE _row BETWEEN ? AND ?)", [first, last]
+        table = self.engine.query(
+            f"SELECT {', '.join(columns)} FROM {source} JOIN"
             " (SELECT unnest(?) AS id, unnest(?) AS position) AS wanted"
             " ON _row = wanted.id ORDER BY position",
             [*params, rows.tolist(), list(range(len(rows)))],
         )
-        return [str(uid) for uid in uids.column(0).to_pylist()]
+        return {column: list(table.column(column).to_pylist()) for column in columns}
+
+    def rank_in_file(self, column: str) -> Array:
+        """Return the rank of each row in a column of the table "index"; -1 for a missing value."""
+        table = self.engine.query(
+            f"SELECT CASE WHEN {column} IS NULL THEN -1 ELSE dense_rank() OVER (ORDER BY {column})"
+            " END AS rank, _row FROM _rows"
+        )
+        rank = np.empty(self.series_count, dtype=np.int64)
+        ranks, rows = (table.column(name).combine_chunks() for name in ("rank", "_row"))
+        rank[to_numpy(rows)] = to_numpy(ranks)
+        return rank
 
     def first_and_last_row(self, level: str) -> tuple[Array, Array]:
         """Return the first and the last row of each patient or study.
@@ -338,6 +349,50 @@ class MemoryIndex(EncodedIndex):
             first[owner[::-1]] = rows[::-1]
             spans = self._row_spans[level] = first, last
         return spans
+
+    # --- studies whose series differ --------------------------------------------------------
+
+    @cached_property
+    def patient_of_study(self) -> Array:
+        """The lowest number of a patient per study, int32."""
+        return self._study_attributes[0]
+
+    @cached_property
+    def study_has_several_patients(self) -> BoolArray:
+        """Whether the series of each study have several patients."""
+        return self._study_attributes[1]
+
+    @cached_property
+    def study_is_varied(self) -> BoolArray:
+        """Whether the series of each study differ in patient, date or description."""
+        return self._study_attributes[2]
+
+    @cached_property
+    def _study_attributes(self) -> tuple[Array, BoolArray, BoolArray]:
+        studies, (first_row, _) = self.study_of_series, self.first_and_last_row("study")
+        patient_of_series = self.patient_of_group[self.group_of_series]
+        patient_of_study = patient_of_series[first_row]
+        is_odd = patient_of_series != patient_of_study[studies]
+        np.minimum.at(patient_of_study, studies[is_odd], patient_of_series[is_odd])
+        has_several_patients = np.zeros(self.study_count, dtype=bool)
+        has_several_patients[studies[is_odd]] = True
+        is_varied = has_several_patients.copy()
+        for name in ("StudyDate", "StudyDescription"):
+            codes = self.series_columns[name].codes
+            is_varied[studies[codes != codes[first_row][studies]]] = True
+        return patient_of_study, has_several_patients, is_varied
+
+    @cached_property
+    def integer_of_series_number(self) -> Array:
+        """Each code of SeriesNumber as a whole number, int64; the largest one for other texts."""
+        texts = self.series_columns["SeriesNumber"].values.to_pylist()
+        rows = self.engine.rows(
+            "SELECT TRY_CAST(text AS BIGINT) FROM (SELECT unnest(?) AS text, unnest(?) AS position)"
+            " ORDER BY position",
+            [texts, list(range(len(texts)))],
+        )
+        largest = np.iinfo(np.int64).max
+        return np.array([*(largest if number is None else number for (number,) in rows), largest])
 
     @cached_property
     def has_plain_uids(self) -> bool:

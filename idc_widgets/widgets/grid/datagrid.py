@@ -17,7 +17,8 @@ from traitlets import observe
 
 from ..._util import human_size
 from ...errors import InvalidQueryError
-from .row_source import Column, RowSource, Sort
+from ...query import RowSource, Sort
+from .columns import Column
 
 __all__ = ["DataGridView"]
 

@@ -12,12 +12,15 @@ from traitlets import Instance, Int, List, Unicode
 
 from ...index import COLUMNS as INDEX_COLUMNS
 from ...index import LEVELS
+from ...query import RowSource, Sort, row_source
 from ..argument_check import check_keywords
 from ..assets import script, style
 from ..closing import Closable
 from ..download import DownloadWidget
 from ..state import BrowserState
-from .row_source import COLUMNS, ON_DISK, Column, GridView, RowSource, Sort, WithStates, row_source
+from .columns import COLUMNS, ON_DISK, Column
+from .grid_view import GridView
+from .with_states import WithStates
 
 __all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
 
@@ -103,7 +106,9 @@ class _LevelGrid(Closable, VBox):
 
     def _refill(self) -> None:
         cohort = getattr(self._state, self._rows_trait)
-        self._rows = self._source(row_source(cohort, self._level, self._sort))
+        columns = [column.name for column in COLUMNS[self._level]]
+        rows = row_source(cohort, self._level, self._sort, columns=columns)
+        self._rows = self._source(rows)
         self._view.show(self._rows, self._picked)
         self._say()
 

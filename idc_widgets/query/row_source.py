@@ -1,0 +1,176 @@
+"""The rows of a cohort at a level, in an order: how many, a window of them, and their keys.
+
+This is what a grid on the screen shows. A `RowSource` never changes: another order or another
+filter is another source. In memory only the order is held, and a window is computed when it is
+needed. From a database elsewhere, all rows are fetched at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from ..errors import InvalidQueryError, unknown_message
+from ..index import LEVELS
+from .memory import AggregateRows, Matches, SeriesRows, Sort
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .cohort import Cohort
+
+__all__ = ["RowSource", "Window", "row_source"]
+
+#: Some rows: column → its values, None for a missing one.
+Window: TypeAlias = dict[str, list[Any]]
+
+
+class RowSource(Protocol):
+    """The rows of a cohort at a level, in an order.
+
+    A key is a SeriesInstanceUID, a StudyInstanceUID or a pair (collection_id, PatientID).
+    """
+
+    @property
+    def sort(self) -> Sort | None:
+        """The order; None for that of `Cohort.patients`, `Cohort.studies` or `Cohort.series`."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        ...
+
+    def window(self, start: int, stop: int) -> Window:
+        """Return the rows at the positions [start, stop), as far as there are any."""
+        ...
+
+    def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
+        """Return the keys of the rows at these positions."""
+        ...
+
+    def positions(self, keys: Sequence[Any]) -> list[int]:
+        """Return the positions of the rows with these keys in ascending order; skip absent keys."""
+        ...
+
+    def sorted(self, sort: Sort | None) -> RowSource:
+        """Return the same rows in another order.
+
+        Raises:
+            InvalidQueryError: The source does not have the column.
+        """
+        ...
+
+
+def row_source(
+    cohort: Cohort, level: str, sort: Sort | None = None, *, columns: Sequence[str] | None = None
+) -> RowSource:
+    """Return the rows of a cohort at a level.
+
+    Args:
+        cohort: The cohort.
+        level: "patient", "study" or "series".
+        sort: The order; None for that of `Cohort.patients`, `Cohort.studies` or `Cohort.series`.
+        columns: The columns of a window, by which the rows can be sorted; all by default.
+
+    Raises:
+        InvalidQueryError: The level is unknown, or `sort` is by a column that is not there.
+    """
+    if level not in LEVELS:
+        raise InvalidQueryError(unknown_message("level", level, LEVELS))
+    names = tuple(LEVELS[level].columns if columns is None else columns)
+    matches = cohort.matches
+    if matches is None:
+        return _FetchedRows(level, names, cohort.engine.query(*cohort.level_sql(level)), sort)
+    return _RowsInMemory(level, names, matches, sort)
+
+
+def _check_sort(columns: Sequence[str], sort: Sort | None) -> None:
+    if sort is not None and sort.column not in columns:
+        raise InvalidQueryError(unknown_message("column", sort.column, columns))
+
+
+class _RowsInMemory:
+    def __init__(
+        self, level: str, columns: Sequence[str], matches: Matches, sort: Sort | None
+    ) -> None:
+        _check_sort(columns, sort)
+        self.sort, self._level, self._columns, self._matches = sort, level, columns, matches
+        if level == "series":
+            self._rows: SeriesRows | AggregateRows = SeriesRows(matches, sort)
+        else:
+            self._rows = AggregateRows(level, matches, sort)
+
+    def __len__(self) -> int:
+        return len(self._rows.order)
+
+    def window(self, start: int, stop: int) -> Window:
+        return self._rows.values(self._numbers([range(start, stop)]), self._columns)
+
+    def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
+        return tuple(self._matches.memory.keys_of(self._level, self._numbers(ranges)))
+
+    def _numbers(self, ranges: Iterable[range]) -> Any:
+        """Return the numbers of the rows at these positions."""
+        count = len(self)
+        parts = [np.arange(max(part.start, 0), min(part.stop, count)) for part in ranges]
+        return self._rows.order.at(np.concatenate([*parts, np.zeros(0, dtype=np.int64)]))
+
+    def positions(self, keys: Sequence[Any]) -> list[int]:
+        numbers = self._matches.memory.number_by_key(self._level, keys)
+        wanted = np.array(list(numbers.values()), dtype=np.int64)
+        positions: list[int] = self._rows.order.positions_of(wanted).tolist()
+        return positions
+
+    def sorted(self, sort: Sort | None) -> _RowsInMemory:
+        return _RowsInMemory(self._level, self._columns, self._matches, sort)
+
+
+class _FetchedRows:
+    """All rows of a level, fetched at once from a database elsewhere.
+
+    Args:
+        level: The level.
+        columns: The columns of a window.
+        natural: The rows in the order of `Cohort.level_sql`.
+        sort: The order; None for that of `natural`.
+    """
+
+    def __init__(
+        self, level: str, columns: Sequence[str], natural: pa.Table, sort: Sort | None
+    ) -> None:
+        _check_sort(columns, sort)
+        self.sort, self._level, self._columns, self._natural = sort, level, columns, natural
+        self._rows = natural
+        if sort is not None:
+            self._rows = natural.sort_by(
+                [(sort.column, "descending" if sort.descending else "ascending")]
+            )
+
+    def __len__(self) -> int:
+        return int(self._rows.num_rows)
+
+    def window(self, start: int, stop: int) -> Window:
+        rows = self._rows.slice(start, max(0, stop - start))
+        return {name: list(rows.column(name).to_pylist()) for name in self._columns}
+
+    def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
+        return tuple(
+            key
+            for part in ranges
+            for key in _keys_of(self._level, self._rows.slice(part.start, len(part)))
+        )
+
+    def positions(self, keys: Sequence[Any]) -> list[int]:
+        wanted = set(keys)
+        all_keys = enumerate(_keys_of(self._level, self._rows))
+        return [position for position, key in all_keys if key in wanted]
+
+    def sorted(self, sort: Sort | None) -> _FetchedRows:
+        return _FetchedRows(self._level, self._columns, self._natural, sort)
+
+
+def _keys_of(level: str, rows: pa.Table) -> Iterable[Any]:
+    columns = [rows.column(name).to_pylist() for name in LEVELS[level].key]
+    return zip(*columns, strict=True) if len(columns) > 1 else columns[0]

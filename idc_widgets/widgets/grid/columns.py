@@ -1,0 +1,74 @@
+"""The columns that the grids show: which ones, in which order and how wide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...index import column_info
+
+__all__ = ["COLUMNS", "ON_DISK", "Column"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a grid. Its header and kind are those of the table of columns in `index`.
+
+    Args:
+        name: the column of the `RowSource`.
+        width: in pixels, wide enough for the header and its menu button.
+    """
+
+    name: str
+    width: int
+
+    @property
+    def title(self) -> str:
+        """The header."""
+        return column_info(self.name).label
+
+    @property
+    def kind(self) -> str:
+        """The kind of the values, such as "count", "size", "uid" or "state"."""
+        return column_info(self.name).kind
+
+
+#: Level → the columns of its grid.
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "patient": (
+        Column("collection_id", 130),
+        Column("PatientID", 116),
+        Column("PatientSex", 54),
+        Column("PatientAge", 58),
+        Column("studies", 74),
+        Column("series", 68),
+        Column("instances", 64),
+        Column("size_MB", 76),
+    ),
+    "study": (
+        Column("PatientID", 116),
+        Column("StudyDate", 98),
+        Column("StudyDescription", 150),
+        Column("Modality", 120),
+        Column("series", 68),
+        Column("instances", 64),
+        Column("size_MB", 76),
+        Column("StudyInstanceUID", 190),
+    ),
+    "series": (
+        Column("collection_id", 140),
+        Column("PatientID", 116),
+        Column("Modality", 82),
+        Column("SeriesDescription", 240),
+        Column("BodyPartExamined", 144),
+        Column("instanceCount", 74),
+        Column("series_size_MB", 84),
+        Column("SeriesDate", 98),
+        Column("SeriesNumber", 124),
+        Column("Manufacturer", 170),
+        Column("license_short_name", 100),
+        Column("SeriesInstanceUID", 190),
+    ),
+}
+
+#: Whether the files of a series are on the disk: a column that only a grid with a download has.
+ON_DISK = Column("on_disk", 96)

@@ -1,0 +1,46 @@
+"""Rows of series with a column that tells whether their files are on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ...errors import InvalidQueryError
+from ...query import RowSource, Sort, Window
+from ..on_disk import OnDisk
+from .columns import ON_DISK
+
+__all__ = ["WithStates"]
+
+
+class WithStates:
+    """A `RowSource` of series with the column `ON_DISK`.
+
+    Args:
+        rows: the series.
+        on_disk: looks at the disk for the series of each window.
+    """
+
+    def __init__(self, rows: RowSource, on_disk: OnDisk) -> None:
+        self._rows, self._on_disk = rows, on_disk
+        self.sort = rows.sort
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def window(self, start: int, stop: int) -> Window:
+        rows = self._rows.window(start, stop)
+        return {ON_DISK.name: self._on_disk.states(rows["SeriesInstanceUID"]), **rows}
+
+    def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
+        return self._rows.keys(ranges)
+
+    def positions(self, keys: Sequence[Any]) -> list[int]:
+        return self._rows.positions(keys)
+
+    def sorted(self, sort: Sort | None) -> WithStates:
+        if sort is not None and sort.column == ON_DISK.name:
+            raise InvalidQueryError(
+                f"series cannot be sorted by {ON_DISK.title!r}; sort by another column"
+            )
+        return WithStates(self._rows.sorted(sort), self._on_disk)
