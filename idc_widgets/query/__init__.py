@@ -1,6 +1,7 @@
-"""Cohorts and the engines that answer their queries.
+"""Cohorts, the filters they consist of, and the engines that run their queries.
 
-`selection`, `client` and `widgets` import from here. Nothing here knows of downloads or widgets.
+`selection`, `first_api`, `client` and `widgets` import from here. Nothing here knows about
+downloads or widgets. A query runs on the index in memory (`memory`) where possible, else as SQL.
 """
 
 import lazy_loader as _lazy

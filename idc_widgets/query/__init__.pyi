@@ -2,8 +2,6 @@ from .cohort import Cohort as Cohort
 from .duckdb_engine import DuckDBEngine as DuckDBEngine
 from .engine import Engine as Engine
 from .engine import Parameters as Parameters
-from .engine import literal as literal
-from .filters import PATIENT_KEY as PATIENT_KEY
 from .filters import OneOf as OneOf
 from .filters import sorted_unique as sorted_unique
 from .ibis_engine import IbisEngine as IbisEngine

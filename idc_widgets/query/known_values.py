@@ -47,7 +47,7 @@ def known_keys(
 
     Args:
         engine: The engine whose index is searched.
-        conditions: The conditions that the series fulfil, such as those of a cohort.
+        conditions: The conditions that the series fulfill, such as those of a cohort.
         level: "patient", "study" or "series".
         keys: Pairs (collection_id, PatientID) for patients, UIDs for studies and series.
     """
@@ -65,7 +65,7 @@ def known_keys(
 def _distinct(
     engine: Engine, columns: Sequence[str], table: str, conditions: Iterable[Condition]
 ) -> list[tuple[Any, ...]]:
-    """Return the distinct values of the columns in the rows that fulfil the conditions."""
+    """Return the distinct values of the columns in the rows that fulfill the conditions."""
     params = Parameters()
     condition = conjunction(conditions, params.bind)
     return engine.rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from idc_widgets import Cohort, IDCClient, InvalidQueryError
+from idc_widgets import Cohort, IDCClient, IDCError, InvalidQueryError
 from idc_widgets.index import LEVELS
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
@@ -80,3 +80,22 @@ def test_the_repr_shortens_long_lists(client: IDCClient) -> None:
     cohort = client.cohort(collection_id=client.get_collection_ids())
     assert "179 in all" in repr(cohort)
     assert isinstance(cohort, Cohort)
+
+
+def test_arguments_of_the_wrong_type_are_refused(client: IDCClient) -> None:
+    everything = client.cohort()
+    calls = [
+        lambda: everything.histogram("PatientAge", bins=2.5),  # type: ignore[arg-type]
+        lambda: everything.histogram("PatientAge", bins="3"),  # type: ignore[arg-type]
+        lambda: everything.histogram(["PatientAge"]),  # type: ignore[arg-type]
+        lambda: everything.join(["collections_index"]),  # type: ignore[arg-type]
+        lambda: everything.join("collections_index", [["species"]]),  # type: ignore[list-item]
+        lambda: client.find_uids(5),  # type: ignore[arg-type]
+        lambda: client.find_uids(b"1.2.3"),  # type: ignore[arg-type]
+        lambda: client.find_uids("1.2.3\n\ud800"),
+        lambda: client.sql("SELECT '\ud800'"),
+    ]
+    for call in calls:
+        with pytest.raises(IDCError):
+            call()
+    assert everything.of_studies(["\ud800"]).summary().series == 0

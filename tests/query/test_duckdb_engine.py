@@ -53,6 +53,29 @@ def test_only_reading_the_tables_is_possible(client: IDCClient, sql: str, messag
     assert not list(Path("/tmp").glob("idc_widgets_must_not_exist*"))
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH x AS (DELETE FROM _csv RETURNING *) SELECT * FROM x",
+        "WITH x AS (UPDATE _csv SET Modality = 'ZZ' RETURNING *) SELECT * FROM x",
+        "WITH x AS (INSERT INTO _csv SELECT * FROM _csv RETURNING *) SELECT * FROM x",
+        "WITH x AS (COPY (SELECT 1) TO '{folder}/evil.parquet') SELECT * FROM x",
+        "SELECT 'ä€😀' AS a, * FROM (/* */ delete from _csv returning *)",
+    ],
+)
+def test_statements_that_write_inside_a_select_are_refused(tmp_path: Path, sql: str) -> None:
+    own = tmp_path / "own.csv"
+    own.write_text(
+        "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality\n1,2,3,4,CT\n"
+    )
+    client = IDCClient(own)
+    with pytest.raises(InvalidQueryError):
+        client.sql(sql.format(folder=client.engine.index.data_folder))  # type: ignore[attr-defined]
+    assert client.sql("SELECT Modality, 'delete' AS \"copy\" FROM index").values.tolist() == [
+        ["CT", "delete"]
+    ]
+
+
 def test_sql_answers_with_a_data_frame(client: IDCClient) -> None:
     frame = client.sql("SELECT count(*) AS n FROM index WHERE collection_id = 'nsclc_radiomics'")
     assert frame.n.tolist() == [4926]

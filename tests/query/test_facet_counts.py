@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import duckdb
 import pytest
 
@@ -33,3 +37,30 @@ def test_unknown_facets_are_refused_with_the_nearest_name(client: IDCClient) -> 
         client.cohort().facets(["Modalit"])
     with pytest.raises(InvalidQueryError, match="unknown column 'text'"):
         client.cohort().facets(["text"])
+
+
+SCRIPT = """
+import atexit, sys
+from idc_widgets import IDCClient
+cohort = IDCClient().cohort(collection_id="nlst")
+before = cohort.facets(["Modality", "PatientSex", "species"])
+if "fork" in sys.argv:
+    import os
+    child = os.fork()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    assert cohort.facets(["Modality", "PatientSex", "species"]) == before
+    os._exit(0)
+atexit.register(lambda: print(cohort.facets(["Modality", "PatientSex"]) is not None))
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "exit"])
+def test_facets_in_a_forked_process_and_while_the_interpreter_exits(how: str) -> None:
+    if how == "fork" and not hasattr(os, "fork"):
+        pytest.skip("this system has no fork")
+    command = [sys.executable, "-c", SCRIPT, how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Error" not in done.stderr
+    assert how == "fork" or done.stdout == "True\n"

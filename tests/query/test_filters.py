@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from idc_widgets import IDCClient
@@ -76,3 +79,27 @@ def test_sorted_unique_sorts_values_of_several_types() -> None:
         ("b", "x"),
         ("b", None),
     )
+
+
+def test_a_text_in_any_script_finds_itself(tmp_path: Path) -> None:
+    texts = ["ΟΔΟΣ", "İstanbul", "STRASSE", "ẞ", "Éclair"]
+    own = tmp_path / "own.csv"
+    lines = ["SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,StudyDescription"]
+    lines += [f"1.{row},2.{row},p,c,{text}" for row, text in enumerate(texts)]
+    own.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    client = IDCClient(own)
+    for text in texts:
+        cohort = client.cohort(text=text)
+        assert cohort.summary().series == 1, text
+        assert len(client.sql(cohort.sql)) == 1, text
+
+
+def test_dates_with_a_time_match_as_dates(tmp_path: Path) -> None:
+    path = tmp_path / "own.parquet"
+    keys = ("StudyInstanceUID", "PatientID", "collection_id")
+    columns = {name: ["1", "2"] for name in ("SeriesInstanceUID", *keys)}
+    days = [datetime.datetime(2010, 4, 1), datetime.datetime(2010, 4, 2, 13)]
+    pq.write_table(pa.table({**columns, "StudyDate": days}), path)
+    client = IDCClient(path)
+    assert client.cohort(StudyDate="2010-04-01").summary().series == 1
+    assert client.cohort(StudyDate=("2010-04-01", "2010-04-02")).summary().series == 2

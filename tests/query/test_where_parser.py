@@ -166,6 +166,30 @@ def test_bad_filters_are_refused_with_help(
         client.cohort(**filters)
 
 
+#: Values at the limits of what databases accept.
+EXTREME_FILTERS: list[dict[str, Any]] = [
+    {"instanceCount": (float("inf"), None)},
+    {"instanceCount": (None, float("-inf"))},
+    {"PatientAge": (None, float("-inf"))},
+    {"PatientAge": (10**400, None)},
+    {"instanceCount": 10**400},
+    {"text": "\ud800"},
+    {"Modality": "\ud800"},
+    {"collection_id": ["\ud800"]},
+    {"having": {"Modality": []}},
+    {"originals_of": []},
+    {"self": 1},
+    {"engine": 1},
+]
+
+
+@pytest.mark.parametrize("filters", EXTREME_FILTERS, ids=lambda filters: str(filters)[:40])
+def test_extreme_filters_are_refused(client: IDCClient, filters: dict[str, Any]) -> None:
+    client.cohort().summary()  # reads the index into memory, where it is looked up first
+    with pytest.raises(InvalidQueryError):
+        client.cohort(**filters)
+
+
 def test_cohorts_of_two_clients_do_not_mix(client: IDCClient) -> None:
     other = IDCClient().cohort(Modality="CT")
     for name in ("originals_of", "derived_from"):
