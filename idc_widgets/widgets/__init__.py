@@ -1,6 +1,8 @@
-"""The Jupyter widgets: a shared state, one file per control, and the layout that we recommend.
+"""The Jupyter widgets: the state that they share, a module per control, and `IDCBrowser`.
 
-Nothing imports from here but the package itself, so that everything below works without Jupyter.
+Every widget works alone with a `BrowserState`; `IDCBrowser` is the layout that we recommend. Only
+the package itself imports from here, so that everything below works without Jupyter. The widgets
+know neither SQL dialects nor how files are fetched: they use `IDCClient` and what it returns.
 """
 
 import lazy_loader as _lazy

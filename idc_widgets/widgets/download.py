@@ -124,8 +124,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._rates: deque[float] = deque(maxlen=SPEED_HISTORY_SECONDS)
         self._rate_time = 0.0
         self._job_selection: Selection | None = None
-        #: Ends the observation of `job`.
-        self._unfollow_job: Callable[[], object] = lambda: None
+        #: Removes the observer of `job`.
+        self._remove_job_observer: Callable[[], object] = lambda: None
         #: The state of the files of each series, for grids.
         self.on_disk = OnDisk(self._plan, lambda: Path(self._folder["resolved"]))
         super().__init__(
@@ -134,7 +134,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             **keywords,
         )
         self._on_close(self.on_disk.close)
-        self._on_close(lambda: self._unfollow_job())
+        self._on_close(self._stop_observing_job)
         self._show_folder()
         self.on_msg(self._on_message)
         if state is not None:
@@ -180,8 +180,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             plan.check_consent(max_GB)
             self._job_selection = self.selection
             job = DownloadJob(plan)
-            self._unfollow_job()
-            self._unfollow_job = job.on_change(self._on_job)
+            self._stop_observing_job()
+            self._remove_job_observer = job.on_change(self._on_job)
             self.job = job
             self.paths = {}
             self._message = ""
@@ -255,6 +255,9 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             words = [count, "picked", noun] if self.state.series else ["all", count, noun]
         text = f"Download {' '.join(words)} · {size}"
         self._offer = {"text": text, "hint": "", "enabled": True}
+
+    def _stop_observing_job(self) -> None:
+        self._remove_job_observer()
 
     def _on_job(self, job: DownloadJob) -> None:
         """Show a change of the job; the thread of the job calls this."""

@@ -210,7 +210,7 @@ def test_a_failed_constructor_leaves_nothing_behind(own: IDCClient) -> None:
     assert open_widgets() == before
 
 
-def test_a_running_download_goes_on_without_its_widget(own: IDCClient, tmp_path: Path) -> None:
+def test_a_running_download_continues_without_its_widget(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text(
         "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality,series_aws_url,"

@@ -1,4 +1,4 @@
-"""The Download button: what it offers, and how it reports on the job that it starts."""
+"""The Download button: what it offers, and how it shows the job that it starts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import pytest
 from support.s3server import S3Server, series_objects
 
 from idc_widgets.client import IDCClient
-from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries
 from idc_widgets.errors import DownloadError
 from idc_widgets.widgets.download import DownloadWidget
-from idc_widgets.widgets.job_status import MAX_ROWS, job_status
 from idc_widgets.widgets.state import BrowserState
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -27,7 +25,7 @@ def state(client) -> BrowserState:
 
 @pytest.fixture
 def own(tmp_path: Path) -> IDCClient:
-    """A table of one's own: three series of four files, 200 kB each."""
+    """Return a client of a user's table: three series of four files, 200 kB each."""
     path = tmp_path / "own.csv"
     names = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality"
     rows = [f's.{i},1,"{HOSTILE}",mine,CT,s3://bucket/prefix-{i}/*,4,0.2' for i in range(3)]
@@ -50,13 +48,13 @@ def widget(own: IDCClient, s3: S3Server, tmp_path: Path) -> DownloadWidget:
 
 
 def press(widget: DownloadWidget, folder: str | None = None, *, sure: bool = False) -> None:
-    """What the front end sends when Download is pressed."""
+    """Send what the front end sends when Download is pressed."""
     folder = widget.download_dir if folder is None else folder
     widget._handle_custom_msg({"kind": "start", "folder": folder, "sure": sure}, [])
 
 
 def wait(widget: DownloadWidget, *states: str) -> dict:
-    """Waits until the widget shows one of these states."""
+    """Wait until the widget shows a status with one of these states, and return it."""
     deadline = time.monotonic() + 60
     while widget._status.get("state") not in states:
         assert time.monotonic() < deadline, widget._status
@@ -64,7 +62,7 @@ def wait(widget: DownloadWidget, *states: str) -> dict:
     return widget._status
 
 
-def test_the_button_says_what_it_does(state):
+def test_the_button_names_what_it_downloads(state):
     widget = DownloadWidget(state=state)
     assert widget._offer["text"] == "Download all 4,926 series · 45.3 GB"
     state.pick(patients=["LUNG1-365"])
@@ -76,7 +74,7 @@ def test_the_button_says_what_it_does(state):
     assert alone._offer["text"] == "Download 1 series · 70.5 MB"
 
 
-def test_picking_all_there_is_counts_as_picked(own):
+def test_all_series_picked_are_still_picked(own):
     state = BrowserState(own)
     widget = DownloadWidget(state=state)
     state.pick(series=[f"s.{i}" for i in range(3)])
@@ -111,7 +109,7 @@ def test_a_download_from_press_to_paths(widget, tmp_path):
     assert all(path.is_relative_to(tmp_path / "data") for path in widget.paths["s.0"])
 
 
-def test_progress_in_words(widget, s3):
+def test_the_progress_is_described(widget, s3):
     s3.rate_MB_s = 0.2
     seen = []
     widget.observe(lambda change: seen.append(change["new"]), "_status")
@@ -129,7 +127,7 @@ def test_progress_in_words(widget, s3):
     assert [status["number"] for status in seen] == sorted({s["number"] for s in seen})
 
 
-def test_cancel_keeps_files_and_download_goes_on(widget, s3):
+def test_cancel_keeps_files_and_download_resumes(widget, s3):
     s3.rate_MB_s = 0.2
     press(widget)
     while not widget.job.progress.files_done:
@@ -146,7 +144,7 @@ def test_cancel_keeps_files_and_download_goes_on(widget, s3):
     assert wait(widget, "complete")["percent"] == 100
 
 
-def test_a_second_start_while_one_runs(widget, s3, own):
+def test_a_second_start_during_a_download(widget, s3, own):
     s3.rate_MB_s = 0.05
     job = widget.start()
     assert widget.start() is job
@@ -157,7 +155,7 @@ def test_a_second_start_while_one_runs(widget, s3, own):
     wait(widget, "cancelled")
 
 
-def test_what_cannot_be_fetched_is_listed_first(widget, s3):
+def test_failed_series_are_listed_first(widget, s3):
     s3.fail = lambda request: 404 if "prefix-1" in request.key else None
     press(widget)
     status = wait(widget, "incomplete")
@@ -168,7 +166,7 @@ def test_what_cannot_be_fetched_is_listed_first(widget, s3):
     assert set(widget.paths) == {"s.0", "s.2"}
 
 
-def test_a_server_that_is_not_there(own, tmp_path):
+def test_an_unreachable_server(own, tmp_path):
     widget = DownloadWidget(
         own.cohort().select(), download_dir=tmp_path, endpoint_url="http://127.0.0.1:9"
     )
@@ -176,7 +174,7 @@ def test_a_server_that_is_not_there(own, tmp_path):
     status = wait(widget, "failed")
     assert status["title"] == "Failed"
     assert "cannot be reached" in status["detail"]
-    assert status["rows"] == []  # the reason is said once, not for every series
+    assert status["rows"] == []  # the reason is not repeated for every series
 
 
 @pytest.mark.parametrize(
@@ -188,11 +186,11 @@ def test_a_server_that_is_not_there(own, tmp_path):
         ("data", "%collection_id", "would share the folder"),
     ],
 )
-def test_what_cannot_be_started_is_said(own, tmp_path, monkeypatch, folder, template, message):
+def test_a_failed_start_is_explained(own, tmp_path, monkeypatch, folder, template, message):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("in the way")
-    nobody = "http://127.0.0.1:9"
-    widget = DownloadWidget(own.cohort().select(), template=template, endpoint_url=nobody)
+    unreachable = "http://127.0.0.1:9"
+    widget = DownloadWidget(own.cohort().select(), template=template, endpoint_url=unreachable)
     press(widget, folder)
     assert widget.job is None
     assert re.search(message, widget._message)
@@ -211,7 +209,7 @@ def test_the_folder_can_be_changed(widget, monkeypatch, tmp_path):
     assert widget._folder == {"given": "other", "resolved": str(tmp_path / "other")}
 
 
-def test_polls_are_answered_with_news_only(widget, monkeypatch):
+def test_a_poll_is_answered_only_if_the_status_is_new(widget, monkeypatch):
     sent = []
     monkeypatch.setattr(widget, "send", sent.append)
     press(widget)
@@ -222,29 +220,12 @@ def test_polls_are_answered_with_news_only(widget, monkeypatch):
     assert [message["status"] for message in sent[1:]] == [widget._status, None]
 
 
-def test_long_reports_are_bounded(tmp_path):
-    series = tuple(
-        PlannedSeries(f"1.{i}", "bucket", f"p{i}", tmp_path / f"1.{i}", 1, 10) for i in range(300)
-    )
-    job = DownloadJob(DownloadPlan(series, tmp_path, "http://127.0.0.1:9"))
-    job.cancel()
-    status = job_status(job)
-    assert len(status["rows"]) == MAX_ROWS
-    assert status["more"] == 100
-    assert status["rows"][0] == [
-        "1.0",
-        str(tmp_path / "1.0"),
-        False,
-        "cancelled before it started",
-    ]
-
-
 def test_the_endpoint_of_the_client_is_used(own):
     client = IDCClient(engine=own.engine, endpoint_url="http://127.0.0.1:9")
     assert DownloadWidget(state=BrowserState(client)).endpoint_url == "http://127.0.0.1:9"
 
 
-def test_wrong_arguments_are_refused(state):
+def test_wrong_arguments_raise_errors(state):
     with pytest.raises(TypeError, match="no argument 'folder'"):
         DownloadWidget(state.selection, folder="x")
     with pytest.raises(TypeError, match="no argument 'endpoint'; did you mean 'endpoint_url'"):
@@ -253,7 +234,7 @@ def test_wrong_arguments_are_refused(state):
         DownloadWidget(state.selection, state=state)
 
 
-def test_starting_again_while_the_last_one_is_being_cancelled(widget, s3):
+def test_starting_again_while_the_last_download_is_being_cancelled(widget, s3):
     s3.rate_MB_s = 0.1
     cancelled = widget.start()
     cancelled.cancel()
@@ -282,7 +263,7 @@ def test_the_folder_shown_is_the_one_written_to(widget, tmp_path, monkeypatch):
     assert job.wait() == "complete"
 
 
-def test_a_large_download_is_asked_for_once(widget, monkeypatch):
+def test_a_large_download_has_to_be_confirmed_once(widget, monkeypatch):
     monkeypatch.setattr("idc_widgets.widgets.download.MAX_GB", 0.0005)
     press(widget)
     assert widget.job is None
@@ -294,10 +275,10 @@ def test_a_large_download_is_asked_for_once(widget, monkeypatch):
     assert widget._question == ""
     assert wait(widget, "complete")["percent"] == 100
     press(widget)
-    assert widget._question == "", "nothing is left to fetch"
+    assert widget._question == "", "nothing remains to be fetched"
 
 
-def test_a_yes_is_to_what_was_asked(widget, own, tmp_path, monkeypatch):
+def test_a_change_withdraws_the_question(widget, own, tmp_path, monkeypatch):
     monkeypatch.setattr("idc_widgets.widgets.download.MAX_GB", 0.0001)
     press(widget)
     assert "3 series" in widget._question
@@ -309,7 +290,7 @@ def test_a_yes_is_to_what_was_asked(widget, own, tmp_path, monkeypatch):
     assert widget._question == ""
 
 
-def test_pause_and_go_on(widget, s3):
+def test_pause_and_resume(widget, s3):
     s3.rate_MB_s = 0.3
     press(widget)
     while not widget.job.progress.files_done:

@@ -1,4 +1,4 @@
-"""Dropdowns with counts: what they show, and what a click on them does."""
+"""Dropdowns with counts: what they show, and the effect of a click."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from idc_widgets import Cohort
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import InvalidQueryError
 from idc_widgets.widgets import facets
@@ -24,7 +23,7 @@ def state(client) -> BrowserState:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A small table of one's own: four series, one without a Modality."""
+    """Return a small table of a user: four series, of which one has no Modality."""
     path = tmp_path / "own.csv"
     path.write_text(
         "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality\n"
@@ -39,14 +38,14 @@ numbers = itertools.count(1)
 def choose(
     dropdown: FacetDropdown, values: list, view: str = "view", number: int | None = None
 ) -> str:
-    """What the front end sends when values are ticked; returns what it waits for."""
+    """Send what the front end sends when values are ticked; return the answer it waits for."""
     number = number or next(numbers)
     content = {"kind": "choose", "view": view, "number": number, "values": values}
     dropdown._handle_custom_msg(content, [])
     return f"{view}:{number}"
 
 
-def test_shows_the_counts_of_the_cohort(state):
+def test_a_dropdown_shows_the_counts_of_the_cohort(state):
     dropdown = FacetDropdown(state, "Modality")
     expected = state.filters.facets(["Modality"])["Modality"]
     assert dropdown._label == "Modality"
@@ -66,8 +65,9 @@ def test_shows_the_counts_of_the_cohort(state):
         ("StudyDescription", "Study description"),
     ],
 )
-def test_label(state, column, label):
-    assert FacetDropdown(state, column)._label == label
+def test_label_and_tooltip(state, column, label):
+    dropdown = FacetDropdown(state, column)
+    assert (dropdown._label, dropdown._column) == (label, column)
 
 
 def test_a_click_filters_and_is_answered(state):
@@ -94,13 +94,13 @@ def test_missing_values_round_trip(own):
     assert set(dropdown._chosen) == {None, HOSTILE}
 
 
-def test_follows_filters_set_elsewhere(state):
+def test_filters_set_elsewhere_are_shown(state):
     dropdown = FacetDropdown(state, "Modality")
     state.filters = state.filters.where(Modality="CT")
     assert dropdown._chosen == ["CT"]
 
 
-def test_a_chosen_value_stays_when_nothing_is_left_of_it(own):
+def test_a_chosen_value_stays_listed_when_no_series_has_it(own):
     state = BrowserState(IDCClient(own), Modality=HOSTILE)
     dropdown = FacetDropdown(state, "Modality")
     state.filters = state.filters.where(PatientID="Bob")
@@ -108,7 +108,7 @@ def test_a_chosen_value_stays_when_nothing_is_left_of_it(own):
     assert dropdown._distinct == len(dropdown._values) == 3
 
 
-def test_a_choice_that_fails_is_reported_and_answered(state):
+def test_an_invalid_choice_is_reported_and_answered(state):
     dropdown = FacetDropdown(state, "Modality")
     answer = choose(dropdown, ["XX"])
     assert "unknown Modality 'XX'" in state.message
@@ -118,7 +118,7 @@ def test_a_choice_that_fails_is_reported_and_answered(state):
     assert state.message == ""
 
 
-def test_a_later_click_wins_whatever_arrives_first(state):
+def test_a_later_click_wins_even_if_it_arrives_first(state):
     dropdown = FacetDropdown(state, "Modality")
     latest = choose(dropdown, ["CT", "SEG"], number=9)
     choose(dropdown, ["CT"], number=8)
@@ -128,7 +128,7 @@ def test_a_later_click_wins_whatever_arrives_first(state):
     assert dropdown._chosen == ["SR"]
 
 
-def test_too_many_values_are_not_all_sent(client, monkeypatch):
+def test_very_many_values_are_not_all_sent(client, monkeypatch):
     monkeypatch.setattr(facets, "MAX_LISTED_VALUES", 50)
     state = BrowserState(client, collection_id="nsclc_radiomics")
     dropdown = FacetDropdown(state, "PatientID")
@@ -140,44 +140,14 @@ def test_too_many_values_are_not_all_sent(client, monkeypatch):
     assert dropdown._distinct == 422
 
 
-def test_counted_once_for_all(own, monkeypatch):
-    asked = []
-    count = Cohort.facets
-
-    def counting(self, columns):
-        asked.append(sorted(columns))
-        return count(self, columns)
-
-    monkeypatch.setattr(Cohort, "facets", counting)
-    state = BrowserState(IDCClient(own))
-    panel = FacetPanel(state, ["collection_id", "Modality", "PatientSex"])
-    assert asked == [["Modality", "PatientSex", "collection_id"]]
-    alone = FacetDropdown(state, "Modality")
-    assert len(asked) == 1  # counted already
-    other = FacetDropdown(state, "BodyPartExamined")
-    assert asked[1:] == [["BodyPartExamined"]]
-    state.filters = state.filters.where(PatientID="Ann")
-    assert asked[2:] == [["BodyPartExamined", "Modality", "PatientSex", "collection_id"]]
-    assert alone._values == panel.dropdowns["Modality"]._values == [[HOSTILE, 1, 1], ["CT", 1, 1]]
-    panel.close()
-    alone.close()
-    state.filters = state.filters.without("PatientID")
-    assert asked[3:] == [["BodyPartExamined"]]
-    assert other._values == [[None, 4, 2]]
-    assert len(alone._values) == 2  # closed: left as it was
-    other.close()
-    state.filters = state.filters.where(PatientID="Ann")
-    assert len(asked) == 4
-
-
-def test_panel_has_the_usual_columns(state):
+def test_the_panel_has_the_usual_columns(state):
     panel = FacetPanel(state)
-    assert [one._label for one in panel.children] == [
+    assert [dropdown._label for dropdown in panel.children] == [
         *("Collection", "Modality", "Body part", "Sex", "Manufacturer", "License")
     ]
 
 
-def test_misspelt_names_are_refused(state):
+def test_misspelt_names_raise_errors(state):
     with pytest.raises(InvalidQueryError, match="unknown column 'Modalty'; did you mean 'Modality"):
         FacetDropdown(state, "Modalty")
     with pytest.raises(TypeError, match="FacetDropdown has no argument 'layuot'; did you mean 'la"):

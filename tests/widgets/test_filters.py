@@ -16,33 +16,33 @@ def state(client) -> BrowserState:
 
 
 def toggle(panel: FilterPanel) -> None:
-    """What the front end sends when "More filters" is clicked."""
+    """Send what the front end sends when "More filters" is clicked."""
     panel._toggle._handle_custom_msg({"kind": "toggle"}, [])
 
 
 def dropdown(panel: FilterPanel, column: str) -> FacetDropdown:
-    return next(one for one in panel.children[2].children if one.column == column)
+    return next(child for child in panel.children[2].children if child.column == column)
 
 
-def choose(one: FacetDropdown, values: list, number: int = 1) -> None:
+def choose(facet: FacetDropdown, values: list, number: int = 1) -> None:
     content = {"kind": "choose", "view": "view", "number": number, "values": values}
-    one._handle_custom_msg(content, [])
+    facet._handle_custom_msg(content, [])
 
 
-def test_more_is_made_when_it_is_first_shown(state):
+def test_the_second_row_is_made_when_it_is_first_shown(state):
     panel = FilterPanel(state)
     assert len(panel.children) == 2
     toggle(panel)
     assert panel.expanded
     more = panel.children[2]
-    assert [one.column for one in more.children] == [*MORE_FACETS, *RANGES]
+    assert [child.column for child in more.children] == [*MORE_FACETS, *RANGES]
     toggle(panel)
     toggle(panel)
     assert panel.children[2] is more
     assert FilterPanel(state, expanded=True).expanded
 
 
-def test_what_is_hidden_is_not_counted(state):
+def test_hidden_dropdowns_are_not_counted(state):
     panel = FilterPanel(state)
     toggle(panel)
     species = dropdown(panel, "species")
@@ -56,7 +56,7 @@ def test_what_is_hidden_is_not_counted(state):
     assert species._values == [["Human", 422, 422]] != before
 
 
-def test_how_many_hidden_filters_are_active(state):
+def test_the_button_shows_the_number_of_active_hidden_filters(state):
     panel = FilterPanel(state)
     assert panel._toggle._count == 0
     state.filters = state.filters.where(PatientAge=(60, 80), commercial_use=True, text="lung")
@@ -69,24 +69,24 @@ def test_how_many_hidden_filters_are_active(state):
 @pytest.mark.parametrize("column", MORE_FACETS)
 def test_every_column_can_be_chosen(state, column):
     panel = FilterPanel(state, expanded=True)
-    one = dropdown(panel, column)
-    values = [value for value, *_ in one._values]
-    assert one._label != column
-    choose(one, values[:1])
+    facet = dropdown(panel, column)
+    values = [value for value, *_ in facet._values]
+    assert facet._label != column
+    choose(facet, values[:1])
     assert state.message == ""
     assert state.filters.values(column) == tuple(values[:1])
-    assert one._chosen == values[:1]
+    assert facet._chosen == values[:1]
 
 
-def test_what_missing_means(state):
+def test_the_text_of_a_missing_value(state):
     panel = FilterPanel(state, expanded=True)
     assert dropdown(panel, "analysis_result_id")._missing == "(original images)"
     assert dropdown(panel, "species")._missing == "(missing)"
 
 
 def test_versions_are_listed_newest_first(client):
-    one = FacetDropdown(BrowserState(client), "series_init_idc_version")
-    values = [value for value, *_ in one._values]
+    facet = FacetDropdown(BrowserState(client), "series_init_idc_version")
+    values = [value for value, *_ in facet._values]
     assert len(values) > 10
     assert values == sorted(values, reverse=True)
 
@@ -101,7 +101,7 @@ def test_a_closed_panel_no_longer_counts(state):
     assert not state.dropdown_counts._dropdowns
 
 
-def test_misspelt_arguments_are_refused(state):
+def test_misspelt_arguments_raise_errors(state):
     with pytest.raises(
         TypeError, match="FilterPanel has no argument 'expandet'; did you mean 'exp"
     ):

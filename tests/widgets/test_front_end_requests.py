@@ -1,4 +1,4 @@
-"""The order of requests: a later one of the same view wins, whatever arrives first."""
+"""The order of requests: a later request of a view wins, even if it arrives first."""
 
 from __future__ import annotations
 

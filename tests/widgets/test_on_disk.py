@@ -1,4 +1,4 @@
-"""The column of the series grid that says what is on the disk, or on its way there."""
+"""The column "On disk" of the series grid: the state of the files of each series."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UIDS = [f"s.{i}" for i in range(4)]
 
 
 class View:
-    """A grid without a screen: it holds what it was told to show."""
+    """A grid without a screen, which keeps the states that it would show."""
 
     def __init__(self, columns: Any, **_unused: Any) -> None:
         from ipywidgets import Label
@@ -48,7 +48,7 @@ class View:
 
 @pytest.fixture
 def client(tmp_path: Path) -> IDCClient:
-    """A table of one's own: four series of four files, 200 kB each."""
+    """Return a client of a user's table: four series of four files, 200 kB each."""
     path = tmp_path / "own.csv"
     names = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality"
     rows = [f"{uid},1,p,mine,CT,s3://bucket/prefix-{uid}/*,4,0.2" for uid in UIDS]
@@ -83,7 +83,7 @@ def until(condition: Callable[[], bool], view: View) -> None:
         time.sleep(0.02)
 
 
-def test_nothing_is_said_of_what_is_not_there(shown: tuple[DownloadWidget, View]) -> None:
+def test_series_without_files_have_no_state(shown: tuple[DownloadWidget, View]) -> None:
     download, view = shown
     assert view.columns[0] == "on_disk"
     assert view.shown == [""] * 4
@@ -108,11 +108,11 @@ def test_from_queued_to_complete(shown: tuple[DownloadWidget, View], s3: S3Serve
     assert len(download.paths) == 4
 
 
-def test_what_an_earlier_session_fetched(
+def test_files_of_an_earlier_session(
     shown: tuple[DownloadWidget, View], client: IDCClient, s3: S3Server, tmp_path: Path
 ) -> None:
     shown[0].start().wait()
-    folders = {one.SeriesInstanceUID: one.folder for one in shown[0].job.plan.series}
+    folders = {series.SeriesInstanceUID: series.folder for series in shown[0].job.plan.series}
     next(folders["s.1"].iterdir()).unlink()
     for file in folders["s.3"].iterdir():
         file.unlink()
@@ -120,7 +120,7 @@ def test_what_an_earlier_session_fetched(
     until(lambda: later.shown == [COMPLETE, PARTLY, COMPLETE, ""], later)
 
 
-def test_a_bad_row_does_not_hide_the_others(
+def test_an_invalid_row_does_not_hide_the_others(
     client: IDCClient, s3: S3Server, tmp_path: Path
 ) -> None:
     path = tmp_path / "own.csv"
@@ -130,7 +130,7 @@ def test_a_bad_row_does_not_hide_the_others(
     assert good.download(tmp_path / "data", endpoint_url=s3.url).wait() == "complete"
     download, view = show(bad, s3, tmp_path / "data")
     until(lambda: view.shown == [COMPLETE, COMPLETE, "", ""], view)
-    # What cannot be planned together, alone could be: but whose files are these?
+    # With this template all series share a folder, so the owner of the file is unknown.
     download.template = "%collection_id"
     (tmp_path / "else" / "mine").mkdir(parents=True)
     (tmp_path / "else" / "mine" / file_name(0)).write_bytes(b"123")
@@ -138,16 +138,16 @@ def test_a_bad_row_does_not_hide_the_others(
     until(lambda: view.shown == [""] * 4, view)
 
 
-def test_what_is_paused_is_not_being_fetched(
+def test_a_paused_series_is_not_being_fetched(
     shown: tuple[DownloadWidget, View], s3: S3Server
 ) -> None:
     download, view = shown
-    may_go_on = threading.Event()
+    may_continue = threading.Event()
 
     def wait_for_the_rest(request: Request) -> None:
         is_other = "prefix-s.0" not in request.key
         if is_other or (request.method == "GET" and s3.count("GET") > 2):
-            may_go_on.wait(60)
+            may_continue.wait(60)
 
     s3.fail = wait_for_the_rest
     job = download.start()
@@ -155,13 +155,13 @@ def test_what_is_paused_is_not_being_fetched(
     until(lambda: view.shown == [FETCHING, QUEUED, QUEUED, QUEUED], view)
     job.pause()
     until(lambda: view.shown == [PARTLY, QUEUED, QUEUED, QUEUED], view)
-    may_go_on.set()
+    may_continue.set()
     job.resume()
     assert job.wait() == "complete"
     until(lambda: view.shown == [COMPLETE] * 4, view)
 
 
-def test_whatever_happens_is_logged_and_looked_at_again(
+def test_an_unexpected_error_is_logged_and_the_disk_examined_again(
     shown: tuple[DownloadWidget, View],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -171,7 +171,7 @@ def test_whatever_happens_is_logged_and_looked_at_again(
     until(lambda: view.shown == [COMPLETE] * 4, view)
 
     def fail(*_: object) -> Any:
-        raise ZeroDivisionError("nobody thought of this")
+        raise ZeroDivisionError("unexpected")
 
     with monkeypatch.context() as patch:
         patch.setattr(download.on_disk, "_examine", fail)
@@ -184,10 +184,10 @@ def test_whatever_happens_is_logged_and_looked_at_again(
         "cannot examine the files of the series",
         "cannot show the state of the files",
     }
-    assert caplog.text.count("ZeroDivisionError: nobody thought of this") == len(caplog.records)
+    assert caplog.text.count("ZeroDivisionError: unexpected") == len(caplog.records)
 
 
-def test_another_folder_is_looked_at(shown: tuple[DownloadWidget, View], tmp_path: Path) -> None:
+def test_another_folder_is_examined(shown: tuple[DownloadWidget, View], tmp_path: Path) -> None:
     download, view = shown
     download.start().wait()
     until(lambda: view.shown == [COMPLETE] * 4, view)
@@ -195,14 +195,14 @@ def test_another_folder_is_looked_at(shown: tuple[DownloadWidget, View], tmp_pat
     until(lambda: view.shown == [""] * 4, view)
 
 
-def test_it_is_no_order(shown: tuple[DownloadWidget, View]) -> None:
+def test_the_column_cannot_be_sorted(shown: tuple[DownloadWidget, View]) -> None:
     rows = shown[1].rows
     with pytest.raises(InvalidQueryError, match="cannot be sorted"):
         rows.sorted(Sort("on_disk"))
     assert list(rows.sorted(Sort("SeriesInstanceUID")).window(0, 1)) == list(rows.window(0, 1))
 
 
-def test_nothing_left_to_retry_is_said(shown: tuple[DownloadWidget, View]) -> None:
+def test_a_retry_without_a_download_is_explained(shown: tuple[DownloadWidget, View]) -> None:
     download, _ = shown
     download._handle_custom_msg({"kind": "retry"}, [])
     assert "no download to retry" in download._message
@@ -219,4 +219,30 @@ def test_paths_for_the_clipboard(
     download._handle_custom_msg({"kind": "paths"}, [])
     [message] = sent
     lines = message["text"].splitlines()
-    assert sorted(lines) == sorted(str(path) for all in download.paths.values() for path in all)
+    assert sorted(lines) == sorted(str(path) for paths in download.paths.values() for path in paths)
+
+
+def test_a_removed_callback_is_not_called(shown: tuple[DownloadWidget, View]) -> None:
+    download, view = shown
+    calls: list[str] = []
+    remove = download.on_disk.on_news(lambda: calls.append("called"))
+    remove()
+    remove()  # removing twice does nothing
+    download.start().wait()
+    until(lambda: view.shown == [COMPLETE] * 4, view)
+    assert calls == []
+
+
+def test_after_close_the_disk_is_not_examined(
+    shown: tuple[DownloadWidget, View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download, view = shown
+    on_disk = download.on_disk
+    download.close()
+    until(lambda: not on_disk._is_looking, view)
+    examined: list[Any] = []
+    monkeypatch.setattr(on_disk, "_examine", lambda uids: examined.append(uids) or [])
+    on_disk.look()
+    assert on_disk.states(UIDS) == [""] * 4
+    assert not on_disk._is_looking
+    assert examined == []

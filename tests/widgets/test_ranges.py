@@ -1,4 +1,4 @@
-"""Filters from - to: what the histogram shows, and what a range of it, or a typed one, does."""
+"""Range filters: what the histogram shows, and the effect of a chosen or typed range."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def state(client) -> BrowserState:
 numbers = itertools.count(1)
 
 
-def ask(one: RangeFilter, number: int | None = None, view: str = "view", **content) -> str:
-    """What the front end sends; returns what it waits for."""
+def send(widget: RangeFilter, number: int | None = None, view: str = "view", **content) -> str:
+    """Send a request of the front end; return the answer that it waits for."""
     number = number or next(numbers)
-    one._handle_custom_msg({"view": view, "number": number, **content}, [])
+    widget._handle_custom_msg({"view": view, "number": number, **content}, [])
     return f"{view}:{number}"
 
 
-def type_in(one: RangeFilter, low: str, high: str) -> str:
-    return ask(one, kind="range", low=low, high=high)
+def type_in(widget: RangeFilter, low: str, high: str) -> str:
+    return send(widget, kind="range", low=low, high=high)
 
 
-def count(one: RangeFilter) -> list[list]:
-    """What the front end sends while the histogram is shown; returns the bars."""
-    one._handle_custom_msg({"kind": "count"}, [])
-    assert one._histogram["version"] == one._version
-    return one._histogram["bars"]
+def count(widget: RangeFilter) -> list[list]:
+    """Request the histogram as the front end does while it shows it; return the bars."""
+    widget._handle_custom_msg({"kind": "count"}, [])
+    assert widget._histogram["version"] == widget._version
+    return widget._histogram["bars"]
 
 
 @pytest.mark.parametrize(
@@ -50,34 +50,40 @@ def count(one: RangeFilter) -> list[list]:
         ("instanceCount", "Files", ""),
     ],
 )
-def test_shows_the_histogram_when_it_is_asked_for(state, column, label, unit):
-    one = RangeFilter(state, column)
-    assert (one._label, one._hints["unit"]) == (label, unit)
-    assert one._histogram == {}  # nothing was counted for a closed one
+def test_the_histogram_is_computed_on_request(state, column, label, unit):
+    widget = RangeFilter(state, column)
+    assert (widget._label, widget._hints["unit"]) == (label, unit)
+    assert widget._column == column
+    assert widget._histogram == {}  # while it is closed, nothing is counted
     expected = state.filters.histogram(column)
-    bars = count(one)
+    bars = count(widget)
     assert tuple(series for series, *_ in bars) == expected.series
-    assert one._histogram["missing"] == expected.missing
+    assert widget._histogram["missing"] == expected.missing
     assert bars[0][2] == bars[-1][3] == ""  # the outer bins are open
-    assert len(one._histogram["axis"]) == 2
+    assert len(widget._histogram["axis"]) == 2
 
 
 def test_bins_filter_and_are_answered(state):
-    one = RangeFilter(state, "PatientAge")
-    bars = count(one)
-    answer = ask(one, kind="bins", first=12, last=15)
-    assert one._answered == answer
+    widget = RangeFilter(state, "PatientAge")
+    bars = count(widget)
+    answer = send(widget, kind="bins", first=12, last=15)
+    assert widget._answered == answer
     low, high = state.filters.filters["PatientAge"]
     assert low == 60 and 79 < high < 80
-    assert one._filter == {"words": "60 – 79 years", "low": "60", "high": "79", "span": [12, 15]}
+    assert widget._filter == {
+        "words": "60 – 79 years",
+        "low": "60",
+        "high": "79",
+        "span": [12, 15],
+    }
     assert len(state.selection) == sum(series for series, *_ in bars[12:16])
-    assert count(one) == bars  # its own filter does not narrow it
-    ask(one, kind="bins", first=12, last=len(bars) - 1)
+    assert count(widget) == bars  # its own filter does not narrow it
+    send(widget, kind="bins", first=12, last=len(bars) - 1)
     assert state.filters.filters["PatientAge"] == (60, None)
-    assert one._filter["words"] == "≥ 60 years"
-    ask(one, kind="bins", first=0, last=len(bars) - 1)
-    assert "PatientAge" not in state.filters.filters  # all of it is no filter
-    assert one._filter == {"words": "", "low": "", "high": "", "span": []}
+    assert widget._filter["words"] == "≥ 60 years"
+    send(widget, kind="bins", first=0, last=len(bars) - 1)
+    assert "PatientAge" not in state.filters.filters  # the whole range is not a filter
+    assert widget._filter == {"words": "", "low": "", "high": "", "span": []}
 
 
 @pytest.mark.parametrize(
@@ -92,13 +98,13 @@ def test_bins_filter_and_are_answered(state):
     ],
 )
 def test_typed_ranges(state, column, low, high, expected, words):
-    one = RangeFilter(state, column)
-    answer = type_in(one, low, high)
-    assert one._problem == ""
-    assert one._answered == answer
+    widget = RangeFilter(state, column)
+    answer = type_in(widget, low, high)
+    assert widget._problem == ""
+    assert widget._answered == answer
     assert state.filters.filters[column] == expected
-    assert one._filter["words"] == words or words is None
-    type_in(one, "", "")
+    assert widget._filter["words"] == words or words is None
+    type_in(widget, "", "")
     assert column not in state.filters.filters
 
 
@@ -112,62 +118,61 @@ def test_typed_ranges(state, column, low, high, expected, words):
         ("instanceCount", "nan", "", "Files: 'nan' is not a number; expected a count"),
     ],
 )
-def test_a_range_that_is_none_is_explained_and_changes_nothing(state, column, low, high, problem):
-    one = RangeFilter(state, column)
+def test_an_invalid_range_is_explained_and_changes_nothing(state, column, low, high, problem):
+    widget = RangeFilter(state, column)
     before = state.filters
-    answer = type_in(one, low, high)
-    assert problem in one._problem
-    assert one._answered == answer
+    answer = type_in(widget, low, high)
+    assert problem in widget._problem
+    assert widget._answered == answer
     assert state.filters is before
-    assert state.message == ""  # said where it was typed, and only there
-    type_in(one, "", "")
-    assert one._problem == ""
+    assert state.message == ""  # shown where it was typed, and only there
+    type_in(widget, "", "")
+    assert widget._problem == ""
 
 
-def test_an_earlier_histogram_is_known_to_be_stale(state):
-    one = RangeFilter(state, "series_size_MB")
-    before = count(one)
-    version = one._version
+def test_an_earlier_histogram_is_marked_as_outdated(state):
+    widget = RangeFilter(state, "series_size_MB")
+    before = count(widget)
+    version = widget._version
     state.filters = state.filters.where(series_size_MB=(1, 2))
-    assert one._version == version  # its own filter changes nothing of it
+    assert widget._version == version  # its own filter does not change the histogram
     state.filters = state.filters.where(Modality="CT")
-    assert one._version > version
-    assert one._histogram["bars"] == before  # and nothing was counted unasked
-    assert sum(series for series, *_ in count(one)) == 422
+    assert widget._version > version
+    assert widget._histogram["bars"] == before  # nothing was counted without a request
+    assert sum(series for series, *_ in count(widget)) == 422
 
 
-def test_a_closed_one_costs_no_query(state, monkeypatch):
-    one = RangeFilter(state, "PatientAge")
-    type(state.filters)  # every question about it would go through histogram
+def test_without_a_request_nothing_is_counted(state, monkeypatch):
+    widget = RangeFilter(state, "PatientAge")
     monkeypatch.setattr(
         type(state.filters), "histogram", lambda *_: pytest.fail("a histogram was counted")
     )
     state.filters = state.filters.where(Modality="CT")
-    type_in(one, "60", "")
-    assert one._filter["words"] == "≥ 60 years"
+    type_in(widget, "60", "")
+    assert widget._filter["words"] == "≥ 60 years"
 
 
-def test_shows_filters_set_elsewhere(state):
-    one = RangeFilter(state, "StudyDate")
+def test_filters_set_elsewhere_are_shown(state):
+    widget = RangeFilter(state, "StudyDate")
     state.filters = state.filters.where(StudyDate=("2010-01-01", None))
-    assert one._filter["words"] == "≥ 2010-01-01"
+    assert widget._filter["words"] == "≥ 2010-01-01"
     state.filters = state.filters.without("StudyDate").where(StudyDate=["2010-04-01", None])
-    assert one._filter["words"] == "2010-04-01, (missing)"
+    assert widget._filter["words"] == "2010-04-01, (missing)"
     state.filters = state.filters.without("StudyDate").where(StudyDate=(None, None))
-    assert one._filter["words"] == "not missing"
-    count(one)
-    assert one._filter["span"] == [0, 19]
+    assert widget._filter["words"] == "not missing"
+    count(widget)
+    assert widget._filter["span"] == [0, 19]
     state.clear()
-    assert one._filter["words"] == ""
+    assert widget._filter["words"] == ""
 
 
-def test_a_later_request_wins_whatever_arrives_first(state):
-    one = RangeFilter(state, "PatientAge")
-    latest = ask(one, 9, kind="range", low="70", high="")
-    ask(one, 8, kind="range", low="60", high="")
+def test_a_later_request_wins_even_if_it_arrives_first(state):
+    widget = RangeFilter(state, "PatientAge")
+    latest = send(widget, 9, kind="range", low="70", high="")
+    send(widget, 8, kind="range", low="60", high="")
     assert state.filters.filters["PatientAge"] == (70, None)
-    assert one._answered == latest
-    ask(one, 1, "another", kind="range", low="50", high="")
+    assert widget._answered == latest
+    send(widget, 1, "another", kind="range", low="50", high="")
     assert state.filters.filters["PatientAge"] == (50, None)
 
 
@@ -176,21 +181,21 @@ def test_a_column_without_any_value(tmp_path):
     path.write_text(
         "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,PatientAge\n1.1,1,Ann,mine,\n"
     )
-    one = RangeFilter(BrowserState(IDCClient(path)), "PatientAge")
-    assert count(one) == []
-    assert one._histogram["missing"] == 1
-    type_in(one, "60", "")
-    assert one._filter["span"] == []
+    widget = RangeFilter(BrowserState(IDCClient(path)), "PatientAge")
+    assert count(widget) == []
+    assert widget._histogram["missing"] == 1
+    type_in(widget, "60", "")
+    assert widget._filter["span"] == []
 
 
-def test_a_closed_one_no_longer_follows(state):
-    one = RangeFilter(state, "PatientAge")
-    one.close()
+def test_a_closed_filter_no_longer_follows(state):
+    widget = RangeFilter(state, "PatientAge")
+    widget.close()
     state.filters = state.filters.where(PatientAge=(60, 80))
-    assert one._filter["words"] == ""
+    assert widget._filter["words"] == ""
 
 
-def test_misspelt_names_are_refused(state):
+def test_misspelt_names_raise_errors(state):
     with pytest.raises(InvalidQueryError, match="'PatientAg'; did you mean 'PatientAge'"):
         RangeFilter(state, "PatientAg")
     with pytest.raises(TypeError, match="RangeFilter has no argument 'layuot'; did you mean 'la"):

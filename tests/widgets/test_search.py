@@ -28,42 +28,42 @@ def box(state) -> SearchBox:
 numbers = itertools.count(1)
 
 
-def ask(box: SearchBox, number: int | None = None, view: str = "view", **content: str) -> str:
-    """What the front end sends; returns what it waits for."""
+def send(box: SearchBox, number: int | None = None, view: str = "view", **content: str) -> str:
+    """Send a request of the front end; return the answer that it waits for."""
     number = number or next(numbers)
     box._handle_custom_msg({"kind": "search", "view": view, "number": number, **content}, [])
     return f"{view}:{number}"
 
 
 def test_words_filter_and_stay_as_they_were_typed(state, box):
-    answer = ask(box, text="LUNG1-365 Lung1 ")
+    answer = send(box, text="LUNG1-365 Lung1 ")
     assert state.filters.filters["text"] == "lung1 lung1-365"
     assert box._text == "LUNG1-365 Lung1 "
     assert box._answered == answer
     assert len(state.selection) == 12
-    ask(box, text="lung1 lung1-365")  # the same filter, in other words
+    send(box, text="lung1 lung1-365")  # the same filter, in other words
     assert box._text == "lung1 lung1-365"
-    ask(box, text="  ")
+    send(box, text="  ")
     assert "text" not in state.filters.filters
     assert box._text.strip() == ""
 
 
-def test_words_replace_the_earlier_ones(state, box):
-    ask(box, text="lung1-365")
-    ask(box, text="lung1-001")
+def test_words_replace_earlier_words(state, box):
+    send(box, text="lung1-365")
+    send(box, text="lung1-001")
     assert state.filters.filters["text"] == "lung1-001"
     assert "collection_id" in state.filters.filters  # other filters stay
 
 
 def test_hostile_words_are_words(state, box):
-    ask(box, text=HOSTILE)
+    send(box, text=HOSTILE)
     assert box._text == HOSTILE
     assert len(state.selection) == 0
     assert state.message == box._problem == ""
 
 
 def test_uids_filter_and_what_was_found_is_said(state, box):
-    answer = ask(box, uids=f"{CT}\n{STUDY}\n{UNKNOWN}\n")
+    answer = send(box, uids=f"{CT}\n{STUDY}\n{UNKNOWN}\n")
     assert box._answered == answer
     assert box._uids == {
         "count": "3 UIDs",
@@ -72,59 +72,59 @@ def test_uids_filter_and_what_was_found_is_said(state, box):
     }
     assert set(state.filters.filters["uids"]) == {CT, STUDY}
     assert len(state.selection) == 12
-    ask(box, text="ct")
+    send(box, text="ct")
     assert box._uids["count"] == "3 UIDs"  # both together
     assert box._text == "ct"
-    ask(box, uids="")
+    send(box, uids="")
     assert box._uids == {}
     assert set(state.filters.filters) == {"collection_id", "text"}
 
 
-def test_a_list_that_was_typed_is_no_search_for_words(state, box):
-    ask(box, text=f"{CT} {STUDY}")
-    ask(box, uids=f"{CT} {STUDY}", text="")
+def test_a_typed_list_of_uids_is_not_searched_as_words(state, box):
+    send(box, text=f"{CT} {STUDY}")
+    send(box, uids=f"{CT} {STUDY}", text="")
     assert set(state.filters.filters) == {"collection_id", "uids"}
     assert box._text == ""
 
 
 def test_one_unknown_uid_is_searched_as_words(state, box):
-    ask(box, uids=CT[:40])
+    send(box, uids=CT[:40])
     assert state.filters.filters["text"] == CT[:40]
     assert box._text == CT[:40]
     assert box._uids == {}
     assert CT in state.selection.uids
-    ask(box, uids=CT[:30], text="")  # typed in the box
+    send(box, uids=CT[:30], text="")  # typed in the box
     assert box._text == CT[:30]
 
 
 def test_only_unknown_uids_match_nothing(state, box):
-    ask(box, uids=f"{UNKNOWN} {UNKNOWN}.2")
+    send(box, uids=f"{UNKNOWN} {UNKNOWN}.2")
     assert box._uids["found"].startswith("0 of 2 UIDs found; 2 unknown")
     assert box._uids["unknown"].splitlines() == [UNKNOWN, f"{UNKNOWN}.2"]
     assert len(state.selection) == 0
 
 
-def test_what_is_no_list_of_uids_is_explained_and_changes_nothing(state, box):
-    ask(box, uids=CT, text="Lung1")
+def test_an_invalid_list_of_uids_is_explained_and_changes_nothing(state, box):
+    send(box, uids=CT, text="Lung1")
     before, shown = state.filters, box._uids
-    answer = ask(box, uids=f"{STUDY}\n{HOSTILE}\n", text="")
+    answer = send(box, uids=f"{STUDY}\n{HOSTILE}\n", text="")
     assert box._problem.startswith("line 2: '<img' is not a UID")
     assert box._answered == answer
     assert (state.filters, box._uids, box._text) == (before, shown, "Lung1")
     assert state.message == ""
-    ask(box, text="lung1-365")
+    send(box, text="lung1-365")
     assert box._problem == ""
 
 
-def test_a_problem_goes_with_the_next_filter_set_elsewhere(state, box):
-    ask(box, uids="no\nuids")
+def test_a_problem_disappears_with_the_next_filter_set_elsewhere(state, box):
+    send(box, uids="no\nuids")
     assert box._problem
     state.clear()
     assert box._problem == ""
 
 
-def test_shows_filters_set_elsewhere(state, box):
-    ask(box, text="Lung1")
+def test_filters_set_elsewhere_are_shown(state, box):
+    send(box, text="Lung1")
     state.filters = state.filters.without("text").where(text="Kernel lung")
     assert box._text == "kernel lung"
     state.filters = state.filters.without("text").of_uids([CT])
@@ -134,18 +134,18 @@ def test_shows_filters_set_elsewhere(state, box):
     assert SearchBox(BrowserState(state.client, text="lung1"))._text == "lung1"
 
 
-def test_a_later_request_wins_whatever_arrives_first(state, box):
-    latest = ask(box, 9, text="lung1-365")
-    ask(box, 8, text="lung1")
+def test_a_later_request_wins_even_if_it_arrives_first(state, box):
+    latest = send(box, 9, text="lung1-365")
+    send(box, 8, text="lung1")
     assert state.filters.filters["text"] == "lung1-365"
     assert box._answered == latest
-    ask(box, 1, "another", text="lung1-001")
+    send(box, 1, "another", text="lung1-001")
     assert state.filters.filters["text"] == "lung1-001"
 
 
 def test_other_messages_do_nothing(state, box):
     box._handle_custom_msg({"kind": "rubbish"}, [])
-    assert ask(box, uids=7) == box._answered  # type: ignore[arg-type]
+    assert send(box, uids=7) == box._answered  # type: ignore[arg-type]
     assert set(state.filters.filters) == {"collection_id"}
 
 
@@ -155,6 +155,6 @@ def test_a_closed_box_no_longer_follows(state, box):
     assert box._text == ""
 
 
-def test_misspelt_arguments_are_refused(state):
+def test_misspelt_arguments_raise_errors(state):
     with pytest.raises(TypeError, match="SearchBox has no argument 'layuot'; did you mean 'layout"):
         SearchBox(state, layuot={})

@@ -1,4 +1,4 @@
-"""The shared state: what follows from a choice, and how often it is told."""
+"""The shared state: the consequences of a choice, and how often observers are called."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def state(client: IDCClient) -> BrowserState:
 
 
 @pytest.fixture
-def told(state: BrowserState) -> list[str]:
+def notified(state: BrowserState) -> list[str]:
+    """Return a list to which the name of each changed trait is added."""
     names: list[str] = []
     state.observe(lambda change: names.append(change["name"]), TRAITS)
     return names
@@ -41,7 +42,7 @@ def snapshot(state: BrowserState) -> dict[str, Any]:
     return {name: getattr(state, name) for name in TRAITS}
 
 
-def test_everything_follows_from_the_choices(state: BrowserState) -> None:
+def test_consequences_of_choices(state: BrowserState) -> None:
     assert len(state.selection) == 4926
     state.pick(patients=["LUNG1-365"])
     assert state.patients == (PATIENT,)
@@ -56,22 +57,22 @@ def test_everything_follows_from_the_choices(state: BrowserState) -> None:
     assert len(state.selection) == 4926
 
 
-def test_one_change_is_told_once_a_trait(state: BrowserState, told: list[str]) -> None:
+def test_a_change_notifies_once_per_trait(state: BrowserState, notified: list[str]) -> None:
     state.pick(patients=["LUNG1-365"])
-    assert sorted(told) == ["cohort", "patients", "selection", "study_cohort"]
-    told.clear()
+    assert sorted(notified) == ["cohort", "patients", "selection", "study_cohort"]
+    notified.clear()
     state.series = (CT,)
-    assert sorted(told) == ["selection", "series"]
-    told.clear()
+    assert sorted(notified) == ["selection", "series"]
+    notified.clear()
     state.filter_values("Modality", ["SEG", "SR"])
-    assert sorted(told) == ["cohort", "filters", "selection", "series", "study_cohort"]
-    assert len(set(told)) == len(told)
-    told.clear()
+    assert sorted(notified) == ["cohort", "filters", "selection", "series", "study_cohort"]
+    assert len(set(notified)) == len(notified)
+    notified.clear()
     state.filter_values("Modality", ["SEG", "SR"])
-    assert told == []
+    assert notified == []
 
 
-def test_whoever_is_told_sees_a_state_that_agrees(state: BrowserState) -> None:
+def test_observers_see_a_consistent_state(state: BrowserState) -> None:
     seen: list[bool] = []
 
     def check(_change: Any) -> None:
@@ -85,7 +86,7 @@ def test_whoever_is_told_sees_a_state_that_agrees(state: BrowserState) -> None:
     assert all(seen)
 
 
-def test_an_observer_may_choose_in_turn(state: BrowserState) -> None:
+def test_an_observer_can_make_a_choice(state: BrowserState) -> None:
     state.observe(lambda _: state.pick(series=[CT]), "patients")
     state.pick(patients=["LUNG1-365"])
     assert state.selection.uids == (CT,)
@@ -103,13 +104,13 @@ def test_picks_that_are_filtered_away_are_dropped(state: BrowserState) -> None:
     assert state.cohort == state.filters
 
 
-def test_clear_takes_everything_back(state: BrowserState, told: list[str]) -> None:
+def test_clear_removes_everything(state: BrowserState, notified: list[str]) -> None:
     state.pick(patients=["LUNG1-365"], series=[CT])
-    told.clear()
+    notified.clear()
     state.clear()
     assert state.filters.filters == {}
     assert (state.patients, state.studies, state.series) == ((), (), ())
-    assert len(told) == len(set(told))
+    assert len(notified) == len(set(notified))
 
 
 def test_a_whole_cohort_can_be_set(state: BrowserState, client: IDCClient) -> None:
@@ -129,7 +130,7 @@ def test_a_whole_cohort_can_be_set(state: BrowserState, client: IDCClient) -> No
         ({"patients": ["LUNG1-365"], "series": ["1.2.3"]}, "is not among the 12 series shown"),
     ],
 )
-def test_what_is_not_shown_cannot_be_picked(
+def test_only_shown_rows_can_be_picked(
     state: BrowserState, pick: dict[str, Any], message: str
 ) -> None:
     before = snapshot(state)
@@ -138,7 +139,7 @@ def test_what_is_not_shown_cannot_be_picked(
     assert snapshot(state) == before
 
 
-def test_what_does_not_fit_leaves_the_state_as_it_was(state: BrowserState) -> None:
+def test_an_invalid_choice_leaves_the_state_as_it_was(state: BrowserState) -> None:
     before = snapshot(state)
     with pytest.raises(InvalidQueryError, match="belongs to another client"):
         state.filters = IDCClient().cohort()
@@ -149,7 +150,7 @@ def test_what_does_not_fit_leaves_the_state_as_it_was(state: BrowserState) -> No
     assert snapshot(state) == before
 
 
-def test_what_follows_cannot_be_set(state: BrowserState) -> None:
+def test_consequences_cannot_be_set(state: BrowserState) -> None:
     for name in ("study_cohort", "cohort", "selection"):
         with pytest.raises(TraitError):
             setattr(state, name, getattr(state, name))

@@ -1,4 +1,4 @@
-"""The summary line: what it says, and what its chips take back."""
+"""The summary line: what it shows, and what its chips remove."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def texts(bar: SummaryBar) -> list[str]:
 
 
 def click(bar: SummaryBar, kind: str, name: str = "") -> None:
-    """What the front end sends when an × or a link is clicked."""
+    """Send what the front end sends when an × or a link is clicked."""
     bar._handle_custom_msg({"kind": kind, "name": name}, [])
 
 
-def test_says_what_is_selected(state):
+def test_the_selection_is_summed_up(state):
     bar = SummaryBar(state)
     assert [" ".join(words) for words in bar._counts] == [
         "1 collection",
@@ -43,16 +43,16 @@ def test_says_what_is_selected(state):
     assert bar._counts[3] == ["12", "series"]
 
 
-def test_chips_only_for_what_no_dropdown_shows(state):
+def test_only_filters_that_no_dropdown_shows_have_chips(state):
     bar = SummaryBar(state)
     assert bar._chips == []
-    assert bar._clearable  # by the collection, which a dropdown shows
+    assert bar._clearable  # the filter on the collection, which a dropdown shows
     state.filters = state.filters.where(Modality="CT", series_size_MB=(None, 500), text="LUNG1 365")
     assert texts(bar) == ["Size ≤ 500 MB", "Text “365 lung1”"]
     assert texts(SummaryBar(state, columns=["Modality"]))[0] == "Collection = nsclc_radiomics"
 
 
-def test_chips_follow_what_is_shown_elsewhere(state):
+def test_chips_follow_the_columns_shown_elsewhere(state):
     bar = SummaryBar(state)
     state.filters = state.filters.where(PatientAge=(60, 80), text="lung1", commercial_use=True)
     assert texts(bar) == ["Age 60 – 80 years", "Commercial use allowed", "Text “lung1”"]
@@ -60,7 +60,7 @@ def test_chips_follow_what_is_shown_elsewhere(state):
     assert texts(bar) == ["Commercial use allowed"]
 
 
-def test_chips_take_filters_and_picks_back(state):
+def test_chips_remove_filters_and_picks(state):
     bar = SummaryBar(state)
     state.filters = state.filters.where(series_size_MB=(1, 500))
     state.pick(patients=["LUNG1-365", "LUNG1-001"])
@@ -79,17 +79,17 @@ def test_clear_all_is_one_change(state):
     bar = SummaryBar(state)
     state.pick(patients=["LUNG1-365"])
     state.pick(series=[state.cohort.series().SeriesInstanceUID[0]])
-    told = []
-    state.observe(lambda change: told.append(change["new"]), "selection")
+    selections = []
+    state.observe(lambda change: selections.append(change["new"]), "selection")
     click(bar, "clear")
     assert state.filters == state.client.cohort()
     assert (state.patients, state.studies, state.series) == ((), (), ())
-    assert [len(selection) for selection in told] == [len(state.client.cohort().select())]
+    assert [len(selection) for selection in selections] == [len(state.client.cohort().select())]
     assert bar._chips == []
     assert not bar._clearable
 
 
-def test_an_empty_result_says_what_to_remove(state):
+def test_an_empty_selection_offers_filters_to_remove(state):
     bar = SummaryBar(state)
     state.filters = state.filters.where(Modality="XC", PatientSex="F")
     assert bar._counts == bar._licenses == []
@@ -97,13 +97,16 @@ def test_an_empty_result_says_what_to_remove(state):
     assert texts(bar)[0] == "Modality = XC"
     assert bar._chips[0]["hint"] == "→ 1,404 series"
     assert {chip["name"] for chip in bar._chips} == {"Modality", "PatientSex", "collection_id"}
-    assert [chip["hint"] for chip in bar._chips[1:]] == ["", ""]  # nothing without these either
+    assert [chip["hint"] for chip in bar._chips[1:]] == [
+        "",
+        "",
+    ]  # without these, the selection is still empty
     click(bar, "filter", "Modality")
     assert bar._problem == ""
     assert bar._counts[3] == ["1,404", "series"]
 
 
-def test_an_empty_index_is_said_so(tmp_path):
+def test_an_empty_index_has_a_message_of_its_own(tmp_path):
     path = tmp_path / "empty.csv"
     path.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n")
     bar = SummaryBar(BrowserState(IDCClient(path)))
@@ -129,6 +132,6 @@ def test_a_closed_bar_no_longer_follows(state):
     assert bar._counts == counts
 
 
-def test_misspelt_arguments_are_refused(state):
+def test_misspelt_arguments_raise_errors(state):
     with pytest.raises(TypeError, match="SummaryBar has no argument 'colums'; did you mean 'colum"):
         SummaryBar(state, colums=())

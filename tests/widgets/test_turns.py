@@ -151,8 +151,8 @@ def test_a_forgotten_view_does_not_run(lab: Lab) -> None:
 # --- with a real state ---------------------------------------------------------------------
 
 SLOW = (
-    "SELECT count(*) FROM index AS one, index AS two"
-    " WHERE one.SeriesInstanceUID || two.SeriesInstanceUID LIKE '%x%'"
+    "SELECT count(*) FROM index AS a, index AS b"
+    " WHERE a.SeriesInstanceUID || b.SeriesInstanceUID LIKE '%x%'"
 )
 
 
@@ -182,7 +182,7 @@ def test_a_newer_turn_interrupts_a_real_query(client: IDCClient) -> None:
     both = client.cohort(Modality="CT", PatientSex="F")
     assert state.filters == both, "no choice is lost"
     assert seen[-1] == both, "the view shows the last state"
-    assert state.message == "", "an interruption is no error"
+    assert state.message == "", "an interruption is not an error"
     assert not state.is_late(slow_view)
 
 
