@@ -1,6 +1,6 @@
-"""Clicks as a person would make them, and all that the screen shows after one.
+"""Random clicks like those of a person, and everything that the screen shows after one.
 
-Imports idc_widgets, so only processes that measure it import this.
+This imports idc_widgets, so only processes that measure idc_widgets import it.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from idc_widgets.index import FACETS, MORE_FACETS, RANGES
 from idc_widgets.query import FacetValue, Histogram, row_source
 from idc_widgets.widgets.state import BrowserState
 
-#: How often each kind of click is made, relative to the others.
+#: The relative frequency of each kind of click.
 KINDS = {"tick": 50, "untick": 10, "range": 12, "words": 10, "patient": 9, "study": 6, "clear": 3}
 
-#: Rows of a grid that are on the screen.
+#: Number of rows of a grid that are visible.
 WINDOW = 40
 
-#: What people look for, beside the words that they see.
+#: Words that people search for, besides those that they see.
 _WORDS = ("lung", "chest", "brain", "kernel", "axial", "contrast", "t2", "flair", "pet", "recon")
 
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 _LEVELS = {"patient": "filters", "study": "study_cohort", "series": "cohort"}
 
-#: A click: its kind and what it is on. Anything of JSON, so that other processes can repeat it.
+#: A click: its kind and its target, as values of JSON, so that another process can repeat it.
 Click = list[Any]
 
 
 @dataclass
 class Screen:
-    """What there is to see after a click, and how long it took to work out."""
+    """What the screen shows after a click, and how long it took to compute."""
 
     facets: dict[str, list[FacetValue]]
     windows: dict[str, Any]
     histograms: dict[str, Histogram]
-    #: Seconds of all but the histograms, and of these.
+    #: Seconds for everything but the histograms.
     seconds: float
     histogram_seconds: float
 
 
 def make(state: BrowserState, click: Click | None) -> Screen:
-    """Makes a click (None: none) and works out the whole screen."""
+    """Apply a click, or none if it is None, and compute the whole screen."""
     before = time.perf_counter()
     if click is not None:
         apply(state, click)
@@ -64,7 +64,7 @@ def make(state: BrowserState, click: Click | None) -> Screen:
 
 
 def apply(state: BrowserState, click: Click) -> None:
-    """Makes a click, as the widgets do."""
+    """Apply a click as the widgets do."""
     kind, *rest = click
     if kind in ("tick", "untick"):
         column, values = rest
@@ -83,7 +83,7 @@ def apply(state: BrowserState, click: Click) -> None:
 
 
 def walk(rng: random.Random, state: BrowserState) -> Iterator[tuple[Click, Screen]]:
-    """2 to 6 clicks from the unfiltered state, each on what is shown then."""
+    """Yield 2 to 6 clicks, each on something that the screen shows after the last one."""
     state.clear()
     screen = make(state, None)
     for _ in range(rng.randint(2, 6)):
@@ -101,26 +101,26 @@ def _next(rng: random.Random, state: BrowserState, screen: Screen) -> Click:
 
 
 def _tick(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
-    """Of a usual facet more often than of one behind "More filters"; a frequent value."""
+    """Tick a value. Facets outside "More filters" and frequent values are more likely."""
     column = rng.choice([*FACETS * 4, *MORE_FACETS])
     chosen = list(state.filters.values(column))
-    others = [one for one in screen.facets[column] if one.value not in chosen]
-    if not sum(one.series for one in others):
+    others = [facet for facet in screen.facets[column] if facet.value not in chosen]
+    if not sum(facet.series for facet in others):
         return None
-    [ticked] = rng.choices(others, [one.series for one in others])
+    [ticked] = rng.choices(others, [facet.series for facet in others])
     return [column, [*chosen, ticked.value]]
 
 
 def _untick(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
-    ticked = [(column, one) for column in screen.facets for one in state.filters.values(column)]
+    ticked = [(column, value) for column in screen.facets for value in state.filters.values(column)]
     if not ticked:
         return None
     column, value = rng.choice(ticked)
-    return [column, [one for one in state.filters.values(column) if one != value]]
+    return [column, [other for other in state.filters.values(column) if other != value]]
 
 
 def _range(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
-    """From a bin of a histogram to another; bins of many series more often."""
+    """Choose a range of bins. Bins with many series are more likely."""
     histogram = screen.histograms[rng.choice([*RANGES])]
     if not sum(histogram.series):
         return None
@@ -132,9 +132,9 @@ def _range(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any]
 
 
 def _words(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
-    """One or two: of those that people look for, or of a description that is shown."""
-    shown = screen.windows["series"]["SeriesDescription"]
-    seen = {word.lower() for text in shown for word in _WORD.findall(text or "")}
+    """Search for one or two words: frequent ones, or some of a description that is shown."""
+    descriptions = screen.windows["series"]["SeriesDescription"]
+    seen = {word.lower() for text in descriptions for word in _WORD.findall(text or "")}
     words = rng.sample(_WORDS, 1)
     if seen and rng.random() < 0.5:
         words = [rng.choice(sorted(seen))]

@@ -1,21 +1,22 @@
-"""From a click on a facet value to the screen that shows what follows from it, in Chromium.
+"""The time from a click on a facet value to the updated screen, in JupyterLab and Chromium.
 
-A real JupyterLab shows IDCBrowser(); values of dropdowns are ticked and unticked with the mouse,
-drawn at random with a seed, once with "More filters" closed and once with it open, so that all
-facets are counted. All times are taken in the page, from the time stamp of the click on, and end
-with the frame that was painted last:
+The page shows IDCBrowser(). The mouse ticks and unticks random values of dropdowns (repeatable by a
+seed), first with "More filters" closed, then with it open, so that all facets are counted. All
+times are measured in the page. They begin at the time stamp of the click and end with a frame:
 
-  shown   what is seen is as it stays: the list of values with its counts, the summary, the
-          chips, the titles and the first rows of the three grids;
-  last    nothing is painted or changed any more. A grid asks for rows again when it has new
-          ones, and paints the same a second time.
+  shown   the frame after which the screen looks as it will stay: the values with their counts, the
+          summary, the chips, the titles and the first rows of the three grids;
+  last    the frame after which nothing is painted or changed any more. A grid requests its rows
+          again when it has received new ones, and paints the same picture twice.
 
-What a grid shows is what it draws on its canvas: the texts and where they stand. The limit is the
-way to the kernel and back alone: a widget whose Python answers a message at once. Then somebody
-types into the search box: from a key to the frame that shows the letter, with a kernel that has
-nothing to do, and so slowly that a search for every letter answers meanwhile.
+A grid is a canvas: what it shows is the texts that it draws and their positions. The limit is a
+round trip to the kernel alone, by a widget whose Python answers each message at once.
 
-It needs what the tests need: pip install 'idc-widgets[test]', and Chromium.
+At last, the benchmark types into the search box and measures the time from each key to the frame
+that shows its letter: with an idle kernel, and so slowly that the search for each letter is
+answered between the keys.
+
+This needs Chromium and the packages of the tests: pip install 'idc-widgets[test]'.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from typing import Any
 
 from _measure import aim, heading, number, percentile, print_table
 
-#: Aim of the project: milliseconds from a click to all of the screen, of 95 in 100.
+#: The aim: 95 of 100 clicks update the whole screen within this many milliseconds.
 AIM_P95_MS = 200
 
-#: Seconds after which a run of clicks ends, however few were made: the machine is too busy.
-PATIENCE = 120
+#: A run ends after this time even if it has made fewer clicks, because the machine is too busy.
+MAX_RUN_SECONDS = 120
 
-#: Nothing has happened for so many milliseconds: it is over.
-QUIET = 500
+#: A click is over when nothing has happened for this long.
+QUIET_MS = 500
 
 TYPED = "chest lung abdomen p"
 
@@ -51,15 +52,15 @@ import anywidget
 from idc_widgets import IDCBrowser
 from idc_widgets.widgets.facets import FacetDropdown
 
-worked = []  # when the kernel began with each click, and when it had done all of it
-work_in = FacetDropdown._on_message
+handled = []  # per click: when the kernel began to handle it, and when it had finished
+handle = FacetDropdown._on_message
 
-def measured(self, *message):
+def handle_and_measure(self, *message):
     began = time.time()
-    work_in(self, *message)
-    worked.append((began, time.time()))
+    handle(self, *message)
+    handled.append((began, time.time()))
 
-FacetDropdown._on_message = measured
+FacetDropdown._on_message = handle_and_measure
 
 class Echo(anywidget.AnyWidget):
     _esm = '''
@@ -81,12 +82,13 @@ browser
 
 ECHO = "echo = Echo(); echo.on_msg(lambda *_: echo.send({})); echo"
 
-# In the page, before anything is shown. All that happens is noted and looked at when it is over.
+# JavaScript: record everything that happens in the page. `result` evaluates the record only after a
+# click, so that it does not slow the click down.
 SPY = r"""() => {
   const spy = (window.clicks = { frames: [], messages: [], from: 0, busy: 0 });
 
-  // A frame is painted after the callbacks of requestAnimationFrame; a message comes after that.
-  // What changes in such a callback is still in this frame.
+  // A frame is painted after the callbacks of requestAnimationFrame, and a message that one of them
+  // posts arrives after the frame. What a callback changes is still part of the frame.
   let inFrame = 0;
   let current = null;
   const nextFrame = window.requestAnimationFrame.bind(window);
@@ -119,23 +121,23 @@ SPY = r"""() => {
   new MutationObserver((mutations) => {
     for (const { target } of mutations) {
       const element = target.nodeType === 1 ? target : target.parentElement;
-      const name = Object.keys(parts).find((one) => element?.closest(`.${one}`));
+      const name = Object.keys(parts).find((part) => element?.closest(`.${part}`));
       happened().parts.add(parts[name] ?? "layout");
     }
   }).observe(browser, {
     subtree: true, childList: true, characterData: true, attributes: true,
   });
 
-  // A grid draws each cell into a canvas that is not in the page, and copies it from there.
+  // A grid draws each cell on a canvas outside the page, and copies it from there.
   const context = CanvasRenderingContext2D.prototype;
   for (const name of ["fillText", "fillRect", "clearRect", "drawImage"]) {
     const draw = context[name];
-    context[name] = function (...given) {
+    context[name] = function (...args) {
       if (!this.canvas.isConnected || this.canvas.closest(".idc-browser")) {
         const { e: x, f: y } = this.getTransform();
-        happened().drawn.push([this.canvas, name, given, x, y]);
+        happened().drawn.push([this.canvas, name, args, x, y]);
       }
-      return draw.apply(this, given);
+      return draw.apply(this, args);
     };
   }
 
@@ -156,7 +158,7 @@ SPY = r"""() => {
     if (event.target.closest?.(".idc-browser")) spy.from = event.timeStamp;
   }, true);
 
-  // Key to paint; the value of the input is set when its event comes.
+  // From key to paint. At the event "input", the input already has its new value.
   spy.keys = [];
   let pressed = 0;
   document.addEventListener("keydown", (event) => { pressed = event.timeStamp; }, true);
@@ -176,67 +178,70 @@ SPY = r"""() => {
   spy.isOver = (quiet) => !current && performance.now() - spy.busy > quiet
     && !document.querySelector(".idc-popover-waiting, .idc-search-waiting");
 
-  // --- when it is over ---
+  // --- evaluation, after a click ---
 
-  const canvases = new Map(); // of each: where → text
+  const canvases = new Map(); // canvas → position → text
   const textsOf = (canvas) => {
     if (!canvases.has(canvas)) canvases.set(canvas, new Map());
     return canvases.get(canvas);
   };
-  const within = (texts, left, top, width, height) => [...texts].filter(([where]) => {
-    const [x, y] = where.split(",").map(Number);
+  const within = (texts, left, top, width, height) => [...texts].filter(([position]) => {
+    const [x, y] = position.split(",").map(Number);
     return x >= left && x <= left + width && y >= top && y <= top + height;
   });
-  const follow = (drawn) => {
-    for (const [canvas, name, given, dx, dy] of drawn) {
+  const repeat = (drawn) => {
+    for (const [canvas, name, args, dx, dy] of drawn) {
       const texts = textsOf(canvas);
-      if (name === "fillText") texts.set(`${given[1] + dx},${given[2] + dy}`, given[0]);
+      if (name === "fillText") texts.set(`${args[1] + dx},${args[2] + dy}`, args[0]);
       else if (name === "drawImage") {
-        const [source, left, top, width, height, x, y] = given;
+        const [source, left, top, width, height, x, y] = args;
         const copied = within(textsOf(source), left, top, width, height);
-        for (const [where] of within(texts, x, y, width, height)) texts.delete(where);
-        for (const [where, text] of copied) {
-          const [oldX, oldY] = where.split(",").map(Number);
+        for (const [position] of within(texts, x, y, width, height)) texts.delete(position);
+        for (const [position, text] of copied) {
+          const [oldX, oldY] = position.split(",").map(Number);
           texts.set(`${oldX - left + x},${oldY - top + y}`, text);
         }
       } else {
-        const [x, y, width, height] = given;
-        for (const [where] of within(texts, x + dx, y + dy, width, height)) texts.delete(where);
+        const [x, y, width, height] = args;
+        const covered = within(texts, x + dx, y + dy, width, height);
+        for (const [position] of covered) texts.delete(position);
       }
     }
   };
   const grids = [...browser.querySelectorAll(".ipydatagrid-widget")].map(
     (grid) => [...grid.querySelectorAll("canvas")]);
-  const asText = () => grids.map((all) =>
-    all.map((one) => [...textsOf(one)].map(String).sort().join("\n")).join("\n"));
+  const asText = () => grids.map((canvasesOfGrid) =>
+    canvasesOfGrid.map((canvas) => [...textsOf(canvas)].map(String).sort().join("\n")).join("\n"));
 
   const text = new TextDecoder();
   const decode = ({ at, data, sent }) => {
-    let one = {}, buffers = 0, size = data.length ?? data.byteLength;
-    if (typeof data === "string") one = JSON.parse(data);
+    let message = {}, size = data.length ?? data.byteLength;
+    if (typeof data === "string") message = JSON.parse(data);
     else {
       const view = new DataView(data.buffer ?? data, data.byteOffset ?? 0);
       const offset = (n) => Number(view.getBigUint64(8 * (n + 1), true));
       const piece = (n) => text.decode(
         new Uint8Array(view.buffer, view.byteOffset + offset(n), offset(n + 1) - offset(n)));
-      one = { header: JSON.parse(piece(1)), parent: JSON.parse(piece(2)),
-              content: JSON.parse(piece(4)) };
+      message = { header: JSON.parse(piece(1)), parent: JSON.parse(piece(2)),
+                  content: JSON.parse(piece(4)) };
     }
-    const told = one.content?.data ?? {};
-    return { at, sent: Boolean(sent), size, type: one.header?.msg_type, id: one.header?.msg_id,
-             parent: (one.parent ?? one.parent_header)?.msg_id, comm: one.content?.comm_id,
-             what: told.method === "custom"
-               ? told.content?.kind ?? told.content?.type ?? told.content?.event_type
-               : Object.keys(told.state ?? {}).join(",") };
+    const body = message.content?.data ?? {};
+    return { at, sent: Boolean(sent), size,
+             type: message.header?.msg_type, id: message.header?.msg_id,
+             parent: (message.parent ?? message.parent_header)?.msg_id,
+             comm: message.content?.comm_id,
+             kind: body.method === "custom"
+               ? body.content?.kind ?? body.content?.type ?? body.content?.event_type
+               : Object.keys(body.state ?? {}).join(",") };
   };
 
-  spy.took = () => {
+  spy.result = () => {
     let before = asText();
     const frames = spy.frames.map(({ painted, parts, drawn }) => {
       const changed = [...parts];
-      follow(drawn);
+      repeat(drawn);
       const now = asText();
-      now.forEach((one, grid) => { if (one !== before[grid]) changed.push(`grid ${grid}`); });
+      now.forEach((texts, grid) => { if (texts !== before[grid]) changed.push(`grid ${grid}`); });
       before = now;
       const copies = drawn.filter(([, name]) => name === "drawImage").length;
       return { painted, changed, copies };
@@ -251,21 +256,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clicks", type=int, default=50, help="in each run (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the random clicks (%(default)s)")
-    given = parser.parse_args()
-    if missing := what_is_missing():
-        print(f"not measured, for {missing}")
+    options = parser.parse_args()
+    if missing := missing_requirement():
+        print(f"not measured: {missing}")
         return
 
     with shown_browser() as (lab, page):
-        rng = random.Random(given.seed)
+        rng = random.Random(options.seed)
         runs = {}
         for name in ("closed", "open"):
             if name == "open":
                 page.get_by_role("button", name="More filters").click()
                 page.wait_for_selector(".idc-toggle-button[aria-expanded=true]")
                 page.locator(".idc-popover-button").nth(15).wait_for()
-            lab.run(page, "browser.state.clear(); worked.clear()")
-            runs[name] = run(lab, page, rng, given.clicks)
+            lab.run(page, "browser.state.clear(); handled.clear()")
+            runs[name] = run(lab, page, rng, options.clicks)
         lab.run(page, ECHO)
         page.wait_for_function("() => window.clicks.echo")
         echoes = [echo(page) for _ in range(32)][2:]
@@ -275,12 +280,14 @@ def main() -> None:
         assert problem == "''", problem
         chromium = page.context.browser.version
 
-    heading(f"From a click to the screen in JupyterLab ({given.clicks} clicks, seed {given.seed})")
-    for name, made in runs.items():
-        if len(made) < given.clicks:
+    heading(
+        f"From a click to the screen in JupyterLab ({options.clicks} clicks, seed {options.seed})"
+    )
+    for name, results in runs.items():
+        if len(results) < options.clicks:
             print(
-                f"More filters {name}: only {len(made)} of {given.clicks} clicks could be made in"
-                f" {PATIENCE} s; a p95 of so few says little"
+                f"More filters {name}: only {len(results)} of {options.clicks} clicks could be made"
+                f" in {MAX_RUN_SECONDS} s; the p95 of so few is not reliable"
             )
     print(
         f"Chromium {chromium}, headless; jupyterlab {version('jupyterlab')},"
@@ -290,15 +297,15 @@ def main() -> None:
     show(runs, echoes, keys)
 
 
-def what_is_missing() -> str:
-    """Why nothing can be measured here; empty if it can."""
+def missing_requirement() -> str:
+    """Return why this machine cannot run the benchmark; empty if it can."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     try:
         import jupyterlab  # noqa: F401
         from support.lab import find_chromium
     except ImportError as error:
-        return f"there is no {error.name}: pip install 'idc-widgets[test]'"
-    return "" if find_chromium() else "there is no Chromium or Chrome"
+        return f"{error.name} is missing: pip install 'idc-widgets[test]'"
+    return "" if find_chromium() else "Chromium or Chrome is missing"
 
 
 # --- in the browser ------------------------------------------------------------------------
@@ -306,13 +313,15 @@ def what_is_missing() -> str:
 
 @contextmanager
 def shown_browser() -> Iterator[tuple[Any, Any]]:
-    """A JupyterLab and its page, which shows an IDCBrowser and notes what happens."""
+    """Open an IDCBrowser in JupyterLab; yield the lab and its page, which records what happens."""
     from support.lab import Lab
 
     with tempfile.TemporaryDirectory() as folder:
-        # What an earlier session prepared or fetched would hide what it is like without.
-        own = {f"IDC_WIDGETS_{name}_DIR": f"{folder}/{name}" for name in ("CACHE", "DATA")}
-        with Lab(folder, env=own) as lab:
+        # Without files that earlier sessions have prepared or fetched.
+        empty_folders = {
+            f"IDC_WIDGETS_{name}_DIR": f"{folder}/{name}" for name in ("CACHE", "DATA")
+        }
+        with Lab(folder, env=empty_folders) as lab:
             page = lab.open_notebook([SHOW], width=1400, height=1300)
             lab.run_all(page)
             page.locator(".ipydatagrid-widget canvas").nth(2).wait_for()
@@ -322,27 +331,27 @@ def shown_browser() -> Iterator[tuple[Any, Any]]:
 
 
 def run(lab: Any, page: Any, rng: random.Random, clicks: int) -> list[dict[str, Any]]:
-    """Makes clicks, and tells of each what happened when."""
+    """Make clicks; return for each what happened when."""
     page.mouse.move(5, 5)
-    # Clicks that nobody measures: the first of all kinds of things take their time.
+    # Not measured: the first clicks are slower, because caches are empty.
     for _ in range(3):
         click(page, rng)
-    lab.run(page, "worked.clear()")
-    deadline = time.monotonic() + PATIENCE
-    found = []
-    while len(found) < clicks and time.monotonic() < deadline:
-        found.append(click(page, rng))
-    times = lab.run(page, "print(*(time for both in worked for time in both))").split()
-    assert len(times) == 2 * len(found), f"{len(found)} clicks, {len(times) // 2} in the kernel"
-    for at, one in enumerate(found):
-        one["began"], one["ended"] = (
-            float(time) * 1e3 - one["origin"] - one["from"] for time in times[2 * at : 2 * at + 2]
-        )
-    return found
+    lab.run(page, "handled.clear()")
+    deadline = time.monotonic() + MAX_RUN_SECONDS
+    results = []
+    while len(results) < clicks and time.monotonic() < deadline:
+        results.append(click(page, rng))
+    times = lab.run(page, "print(*(time for both in handled for time in both))").split()
+    assert len(times) == 2 * len(results), f"{len(results)} clicks, {len(times) // 2} handled"
+    for result, began, ended in zip(results, times[::2], times[1::2], strict=True):
+        zero = result["origin"] + result["from"]
+        result["began"] = float(began) * 1e3 - zero
+        result["ended"] = float(ended) * 1e3 - zero
+    return results
 
 
 def click(page: Any, rng: random.Random) -> dict[str, Any]:
-    """Ticks or unticks a value; sometimes, before that, clears all."""
+    """Tick or untick a value and return what happened when; sometimes clear all before that."""
     clear = page.get_by_role("button", name="Clear all")
     if rng.random() < 0.1 and clear.is_visible():
         page.evaluate("() => window.clicks.begin()")
@@ -362,57 +371,60 @@ def click(page: Any, rng: random.Random) -> dict[str, Any]:
         " ? Number(row.children[2].textContent.replaceAll(',', '')) : 0)",
         bool(untick),
     )
-    # A frequent value more often, as people click; one of those that are ticked, each as often.
-    weights = [bool(one) if untick else one for one in counts]
+    # People tick frequent values more often; ticked values are all equally likely to be unticked.
+    weights = [bool(count) if untick else count for count in counts]
     if not any(weights):
         return click(page, rng)
-    [at] = rng.choices(range(len(weights)), weights)
-    row = rows.nth(at)
+    [index] = rng.choices(range(len(weights)), weights)
+    row = rows.nth(index)
     row.scroll_into_view_if_needed()
     row.hover()
     wait(page, 100)
     page.evaluate("() => window.clicks.begin()")
     row.click()
     wait(page)
-    return told(page.evaluate("() => window.clicks.took()"))
+    return summarize(page.evaluate("() => window.clicks.result()"))
 
 
 def echo(page: Any) -> float:
-    """Milliseconds to the kernel and back, some time after the last message, as with clicks."""
+    """Return the ms of a round trip to the kernel, after a pause like that between clicks."""
     page.wait_for_timeout(200)
     return float(page.evaluate("() => window.clicks.echo()"))
 
 
-def wait(page: Any, quiet: int = QUIET) -> None:
-    """Until the kernel has answered and nothing has happened for so many milliseconds."""
-    page.wait_for_function("(quiet) => window.clicks.isOver(quiet)", arg=quiet)
+def wait(page: Any, quiet_ms: int = QUIET_MS) -> None:
+    """Wait until the kernel has answered and nothing has happened for this long."""
+    page.wait_for_function("(quiet) => window.clicks.isOver(quiet)", arg=quiet_ms)
 
 
-def told(found: dict[str, Any]) -> dict[str, Any]:
-    """What there is to know of one click; times in ms after it."""
-    begin = found["from"]
-    asked = [one for one in found["messages"] if one["sent"] and one["what"] == "choose"]
-    assert len(asked) == 1, found["messages"]
+def summarize(result: dict[str, Any]) -> dict[str, Any]:
+    """Add the times of one click to what the page recorded, in ms after the click."""
+    zero, messages, frames = result["from"], result["messages"], result["frames"]
+    requests = [message for message in messages if message["sent"] and message["kind"] == "choose"]
+    assert len(requests) == 1, messages
+    [request] = requests
     answers = [
-        one
-        for one in found["messages"]
-        if one["type"] == "comm_msg" and not one["sent"] and one["parent"] == asked[0]["id"]
+        message
+        for message in messages
+        if message["type"] == "comm_msg"
+        and not message["sent"]
+        and message["parent"] == request["id"]
     ]
-    changes = [one for one in found["frames"] if set(one["changed"]) - {"grid elements"}]
+    changes = [frame for frame in frames if set(frame["changed"]) - {"grid elements"}]
     return {
-        **found,
-        "sent": asked[0]["at"] - begin,
-        "answered": answers[-1]["at"] - begin,
+        **result,
+        "sent": request["at"] - zero,
+        "answered": answers[-1]["at"] - zero,
         "answers": len(answers),
-        "copies": sum(one["copies"] for one in found["frames"]),
-        "size": sum(one["size"] for one in answers),
-        "shown": changes[-1]["painted"] - begin,
-        "last": found["frames"][-1]["painted"] - begin,
+        "copies": sum(frame["copies"] for frame in frames),
+        "size": sum(answer["size"] for answer in answers),
+        "shown": changes[-1]["painted"] - zero,
+        "last": frames[-1]["painted"] - zero,
     }
 
 
 def type_text(page: Any, delay: int) -> list[float]:
-    """Types into the search box; ms from each key to the frame that shows its letter."""
+    """Type into the search box; return the ms from each key to the frame that shows its letter."""
     box = page.locator(".idc-search-input")
     box.fill("")
     box.click()
@@ -428,50 +440,48 @@ def type_text(page: Any, delay: int) -> list[float]:
 
 
 def show(runs: dict[str, list[Any]], echoes: list[float], keys: dict[str, list[float]]) -> None:
-    """Times from a click on, their parts, and typing."""
+    """Print the times after a click, the times of its steps, and those of typing."""
     table = []
     for name, clicks in runs.items():
-        for what in ("shown", "last"):
-            table.append(line(f"click to {what}, More filters {name}", clicks, what))
-    table.append(["the limit: to the kernel and back", f"{len(echoes)}", *three(echoes)])
+        for end in ("shown", "last"):
+            table.append(line(f"click to {end}, More filters {name}", clicks, end))
+    table.append(["the limit: a round trip to the kernel", f"{len(echoes)}", *three(echoes)])
     for name, clicks in runs.items():
-        of = f", {name}"
-        table.append(line(f"  click to sent{of}", clicks, "sent"))
-        table.append(line(f"  sent to begun in the kernel{of}", clicks, "began", "sent"))
-        table.append(line(f"  in the kernel{of}", clicks, "ended", "began"))
-        table.append(line(f"  begun to last answer in the page{of}", clicks, "answered", "began"))
-        table.append(line(f"  last answer to shown{of}", clicks, "shown", "answered"))
+        table.append(line(f"  click to sent, {name}", clicks, "sent"))
+        table.append(line(f"  sent to kernel begins, {name}", clicks, "began", "sent"))
+        table.append(line(f"  kernel begins to kernel ends, {name}", clicks, "ended", "began"))
+        table.append(line(f"  kernel begins to last answer, {name}", clicks, "answered", "began"))
+        table.append(line(f"  last answer to shown, {name}", clicks, "shown", "answered"))
     for name, figures in keys.items():
         table.append([f"key to letter, {name}", f"{len(figures)}", *three(figures)])
-    print_table(["ms", "times", "p50", "p95", "most"], table)
+    print_table(["ms", "times", "p50", "p95", "max"], table)
     print()
     for name, clicks in runs.items():
-        answers = median(one["answers"] for one in clicks)
-        size = median(one["size"] for one in clicks) / 1e3
-        p50, p95 = (percentile([one["shown"] for one in clicks], at) for at in (50, 95))
-        copies = median(one["copies"] for one in clicks)
+        answers = median(click["answers"] for click in clicks)
+        size = median(click["size"] for click in clicks) / 1e3
+        p50, p95 = (percentile([click["shown"] for click in clicks], rank) for rank in (50, 95))
+        copies = median(click["copies"] for click in clicks)
         limit = median(echoes)
         print(
-            f"More filters {name}: a click is answered by {answers:.0f} messages of"
-            f" {number(size)} kB, and the grids copy {copies:,.0f} pieces to the screen;"
-            f" shown after {number(p50 / limit)} (p50) or {number(p95 / limit)} (p95)"
-            " times the limit"
+            f"More filters {name}: {answers:.0f} messages of {number(size)} kB answer a click, and"
+            f" the grids copy {copies:,.0f} pieces to the screen; shown after"
+            f" {number(p50 / limit)} (p50) or {number(p95 / limit)} (p95) times the limit"
         )
     for name, clicks in runs.items():
-        p95 = percentile([one["shown"] for one in clicks], 95)
+        p95 = percentile([click["shown"] for click in clicks], 95)
         aim(f"p95 of click to shown, More filters {name}", p95, AIM_P95_MS, "ms")
     print()
 
 
-def line(what: str, clicks: list[Any], end: str, begin: str = "") -> list[str]:
-    """A line of the table: from one time to another, or from the click."""
-    figures = [one[end] - (one[begin] if begin else 0) for one in clicks]
-    return [what, f"{len(figures)}", *three(figures)]
+def line(name: str, clicks: list[Any], end: str, begin: str = "") -> list[str]:
+    """Return a line of the table: the time from `begin`, or else from the click, to `end`."""
+    figures = [click[end] - (click[begin] if begin else 0) for click in clicks]
+    return [name, f"{len(figures)}", *three(figures)]
 
 
 def three(figures: Sequence[float]) -> list[str]:
-    """Median, 95th percentile and the most."""
-    return [number(one) for one in (median(figures), percentile(figures, 95), max(figures))]
+    """Return the median, the 95th percentile and the maximum."""
+    return [number(median(figures)), number(percentile(figures, 95)), number(max(figures))]
 
 
 if __name__ == "__main__":
