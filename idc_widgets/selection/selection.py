@@ -125,12 +125,12 @@ class Selection:
 
     @property
     def licenses(self) -> tuple[License, ...]:
-        """The licences of the series, those of the most series first."""
+        """The licences of the series, sorted by their number of series, the largest first."""
         return tuple(License(str(count.value), count.series) for count in self.cohort.licenses())
 
     @property
     def dois(self) -> dict[str, int]:
-        """The number of series per source_DOI, the largest first."""
+        """The number of series per source_DOI, the largest number first."""
         where, params = self.cohort.predicate
         rows = self.cohort.engine.rows(
             f"SELECT source_DOI, count(*) FROM index WHERE ({where}) AND source_DOI IS NOT NULL"
@@ -140,14 +140,17 @@ class Selection:
         return {str(doi): int(series) for doi, series in rows}
 
     def citations(self, style: str = "apa", *, resolver: str = "https://doi.org") -> dict[str, str]:
-        r"""Return a citation per DOI: those of the sources of these series, and last IDC's own.
+        r"""Return the citations of the sources of these series and, as the last one, of IDC itself.
 
         >>> print(*selection.citations().values(), sep="\n")  # doctest: +SKIP
 
         Args:
             style: A style of the Citation Style Language, such as "apa", "ieee" or "nature"; or
                 "bibtex".
-            resolver: The address of the server that formats the citations, one after the other.
+            resolver: The address of the server that formats the citations.
+
+        Returns:
+            The citations by DOI.
 
         Raises:
             InvalidQueryError: `style` cannot be the name of a style.
@@ -208,7 +211,7 @@ class Selection:
             )
         return other
 
-    # --- what can be done with it ----------------------------------------------------------
+    # --- downloads, files, viewers and code ------------------------------------------------
 
     def download(
         self,
@@ -233,12 +236,11 @@ class Selection:
                 ``"short"`` stands for ``%collection_id/%PatientID/%crdc_series_uuid``. With
                 ``"flat"`` all files are in `folder` itself.
             source: The copy to fetch from: "aws" (Amazon) or "gcs" (Google).
-            endpoint_url: The S3 server; by default that of `source`. For "aws", the environment
-                variable S3_ENDPOINT_URL takes precedence over the default.
-            max_GB: Refuse a download that has more left to fetch, in GB (10^9 bytes); None for no
-                limit.
-            verify: "size" counts the files and bytes per series; "dicom" also checks with pydicom
-                that the header of each file names the series.
+            endpoint_url: The S3 server. By default that of `source`; for "aws", the environment
+                variable S3_ENDPOINT_URL can name another default.
+            max_GB: The largest amount still to fetch, in GB (10^9 bytes); None for no limit.
+            verify: "size" checks the number of files and bytes per series; "dicom" also reads the
+                SeriesInstanceUID in the header of each file, with pydicom.
             instances: Fetch only these SOPInstanceUIDs of slide microscopy (SM), such as those of
                 the thumbnails: one, several, or a DataFrame with a column SOPInstanceUID. They are
                 looked up in the table that ``client.fetch("sm_instance_index")`` fetches. Other
@@ -247,9 +249,9 @@ class Selection:
         Raises:
             InvalidQueryError: The table sm_instance_index was not fetched or lacks one of
                 `instances`, or the series of one is not selected.
-            DownloadError: The selection is empty; more than `max_GB` are left to fetch; or the plan
-                fails: the folder cannot be written, the template names an unknown column, the disk
-                lacks space, or paths are too long.
+            LargeDownloadError: More than `max_GB` are still to fetch.
+            DownloadError: The selection is empty, the folder cannot be written, the template names
+                an unknown column, the disk lacks space, or paths are too long.
         """
         from ..download import DownloadJob  # late: queries do not need it
 
@@ -275,27 +277,38 @@ class Selection:
     ) -> DownloadPlan:
         """Return what `download` would fetch, and where to, without writing anything.
 
-        >>> plan = selection.plan("idc_data")  # doctest: +SKIP
-        >>> print(plan.preview())  # doctest: +SKIP
-        >>> plan.table()  # a row per series: folder, files, size_MB, ...  # doctest: +SKIP
+        >>> plan = client.cohort(PatientID="LUNG1-365").select().plan("idc_data")
+        >>> print(plan.preview())
+        12 series, 145 files, 115.9 MB, into ...
         >>> DownloadJob(plan).start()  # doctest: +SKIP
+
+        Only the thumbnails of slides:
+
+        >>> client.fetch("sm_instance_index")  # doctest: +SKIP
+        >>> thumbnails = client.sql(
+        ...     "SELECT SOPInstanceUID FROM sm_instance_index JOIN index USING (SeriesInstanceUID)"
+        ...     " WHERE collection_id = 'tcga_luad' AND list_contains(ImageType, 'THUMBNAIL')"
+        ... )  # doctest: +SKIP
+        >>> slides = client.cohort(collection_id="tcga_luad", Modality="SM").select()
+        >>> slides.plan("idc_data", instances=thumbnails)  # doctest: +SKIP
 
         Args:
             folder: See `download`.
             template: See `download`.
             source: See `download`.
             endpoint_url: See `download`.
-            check_disk: False for a folder that is only read from, so that neither its permissions
-                nor the free space matter.
+            check_disk: False if nothing will be written to `folder`, to skip the checks of its
+                permissions and of the free space.
             instances: See `download`. The plan then has only the series of these instances.
 
         Raises:
             InvalidQueryError: See `download`.
-            DownloadError: See `download`; `max_GB` is checked there only.
+            DownloadError: See `download`.
         """
         if check_disk and instances is None:
-            from ..download import DownloadPlan
+            from ..download import DownloadPlan  # late: queries do not need it
 
+            # Fail before the rows are read, which takes seconds for a whole-index selection.
             DownloadPlan.check_capacity(folder, self._contents.size_bytes)
         return plan_download(
             self.cohort,
