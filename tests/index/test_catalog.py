@@ -1,25 +1,17 @@
-"""The tables: the shipped index, and a user's own, good and bad."""
+"""The index as a set of files: its tables, their places and their schemas."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from idc_widgets import DuckDBEngine, IDCClient, Index, IndexFileError
-from idc_widgets.index import COLUMNS
-
-HEADER = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id"
-
-
-def _csv(path: Path, *lines: str) -> Path:
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+from idc_widgets import IDCClient, Index, InvalidQueryError
+from idc_widgets.index import is_clinical_name, read_schema
+from idc_widgets.index.tables import FETCHABLE_TABLES, PACKAGE_TABLES
 
 
-def test_the_shipped_tables_are_there(client: IDCClient) -> None:
+def test_the_tables_of_the_package_are_available(client: IDCClient) -> None:
     assert set(client.engine.tables()) == {
         "index",
         "collections_index",
@@ -29,87 +21,49 @@ def test_the_shipped_tables_are_there(client: IDCClient) -> None:
     }
 
 
-def test_own_csv_with_the_columns_of_the_first_index(tmp_path: Path) -> None:
-    path = _csv(
-        tmp_path / "mine.csv",
-        f"{HEADER},DOI,series_aws_location,instanceCount,series_size_MB,Modality",
-        "1.2.3,1.2,P1,mine,10.1/x,s3://bucket/abc-def/,3,1.5,CT",
-        "1.2.4,1.2,P1,mine,,s3://bucket/abc-xyz/,,,",
-    )
-    rows = IDCClient(path).sql("SELECT * FROM index ORDER BY SeriesInstanceUID")
-    assert list(rows.columns) == list(COLUMNS)
-    first = rows.iloc[0]
-    assert first.source_DOI == "10.1/x"
-    assert first.series_aws_url == "s3://bucket/abc-def/*"
-    assert (first.aws_bucket, first.crdc_series_uuid) == ("bucket", "abc-def")
-    assert (first.instanceCount, first.series_size_MB) == (3, 1.5)
-    summary = IDCClient(path).cohort(Modality=None).summary()
-    assert (summary.series, summary.instances, summary.size_MB) == (1, 0, 0.0)
+def test_each_table_has_a_schema() -> None:
+    for name in (*PACKAGE_TABLES, *FETCHABLE_TABLES):
+        schema = read_schema(name)
+        assert schema is not None and schema.description and schema.columns, name
+    assert read_schema("clinical_table") is None
+    assert read_schema("../index") is None
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_csv_of_other_programs(tmp_path: Path, delimiter: str) -> None:
-    path = tmp_path / "mine.csv"
-    text = f"{HEADER},Modality,modality,StudyDate\n1.2,1,P,c,CT,MR,20100401\n"
-    path.write_bytes(b"\xef\xbb\xbf" + text.replace(",", delimiter).encode())
-    cohort = IDCClient(path).cohort(StudyDate=("2010-04-01", "2010-04-01"))
-    assert cohort.series().Modality.tolist() == ["CT"]
-
-
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-5"])
-def test_numbers_that_are_none_are_missing(tmp_path: Path, value: str) -> None:
-    path = _csv(tmp_path / "mine.csv", f"{HEADER},series_size_MB", f"1,2,3,4,{value}", "5,2,3,4,1")
-    client = IDCClient(path)
-    assert client.cohort().summary().size_MB == 1.0
-    json.dumps(client.get_series(), allow_nan=False)
-
-
-def test_own_parquet_and_a_path_with_glob_characters(tmp_path: Path) -> None:
-    path = tmp_path / "it's [1] *?.parquet"
-    duckdb.sql(
-        "SELECT '1.2.3' AS SeriesInstanceUID, '1.2' AS StudyInstanceUID, 'P' AS PatientID,"
-        " 'c' AS collection_id, 'MR' AS Modality"
-    ).to_parquet(str(tmp_path / "plain.parquet"))
-    (tmp_path / "plain.parquet").rename(path)
-    client = IDCClient(Index(path))
-    assert client.get_collection_ids() == ["c"]
-    assert client.version == path.name
-    assert client.cohort(Modality="MR").summary().series == 1
-
-
-def test_empty_keys_are_kept_as_rows(tmp_path: Path) -> None:
-    path = _csv(tmp_path / "mine.csv", HEADER, "1.2.3,1.2,,mine")
-    assert IDCClient(path).cohort().of_patients([("mine", "")]).summary().series == 1
+def test_places_and_addresses_of_fetched_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDC_WIDGETS_DATA_DIR", str(tmp_path))
+    index = Index()
+    folder = tmp_path / str(index.release)
+    assert index.place("seg_index") == folder / "seg_index.parquet"
+    assert index.place("c1_clinical") == folder / "clinical" / "c1_clinical"
+    assert index.urls("seg_index", ["a/{version}/{name}.parquet", "b"]) == [
+        f"a/{index.release}/seg_index.parquet",
+        "b",
+    ]
+    assert index.clinical_prefix("c1_clinical").endswith("_clinical/c1_clinical/")
+    with pytest.raises(InvalidQueryError, match="did you mean 'seg_index'"):
+        index.place("../seg_index")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "expected"),
     [
-        ("a.csv", "SeriesUID,StudyInstanceUID,PatientID,collection_id\n", "SeriesInstanceUID"),
-        ("a.csv", f"{HEADER}\n1,2,3,4\n1,2,3,4\n", "has the series '1' in 2 rows"),
-        ("a.csv", f"{HEADER},instanceCount\n1,2,3,4,many\n", "many"),
-        ("a.csv", "", "no column SeriesInstanceUID"),
-        ("a.csv", f"{HEADER}\n1,2,3,4\n5,6,7\n", "Expected Number of Columns: 4 Found: 3"),
-        ("a.csv", b"\xff\xfeS\x00", "is not UTF-8 text"),
-        ("a.parquet", "this is no Parquet", "cannot read"),
-        ("a.xlsx", "", "neither a .parquet nor a .csv"),
+        ("c1_clinical", True),
+        ("C4KC", True),
+        ("index", False),
+        ("Index", False),
+        ("seg_index", False),
+        ("my_INDEX", False),
+        ("../x", False),
+        ("a b", False),
+        ("a;b", False),
+        ("1a", False),
+        ("", False),
+        ("a" * 129, False),
+        ("a\n", False),
+        (None, False),
     ],
 )
-def test_bad_tables(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
-    path = tmp_path / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(IndexFileError, match=message):
-        IDCClient(path)
-
-
-def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(IndexFileError, match="does not exist"):
-        Index(tmp_path / "nope.parquet")
-    with pytest.raises(IndexFileError, match="is a folder"):
-        Index(tmp_path)
-
-
-def test_a_near_column_is_named(tmp_path: Path) -> None:
-    path = _csv(tmp_path / "a.csv", "SeriesInstanceUIDs,StudyInstanceUID,PatientID,collection_id")
-    with pytest.raises(IndexFileError, match="did you mean 'SeriesInstanceUIDs'"):
-        DuckDBEngine(Index(path))
+def test_names_of_clinical_tables_are_plain_words(name: object, expected: bool) -> None:
+    assert is_clinical_name(name) is expected

@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape
 
 @dataclass
 class Request:
-    """One request as the server saw it, and how many bytes of body it got."""
+    """One request that the server received, and the number of bytes of body that it sent."""
 
     path: str
     range: str = ""
@@ -32,21 +32,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Cut:
-    """Ends the connection after so many bytes of a body."""
+    """End the connection after this number of bytes of the body."""
 
     after: int
 
 
 @dataclass(frozen=True)
 class Stall:
-    """Sends so many bytes of a body, then nothing more."""
+    """Send this number of bytes of the body, then nothing."""
 
     after: int
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Answers with this, whatever was asked for."""
+    """Send this answer, whatever the request."""
 
     status: int
     body: bytes = b""
@@ -54,20 +54,21 @@ class Answer:
 
 
 class IgnoreRange:
-    """Sends the whole file, as servers may."""
+    """Send the whole file, as servers may."""
 
 
 class HangUp:
-    """Ends the connection without an answer."""
+    """End the connection without an answer."""
 
 
 Fault = Cut | Stall | Answer | IgnoreRange | HangUp | None
 
 
 class FileServer:
-    """Serves `files` (path → bytes) at `.url` while the `with` block runs.
+    """Serve `files` (path → bytes) at `url` while the `with` block runs.
 
-    A request with ``list-type=2`` gets what S3 lists of that bucket, the first part of the path.
+    A request with ``list-type=2`` gets a listing as from S3; the first part of a path is the
+    bucket.
     """
 
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
@@ -94,8 +95,8 @@ class FileServer:
         self._httpd.server_close()
         self._thread.join()
 
-    def asked(self, suffix: str) -> list[Request]:
-        """The requests for paths that end so, in order of arrival."""
+    def requests_for(self, suffix: str) -> list[Request]:
+        """Return the requests for paths with this ending, in order of arrival."""
         return [request for request in self.requests if request.path.endswith(suffix)]
 
 
@@ -104,7 +105,7 @@ class _HTTPServer(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, *_: object) -> None:
-        pass  # a client that hung up
+        pass  # a client closed the connection
 
 
 class _Handler(BaseHTTPRequestHandler):
