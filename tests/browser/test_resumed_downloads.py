@@ -57,7 +57,7 @@ ON_DISK = """async () => {
   const cells = (title) => [...Array(model.rowCount("body")).keys()].map(
     (row) => model.data("body", row, titles.indexOf(title)));
   const states = cells("On disk");
-  return Object.fromEntries(cells("SeriesInstanceUID").map((uid, row) => [uid, states[row]]));
+  return Object.fromEntries(cells("Series UID").map((uid, row) => [uid, states[row]]));
 }"""
 
 

@@ -86,14 +86,14 @@ def test_clicks_pick_keys(state: BrowserState) -> None:
 def test_picks_survive_sorting(state: BrowserState) -> None:
     front = FrontEnd(PatientGrid(state))
     front.click(2)
-    front.click_header("PatientID")
-    assert front.column("PatientID")[0] == "LUNG1-001"
-    front.click_header("PatientID")
-    assert front.column("PatientID")[0] == "LUNG1-422"
+    front.click_header("Patient ID")
+    assert front.column("Patient ID")[0] == "LUNG1-001"
+    front.click_header("Patient ID")
+    assert front.column("Patient ID")[0] == "LUNG1-422"
     assert state.patients == (("nsclc_radiomics", "LUNG1-003"),)
     assert [one["r1"] for one in front.widget.selections] == [419]
-    assert front.widget._transforms == [{"type": "sort", "column": "PatientID", "desc": True}]
-    front.click_header("PatientID")
+    assert front.widget._transforms == [{"type": "sort", "column": "Patient ID", "desc": True}]
+    front.click_header("Patient ID")
     assert front.widget._transforms == []
     assert [one["r1"] for one in front.widget.selections] == [2]
 
@@ -104,7 +104,7 @@ def test_sorting_with_the_menu(state: BrowserState) -> None:
     counts = [int(cell.replace(",", "")) for cell in front.column("Files")]
     assert counts == sorted(counts, reverse=True)
     front.widget.set_state({"_transforms": []})
-    assert front.column("PatientID")[0] == "LUNG1-001"
+    assert front.column("Patient ID")[0] == "LUNG1-001"
 
 
 def test_a_sort_that_fails_leaves_no_trace(
@@ -121,7 +121,7 @@ def test_a_sort_that_fails_leaves_no_trace(
         front.widget.set_state({"_transforms": [{"type": "sort", "column": "Files", "desc": True}]})
     assert front.widget._transforms == []
     assert grid._sort is None
-    assert front.column("PatientID")[0] == "LUNG1-001"
+    assert front.column("Patient ID")[0] == "LUNG1-001"
 
 
 def test_the_filters_of_the_menu_are_refused_in_words(state: BrowserState) -> None:
@@ -152,8 +152,8 @@ def test_everything_that_is_shown_is_text(tmp_path: Path) -> None:
     )
     state = BrowserState(IDCClient(path))
     front = FrontEnd(SeriesGrid(state))
-    assert front.column("SeriesDescription") == [HOSTILE, "–"]
-    assert front.column("PatientID") == ["../../etc"] * 2
+    assert front.column("Series description") == [HOSTILE, "–"]
+    assert front.column("Patient ID") == ["../../etc"] * 2
     assert front.column("Files") == ["–"] * 2
     state.filter_values("Modality", ["CT"])
     state.filters = state.filters.where(Modality=[])
