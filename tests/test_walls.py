@@ -124,7 +124,7 @@ def broken_walls(root: Path) -> list[str]:
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         module = ".".join(parts).removesuffix("__init__").removesuffix(".")
-        room = module.split(".")[0]
+        room = module.partition(".")[0]
         if room not in height:
             broken.append(f"{module}: add {room!r} to FLOORS")
             continue
@@ -143,9 +143,9 @@ def _objections(root: Path, module: str, item: Import, height: dict[str, int]) -
             yield f"only {' and '.join(homes)} may"
     if not within(item.name, PACKAGE) or (module, item.name) in DOORS:
         return
-    room = module.split(".")[0]
+    room = module.partition(".")[0]
     target = item.name.removeprefix(PACKAGE).lstrip(".")
-    target_room = target.split(".")[0]
+    target_room = target.partition(".")[0]
     if target_room not in height:
         target_room = ""  # a public name, imported from the package itself
     if target_room != room:

@@ -19,6 +19,7 @@ def run(*command: str | Path, cwd: Path, **env: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        check=False,
     )
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
