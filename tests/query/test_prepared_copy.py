@@ -1,0 +1,63 @@
+"""The prepared copy of the installed index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from idc_widgets import IDCClient, Index, IndexFileError, InvalidQueryError
+
+
+def test_the_copy_has_the_same_rows_and_replaces_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "new"))
+    client = IDCClient()
+    ids = "SELECT _row, SeriesInstanceUID FROM _rows WHERE PatientID = 'LUNG1-365' ORDER BY 1"
+    before = client.engine.rows(ids)
+    (tmp_path / "new").mkdir()
+    for stale in ("index-1.0.0.parquet", "encoding-1.0.0-1.arrow"):
+        (tmp_path / "new" / stale).touch()
+
+    path = client.prepare()
+    kinds = sorted(file.name.partition("-")[0] for file in path.parent.iterdir())
+    assert kinds == ["encoding", "index"], "files of other versions are removed"
+    assert Index.default().tables["index"] == path
+    shipped = Path(duckdb.__file__).parents[1] / "idc_index_data" / "idc_index.parquet"
+    differences = duckdb.sql(
+        f"(FROM '{shipped}' EXCEPT ALL FROM '{path}')"
+        f" UNION ALL (FROM '{path}' EXCEPT ALL FROM '{shipped}')"
+    ).fetchall()
+    assert differences == []
+
+    again = IDCClient()
+    assert again.prepare() == path
+
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: size // 2])
+    damaged = IDCClient()
+    assert damaged.engine.rows(ids) == before, "it reads the installed index"
+    assert damaged.prepare() == path
+    assert path.stat().st_size == size, "the copy is written again"
+    for opened_before in (client, again):
+        assert opened_before.engine.rows(ids) == before, "rows keep their numbers"
+        assert opened_before.cohort().summary().series == 1_044_191
+        with pytest.raises(InvalidQueryError):
+            opened_before.sql("SELECT * FROM read_csv('/etc/passwd')")
+
+
+def test_own_tables_and_unwritable_folders_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "mine.csv"
+    own.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n1,2,3,4\n")
+    with pytest.raises(IndexFileError, match="used as it is"):
+        IDCClient(own).prepare()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "file"))
+    client = IDCClient()
+    with pytest.raises(IndexFileError, match="cannot write"):
+        client.prepare()
+    assert len(client.get_collection_ids()) == 179
