@@ -11,13 +11,13 @@ from .errors import IndexFileError
 from .first_api import FirstApi
 from .index import METADATA_ENDPOINT, MIRRORS, Index
 from .query import Cohort, DuckDBEngine, Engine, TableCatalog, run_interruptible
-from .selection import FoundUids, Manifest, find_uids, read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ._util import Progress
     from .download import DownloadPlan, Source
+    from .selection import FoundUids, Manifest
 
 __all__ = ["IDCClient"]
 
@@ -96,6 +96,8 @@ class IDCClient(FirstApi):
         Raises:
             InvalidQueryError: A piece of the text is not a UID; the message names its line.
         """
+        from .selection import find_uids  # late: opening a client does not need `selection`
+
         return find_uids(self.engine, given)
 
     def plan_prior(
@@ -134,7 +136,7 @@ class IDCClient(FirstApi):
             DownloadError: The server cannot list the files, or their sizes differ from those in the
                 table; or the download cannot be planned, see `Selection.download`.
         """
-        from .selection import plan_prior  # late: opening a client does not need it
+        from .selection import plan_prior
 
         return plan_prior(
             self.engine,
@@ -168,6 +170,8 @@ class IDCClient(FirstApi):
             InvalidQueryError: The file does not exist or is too large, or nothing in it is
                 recognised.
         """
+        from .selection import read_manifest
+
         return read_manifest(self.engine, source)
 
     def sql(self, query: str) -> pd.DataFrame:

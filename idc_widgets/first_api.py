@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from ._util import plural
 from .errors import DownloadError, InvalidQueryError, nearest_choice, unknown_message
 from .query import Cohort, Engine
-from .selection import Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -230,6 +229,8 @@ class FirstApi:
             DownloadError: Not all series could be downloaded. Those that are complete stay, and
                 the next call downloads only the rest.
         """
+        from .selection import Selection  # late: opening a client does not need it
+
         uids = [seriesInstanceUid] if isinstance(seriesInstanceUid, str) else seriesInstanceUid
         plan = Selection.of(self.engine, uids).plan(
             downloadDir, endpoint_url=self.endpoint_url, check_disk=download

@@ -15,8 +15,8 @@ def human_size(size_bytes: float) -> str:
     ('70.5 MB', '99.9 TB', '12 bytes')
     """
     for unit, factor in _UNITS:
-        # From 0.9995 on, the smaller unit would be rounded to "1,000.0" or nearly so.
-        if size_bytes >= factor * 0.9995 or (unit == "kB" and size_bytes >= 1000):
+        # Below this, the smaller unit shows 999.5 at most; above it, "1,000.0" could be shown.
+        if size_bytes >= factor * 0.9995:
             return f"{size_bytes / factor:,.1f} {unit}"
     return plural(round(size_bytes), "byte")
 
