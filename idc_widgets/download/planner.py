@@ -100,7 +100,7 @@ def plan_series(
     if only is not None:
         series = _restricted(series, only)
     _check_folders_are_separate(series, template)
-    _check_path_lengths(rows, root, template, series, platform)
+    _check_path_lengths(rows, root, series, platform)
     return series
 
 
@@ -222,7 +222,7 @@ def _longest_path(series: PlannedSeries, platform: str) -> int:
 
 
 def _check_path_lengths(
-    rows: pa.Table, root: Path, template: str, series: tuple[PlannedSeries, ...], platform: str
+    rows: pa.Table, root: Path, series: tuple[PlannedSeries, ...], platform: str
 ) -> None:
     """Raise if a path is longer than the platform allows, and say what would fit."""
     limit, who_says = max_path_length(platform)

@@ -43,6 +43,10 @@ _HALTED = StopReason("", stalled=frozenset())  # by `cancel` or `pause`: no seri
 _EXCESSIVE = "the server has more or larger files than the index lists"
 
 
+class _DiskFullError(Exception):
+    """s5cmd reports that nothing more can be written."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How a plan is carried out; see the arguments of `DownloadJob`."""
@@ -306,13 +310,11 @@ class Supervisor:
             awake, last = awake + min(now - last, 1.0), now
             if not ended and now < next_look:
                 continue
-            for event in process.drain_events():
-                if tracker.update(event):
+            try:
+                if self._read_events(process, tracker):
                     last_growth = awake
-                if not isinstance(event, s5cmd.FileDone):
-                    self._log_line(_in_log(event))
-                if isinstance(event, s5cmd.Problem) and s5cmd.is_disk_full(event.message):
-                    return StopReason("the disk is full", may_pass=False)
+            except _DiskFullError:
+                return StopReason("the disk is full", may_pass=False)
             if ended:
                 return _reason_for_exit(process.exit_code or 0)
             if tracker.excessive:
@@ -340,6 +342,21 @@ class Supervisor:
             cost = time.thread_time() - cost
             next_look = now + max(POLL_SECONDS, 10 * (time.monotonic() - now), 50 * cost)
         return _HALTED
+
+    def _read_events(self, process: s5cmd.Process, tracker: ProgressTracker) -> bool:
+        """Count and log the new events of s5cmd; return whether something arrived.
+
+        Raises:
+            _DiskFullError: Nothing more can be written.
+        """
+        has_news = False
+        for event in process.drain_events():
+            has_news |= tracker.update(event)
+            if not isinstance(event, s5cmd.FileDone):
+                self._log_line(_in_log(event))
+            if isinstance(event, s5cmd.Problem) and s5cmd.is_disk_full(event.message):
+                raise _DiskFullError
+        return has_news
 
     def _report(self, tracker: ProgressTracker, speed: Speed, now: float) -> None:
         speed.add(now, max(tracker.bytes_done, self._outcome.progress.bytes_done))
