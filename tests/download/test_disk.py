@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from idc_widgets.download import disk
+from idc_widgets.download import DownloadPlan, disk
 from idc_widgets.errors import DownloadError
 
 UUID = "0a1b2c3d-0000-4000-8000-00000000ffff"
@@ -41,7 +44,7 @@ def test_only_unfinished_files_are_removed(tmp_path: Path) -> None:
     disk.remove_temps(tmp_path / "gone")
 
 
-def test_a_folder_that_others_make_and_remove(tmp_path: Path) -> None:
+def test_a_folder_that_another_job_creates_and_removes(tmp_path: Path) -> None:
     folder, done = tmp_path / "a" / "b", threading.Event()
 
     def other() -> None:
@@ -81,7 +84,7 @@ def test_tagged_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="makes links")
-def test_a_file_that_cannot_be_looked_at_does_not_hide_the_others(tmp_path: Path) -> None:
+def test_a_broken_entry_does_not_hide_the_others(tmp_path: Path) -> None:
     one, loop, two = (f"{UUID[:-1]}{end}.dcm" for end in "abc")
     (tmp_path / one).write_bytes(b"123")
     (tmp_path / loop).symlink_to(tmp_path / loop)
@@ -96,3 +99,42 @@ def test_space(tmp_path: Path) -> None:
     disk.check_space(tmp_path, free - 2 * margin)
     with pytest.raises(DownloadError, match=r"are free, of which .* must be left"):
         disk.check_space(tmp_path, free)
+
+
+def test_a_folder_that_is_a_file(ct: pa.Table, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(DownloadError, match="file is a file"):
+        DownloadPlan.make(ct, file)
+    with pytest.raises(DownloadError, match=r"cannot be created: .*file is a file"):
+        DownloadPlan.make(ct, file / "below")
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is where even root cannot write")
+def test_a_folder_that_cannot_be_written(ct: pa.Table) -> None:
+    with pytest.raises(DownloadError, match=r"cannot write to /proc/x/y: .*; choose another"):
+        DownloadPlan.make(ct, "/proc/x/y")
+    with pytest.raises(DownloadError, match=r"no files can be stored in /proc/x: .* has no space"):
+        DownloadPlan.check_capacity("/proc/x", 45_300_000_000)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_a_folder_of_another_user(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from idc_widgets.download import disk\n"
+        "from idc_widgets.errors import DownloadError\n"
+        "folder = Path(sys.argv[1])\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"  # permissions do not bind root
+        "try: disk.check_folder(folder / 'new')\n"
+        "except DownloadError as error: print(error)\n"
+    )
+    # Below /tmp, because other users cannot enter pytest's own folders
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        answer = subprocess.run(
+            [sys.executable, "-c", code, folder], capture_output=True, text=True, check=True
+        )
+        assert answer.stdout.startswith(f"cannot write to {folder}/new: Permission denied")

