@@ -248,9 +248,9 @@ class IDCClient(FirstApi):
     def prepare(self) -> Path:
         """Make the first click, and lookups of one study or series, fast in all later sessions.
 
-        This takes some seconds and 235 MB of the user's cache folder, once per data version. It
-        writes a copy of the index (see `DuckDBEngine.prepare`), and the in-memory index of facets
-        and grids, which is then available at once and shared by all kernels.
+        This writes to the user's cache folder, once per data version: a copy of the index (see
+        `DuckDBEngine.prepare`), and the in-memory index of facets and grids, which is then
+        available at once and shared by all kernels. docs/performance.md has the cost.
 
         Returns:
             The path of the copy of the index.

@@ -193,7 +193,7 @@ class Cohort:
 
         The tables are joined by SeriesInstanceUID, else by StudyInstanceUID, else by
         collection_id. Where the table has several rows per series, the added values are lists. An
-        added column whose name the series already have is called ``table_column``.
+        added column whose name the series already have is called ``<table>_<column>``.
 
         Args:
             table: A table of ``client.tables()`` that is available; `IDCClient.fetch` gets more.

@@ -123,9 +123,8 @@ class DuckDBEngine:
         The installed index is one large row group, which must be read as a whole to find one
         patient, study or series. The copy has the same rows in the same order in small groups,
         most of which can be skipped. It is written to the user's cache folder
-        ($IDC_WIDGETS_CACHE_DIR, or the platform's own), which takes some seconds and about 95 MB,
-        and is used from now on, in this and every later session. It may be deleted at any time.
-        ``benchmarks/queries.py`` prints how much faster queries become.
+        ($IDC_WIDGETS_CACHE_DIR, or the platform's own), and is used from now on, in this and every
+        later session. It may be deleted at any time. docs/performance.md has the cost.
 
         Returns:
             The path of the copy.
