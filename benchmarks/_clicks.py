@@ -14,6 +14,7 @@ from typing import Any
 
 from idc_widgets.index import FACETS, MORE_FACETS, RANGES
 from idc_widgets.query import FacetValue, Histogram, row_source
+from idc_widgets.widgets.grid.columns import COLUMNS
 from idc_widgets.widgets.state import BrowserState
 
 #: The relative frequency of each kind of click.
@@ -27,7 +28,11 @@ _WORDS = ("lung", "chest", "brain", "kernel", "axial", "contrast", "t2", "flair"
 
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
-_LEVELS = {"patient": "filters", "study": "study_cohort", "series": "cohort"}
+#: Level → the trait of the state with its cohort, and the columns of its grid.
+_GRIDS = {
+    level: (trait, [column.name for column in COLUMNS[level]])
+    for level, trait in (("patient", "filters"), ("study", "study_cohort"), ("series", "cohort"))
+}
 
 #: A click: its kind and its target, as values of JSON, so that another process can repeat it.
 Click = list[Any]
@@ -54,8 +59,8 @@ def make(state: BrowserState, click: Click | None) -> Screen:
     state.selection.summary()
     _ = state.selection.licenses
     windows = {
-        level: row_source(getattr(state, trait), level).window(0, WINDOW)
-        for level, trait in _LEVELS.items()
+        level: row_source(getattr(state, trait), level, columns=columns).window(0, WINDOW)
+        for level, (trait, columns) in _GRIDS.items()
     }
     between = time.perf_counter()
     histograms = {column: state.filters.histogram(column) for column in RANGES}

@@ -1,9 +1,9 @@
-"""Which layout answers the facets quickest: the numbers behind docs/performance.md.
+"""Compare ways to hold the index in memory by the time that they take to count facets.
 
-All facets that are columns of the index, each value with its series and its patients, are counted
-by each layout under the same four filters (of all facets alike: no cross-filter here). A layout has
-a process of its own, which holds nothing else; before it is timed, its counts are looked at: all
-layouts must agree. Then what grids and pasted lists need: an order, a window, a look-up.
+Each layout counts the series and patients per value of all facets that are columns of the index,
+under the same four filters, which apply to all facets alike. Each layout runs in a process of its
+own, and all layouts must return the same counts. Then the benchmark compares DuckDB on the file
+with the layout of idc_widgets in sorting, in reading a window of rows, and in finding pasted UIDs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from _measure import ProcessMemory, answer, heading, in_a_process, number, print_table, task
 
-#: What is counted.
+#: The facets that are counted.
 COLUMNS = (
     "collection_id",
     "Modality",
@@ -36,7 +36,7 @@ COLUMNS = (
     "series_init_idc_version",
 )
 
-#: The filters: a name, and what the client takes.
+#: Name → filters, as arguments of `IDCClient.cohort`.
 STATES: dict[str, dict[str, Any]] = {
     "no filter": {},
     "nlst": {"collection_id": "nlst"},
@@ -44,30 +44,36 @@ STATES: dict[str, dict[str, Any]] = {
     "“lung”": {"text": "lung"},
 }
 
-#: Seconds after which a question is asked no more.
-PATIENCE = 5
+#: A measurement is repeated until it has taken this long, or often enough.
+MAX_SECONDS = 5
 
 PATIENT = "(collection_id, PatientID)"
 
-#: Column → value → its series and its patients.
+#: The order of series in SQL, as in `Cohort.series`.
+SERIES_ORDER = (
+    "collection_id, PatientID, StudyDate, StudyDescription, StudyInstanceUID, Modality,"
+    " TRY_CAST(SeriesNumber AS BIGINT), SeriesDescription, SeriesInstanceUID"
+)
+
+#: Column → value → number of series and of patients.
 Counts = dict[str, dict[Any, tuple[int, int]]]
 
 
 class Layout:
-    """One way to hold the index, and to count in it."""
+    """A way to hold the index and to count facets."""
 
     def __init__(self) -> None:
-        """Gets all ready for the first question."""
+        """Prepare everything for the first count."""
         from idc_widgets import IDCClient
 
         self.client = IDCClient()
 
     def count(self, state: dict[str, Any]) -> Counts:
-        """All facets under these filters."""
+        """Count all facets under these filters."""
         raise NotImplementedError
 
     def held(self) -> float | None:
-        """MB that it holds beside the file, as far as it can tell itself."""
+        """Return the memory in MB that the layout holds; None if it cannot tell."""
         return None
 
 
@@ -75,7 +81,7 @@ class Layout:
 
 
 class ParquetByFacet(Layout):
-    """DuckDB, the Parquet in place: a query a facet"""
+    """DuckDB, the Parquet in place: a query per facet"""
 
     def count(self, state: dict[str, Any]) -> Counts:
         where, params = self.client.cohort(**state).predicate
@@ -104,9 +110,9 @@ class ParquetAtOnce(Layout):
 
 
 class EnumByFacet(Layout):
-    """DuckDB, a table of ENUMs: a query a facet"""
+    """DuckDB, a table of ENUMs: a query per facet"""
 
-    #: The table, and how its series are counted.
+    #: The table, and the SQL that counts its series.
     table, series = "codes", "count(*)"
 
     def __init__(self) -> None:
@@ -134,7 +140,7 @@ class EnumByFacet(Layout):
         )
 
     def rows(self, state: dict[str, Any]) -> tuple[str, list[Any]]:
-        """What to count in, and its parameters: the file is asked for a text, the table else."""
+        """Return the SQL of the matching rows and its parameters; only the file has the texts."""
         cohort = self.client.cohort(**state)
         where, params = cohort.predicate
         if "text" in state:
@@ -171,7 +177,7 @@ class EnumAtOnce(EnumByFacet):
 
 
 class GroupsByFacet(EnumByFacet):
-    """DuckDB, groups of equal facets and patient: a query a facet"""
+    """DuckDB, groups of equal facets and patient: a query per facet"""
 
     table, series = "groups", "CAST(sum(series) AS BIGINT)"
 
@@ -196,9 +202,9 @@ class GroupsByFacet(EnumByFacet):
             return f"groups WHERE {where}", params
         columns = ", ".join(COLUMNS)
         return (
-            f"(SELECT {columns}, patient, found.series FROM groups JOIN"
+            f"(SELECT {columns}, patient, matches.series FROM groups JOIN"
             " (SELECT id, count(*) AS series FROM group_of WHERE _row IN"
-            f" (SELECT _row FROM file WHERE {where}) GROUP BY id) AS found USING (id))",
+            f" (SELECT _row FROM file WHERE {where}) GROUP BY id) AS matches USING (id))",
             params,
         )
 
@@ -231,29 +237,29 @@ class Categories(Layout):
         kept = np.ones(len(frame), dtype=bool)
         for column, value in state.items():
             if column == "text":
-                kept &= self._found(value)
+                kept &= self._has_word(value)
             else:
                 kept &= (frame[column] == value).to_numpy()
         frame = frame[kept] if state else frame
-        found = {}
+        counts = {}
         for column in COLUMNS:
             by_value = frame.groupby(column, observed=True, dropna=False)["patient"]
             both = by_value.agg(["size", "nunique"])
-            found[column] = {
+            counts[column] = {
                 None if value != value else value: (int(series), int(patients))
                 for value, series, patients in both.itertuples()
             }
-        return found
+        return counts
 
-    def _found(self, word: str) -> Any:
+    def _has_word(self, word: str) -> Any:
         import numpy as np
 
-        found = np.zeros(len(self.frame), dtype=bool)
+        matches = np.zeros(len(self.frame), dtype=bool)
         for column in ("collection_id", "PatientID", "StudyDescription", "SeriesDescription"):
             values = self.frame[column].cat
             flags = values.categories.str.lower().str.contains(word, regex=False)
-            found |= np.append(flags, False)[values.codes]
-        return found
+            matches |= np.append(flags, False)[values.codes]
+        return matches
 
     def held(self) -> float:
         return float(self.frame.memory_usage(deep=True).sum()) / 1e6
@@ -272,7 +278,7 @@ class Groups(Layout):
         self.memory = memory_index_of(self.client.engine)
 
     def count(self, state: dict[str, Any]) -> Counts:
-        self.memory.forget_recent()  # every question is the first one
+        self.memory.forget_recent()  # nothing is cached
         matches = self.client.cohort(**state).matches
         return {
             column: {
@@ -294,7 +300,7 @@ class Series(Groups):
         import numpy as np
 
         memory = self.memory
-        # Per column: of each series its value, and its pair of value and patient.
+        # Per column: the value of each series, and its pair of value and patient.
         self.coded, self.arrays = {}, {}
         for column in COLUMNS:
             pair, value_of_pair = memory.value_patient_pairs[column]
@@ -321,7 +327,7 @@ class Series(Groups):
                 else:
                     flags &= self.coded[column].codes_in([value])[self.arrays[column][0]]
             rows = np.flatnonzero(flags)
-        found: Counts = {}
+        counts: Counts = {}
         for column in COLUMNS:
             codes, pair, value_of_pair = self.arrays[column]
             many = len(self.coded[column].values) + 1
@@ -332,14 +338,14 @@ class Series(Groups):
             seen[pair] = True
             patients = np.bincount(value_of_pair[seen], minlength=many)
             texts = self.coded[column].value_of_code
-            found[column] = {
+            counts[column] = {
                 texts[code]: (int(series[code]), int(patients[code]))
                 for code in np.flatnonzero(series)
             }
-        return found
+        return counts
 
     def held(self) -> float:
-        arrays = [array for three in self.arrays.values() for array in three]
+        arrays = [array for arrays in self.arrays.values() for array in arrays]
         return sum(array.nbytes for array in arrays) / 1e6
 
 
@@ -364,37 +370,39 @@ def main() -> None:
         answer(others(turns) if name == "others" else measure(by_name[name], turns))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=3, help="of each question (%(default)s)")
+    parser.add_argument(
+        "--turns", type=int, default=3, help="repetitions of each count (%(default)s)"
+    )
     turns = parser.parse_args().turns
 
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
-        # What an earlier session prepared would hide what it costs to make.
+        # An empty cache, so that the cost of preparing one is measured.
         os.environ["IDC_WIDGETS_CACHE_DIR"] = folder
         for layout in LAYOUTS:
             print(f"... {layout.__doc__}", file=sys.stderr)
             todo = {"what": layout.__name__, "turns": turns}
-            found[layout.__doc__] = in_a_process(__file__, todo)
+            results[layout.__doc__] = in_a_process(__file__, todo)
         rest = in_a_process(__file__, {"what": "others", "turns": turns})
-    answers = {json.dumps(one["answers"]) for one in found.values()}
-    assert len(answers) == 1, f"they do not agree: {answers}"
+    answers = {json.dumps(result["answers"]) for result in results.values()}
+    assert len(answers) == 1, f"the layouts do not agree: {answers}"
 
     limit = rest["limit"] * 1e3
     heading(
-        f"{len(COLUMNS)} facets, series and patients of each value, by layout "
+        f"{len(COLUMNS)} facets, series and patients per value, by layout "
         f"(ms, medians of {turns} turns)"
     )
     table = []
-    for name, one in found.items():
-        times = [median(one["seconds"][state]) * 1e3 for state in STATES]
-        held = "" if one["held"] is None else number(one["held"])
-        figures = [number(one["build"]), held, number(one["peak"])]
+    for name, result in results.items():
+        times = [median(result["seconds"][state]) * 1e3 for state in STATES]
+        held = "" if result["held"] is None else number(result["held"])
+        figures = [number(result["build"]), held, number(result["peak"])]
         table.append([str(name), *map(number, times), f"{times[0] / limit:,.0f}", *figures])
-    names = [*STATES, "no filter / limit", "made in, s", "holds, MB", "peak RSS, MB"]
+    names = [*STATES, "no filter / limit", "prepared in, s", "holds, MB", "peak RSS, MB"]
     print_table(["layout", *names], table)
-    print(f"\nlimit: one column of codes of all series counted with numpy, {number(limit)} ms")
+    print(f"\nlimit: numpy counts one column of codes of all series in {number(limit)} ms")
     print_table(
-        ["beside facets, ms", "DuckDB on the file", "in memory", "ratio"],
+        ["other queries, ms", "DuckDB on the file", "in memory", "ratio"],
         [
             [name, number(theirs * 1e3), number(ours * 1e3), number(theirs / ours)]
             for name, theirs, ours in rest["rows"]
@@ -404,10 +412,10 @@ def main() -> None:
 
 
 def measure(layout: type[Layout], turns: int) -> dict[str, Any]:
-    """What one layout costs and takes."""
+    """Measure the time and memory of one layout."""
     before = time.perf_counter()
     held = layout()
-    held.count({})  # what is made at the first question
+    held.count({})  # includes what is prepared at the first count
     build = time.perf_counter() - before
     peak = ProcessMemory.of_this_process().peak
     answers, seconds = [], {}
@@ -424,7 +432,7 @@ def measure(layout: type[Layout], turns: int) -> dict[str, Any]:
 
 
 def others(turns: int) -> dict[str, Any]:
-    """The bare scan; then an order, a window and a look-up: of the file, and in memory."""
+    """Measure a bare scan; then sorting, a window and finding UIDs, in the file and in memory."""
     import numpy as np
 
     from idc_widgets import IDCClient
@@ -438,20 +446,21 @@ def others(turns: int) -> dict[str, Any]:
     limit = median(_seconds(lambda: np.bincount(codes, minlength=256), 51))
 
     everything = client.cohort()
-    everything_rows = row_source(everything, "series")
-    columns = ", ".join(column.name for column in GRID["series"])
+    names = [column.name for column in GRID["series"]]
+    everything_rows = row_source(everything, "series", columns=names)
+    columns = ", ".join(names)
     middle = memory.series_count // 2
-    sort = "ORDER BY SeriesDescription NULLS LAST, _row"
-    rows = row_source(everything, "series", Sort("SeriesDescription"))
+    sort = f"ORDER BY SeriesDescription NULLS LAST, {SERIES_ORDER}"
+    rows = row_source(everything, "series", Sort("SeriesDescription"), columns=names)
     every = engine.query(f"SELECT SeriesInstanceUID FROM _rows {sort}").column(0)
     shown = engine.query(f"SELECT {columns} FROM _rows {sort} LIMIT 40 OFFSET {middle}").to_pylist()
     window = rows.window(middle, middle + 40)
     as_shown = [dict(zip(window, row, strict=True)) for row in zip(*window.values(), strict=True)]
-    assert shown == as_shown, "they do not agree on a window"
+    assert shown == as_shown, "the two windows differ"
     uids = every.take(np.random.default_rng(1).permutation(len(every))[:50_000]).to_pylist()
-    asked = "SELECT _row FROM _rows WHERE SeriesInstanceUID IN (SELECT unnest(?)) ORDER BY 1"
-    found = engine.query(asked, [uids]).column(0).to_numpy()
-    assert np.array_equal(found, np.sort(memory.rows_of_series(uids))), "they do not agree on UIDs"
+    by_uid = "SELECT _row FROM _rows WHERE SeriesInstanceUID IN (SELECT unnest(?)) ORDER BY 1"
+    rows_of_uids = engine.query(by_uid, [uids]).column(0).to_numpy()
+    assert np.array_equal(rows_of_uids, np.sort(memory.rows_of_series(uids))), "UIDs differ"
 
     pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "all series by SeriesDescription": (
@@ -459,11 +468,13 @@ def others(turns: int) -> dict[str, Any]:
             lambda: row_source(everything, "series", Sort("SeriesDescription")),
         ),
         "all series by size": (
-            lambda: engine.query("SELECT _row FROM _rows ORDER BY series_size_MB, _row"),
+            lambda: engine.query(f"SELECT _row FROM _rows ORDER BY series_size_MB, {SERIES_ORDER}"),
             lambda: row_source(everything, "series", Sort("series_size_MB")),
         ),
-        f"40 rows from {middle:,} on, as they are": (
-            lambda: engine.query(f"SELECT {columns} FROM _rows LIMIT 40 OFFSET {middle}"),
+        f"40 rows from {middle:,} on, without a sort": (
+            lambda: engine.query(
+                f"SELECT {columns} FROM _rows ORDER BY {SERIES_ORDER} LIMIT 40 OFFSET {middle}"
+            ),
             lambda: everything_rows.window(middle, middle + 40),
         ),
         f"40 rows from {middle:,} on, by SeriesDescription": (
@@ -471,28 +482,28 @@ def others(turns: int) -> dict[str, Any]:
             lambda: rows.window(middle, middle + 40),
         ),
         "50,000 SeriesInstanceUIDs": (
-            lambda: engine.query(asked, [uids]),
+            lambda: engine.query(by_uid, [uids]),
             lambda: memory.rows_of_series(uids),
         ),
     }
     return {
         "limit": limit,
         "rows": [
-            # The first of each is not counted: it fills caches.
-            [name, *(median(_seconds(ask, turns + 1)[-turns:]) for ask in both)]
+            # The first turn fills caches and is left out.
+            [name, *(median(_seconds(query, turns + 1)[-turns:]) for query in both)]
             for name, both in pairs.items()
         ],
     }
 
 
-def _seconds(ask: Callable[[], object], turns: int) -> list[float]:
-    """How long each turn took; fewer turns of what is slow anyway."""
-    found: list[float] = []
-    while len(found) < turns and sum(found) < PATIENCE:
+def _seconds(query: Callable[[], object], turns: int) -> list[float]:
+    """Return the time of each turn; slow queries have fewer turns."""
+    seconds: list[float] = []
+    while len(seconds) < turns and sum(seconds) < MAX_SECONDS:
         before = time.perf_counter()
-        ask()
-        found.append(time.perf_counter() - before)
-    return found
+        query()
+        seconds.append(time.perf_counter() - before)
+    return seconds
 
 
 def _counts(rows: Sequence[tuple[Any, int, int]]) -> dict[Any, tuple[int, int]]:
@@ -500,7 +511,7 @@ def _counts(rows: Sequence[tuple[Any, int, int]]) -> dict[Any, tuple[int, int]]:
 
 
 def _grouping_sets(rows: str, series: str, patient: str) -> str:
-    """One query for all facets, and which of them a row is about."""
+    """Return one query for all facets; its first column tells the facet of a row."""
     keys = ", ".join(COLUMNS)
     sets = ", ".join(f"({column})" for column in COLUMNS)
     return (
@@ -510,45 +521,45 @@ def _grouping_sets(rows: str, series: str, patient: str) -> str:
 
 
 def _by_column(rows: Sequence[tuple[Any, ...]]) -> Counts:
-    found: Counts = {column: {} for column in COLUMNS}
-    # The bit of a column is unset where rows are grouped by it; the first has the highest.
-    every = (1 << len(COLUMNS)) - 1
-    place = {every ^ 1 << (len(COLUMNS) - 1 - at): at for at in range(len(COLUMNS))}
-    for which, *values, series, patients in rows:
-        at = place[which]
-        found[COLUMNS[at]][values[at]] = (series, patients)
-    return found
+    counts: Counts = {column: {} for column in COLUMNS}
+    # GROUPING sets a bit per column, the highest for the first, unless rows are grouped by it.
+    all_bits = (1 << len(COLUMNS)) - 1
+    index_of = {all_bits ^ 1 << (len(COLUMNS) - 1 - index): index for index in range(len(COLUMNS))}
+    for grouping, *values, series, patients in rows:
+        index = index_of[grouping]
+        counts[COLUMNS[index]][values[index]] = (series, patients)
+    return counts
 
 
 def _fingerprint(counts: Counts) -> str:
-    """The same for the same counts."""
+    """Return a hash of the counts."""
     lines = [
-        f"{column}\t{value}\t{two[0]}\t{two[1]}"
+        f"{column}\t{value}\t{series}\t{patients}"
         for column in COLUMNS
-        for value, two in counts[column].items()
+        for value, (series, patients) in counts[column].items()
     ]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def _held(memory: Any) -> float:
-    """MB of all arrays that the memory of an engine has."""
+    """Return the memory in MB of all arrays of an in-memory index."""
     import numpy as np
     import pyarrow as pa
 
     total, todo, seen = 0, [vars(memory)], set()
     while todo:
-        one = todo.pop()
-        if id(one) in seen:
+        part = todo.pop()
+        if id(part) in seen:
             continue
-        seen.add(id(one))
-        if isinstance(one, (np.ndarray, pa.Array)):
-            total += one.nbytes
-        elif isinstance(one, dict):
-            todo += one.values()
-        elif isinstance(one, (list, tuple)):
-            todo += one
-        elif type(one).__name__ in ("EncodedColumn", "Mask", "Matches", "Recent"):
-            todo.append(vars(one))
+        seen.add(id(part))
+        if isinstance(part, (np.ndarray, pa.Array)):
+            total += part.nbytes
+        elif isinstance(part, dict):
+            todo += part.values()
+        elif isinstance(part, (list, tuple)):
+            todo += part
+        elif type(part).__name__ in ("EncodedColumn", "Mask", "Matches", "Recent"):
+            todo.append(vars(part))
     return total / 1e6
 
 
