@@ -1,4 +1,4 @@
-"""How widgets close: they undo what they set up, and close the widgets that they are made of."""
+"""What closing a widget does: remove its observers, and close the widgets that it consists of."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ __all__ = ["Closable", "close_whole"]
 
 
 class Closable:
-    """A mixin for widgets that observe others: `close` ends that and closes every part.
+    """A mixin for widgets that observe a state: its `close` undoes all that the widget has set up.
 
-    It comes before the widget's base class: ``class SearchBox(Closable, AnyWidget)``. After
-    `close`, nothing observes on behalf of the widget or recomputes it, so both the widget and
-    what it observed can be garbage-collected. ipywidgets' own `close` ends the connection to the
-    front end and nothing else.
+    The `close` of ipywidgets only ends the connection to the front end. This one also removes the
+    observers of the widget and closes its parts (children, layout, renderers). Afterwards nothing
+    recomputes the widget, and the widget and the state can be garbage-collected.
+
+    The mixin comes before the base class: ``class SearchBox(Closable, AnyWidget)``.
     """
 
-    # Class attributes, because ipywidgets calls `close` for objects whose __init__ failed, too.
+    # Class attributes, because `close` is also called for an object whose __init__ failed.
     _undo: tuple[Callable[[], object], ...] = ()
     _own_layout: Layout | None = None
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        # A `Layout` that was passed in may be shared with other widgets, so it is left open.
+        # A user may share a `Layout` between widgets, so `close` leaves such a layout open.
         if not isinstance(keywords.get("layout"), Layout):
             self._own_layout = self.layout  # type: ignore[attr-defined]
 
@@ -38,13 +39,13 @@ class Closable:
         self._on_close(lambda: source.unobserve(callback, names))
 
     def _on_close(self, undo: Callable[[], object]) -> None:
-        """Call `undo` when this widget is closed; the last one that was added comes first."""
+        """Call `undo` when this widget is closed; what was added last is called first."""
         self._undo = (undo, *self._undo)
 
     def close(self) -> None:
-        """Remove the widget from every page, and stop everything that it does.
+        """Remove the widget from every page, and stop following the state.
 
-        Closing twice does nothing.
+        Closing a second time has no effect.
         """
         undo, self._undo = self._undo, ()
         for function in undo:
@@ -58,7 +59,7 @@ class Closable:
 
 
 def close_whole(widget: Widget) -> None:
-    """Close a widget with all that it is made of: children, layout, style, renderers."""
+    """Close a widget and the widgets that it consists of: children, layout, renderers."""
     if widget.comm is None:
         return  # closed already, as a part of another widget
     if isinstance(widget, Closable):
@@ -71,9 +72,9 @@ def close_whole(widget: Widget) -> None:
 
 
 def _parts(widget: Widget) -> Iterator[Widget]:
-    """Yield the widgets that the synchronized traits of a widget refer to."""
+    """Yield the widgets in the synchronized traits of a widget."""
     for name in widget.keys:
-        if widget.trait_has_value(name):  # not yet made: nothing to close
+        if widget.trait_has_value(name):  # do not make a default value only to close it
             value = getattr(widget, name)
             if isinstance(value, dict):
                 value = list(value.values())

@@ -1,4 +1,4 @@
-"""Errors of callbacks: shown in the widgets and logged, for nothing would see them raised."""
+"""Errors of callbacks, which are shown in the widgets and logged instead of raised."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ErrorReporting(HasTraits):
     """
 
     message = Unicode()
-    """The last error, in plain words. Type: str; default: "", which means that all is well."""
+    """The last error, in plain words; empty if there is none. Type: str; default: ""."""
 
     #: Held while a callback runs: callbacks may come from several threads.
     lock: AbstractContextManager[object]

@@ -8,10 +8,10 @@ __all__ = ["FrontEndRequests"]
 
 
 class FrontEndRequests:
-    """The requests of the views of one widget, of which a later one wins.
+    """Numbers of the requests that the views of one widget have sent: the later one wins.
 
-    A widget can be shown in several views. Each view numbers its own requests and waits for the
-    trait `_answered` to name its last one; see `createRequests` in base.js.
+    A widget can be shown in several views. Each view numbers its requests, and waits until the
+    trait `_answered` contains the id of its last request; see `createRequests` in base.js.
     """
 
     def __init__(self) -> None:
@@ -20,8 +20,8 @@ class FrontEndRequests:
     def accept(self, content: Any) -> str | None:
         """Return the id of a request, "view:number", or None if it is outdated.
 
-        A kernel may handle two messages in two threads, so that the earlier one comes last. It is
-        outdated then, because the view has asked for something else since.
+        A kernel may handle two messages in two threads, so an earlier request may be handled after
+        a later one of the same view, which has replaced it.
 
         Args:
             content: The message: {view, number, ...}.

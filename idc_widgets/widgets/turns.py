@@ -10,40 +10,41 @@ from ..errors import QueryInterruptedError
 
 __all__ = ["Turns"]
 
-#: Seconds that a turn waits for the lock before it interrupts the running view again.
+#: How long a turn waits for the lock before it interrupts the running view again.
 INTERRUPT_SECONDS = 0.02
 
 
 class Turns:
-    """Decides who may write to a state, and when the views of the state follow.
+    """Decides which thread may change a state, and when the views of the state follow.
 
     Three terms:
 
-    - A *turn* is one action of a person, such as a click. Kernels may deliver two clicks in two
-      threads, so turns are serialized by `lock`: each is worked in, none is lost.
-    - A *view* is a function without arguments that shows the state: the counts of the dropdowns,
-      the rows of a grid. It may run a slow query.
-    - A view is *late* when it does not show the latest change yet.
+    - A *turn* is one action of a person, such as a click. A kernel may handle two clicks in two
+      threads; `lock` makes one wait for the other, so no click is lost.
+    - A *view* is a function without arguments that shows the state, such as the counts of the
+      dropdowns or the rows of a grid. It may run a slow query.
+    - A view is *late* if it does not show the latest change yet.
 
-    A newer turn does not wait for the views of an older one. It interrupts the query of the view
-    that is running, and the views that were cut short run once, at the end of the newer turn::
+    A newer turn does not wait for the views of an older one. It interrupts the view that is
+    running, and the views that are late then run once, at the end of the newer turn::
 
         older turn   Modality = CT │ counts ✓ │ rows ✗ interrupted: late
-                                                ▲      │ gives the lock up
+                                                ▲      │ releases the lock
         newer turn           waits ─ interrupts ┘      └▶ Sex = F │ counts ✓ │ rows ✓
         ───────────────────────────────────────────────────────────────────────▶ time
 
     The rules behind the picture:
 
-    1. `turn` announces itself in `_waiting` before it takes the lock.
-    2. While it waits, it interrupts the thread in `_refreshing` every 20 ms: a query may only be
-       about to begin, so interrupting once would not be enough.
-    3. `refresh` does not even start a view while a turn waits; the view becomes late at once.
-    4. An interrupted view becomes late, which is no error.
-    5. Before a turn releases the lock it runs the late views, in the order in which they became
-       late. If yet another turn is waiting by then, they stay late for that one (rule 3).
+    1. `turn` counts itself in `_waiting` until it has the lock.
+    2. While it waits, it interrupts the thread in `_refreshing` again and again: a query that is
+       only about to begin does not notice an interruption.
+    3. While a turn waits, `refresh` does not start a view but makes it late.
+    4. A view that is interrupted becomes late; this is not an error.
+    5. Before a turn releases the lock, it runs the late views in the order in which they became
+       late. If another turn is waiting by then, rule 3 leaves them to that turn.
 
-    The last turn in a row therefore brings every view up to date.
+    So the last turn of a series brings every view up to date. The lock is re-entrant, because
+    views and observers may themselves change the state.
 
     Args:
         interrupt: Ends the running queries of one thread, given its ident (`Engine.interrupt`).
@@ -57,7 +58,7 @@ class Turns:
         self._report = report
         #: Held while the state changes and while a view runs.
         self.lock = threading.RLock()
-        #: Number of turns that wait for `lock`, and what guards this number.
+        #: The number of turns that wait for `lock`, and the lock that guards this number.
         self._waiting = 0
         self._waiting_lock = threading.Lock()
         #: The thread in which a view runs, which a newer turn may interrupt.
@@ -81,7 +82,8 @@ class Turns:
         finally:
             try:
                 for view in list(self._late):
-                    self.refresh(view)
+                    if view in self._late:  # not if the view before it closed its widget
+                        self.refresh(view)
             finally:
                 self.lock.release()
 
@@ -107,5 +109,5 @@ class Turns:
         return view in self._late
 
     def forget(self, view: Callable[[], None]) -> None:
-        """Drop a late view, because nothing shows it any more."""
+        """Never run a late view, because its widget was closed."""
         self._late.pop(view, None)

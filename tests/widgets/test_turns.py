@@ -148,6 +148,22 @@ def test_a_forgotten_view_does_not_run(lab: Lab) -> None:
     lab.turns.forget(view)  # it is not late: nothing happens
 
 
+def test_a_view_that_an_earlier_view_forgets_does_not_run(lab: Lab) -> None:
+    ran: list[str] = []
+
+    def first() -> None:
+        ran.append("first")
+        lab.turns.forget(second)
+
+    def second() -> None:
+        ran.append("second")
+
+    lab.turns._late = {first: None, second: None}
+    with lab.turns.turn():
+        pass
+    assert ran == ["first"]
+
+
 # --- with a real state ---------------------------------------------------------------------
 
 SLOW = (

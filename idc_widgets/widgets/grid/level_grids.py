@@ -192,8 +192,8 @@ class SeriesGrid(_LevelGrid):
         check_keywords("SeriesGrid", keywords, ["state", "height", "view", "download"])
         super().__init__(state, **keywords)
         if download is not None:
-            remove = download.on_disk.on_news(lambda: state.refresh(self._view.refresh))
-            self._on_close(remove)
+            self._on_close(partial(state.turns.forget, self._view.refresh))
+            self._on_close(download.on_disk.on_news(lambda: state.refresh(self._view.refresh)))
 
     def _columns(self) -> Sequence[Column]:
         columns = super()._columns()
