@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ..errors import IndexFileError, InvalidQueryError, unknown_message
 from .folders import cache_folder, data_folder, package_folder
-from .own_table import checked_path
 from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
 
 __all__ = ["Index"]
@@ -86,7 +85,7 @@ class Index:
             if self.prepared.is_file():
                 tables["index"] = self.prepared
         else:
-            tables["index"] = checked_path(Path(path))
+            tables["index"] = _checked_path(Path(path))
             self.data_version = str(tables["index"])
             self.is_own = True
         #: Table name in SQL → its file, or the folder of its Parquet files.
@@ -147,3 +146,18 @@ class Index:
 
     def __repr__(self) -> str:
         return f"Index({str(self.tables['index'])!r})" if self.is_own else "Index.default()"
+
+
+def _checked_path(path: Path) -> Path:
+    """Return the absolute path of a user's table.
+
+    Raises:
+        IndexFileError: It does not exist, or is neither Parquet nor CSV.
+    """
+    if path.is_dir():
+        raise IndexFileError(f"{path} is a folder; expected a .parquet or .csv file")
+    if not path.is_file():
+        raise IndexFileError(f"{path} does not exist; expected a .parquet or .csv file")
+    if path.suffix.lower() not in (".parquet", ".csv"):
+        raise IndexFileError(f"{path} is neither a .parquet nor a .csv file")
+    return path.resolve()

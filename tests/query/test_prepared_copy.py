@@ -39,6 +39,7 @@ def test_the_copy_has_the_same_rows_and_replaces_a_damaged_one(
     path.write_bytes(path.read_bytes()[: size // 2])
     damaged = IDCClient()
     assert damaged.engine.rows(ids) == before, "it reads the installed index"
+    assert damaged.engine.index.tables["index"] == path, "the caller's Index is not changed"
     assert damaged.prepare() == path
     assert path.stat().st_size == size, "the copy is written again"
     for opened_before in (client, again):

@@ -1,4 +1,4 @@
-"""A user's own table of series, read as if it were the table "index"."""
+"""The columns of a user's own table, selected as if they were those of the table "index"."""
 
 from __future__ import annotations
 
@@ -8,22 +8,7 @@ from pathlib import Path
 from ..errors import IndexFileError, unknown_message
 from .columns import COLUMNS, DATES, NUMERIC, REQUIRED
 
-__all__ = ["checked_path", "columns_by_folded_name", "normalized_select"]
-
-
-def checked_path(path: Path) -> Path:
-    """Return the absolute path of a user's table.
-
-    Raises:
-        IndexFileError: It does not exist, or is neither Parquet nor CSV.
-    """
-    if path.is_dir():
-        raise IndexFileError(f"{path} is a folder; expected a .parquet or .csv file")
-    if not path.is_file():
-        raise IndexFileError(f"{path} does not exist; expected a .parquet or .csv file")
-    if path.suffix.lower() not in (".parquet", ".csv"):
-        raise IndexFileError(f"{path} is neither a .parquet nor a .csv file")
-    return path.resolve()
+__all__ = ["columns_by_folded_name", "normalized_select"]
 
 
 def columns_by_folded_name(place: object, present: Collection[str]) -> dict[str, str]:
