@@ -1,4 +1,4 @@
-"""Cohorts: immutable values with known counts. test_laws.py checks random cohorts."""
+"""Cohorts: immutable values with known counts. test_random_cohorts.py has random ones."""
 
 from __future__ import annotations
 
