@@ -1,7 +1,7 @@
-"""An S3 server at the speed of the disk: nginx on 127.0.0.1, with files and lists made beforehand.
+"""An S3 server at the speed of the disk: nginx on 127.0.0.1, with prepared files and listings.
 
-s5cmd asks for `GET /bucket?list-type=2&prefix=<series>/` and `GET /bucket/<series>/<file>`: the
-list of a series is a file as well, so that nginx has nothing to work out.
+s5cmd requests `GET /bucket?list-type=2&prefix=<series>/` and `GET /bucket/<series>/<file>`. The
+listing of a series is a file as well, so that nginx only sends files.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ http {{
   uwsgi_temp_path temp_uwsgi;
   scgi_temp_path temp_scgi;
   map $arg_prefix $series {{ "~^(?<name>[0-9a-f-]+)(/|%2F)$" $name; }}
-  limit_req_zone $server_port zone=files:1m rate={files_a_second}r/s;
+  limit_req_zone $server_port zone=files:1m rate={files_per_second}r/s;
 {servers}
 }}
 """
@@ -58,32 +58,32 @@ SERVER = """
 """
 
 
-def what_is_missing() -> str:
-    """Why there can be no server here; empty if there can be one."""
+def missing_program() -> str:
+    """Return why no server can run here; an empty text if one can."""
     if _nginx():
         return ""
     return "there is no nginx: sudo apt-get install nginx-light, or brew install nginx"
 
 
 def write(folder: Path, series: Iterable[Mapping[str, Any]], *, hollow: bool = False) -> None:
-    """Makes the objects of series, and the lists of them.
+    """Create the objects of series, and their listings.
 
     Args:
-        folder: of the server.
-        series: each with its bucket, prefix, instances and size_bytes.
-        hollow: files that are all holes, and so take no room on the disk.
+        folder: The folder of the server.
+        series: Mappings with bucket, prefix, instances and size_bytes.
+        hollow: Create sparse files, which take no space on disk.
     """
     block = os.urandom(1 << 20)
-    for one in series:
-        bucket, prefix = one["bucket"], one["prefix"]
+    for item in series:
+        bucket, prefix = item["bucket"], item["prefix"]
         target = folder / "objects" / bucket / prefix
         target.mkdir(parents=True)
         entries = []
-        count, total = one["instances"], one["size_bytes"]
+        count, total = item["instances"], item["size_bytes"]
         for at in range(count):
             size = total * (at + 1) // count - total * at // count
             name = f"{uuid.uuid5(uuid.NAMESPACE_OID, f'{prefix}/{at}')}.dcm"
-            with open(target / name, "wb") as file:
+            with (target / name).open("wb") as file:
                 if hollow:
                     file.truncate(size)
                 else:
@@ -94,9 +94,9 @@ def write(folder: Path, series: Iterable[Mapping[str, Any]], *, hollow: bool = F
                 "<LastModified>2024-01-01T00:00:00.000Z</LastModified>"
                 f"<ETag>&quot;{at:032x}&quot;</ETag><StorageClass>STANDARD</StorageClass></Contents>"
             )
-        there = folder / "lists" / bucket / f"{prefix}.xml"
-        there.parent.mkdir(parents=True, exist_ok=True)
-        there.write_text(
+        listing = folder / "lists" / bucket / f"{prefix}.xml"
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        listing.write_text(
             f"<ListBucketResult><Name>{bucket}</Name><Prefix>{prefix}/</Prefix>"
             f"<KeyCount>{count}</KeyCount><IsTruncated>false</IsTruncated>{''.join(entries)}"
             "</ListBucketResult>"
@@ -105,25 +105,27 @@ def write(folder: Path, series: Iterable[Mapping[str, Any]], *, hollow: bool = F
 
 @contextmanager
 def serving(
-    folder: Path, limits: Mapping[str, str], files_a_second: int = 1000
+    folder: Path, limits: Mapping[str, str], files_per_second: int = 1000
 ) -> Iterator[dict[str, str]]:
-    """Serves what `write` made; gives the address of each server, by its name in `limits`.
+    """Serve what `write` created; yield the address of each server, by its name in `limits`.
 
     Args:
-        folder: what was given to `write`.
-        limits: name of a server to what nginx shall limit there, in its own language; the zone
-            `files` limits requests to `files_a_second`, and lets what is more of them wait.
-        files_a_second: see there.
+        folder: The folder that was passed to `write`.
+        limits: Name of a server to directives of nginx that limit it. The zone `files` limits
+            requests to `files_per_second`, and delays those above.
+        files_per_second: The limit of that zone.
     """
     ports = {name: _free_port() for name in limits}
     servers = [SERVER.format(port=ports[name], limit=limit) for name, limit in limits.items()]
     configuration = folder / "nginx.conf"
     configuration.write_text(
         CONFIGURATION.format(
-            user=pwd.getpwuid(os.getuid()).pw_name,  # nginx of root would be nobody
+            user=pwd.getpwuid(
+                os.getuid()
+            ).pw_name,  # nginx started by root would run as the user nobody
             group=grp.getgrgid(os.getgid()).gr_name,
             workers=os.cpu_count(),
-            files_a_second=files_a_second,
+            files_per_second=files_per_second,
             servers="".join(servers),
         )
     )
@@ -138,7 +140,7 @@ def serving(
 
 
 def _nginx() -> str:
-    # Debian puts it where only root looks
+    # Debian installs it in a folder that is only on the PATH of root
     return (
         shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
     )

@@ -1,4 +1,4 @@
-"""A hundred interruptions at random moments: no lie on the way, everything there in the end."""
+"""A hundred interruptions at random moments: reports stay true, and every series completes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.s3server import S3Server
 from idc_widgets.download import DownloadJob, DownloadPlan, folder_lock, record, s5cmd
 
 SEED = int(os.environ.get("IDC_WIDGETS_CHAOS_SEED", random.randrange(10**6)))
-JOBS, INTERRUPTIONS, A_JOB = 30, 100, 4
+JOBS, INTERRUPTIONS, INTERRUPTIONS_PER_JOB = 30, 100, 4
 WORKERS = 4
 KINDS = {"cancel": 4, "pause": 4, "SIGTERM": 4, "SIGKILL": 4, "kill python": 2}
 
@@ -30,7 +30,7 @@ def rows(chance: random.Random) -> list[dict[str, object]]:
 
 
 def check(job: DownloadJob, server: S3Server) -> None:
-    """Nothing is called complete that is not, byte by byte."""
+    """Assert that every series that is reported as complete is complete, byte by byte."""
     by_uid = {series.SeriesInstanceUID: series for series in job.plan.series}
     complete = tuple(by_uid[uid] for uid in job.paths)
     assert_identical(DownloadPlan(complete, job.plan.folder, job.plan.endpoint_url), server)
@@ -43,7 +43,7 @@ def started(plan: DownloadPlan) -> DownloadJob:
 
 
 def interrupt(kind: str, job: DownloadJob, chance: random.Random) -> list[str]:
-    """What was done to it; nothing if there was nothing left to interrupt."""
+    """Interrupt a job; return what was done, which is nothing if it had finished."""
     deadline = time.monotonic() + 10
     while not s5cmd.Process._running and job.state == "running":
         assert time.monotonic() < deadline
@@ -64,14 +64,16 @@ def interrupt(kind: str, job: DownloadJob, chance: random.Random) -> list[str]:
         os.kill(running[0].pid, getattr(signal, kind))
         time.sleep(chance.random() * 0.05)
         if chance.random() < 0.5:
-            job.cancel()  # while it wonders what happened, or tries again already
+            job.cancel()  # while it handles the signal, or is trying again
             if job.wait(10) == "cancelled":
                 return [kind, "cancel"]
     return [kind]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
-@pytest.mark.timeout(1200)  # half a minute, but many processes: a busy machine takes ten times that
+@pytest.mark.timeout(
+    1200
+)  # half a minute, but a busy machine takes ten times that for so many processes
 def test_chaos(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     print(f"IDC_WIDGETS_CHAOS_SEED={SEED}")
@@ -83,22 +85,22 @@ def test_chaos(tmp_path: Path) -> None:
             interruptions = torment(server, tmp_path / str(number), chance)
         done.update(interruptions)
     print(number, "jobs,", dict(done))
-    assert min(done.values()) > 0 and len(done) == len(KINDS), "every kind had its turn"
+    assert min(done.values()) > 0 and len(done) == len(KINDS), "every kind of interruption happened"
 
 
 def torment(server: S3Server, folder: Path, chance: random.Random) -> Counter[str]:
-    """One download, interrupted some times and then left in peace."""
+    """Interrupt a download several times, then let it complete; count the interruptions."""
     wanted = rows(chance)
     plan = make_plan(server, folder, *wanted)
     server.rate_MB_s = chance.uniform(0.5, 1.5)
     done: Counter[str] = Counter()
     job = started(plan)
-    for _ in range(A_JOB):
+    for _ in range(INTERRUPTIONS_PER_JOB):
         [kind] = chance.choices(list(KINDS), list(KINDS.values()))
         if kind == "kill python":
             job.cancel()
             done["cancel"] += job.wait(10) == "cancelled"
-            # Half of them without the help of Linux, so that s5cmd outlives its parent
+            # Half of them without the death signal of Linux, so that s5cmd outlives its parent
             before = chance.choice(["", "s5cmd._death_signal_prefix = lambda: []"])
             script = run_script(plan, *wanted, code="time.sleep(60)", before=before)
             assert script.stdout is not None

@@ -1,4 +1,4 @@
-"""What is on the disk."""
+"""Files on disk, and checks of folders and space."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ UUID = "0a1b2c3d-0000-4000-8000-00000000ffff"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other file systems may fill the hole")
-def test_bytes_that_did_not_arrive_do_not_count(tmp_path: Path) -> None:
+def test_bytes_that_have_not_arrived_do_not_count(tmp_path: Path) -> None:
     path = tmp_path / "part"
-    with open(path, "wb") as file:  # the last part of a large file has come first
+    with open(path, "wb") as file:  # the last part of a large file arrives first
         file.seek(10_000_000)
         file.write(b"x" * 8192)
         os.fsync(file.fileno())
@@ -50,9 +50,9 @@ def test_a_folder_that_another_job_creates_and_removes(tmp_path: Path) -> None:
     def other() -> None:
         while not done.is_set():
             folder.mkdir(parents=True, exist_ok=True)
-            for one in (folder, folder.parent):
+            for path in (folder, folder.parent):
                 with suppress(OSError):  # it is not empty
-                    one.rmdir()
+                    path.rmdir()
             time.sleep(0.0001)
 
     thread = threading.Thread(target=other)

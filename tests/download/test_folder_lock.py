@@ -37,15 +37,15 @@ def test_two_processes_in_one_folder(server: S3Server, tmp_path: Path) -> None:
     scripts = [run_script(plan, row, code=end) for plan, row in zip(plans, rows, strict=True)]
     for script in scripts:
         assert script.stdout is not None and script.stdout.readline() != "0\n"
-    assert len(list(plans[0].folder.glob(".idc_widgets/*.lock"))) == 2, "both are at work"
+    assert len(list(plans[0].folder.glob(".idc_widgets/*.lock"))) == 2, "both jobs are running"
     server.rate_MB_s = None
     for script in scripts:
         assert script.communicate(timeout=30) == ("complete {} None\n", "")
     for plan in plans:
         assert_identical(plan, server)
     assert sorted(os.listdir(plans[0].folder)) == ["1.2.1", "1.2.2", record.FILE_NAME]
-    told = json.loads((plans[0].folder / record.FILE_NAME).read_bytes())["downloads"]
-    assert sorted((*one["series"], one["state"]) for one in told) == [
+    entries = json.loads((plans[0].folder / record.FILE_NAME).read_bytes())["downloads"]
+    assert sorted((*entry["series"], entry["state"]) for entry in entries) == [
         ("1.2.1", "complete"),
         ("1.2.2", "complete"),
     ]
@@ -86,7 +86,7 @@ def test_one_folder_inside_another(server: S3Server, tmp_path: Path, first: str,
     server.rate_MB_s = None
     assert job.retry().wait(30) == "complete", (job.error, job.failed)
     assert_identical(job.plan, server)
-    assert not list(tmp_path.rglob(folder_lock.LOCK_FOLDER)), "what was left is cleared away"
+    assert not list(tmp_path.rglob(folder_lock.LOCK_FOLDER)), "leftovers are removed"
 
 
 def test_another_job_of_this_session_by_another_path(server: S3Server, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_one_of_two_simultaneous_jobs_gets_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "device", "folder", "huge"])
-def test_what_no_job_made(server: S3Server, tmp_path: Path, kind: str) -> None:
+def test_lock_files_that_no_job_made(server: S3Server, tmp_path: Path, kind: str) -> None:
     plan = make_plan(server, tmp_path / "data", small(1))
     path = plan.folder / folder_lock.LOCK_FOLDER / "0.lock"
     path.parent.mkdir(parents=True)
@@ -172,14 +172,16 @@ def test_what_no_job_made(server: S3Server, tmp_path: Path, kind: str) -> None:
             path.mkdir()
         case "huge":
             with path.open("wb") as file:
-                file.truncate(1 << 40)  # a hole: no such bytes are written
+                file.truncate(1 << 40)  # a sparse file: no bytes are written
     job = DownloadJob(plan).start()
     assert job.wait(20) == "complete", (job.error, job.failed)
-    assert os.path.lexists(path) == (kind != "huge"), "a file is what a killed job may have left"
+    assert os.path.lexists(path) == (kind != "huge"), (
+        "only a regular file may come from a killed job"
+    )
 
 
 def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> None:
-    """It keeps others out of the folder that it lies in, and of no folder below."""
+    """It protects the folder that it lies in, and no folder below."""
     plan = make_plan(server, tmp_path / "data", small(1))
     below = make_plan(server, tmp_path / "data" / "below", small(1))
     path = plan.folder / folder_lock.LOCK_FOLDER / "0.lock"

@@ -1,4 +1,4 @@
-"""Downloads as people start them: a client's get_images, a selection's download."""
+"""Downloads as users start them: client.get_images and Selection.download."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_get_images_in_every_spelling(s3: S3Server, tmp_path: Path) -> None:
     assert not s3.requests, "what is complete costs no request"
 
 
-def test_get_images_says_what_is_missing_and_keeps_the_rest(s3: S3Server, tmp_path: Path) -> None:
+def test_get_images_reports_missing_series_and_keeps_the_rest(s3: S3Server, tmp_path: Path) -> None:
     client = IDCClient(endpoint_url=s3.url)
     seg = client.get_series(patientId="LUNG1-365", modality="SEG", outputFormat="list")[0]
     with pytest.raises(DownloadError, match=rf"1 of 2 series could not be downloaded.*{seg}"):

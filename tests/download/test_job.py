@@ -215,7 +215,7 @@ def test_progress_matches_the_bytes_on_disk(server: S3Server, plan: Plan) -> Non
 # --- cancel and resume ----------------------------------------------------------------------
 
 
-def test_cancel_then_start_again_fetches_only_what_is_missing(
+def test_a_job_after_a_cancel_fetches_only_missing_files(
     server: S3Server, ct_plan: DownloadPlan
 ) -> None:
     server.rate_MB_s = 25

@@ -1,4 +1,4 @@
-"""How s5cmd is found, called and understood."""
+"""Finding, running and parsing s5cmd."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ERROR = {"operation": "cp", "command": "cp s3://b/p/* /d/a s3://z/", "error": "N
         ("7", s5cmd.Noise("7")),
     ],
 )
-def test_a_line_and_what_it_says(line: str, event: s5cmd.Event | None) -> None:
+def test_parse(line: str, event: s5cmd.Event | None) -> None:
     assert s5cmd.parse(line) == (event or s5cmd.Noise(line))
 
 
@@ -55,7 +55,7 @@ OBJECTS = st.dictionaries(FIELDS, SCALARS | st.dictionaries(FIELDS, SCALARS))
 
 
 @given(st.text() | OBJECTS.map(json.dumps))
-def test_any_line_is_understood_somehow(line: str) -> None:
+def test_parse_accepts_any_line(line: str) -> None:
     assert isinstance(s5cmd.parse(line), s5cmd.FileDone | s5cmd.Problem | s5cmd.Noise)
 
 
@@ -150,11 +150,11 @@ def test_odd_folders_are_quoted(server: S3Server, tmp_path: Path) -> None:
     assert {event.destination for event in events if isinstance(event, s5cmd.FileDone)} == {
         str(tmp_path / name / file) for name in names for file in (X, Y)
     }
-    # And when one file is missing, and another is not whole
+    # The same if one file is missing and another is truncated
     for name in names:
         (tmp_path / name / X).write_bytes(b"DI")
         (tmp_path / name / Y).unlink()
-        (tmp_path / name / "own.dcm").write_bytes(b"of the person")
+        (tmp_path / name / "own.dcm").write_bytes(b"of the user")
     lines = [s5cmd.cp_line("b", "p", tmp_path / name, resume=True) for name in names]
     assert len(run(server, *lines)) == 2 * len(names)
     assert run(server, *lines) == []
@@ -163,7 +163,7 @@ def test_odd_folders_are_quoted(server: S3Server, tmp_path: Path) -> None:
         assert disk.dicom_files(tmp_path / name) == {X: 4, Y: 0}
 
 
-def test_only_what_is_named_as_files_of_idc(server: S3Server, tmp_path: Path) -> None:
+def test_only_keys_named_like_files_of_idc_are_fetched(server: S3Server, tmp_path: Path) -> None:
     hostile = "../../..-0000-0000-0000-000000000000.dcm"  # as long as the name of a file of IDC
     for name in (X, "..", "a/..", "../x.dcm", "x.dcm", f"{X}.exe", f"a/{X}", hostile, "..\\x.dcm"):
         server.objects["b", f"p/{name}"] = b"DICM"
@@ -198,7 +198,7 @@ def test_settings_of_aws_do_not_matter(
     assert s5cmd.environment()["HTTP_PROXY"] == "http://127.0.0.1:9"
 
 
-def test_stop_leaves_nothing_unfinished(server: S3Server, tmp_path: Path) -> None:
+def test_stop_leaves_no_unfinished_file(server: S3Server, tmp_path: Path) -> None:
     name = "00000000-0000-0000-0000-000000000000.dcm"
     server.objects = {("b", f"p/{name}"): 10_000_000}
     server.rate_MB_s = 1

@@ -1,4 +1,4 @@
-"""Synthetic DICOM files, for tests that look at what was downloaded."""
+"""Synthetic DICOM files, for tests that read downloaded files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 __all__ = ["ct_series", "new_dataset", "set_pixels", "to_bytes"]
 
-#: Bytes of a file that are left for all but the pixels.
+#: Bytes of a file that are not pixels.
 HEADER_SPACE = 1800
 
 #: Tag, VR and length of the padding at the end of a file.
 PADDING_HEADER = 12
 
-#: From the body outwards; what is named later lies on top.
-#: Centre and half axes as fractions of the width, and the value in Hounsfield units.
+#: Ellipses, later ones on top: centre and half axes as fractions of the width, and the value in
+#: Hounsfield units.
 CHEST = (
     ((0.50, 0.50), (0.40, 0.28), 40),  # soft tissue
     ((0.34, 0.48), (0.13, 0.19), -850),  # lungs
@@ -32,14 +32,14 @@ CHEST = (
 
 
 def ct_series(row: Mapping[str, Any]) -> dict[tuple[str, str], bytes]:
-    """The objects of a CT series, by bucket and key, as its row of the index describes it.
+    """Return the objects of a CT series, by bucket and key, as its row of the index describes it.
 
-    They are instanceCount valid DICOM files of exactly round(series_size_MB * 1e6) bytes
-    altogether. Each is a slice of a chest, 512 x 512 pixels or as many as fit. As in IDC, the
-    order of the keys says nothing about that of the slices.
+    They are instanceCount valid DICOM files with exactly round(series_size_MB * 1e6) bytes in
+    total. Each is a slice of a chest, 512 x 512 pixels or as many as fit. As in IDC, the order of
+    the keys is not that of the slices.
 
     Raises:
-        ValueError: no image fits into files of that size.
+        ValueError: No image fits into files of that size.
     """
     bucket, prefix = row["series_aws_url"].removeprefix("s3://").removesuffix("/*").split("/")
     count, total = row["instanceCount"], round(row["series_size_MB"] * 1e6)
@@ -49,8 +49,8 @@ def ct_series(row: Mapping[str, Any]) -> dict[tuple[str, str], bytes]:
     chest = _chest(side)
     objects = {}
     for i in range(count):
-        # A DICOM file has an even number of bytes. If the total has not, the last file has one
-        # byte more at its end, which readers ignore.
+        # A DICOM file has an even number of bytes. If the total is odd, the last file gets an extra
+        # byte at its end, which readers ignore.
         size = 2 * (total // 2 * (i + 1) // count - total // 2 * i // count)
         size += total % 2 if i == count - 1 else 0
         key = f"{prefix}/{uuid.uuid5(uuid.NAMESPACE_OID, f'{prefix}/{i}')}.dcm"
@@ -59,7 +59,7 @@ def ct_series(row: Mapping[str, Any]) -> dict[tuple[str, str], bytes]:
 
 
 def new_dataset(sop_class_uid: str, modality: str, **elements: Any) -> Dataset:
-    """A dataset with what every DICOM file must have, and these elements."""
+    """Return a dataset with these elements and those that every DICOM file must have."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -72,7 +72,7 @@ def new_dataset(sop_class_uid: str, modality: str, **elements: Any) -> Dataset:
 
 
 def set_pixels(dataset: Dataset, pixels: np.ndarray, interpretation: str) -> None:
-    """Adds unsigned pixels (rows, columns; frames before, colours after) and their description."""
+    """Add unsigned pixels ([frames,] rows, columns [, colours]) and their description."""
     bits = pixels.dtype.itemsize * 8
     colours = 3 if interpretation == "RGB" else 1
     rows, columns = pixels.shape[-3:-1] if colours == 3 else pixels.shape[-2:]
@@ -93,10 +93,10 @@ def set_pixels(dataset: Dataset, pixels: np.ndarray, interpretation: str) -> Non
 
 
 def to_bytes(dataset: Dataset, size: int | None = None) -> bytes:
-    """The file of a dataset; with a size, padded to exactly so many bytes.
+    """Return the file of a dataset, padded to `size` bytes if that is given.
 
     Raises:
-        ValueError: it is larger than that.
+        ValueError: The file is larger.
     """
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
@@ -145,7 +145,7 @@ def _slice(row: Mapping[str, Any], i: int, chest: np.ndarray) -> Dataset:
 
 
 def _chest(side: int) -> np.ndarray:
-    """One slice in Hounsfield units."""
+    """Return a slice of a chest in Hounsfield units."""
     y, x = np.mgrid[:side, :side] / side
     values = np.full((side, side), -1000, np.int16)
     for (x0, y0), (a, b), hounsfield in CHEST:

@@ -5,8 +5,8 @@
 ...     run_something(s3.url)
 ...     assert s3.count("GET", "series/") == 2
 
-An object is its bytes, or its size: then its bytes are generated while they are sent, the same
-ones every time (see `content`), so that a series of 70 MB costs no memory.
+An object is its bytes, or its size. In that case its bytes are generated while they are sent, the
+same every time (see `content`), so that a series of 70 MB needs no memory.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Request(NamedTuple):
 
 
 Fault = int | Literal["stall", "truncate", "reset"] | None
-"""What `S3Server.fail` answers: an HTTP status, None, or what comes after half a body: "stall"
-(silence), "truncate" (the end, as if all was sent) or "reset" (of the connection)."""
+"""What `S3Server.fail` returns: None, an HTTP status, or what happens after half a body: "stall"
+(the server sends nothing more), "truncate" (it ends the connection) or "reset" (it resets it)."""
 
 
 def series_objects(rows: Iterable[Mapping[str, Any]]) -> Objects:
-    """The objects of index rows, as many and as large as the rows say.
+    """Return the objects of index rows.
 
-    Exactly instanceCount files, that have exactly round(series_size_MB * 1e6) bytes altogether.
+    A row gets exactly instanceCount files with exactly round(series_size_MB * 1e6) bytes in total.
     """
     objects: Objects = {}
     for row in rows:
@@ -67,7 +67,7 @@ def _block(key: str) -> bytes:
 def content(
     key: str, value: bytes | int, start: int = 0, stop: int | None = None
 ) -> Iterator[bytes]:
-    """The bytes [start, stop) of an object, in chunks."""
+    """Yield the bytes [start, stop) of an object, in chunks."""
     stop = (value if isinstance(value, int) else len(value)) if stop is None else stop
     while start < stop:
         offset = start % CHUNK
@@ -80,16 +80,16 @@ def content(
 
 
 class S3Server:
-    """Serves `objects` at `.url` while the `with` block runs; attributes may change meanwhile."""
+    """Serves `objects` at `url` while the `with` block runs; attributes may be changed then."""
 
     def __init__(self, objects: Objects | None = None) -> None:
         self.objects: Objects = dict(objects or {})
-        self.rate_MB_s: float | None = None  # of all bodies together
+        self.rate_MB_s: float | None = None  # of all responses together
         self.fail: Callable[[Request], Fault] = lambda request: None
         self.requests: list[Request] = []
-        self.modified = "2024-01-01T00:00:00.000Z"  # of every object, as LIST says
-        self.lists_for_ever = False  # the first page, again and again
-        self.date: str | None = None  # what the server's clock says, if not the time
+        self.modified = "2024-01-01T00:00:00.000Z"  # of every object, in listings
+        self.lists_for_ever = False  # the first page for ever
+        self.date: str | None = None  # of the clock of the server, if it is wrong
         self.stopping = threading.Event()
         self._port = 0
         self._lock = threading.Lock()
@@ -125,11 +125,11 @@ class S3Server:
         self._httpd.hang_up()
 
     def count(self, method: str, prefix: str = "") -> int:
-        """How many requests of this method had a key with this prefix."""
+        """Return the number of requests of this method whose key has this prefix."""
         return len(self.keys(method, prefix))
 
     def keys(self, method: str, prefix: str = "") -> list[str]:
-        """The keys of the requests of this method, in order of arrival."""
+        """Return the keys of the requests of this method, in order of arrival."""
         requests = list(self.requests)
         return [r.key for r in requests if r.method == method and r.key.startswith(prefix)]
 
@@ -147,7 +147,7 @@ class S3Server:
 class _HTTPServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    # s5cmd knocks 64 times at once; with the default of 5 a busy machine turns some away.
+    # s5cmd opens 64 connections at once; with the default of 5, a busy machine refuses some.
     request_queue_size = 1024
 
     def __init__(self, *args: Any) -> None:
@@ -167,7 +167,7 @@ class _HTTPServer(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
-        pass  # clients are killed in tests: a connection that breaks is no news
+        pass  # tests kill clients, so broken connections are expected
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -219,12 +219,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(404)
         size = value if isinstance(value, int) else len(value)
         start, stop = 0, size
-        if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-            start, stop = int(asked[1]), min(size, int(asked[2] or size) + 1)
+        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, stop = int(wanted[1]), min(size, int(wanted[2] or size) + 1)
         if start >= stop and size:
             return self._error(416)
-        self.send_response(206 if asked and size else 200)
-        if asked and size:
+        self.send_response(206 if wanted and size else 200)
+        if wanted and size:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         self.send_header("Content-Length", str(stop - start))
         self.send_header("ETag", f'"{hashlib.md5(f"{key}:{size}".encode()).hexdigest()}"')
@@ -241,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(chunk[: half - sent])
                     if fault == "stall":
                         self.s3.stopping.wait()
-                    if fault == "reset":  # closing then sends RST, not FIN
+                    if fault == "reset":  # close() then sends RST instead of FIN
                         linger = struct.pack("ii", 1, 0)
                         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                         self.connection.close()
@@ -264,12 +264,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         after = query.get("continuation-token", query.get("start-after", ""))
         limit = min(1000, int(query.get("max-keys", 1000)))
-        found = dict.fromkeys(  # an object's key, or the common prefix it falls under
+        keys = dict.fromkeys(  # an object's key, or the common prefix it falls under
             self._rolled_up(key, prefix, delimiter)
-            for there, key in sorted(self.s3.objects)
-            if there == bucket and key.startswith(prefix)
+            for other, key in sorted(self.s3.objects)
+            if other == bucket and key.startswith(prefix)
         )
-        page = [key for key in found if key > after or self.s3.lists_for_ever]
+        page = [key for key in keys if key > after or self.s3.lists_for_ever]
         more = len(page) > limit or self.s3.lists_for_ever
         page = page[:limit]
         entries = "".join(self._entry(bucket, key) for key in page)
