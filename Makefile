@@ -52,9 +52,12 @@ format: .venv/.dev node_modules/.installed
 	.venv/bin/ruff format
 	$(biome) check --write
 
-# Names that begin with _ are helpers. A benchmark that needs Chromium or nginx tells so.
+# Names that begin with _ are helpers, and before_after.py needs another checkout as its argument.
+# A benchmark prints a message if it needs Chromium or nginx.
+benchmarks = $(filter-out %/before_after.py,$(wildcard benchmarks/[!_]*.py))
+
 bench: .venv-bench/.bench
-	@set -e; for script in benchmarks/[!_]*.py; do \
+	@set -e; for script in $(benchmarks); do \
 	  echo "== $$script"; .venv-bench/bin/python "$$script"; done
 
 clean:
