@@ -77,9 +77,9 @@ def test_a_broken_transfer_is_resumed_at_once(server: FileServer, tmp_path: Path
     assert _fetch_big(server, tmp_path / "d" / "big").read_bytes() == BODY
     first, second = server.requests_for("big")
     assert first.sent == 200_000
-    have = len(BODY) - second.sent
-    assert second.range == f"bytes={have}-"
-    assert 150_000 < have <= 200_000, "only the rest was sent"
+    kept = len(BODY) - second.sent
+    assert second.range == f"bytes={kept}-"
+    assert 150_000 < kept <= 200_000, "only the rest was sent"
     assert second.if_range, "and only if the file is the same"
     assert names_below(tmp_path / "d") == ["big"]
 
@@ -92,11 +92,11 @@ def test_a_later_call_resumes_from_another_mirror(server: FileServer, tmp_path: 
     assert len(server.requests_for("big")) == 4, "it is tried four times"
     [part] = names_below(tmp_path / "d")
     assert part.startswith(".big."), "it is kept, but hidden"
-    have = (tmp_path / "d" / part).stat().st_size
+    kept = (tmp_path / "d" / part).stat().st_size
     with FileServer(with_checksums({"big": BODY})) as other:
         urls = [f"{other.url}/big"]
         fetch_file("big", urls, target, sha256_urls=[f"{urls[0]}.sha256"])
-        assert [request.range for request in other.requests_for("big")] == [f"bytes={have}-"]
+        assert [request.range for request in other.requests_for("big")] == [f"bytes={kept}-"]
     assert target.read_bytes() == BODY
     assert names_below(tmp_path / "d") == ["big"]
 

@@ -47,8 +47,8 @@ def test_years(age: str | None, expected: float | None) -> None:
 
 
 def test_years_of_every_age_of_the_index(client: IDCClient) -> None:
-    found = client.sql("SELECT DISTINCT PatientAge AS age FROM index").age
-    ages = [age for age in found if isinstance(age, str)]
+    distinct = client.sql("SELECT DISTINCT PatientAge AS age FROM index").age
+    ages = [age for age in distinct if isinstance(age, str)]
     assert len(ages) > 900
     for age in ages:
         expected = bruteforce.age_in_years(age)

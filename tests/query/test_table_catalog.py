@@ -167,10 +167,10 @@ def test_a_clinical_table_has_several_files(
     path = client.fetch("c1_clinical", progress=lambda *now: seen.append(now))
     assert path == data / "clinical" / "c1_clinical"
     assert names_below(path) == ["00000.parquet", "00001.parquet"]
-    assert seen[-1][0] == seen[-1][1] == sum(one.stat().st_size for one in path.iterdir())
+    assert seen[-1][0] == seen[-1][1] == sum(file.stat().st_size for file in path.iterdir())
     rows = "SELECT dicom_patient_id, age, grade FROM c1_clinical ORDER BY 1"
-    for one in (client, client_of(own, unused_url())):
-        assert one.sql(rows).age.tolist() == [61, 47]
+    for session in (client, client_of(own, unused_url())):
+        assert session.sql(rows).age.tolist() == [61, 47]
     assert names_below(data / "clinical") == ["00000.parquet", "00001.parquet", "c1_clinical"]
 
 

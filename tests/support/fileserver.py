@@ -140,9 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
         etag = f'"{server.etag(body)}"'
         headers = {"ETag": etag, "Content-Type": "application/octet-stream"}
         start = 0
-        asked = re.fullmatch(r"bytes=(\d+)-", request.range)
-        if asked and request.if_range in ("", etag) and not isinstance(fault, IgnoreRange):
-            start = int(asked[1])
+        wanted = re.fullmatch(r"bytes=(\d+)-", request.range)
+        if wanted and request.if_range in ("", etag) and not isinstance(fault, IgnoreRange):
+            start = int(wanted[1])
             if start >= len(body):
                 headers["Content-Range"] = f"bytes */{len(body)}"
                 return self._send(416, b"", headers)

@@ -1,4 +1,4 @@
-"""Lock files, which the record of downloads and fetched tables share."""
+"""Lock files."""
 
 from __future__ import annotations
 
@@ -13,31 +13,36 @@ import pytest
 from idc_widgets._util import locks
 
 
-def test_one_at_a_time(tmp_path: Path) -> None:
+def test_only_one_thread_holds_a_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    with locks.locked(path) as ours:
-        assert ours is True
-        with locks.locked(path) as others:
-            assert others is False
-        found: list[bool | None] = []
+    with locks.locked(path) as first:
+        assert first is True
+        with locks.locked(path) as second:
+            assert second is False
+        in_thread: list[bool | None] = []
 
-        def look() -> None:
-            with locks.locked(path) as other:
-                found.append(other)
+        def try_it() -> None:
+            with locks.locked(path) as third:
+                in_thread.append(third)
 
-        thread = threading.Thread(target=look)
+        thread = threading.Thread(target=try_it)
         thread.start()
         thread.join()
-        assert found == [False] and path.exists(), "who has not got it removes nothing"
+        assert in_thread == [False]
+        assert path.exists(), "only the holder removes the file"
     assert not path.exists()
+
+
+def test_an_error_releases_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
     with pytest.raises(ZeroDivisionError), locks.locked(path):
         _ = 1 / 0
-    with locks.locked(path) as ours:
-        assert ours is True
+    with locks.locked(path) as is_held:
+        assert is_held is True
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be removed there")
-def test_a_lock_file_that_was_removed_locks_nothing(
+def test_the_lock_of_a_removed_file_is_not_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lock"
@@ -48,30 +53,42 @@ def test_a_lock_file_that_was_removed_locks_nothing(
         path.touch()
         assert not locks._is_at(path, file.fileno())
 
-    def too_late(file: int, how: int) -> None:
+    def lock_after_removal(_file: int, _how: int) -> None:
         path.unlink()
 
-    monkeypatch.setattr("fcntl.flock", too_late)
-    with locks.locked(path) as ours:
-        assert ours is False
+    monkeypatch.setattr("fcntl.flock", lock_after_removal)
+    with locks.locked(path) as is_held:
+        assert is_held is False
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="other calls lock files there")
-def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(file: int, how: int) -> None:
-        raise OSError(errno.ENOLCK, "no locks available")
+@pytest.mark.skipif(sys.platform == "win32", reason="files are locked by other calls there")
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(errno.ENOLCK, None), (errno.ENOTSUP, None), (errno.EWOULDBLOCK, False), (errno.EIO, False)],
+)
+def test_errors_of_the_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, expected: bool | None
+) -> None:
+    def refuse(_file: int, _how: int) -> None:
+        raise OSError(number, "refused")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with locks.locked(tmp_path / "lock") as ours:
-        assert ours is None
+    with locks.locked(tmp_path / "lock") as is_held:
+        assert is_held is expected
+    with (tmp_path / "file").open("w") as file:
+        if number == errno.EIO:
+            with pytest.raises(OSError, match="refused"):
+                locks.try_lock(file.fileno())
+        else:
+            assert locks.try_lock(file.fileno()) is expected
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such files there")
-def test_what_somebody_put_there(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
+def test_planted_links_and_pipes_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="link"), locks.locked(tmp_path / "link"):
         pass
     assert not (tmp_path / "elsewhere").exists()
     os.mkfifo(tmp_path / "pipe")
-    with locks.locked(tmp_path / "pipe") as ours:
-        assert ours is True, "nobody has to read it"
+    with locks.locked(tmp_path / "pipe") as is_held:
+        assert is_held is True, "it does not wait for a reader"
