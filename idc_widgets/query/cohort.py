@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidQueryError, unknown_message
 from ..index import FACETS, LEVELS
 from .engine import Engine, Parameters, Scalar, literal
 from .facet_counts import count_facets, count_values
 from .filters import PATIENT_KEY_SQL, Condition, OneOf, Uids, sorted_unique
 from .histograms import count_bins
 from .joins import Join, joined, parse_join
+from .level_sql import level_query
 from .matching import conjunction, matches_of, merge_conditions
 from .results import FacetValue, Histogram, Summary
 from .where_parser import parse_filters, parse_patients, resolve_column
@@ -28,35 +28,6 @@ __all__ = ["Cohort"]
 
 #: A longer list of values is shortened in the repr of a cohort.
 _MAX_LISTED_VALUES = 6
-
-#: Level → the SQL of its table, with one row per patient, study or series; {rows} is a relation.
-#: The classes in `memory` compute the same rows in the same order.
-_LEVEL_SQL = {
-    "patient": (
-        "SELECT collection_id, PatientID,"
-        " string_agg(DISTINCT PatientSex, ',' ORDER BY PatientSex) AS PatientSex,"
-        " string_agg(DISTINCT PatientAge, ',' ORDER BY PatientAge) AS PatientAge,"
-        " count(DISTINCT StudyInstanceUID) AS studies, count(*) AS series,"
-        " CAST(sum(instanceCount) AS BIGINT) AS instances, sum(series_size_MB) AS size_MB"
-        " FROM {rows} GROUP BY collection_id, PatientID"
-        " ORDER BY collection_id, PatientID"
-    ),
-    # One study of IDC v25 has two patients, so the patient is an attribute here, not a key.
-    "study": (
-        "SELECT min(collection_id) AS collection_id, min(PatientID) AS PatientID,"
-        " StudyInstanceUID, min(StudyDate) AS StudyDate, min(StudyDescription)"
-        " AS StudyDescription, string_agg(DISTINCT Modality, ', ' ORDER BY Modality) AS Modality,"
-        " count(*) AS series,"
-        " CAST(sum(instanceCount) AS BIGINT) AS instances, sum(series_size_MB) AS size_MB"
-        " FROM {rows} GROUP BY StudyInstanceUID"
-        " ORDER BY 1, 2, 4, 5, 3"
-    ),
-    "series": (
-        "SELECT * FROM {rows} ORDER BY collection_id, PatientID, StudyDate, StudyDescription,"
-        " StudyInstanceUID, Modality, TRY_CAST(SeriesNumber AS BIGINT), SeriesDescription,"
-        " SeriesInstanceUID"
-    ),
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,8 +48,8 @@ class Cohort:
     {'Modality': ['CT', 'SEG'], 'collection_id': 'nlst', 'series_size_MB': (None, 500)}
     """
 
-    # Without slots: before Python 3.14, assigning an unknown attribute to a frozen dataclass with
-    # slots is a TypeError that says nothing.
+    # Without slots: with them, assigning an unknown attribute to a frozen dataclass raises an
+    # unhelpful TypeError about super() (Python 3.11).
 
     engine: Engine
     conditions: tuple[Condition, ...] = ()
@@ -323,13 +294,11 @@ class Cohort:
         Raises:
             InvalidQueryError: The level is unknown.
         """
-        if level not in LEVELS:
-            raise InvalidQueryError(unknown_message("level", level, LEVELS))
         condition, params = self.predicate
-        rows = f"(SELECT * FROM index WHERE {condition}) AS matching"
+        relation = f"(SELECT * FROM index WHERE {condition}) AS matching"
         if level == "series":
-            rows = joined(rows, self.joins)
-        return _LEVEL_SQL[level].format(rows=rows), params
+            relation = joined(relation, self.joins)
+        return level_query(level, relation), params
 
     @property
     def predicate(self) -> tuple[str, Parameters]:
