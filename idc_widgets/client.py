@@ -23,7 +23,7 @@ __all__ = ["IDCClient"]
 
 
 class IDCClient(FirstApi):
-    """Query the index of the NCI Imaging Data Commons, and download from it.
+    """A client of the NCI Imaging Data Commons, which queries its index and downloads from it.
 
     Args:
         index: A table of series of your own (.parquet or .csv), or an `Index`. By default, the

@@ -20,7 +20,6 @@ from .licenses import is_non_commercial as is_non_commercial
 from .lists import as_list as as_list
 from .locks import locked as locked
 from .locks import try_lock as try_lock
-from .s3_listing import ObjectCount as ObjectCount
 from .s3_listing import S3Object as S3Object
 from .s3_listing import bucket_url as bucket_url
 from .s3_listing import count_objects as count_objects

@@ -15,10 +15,10 @@ class Level:
     """A level at which the index can be listed.
 
     Args:
-        name: the noun for one row, "patient", "study" or "series": the level's name everywhere.
-        plural: the noun for several rows; also the name of the method of `Cohort` that returns
+        name: The noun for one row, "patient", "study" or "series": the level's name everywhere.
+        plural: The noun for several rows; also the name of the method of `Cohort` that returns
             them and of the trait of `BrowserState` that holds the picked ones.
-        key: the columns whose values identify a row of the level.
+        key: The columns whose values identify a row of the level.
         columns: the columns of the table that lists the rows.
     """
 
