@@ -423,7 +423,7 @@ function render({ model, el }) {
       active: false,
       state: "cancelled",
       title: "Disconnected",
-      detail: "Download then goes on where this one stopped.",
+      detail: "Download then resumes where this one stopped.",
       can_retry: false,
     });
   }
