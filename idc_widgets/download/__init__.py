@@ -3,9 +3,9 @@
 `selection` and `widgets` import from here. Nothing here knows of the index: a download works on the
 rows of a table, wherever they come from.
 
->>> plan = DownloadPlan.make(rows, "~/idc")       # nothing is written yet
->>> job = DownloadJob(plan).start()               # runs in the background
->>> job.wait()
+>>> plan = DownloadPlan.make(rows, "~/idc")  # doctest: +SKIP
+>>> job = DownloadJob(plan).start()          # doctest: +SKIP
+>>> job.wait()                               # doctest: +SKIP
 'complete'
 """
 
