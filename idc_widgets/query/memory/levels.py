@@ -11,7 +11,15 @@ import pyarrow as pa
 from .aggregates import Aggregate
 from .arrow import Array, to_arrow
 from .matches import Matches
-from .row_order import BlockOrder, FixedOrder, RowOrder, Sort, rank_texts, stable_order
+from .row_order import (
+    BlockOrder,
+    FixedOrder,
+    RowOrder,
+    Sort,
+    bounds_by_key,
+    rank_texts,
+    stable_order,
+)
 
 __all__ = ["AggregateRows", "level_table"]
 
@@ -72,40 +80,58 @@ def _order_studies(matches: Matches) -> BlockOrder:
     patient, date and description, and the order is that of the numbers of the studies.
     """
     memory, studies = matches.memory, matches.studies
-    patients = memory.patient_of_study[studies]
-    several = np.flatnonzero(memory.study_has_several_patients[studies])
-    if len(several):
-        id_count = len(memory.patient_ids.values) + 1
-        key_of_patient = memory.collection_of_patient.astype(np.int64) * id_count
-        key_of_patient += memory.patient_ids.codes
-        aggregate = Aggregate("study", matches, studies[several])
-        keys = key_of_patient[patients]
-        keys[several] = aggregate.lowest_codes("collection_id").astype(np.int64) * id_count
-        keys[several] += aggregate.lowest_codes("PatientID")
-        order = np.argsort(keys, kind="stable")
-        studies, patients = studies[order], keys[order]
-    starts = np.flatnonzero(np.append(True, patients[1:] != patients[:-1])[: len(patients)])
-    sizes = np.diff(np.append(starts, len(studies)))
 
-    def members(blocks: Array) -> Array:
-        block_sizes = sizes[blocks]
-        shift = starts[blocks] - (np.cumsum(block_sizes) - block_sizes)
-        block_of_member = np.repeat(np.arange(len(blocks)), block_sizes)
-        numbers: Array = studies[np.arange(len(block_of_member)) + shift[block_of_member]]
+    def sort(numbers: Array, blocks: Array) -> Array:
         is_varied = memory.study_is_varied[numbers]
         if is_varied.any():
-            needs_sort = np.zeros(len(blocks), dtype=bool)
-            needs_sort[block_of_member[is_varied]] = True
-            places = np.flatnonzero(needs_sort[block_of_member])
-            numbers[places] = _sorted_studies(matches, numbers[places], block_of_member[places])
+            needs_sort = np.zeros(blocks[-1] + 1, dtype=bool)
+            needs_sort[blocks[is_varied]] = True
+            places = np.flatnonzero(needs_sort[blocks])
+            numbers[places] = _sorted_studies(matches, numbers[places], blocks[places])
         return numbers
 
-    def blocks_of(numbers: Array) -> Array:
-        places = np.flatnonzero(np.isin(studies, numbers))
-        blocks: Array = np.searchsorted(starts, places, side="right") - 1
-        return blocks
+    def bounds(positions: Array) -> tuple[Array, Array]:
+        patients = memory.patient_of_study[studies[positions]]
+        first = np.searchsorted(memory.patient_of_study, patients)
+        end = np.searchsorted(memory.patient_of_study, patients, side="right")
+        return np.searchsorted(studies, first), np.searchsorted(studies, end)
 
-    return BlockOrder(sizes, members, blocks_of)
+    moved = _studies_of_other_patients(matches)
+    if moved is None:
+        return BlockOrder(studies, bounds, sort)
+    order = np.argsort(moved, kind="stable")
+    return BlockOrder(studies[order], bounds_by_key(moved[order]), sort)
+
+
+def _studies_of_other_patients(matches: Matches) -> Array | None:
+    """Return a sort key of the lowest collection and PatientID per matching study.
+
+    Returns:
+        The key, or None if the order is that of the numbers of the studies: unless a study has
+        several patients, and the series of the first one do not match.
+    """
+    memory, studies = matches.memory, matches.studies
+    several = memory.studies_of_several_patients
+    places = np.searchsorted(studies, several)
+    is_matching = np.append(studies, -1)[places] == several  # -1: a place after the last one
+    several, places = several[is_matching], places[is_matching]
+    if not len(several):
+        return None
+    id_count = len(memory.patient_ids.values) + 1
+
+    def keys_of(patients: Array) -> Array:
+        collections = memory.collection_of_patient[patients].astype(np.int64)
+        keys: Array = collections * id_count + memory.patient_ids.codes[patients]
+        return keys
+
+    aggregate = Aggregate("study", matches, several)
+    lowest = aggregate.lowest_codes("collection_id").astype(np.int64) * id_count
+    lowest += aggregate.lowest_codes("PatientID")
+    if np.array_equal(lowest, keys_of(memory.patient_of_study[several])):
+        return None
+    keys = keys_of(memory.patient_of_study[studies])
+    keys[places] = lowest
+    return keys
 
 
 def _sorted_studies(matches: Matches, studies: Array, blocks: Array) -> Array:

@@ -358,8 +358,8 @@ class MemoryIndex(EncodedIndex):
         return self._study_attributes[0]
 
     @cached_property
-    def study_has_several_patients(self) -> BoolArray:
-        """Whether the series of each study have several patients."""
+    def studies_of_several_patients(self) -> Array:
+        """The numbers of the studies whose series have several patients, in ascending order."""
         return self._study_attributes[1]
 
     @cached_property
@@ -368,7 +368,7 @@ class MemoryIndex(EncodedIndex):
         return self._study_attributes[2]
 
     @cached_property
-    def _study_attributes(self) -> tuple[Array, BoolArray, BoolArray]:
+    def _study_attributes(self) -> tuple[Array, Array, BoolArray]:
         studies, (first_row, _) = self.study_of_series, self.first_and_last_row("study")
         patient_of_series = self.patient_of_group[self.group_of_series]
         patient_of_study = patient_of_series[first_row]
@@ -380,7 +380,13 @@ class MemoryIndex(EncodedIndex):
         for name in ("StudyDate", "StudyDescription"):
             codes = self.series_columns[name].codes
             is_varied[studies[codes != codes[first_row][studies]]] = True
-        return patient_of_study, has_several_patients, is_varied
+        return patient_of_study, np.flatnonzero(has_several_patients), is_varied
+
+    @cached_property
+    def is_sorted_by_patient(self) -> bool:
+        """Whether the rows of the index are sorted by the number of the patient, as IDC's are."""
+        patient_of_series = self.patient_of_group[self.group_of_series]
+        return bool((patient_of_series[1:] >= patient_of_series[:-1]).all())
 
     @cached_property
     def integer_of_series_number(self) -> Array:

@@ -11,7 +11,15 @@ import pyarrow.compute as pc
 
 from .arrow import Array, ArrowArray, BoolArray, to_numpy
 
-__all__ = ["BlockOrder", "FixedOrder", "RowOrder", "Sort", "rank_texts", "stable_order"]
+__all__ = [
+    "BlockOrder",
+    "FixedOrder",
+    "RowOrder",
+    "Sort",
+    "bounds_by_key",
+    "rank_texts",
+    "stable_order",
+]
 
 
 @dataclass(frozen=True)
@@ -55,51 +63,61 @@ class FixedOrder:
 
 
 class BlockOrder:
-    """An order of consecutive blocks, whose members are put in order only where they are needed.
+    """An order of blocks, whose members are put in order only where they are needed.
 
     A grid of a million series shows 40 of them: those of a few patients. Only these are sorted.
 
     Args:
-        sizes: The number of members per block, at least 1.
-        members: Returns the members of some blocks, given in ascending order, one block after the
-            other.
-        blocks_of: Returns the blocks that may have some numbers as members.
+        numbers: The members of all blocks, one block after the other.
+        bounds: Returns the bounds [start, stop) in `numbers` of the blocks at some positions.
+        sort: Returns the members of some blocks in their order, given the members and, per member,
+            a number of its block. The blocks stay in their order.
     """
 
     def __init__(
         self,
-        sizes: Array,
-        members: Callable[[Array], Array],
-        blocks_of: Callable[[Array], Array],
+        numbers: Array,
+        bounds: Callable[[Array], tuple[Array, Array]],
+        sort: Callable[[Array, Array], Array],
     ) -> None:
-        self._sizes, self._members, self._blocks_of = sizes, members, blocks_of
-        self._ends = np.cumsum(sizes, dtype=np.int64)
+        self._numbers, self._bounds, self._sort = numbers, bounds, sort
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return len(self._numbers)
 
     def at(self, positions: Array) -> Array:
         if not len(positions):
-            return np.zeros(0, dtype=np.int32)
-        all_blocks = np.searchsorted(self._ends, positions, side="right")
-        blocks, block_of_position = np.unique(all_blocks, return_inverse=True)
-        shift = self._shift(blocks)
-        members: Array = self._members(blocks)[positions - shift[block_of_position]]
-        return members
+            return self._numbers[:0]
+        members, places = self._blocks_around(positions)
+        return members[np.searchsorted(places, positions)]
 
     def positions_of(self, numbers: Array) -> Array:
-        blocks = np.unique(self._blocks_of(numbers))
-        if not len(blocks):
-            return np.zeros(0, dtype=np.int64)
-        places = np.flatnonzero(np.isin(self._members(blocks), numbers))
-        ends = np.cumsum(self._sizes[blocks], dtype=np.int64)
-        positions: Array = places + self._shift(blocks)[np.searchsorted(ends, places, side="right")]
-        return positions
+        positions = np.flatnonzero(np.isin(self._numbers, numbers))
+        if not len(positions):
+            return positions
+        members, places = self._blocks_around(positions)
+        found: Array = places[np.isin(members, numbers)]
+        return found
 
-    def _shift(self, blocks: Array) -> Array:
-        """Return per block: position in the order minus place among the members of `blocks`."""
-        ends = np.cumsum(self._sizes[blocks], dtype=np.int64)
-        return self._ends[blocks] - ends
+    def _blocks_around(self, positions: Array) -> tuple[Array, Array]:
+        """Return the members of the blocks at these positions in order, and their positions."""
+        starts, stops = self._bounds(positions)
+        starts, first_of_block = np.unique(starts, return_index=True)
+        sizes = stops[first_of_block] - starts
+        block_of_member = np.repeat(np.arange(len(starts)), sizes)
+        shift = starts - (np.cumsum(sizes) - sizes)
+        places = np.arange(len(block_of_member)) + shift[block_of_member]
+        return self._sort(self._numbers[places], block_of_member), places
+
+
+def bounds_by_key(keys: Array) -> Callable[[Array], tuple[Array, Array]]:
+    """Return the bounds for a `BlockOrder` in which a block is a run of equal, ascending keys."""
+
+    def bounds(positions: Array) -> tuple[Array, Array]:
+        wanted = keys[positions]
+        return np.searchsorted(keys, wanted), np.searchsorted(keys, wanted, side="right")
+
+    return bounds
 
 
 def stable_order(keys: Array, missing: BoolArray | None, *, descending: bool) -> Array:

@@ -10,12 +10,20 @@ import numpy as np
 from .aggregates import python_numbers
 from .arrow import Array, to_arrow
 from .matches import Matches
-from .row_order import BlockOrder, FixedOrder, RowOrder, Sort, rank_texts, stable_order
+from .row_order import (
+    BlockOrder,
+    FixedOrder,
+    RowOrder,
+    Sort,
+    bounds_by_key,
+    rank_texts,
+    stable_order,
+)
 
 __all__ = ["SeriesRows"]
 
-#: Up to this number of patients, their series are searched where they are.
-_MAX_SEARCHED = 1_000
+#: Up to this number of series, the UIDs of all are read together with those that order them.
+_MAX_READ_UIDS = 1_000
 
 
 class SeriesRows:
@@ -90,36 +98,27 @@ class SeriesRows:
 
     def _natural_order(self) -> BlockOrder:
         """Return the order of `Cohort.series`, with one block per patient."""
-        matches, memory = self._matches, self._memory
-        patients = matches.patients
-        sizes = np.bincount(
-            memory.patient_of_group[matches.groups],
-            matches.matching_per_group[matches.groups],
-            memory.patient_count,
-        )[patients].astype(np.int64)
+        memory, rows = self._memory, self._matches.rows
+        if not memory.is_sorted_by_patient:
+            patients = memory.patient_of_rows(rows)
+            order = np.argsort(patients, kind="stable")
+            bounds = bounds_by_key(patients[order])
+            return BlockOrder(rows[order], bounds, self._in_reading_order)
 
-        def members(blocks: Array) -> Array:
-            wanted = patients[blocks]
-            is_few = len(blocks) <= _MAX_SEARCHED
-            rows = matches.rows_around("patient", wanted) if is_few else matches.rows
-            is_wanted = np.zeros(memory.patient_count, dtype=bool)
-            is_wanted[wanted] = True
-            return self._in_reading_order(rows[is_wanted[memory.patient_of_rows(rows)]])
+        def bounds_in_file(positions: Array) -> tuple[Array, Array]:
+            patients = memory.patient_of_rows(rows[positions])
+            first, last = (span[patients] for span in memory.first_and_last_row("patient"))
+            return np.searchsorted(rows, first), np.searchsorted(rows, last, side="right")
 
-        def blocks_of(rows: Array) -> Array:
-            places = np.searchsorted(patients, memory.patient_of_rows(rows))
-            places[places == len(patients)] = 0
-            return places[: len(rows) if len(patients) else 0]
+        return BlockOrder(rows, bounds_in_file, self._in_reading_order)
 
-        return BlockOrder(sizes, members, blocks_of)
-
-    def _in_reading_order(self, rows: Array) -> Array:
+    def _in_reading_order(self, rows: Array, patients: Array) -> Array:
         """Sort rows by patient, date, study, modality, number, description and UID."""
         memory = self._memory
         number_codes = memory.encoded_rows("SeriesNumber", rows)[1]
         studies, study_of_row = np.unique(memory.study_of_series[rows], return_inverse=True)
         keys = [
-            memory.patient_of_rows(rows),
+            patients,
             memory.encoded_rows("StudyDate", rows)[1],
             memory.encoded_rows("StudyDescription", rows)[1],
             rank_texts(memory.study_uids.take(to_arrow(studies)))[study_of_row],
@@ -142,7 +141,7 @@ class SeriesRows:
         tied = np.flatnonzero(is_tied)
         tie_of_row = np.cumsum(np.append(0, differs))[tied]
         # One query for all rows is as fast as for the tied ones, and a window shows them next.
-        needed = rows if len(rows) <= _MAX_SEARCHED else rows[order[tied]]
+        needed = rows if len(rows) <= _MAX_READ_UIDS else rows[order[tied]]
         uid_of_row = dict(zip(needed.tolist(), self._memory.series_uids_of(needed), strict=True))
         self._known_uids = uid_of_row
         uids = to_arrow([uid_of_row[row] for row in rows[order[tied]].tolist()])
