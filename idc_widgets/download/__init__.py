@@ -1,12 +1,15 @@
-"""Downloads: plan which object goes to which file, fetch them with s5cmd, and verify them.
+"""Downloads: plan which object goes to which file, fetch the objects with s5cmd, verify the files.
 
-`selection` and `widgets` import from here. Nothing here knows of the index: a download works on the
-rows of a table, wherever they come from.
+`selection` and `widgets` import from here. This folder sees only `errors` and `_util`: a download
+works on the rows of a table and does not know the index or the filters that they come from.
 
 >>> plan = DownloadPlan.make(rows, "~/idc")  # doctest: +SKIP
 >>> job = DownloadJob(plan).start()          # doctest: +SKIP
 >>> job.wait()                               # doctest: +SKIP
 'complete'
+
+A plan is made by `planner` and carried out by `supervisor`; `job` runs it in a thread and shows its
+`outcome`. Nothing is written before a job starts.
 """
 
 import lazy_loader as _lazy

@@ -98,11 +98,11 @@ def test_a_deflated_file_is_inflated_only_in_part(tmp_path: Path) -> None:
     assert path.stat().st_size < 300_000
     tracemalloc.start()
     try:
-        found = dicom.find_wrong_series({"1.2.1": [path]}, threading.Event())
+        problems = dicom.find_wrong_series({"1.2.1": [path]}, threading.Event())
         assert tracemalloc.get_traced_memory()[1] < 100_000_000
     finally:
         tracemalloc.stop()
-    assert "bomb.dcm names no series" in found["1.2.1"]
+    assert "bomb.dcm names no series" in problems["1.2.1"]
 
 
 def test_a_wrong_file_can_be_replaced(server: S3Server, tmp_path: Path) -> None:

@@ -131,10 +131,10 @@ def test_one_of_two_simultaneous_jobs_gets_the_folder(tmp_path: Path) -> None:
         lock = Lock(DownloadPlan.make(rows, data, template="x", endpoint_url="http://h"))
         try:
             lock.lock()
-            print("granted")
+            print("locked")
         except DownloadError:
             print("refused")
-        together("asked")
+        together("tried")
         lock.release()
         """
     (tmp_path / "flags").mkdir()
@@ -150,8 +150,8 @@ def test_one_of_two_simultaneous_jobs_gets_the_folder(tmp_path: Path) -> None:
             )
             for name in "ab"
         ]  # fmt: skip
-        said = sorted(script.communicate(timeout=60)[0] for script in scripts)
-        assert said == ["granted\n", "refused\n"]
+        outputs = sorted(script.communicate(timeout=60)[0] for script in scripts)
+        assert outputs == ["locked\n", "refused\n"]
     assert not list(tmp_path.rglob(folder_lock.LOCK_FOLDER))
 
 

@@ -84,7 +84,9 @@ def test_a_selection_downloads(s3: S3Server, tmp_path: Path, client: IDCClient) 
         selection.plan(tmp_path, template="%PatentID/%Modality")
 
 
-def test_what_no_disk_could_hold_is_refused_at_once(client: IDCClient, tmp_path: Path) -> None:
+def test_a_download_larger_than_the_disk_is_refused_at_once(
+    client: IDCClient, tmp_path: Path
+) -> None:
     with pytest.raises(DownloadError, match=r"99\.9 TB do not fit on the disk"):
         client.cohort().select().download(tmp_path / "new")
     assert not (tmp_path / "new").exists()

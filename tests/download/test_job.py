@@ -206,8 +206,8 @@ def test_progress_matches_the_bytes_on_disk(server: S3Server, plan: Plan) -> Non
 
     job = DownloadJob(three, workers=8, on_change=look)
     assert job.wait() == "complete"
-    said = [bytes_done for bytes_done, _ in seen]
-    assert len(seen) > 6 and said == sorted(said) and seen[-1] == (total, total)
+    reported = [bytes_done for bytes_done, _ in seen]
+    assert len(seen) > 6 and reported == sorted(reported) and seen[-1] == (total, total)
     assert max(abs(bytes_done - there) for bytes_done, there in seen) < 0.02 * total, seen
     assert job.series_done == 3
 

@@ -105,13 +105,13 @@ def assert_law(plan: DownloadPlan, platform: str) -> None:
         ("a ", False), ("a*", False),
     ],
 )  # fmt: skip
-def test_the_checker_sees_what_is_illegal(name: str, everywhere: bool) -> None:
+def test_the_checker_rejects_illegal_names(name: str, everywhere: bool) -> None:
     wrong = [wrong_with_name(name, platform) is not None for platform in PLATFORMS]
     assert all(wrong) if everywhere else any(wrong)
 
 
 @pytest.mark.parametrize("name", ["LUNG1-365", "Müller 日本", "100%", ".hidden", "CONTRAST", "a b"])
-def test_the_checker_lets_pass_what_is_legal(name: str) -> None:
+def test_the_checker_accepts_legal_names(name: str) -> None:
     assert [wrong_with_name(name, platform) for platform in PLATFORMS] == [None] * 3
 
 
@@ -270,7 +270,7 @@ def assert_refusal_helps(
             fitting = "/" + "r" * (room - 1)
             forms = ["short", "flat", "%crdc_series_uuid", template]
             fits = [_fits(chosen, fitting, form, platform) for form in forms]
-            assert any(fits), "a folder of the length that was told"
+            assert any(fits), "a folder of the advised length"
             assert not any(_fits(chosen, fitting + "r", form, platform) for form in forms)
     try:
         plan = make(chosen, short, template, platform)

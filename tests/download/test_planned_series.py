@@ -60,8 +60,8 @@ def place(plan: DownloadPlan, server: S3Server, *, final: int, staged: int) -> P
 def assert_final(plan: DownloadPlan, server: S3Server, *others: str) -> None:
     """Assert that the folder holds what the server has, to the byte, and `others`."""
     expected = {key.replace("/", "_"): (bucket, key) for bucket, key in server.objects}
-    found = set(os.listdir(plan.folder)) - {record.FILE_NAME}
-    assert sorted(found) == sorted([*expected, *others])
+    on_disk = set(os.listdir(plan.folder)) - {record.FILE_NAME}
+    assert sorted(on_disk) == sorted([*expected, *others])
     for name, (bucket, key) in expected.items():
         whole = b"".join(content(key, server.objects[bucket, key]))
         assert (plan.folder / name).read_bytes() == whole

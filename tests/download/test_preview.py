@@ -12,11 +12,7 @@ from support.downloads import index_row, partly_downloaded, small
 from support.s3server import S3Server
 
 from idc_widgets import IDCClient
-from idc_widgets.download import (
-    DownloadJob,
-    DownloadPlan,
-    preview,
-)
+from idc_widgets.download import DownloadJob, DownloadPlan, preview
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 Plan = Callable[..., DownloadPlan]
@@ -75,10 +71,10 @@ def test_preview_without_files_and_without_space(tmp_path: Path) -> None:
 
 def test_licenses_are_those_of_the_selection(client: IDCClient, tmp_path: Path) -> None:
     selection = client.cohort(collection_id=["nsclc_radiomics", "4d_lung"]).select()
-    told = selection.plan(tmp_path, check_disk=False).preview()
-    assert told.licenses == {one.name: one.series for one in selection.licenses}
+    shown = selection.plan(tmp_path, check_disk=False).preview()
+    assert shown.licenses == {one.name: one.series for one in selection.licenses}
     marked = {one.name for one in selection.licenses if one.non_commercial}
-    assert set(told.non_commercial) == marked and marked
+    assert set(shown.non_commercial) == marked and marked
 
 
 def test_the_rate_is_remembered(

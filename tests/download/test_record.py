@@ -58,9 +58,9 @@ def test_record_of_a_selection(client: IDCClient, server: S3Server, tmp_path: Pa
     assert start <= end and offset is not None and not offset
 
     index = selection.df.set_index("SeriesInstanceUID")
-    told = job.report.set_index("SeriesInstanceUID")
-    assert told.license.to_dict() == index.license_short_name.to_dict()
-    assert told.source_DOI.to_dict() == index.source_DOI.to_dict()
+    report_of = job.report.set_index("SeriesInstanceUID")
+    assert report_of.license.to_dict() == index.license_short_name.to_dict()
+    assert report_of.source_DOI.to_dict() == index.source_DOI.to_dict()
 
     for path in (tmp_path / "data", tmp_path / "data" / "idc_download.json"):
         assert Selection.load(path, client.engine) == selection

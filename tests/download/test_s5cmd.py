@@ -74,8 +74,8 @@ def test_parse_accepts_any_line(line: str) -> None:
     ],
 )
 def test_plain_words(message: str, words: str) -> None:
-    said = s5cmd.in_plain_words(message)
-    assert said.startswith(words) and "request id" not in said
+    words_of = s5cmd.in_plain_words(message)
+    assert words_of.startswith(words) and "request id" not in words_of
 
 
 def test_plain_words_are_short() -> None:
