@@ -1,4 +1,4 @@
-from .disk import temps as temps
+from .disk import unfinished_files as unfinished_files
 from .job import DownloadJob as DownloadJob
 from .listing import list_series as list_series
 from .locations import Source as Source

@@ -13,24 +13,23 @@ from pathlib import Path
 
 from .._util import human_size
 from ..errors import DownloadError
-from .s5cmd import OBJECT_NAME, TEMP_NAME
+from .path_template import MAX_NAME_BYTES
+from .s5cmd import OBJECT_NAME, UNFINISHED_NAME
 
 __all__ = [
-    "allocated",
+    "allocated_bytes",
     "check_capacity",
     "check_folder",
     "check_space",
     "dicom_files",
-    "remove_temps",
-    "space",
+    "free_space",
+    "remove_unfinished_files",
     "tagged_files",
-    "temps",
+    "unfinished_files",
 ]
 
 _PROBE_TRIES = 20
 _PROBE_PAUSE_SECONDS = 0.001
-
-_MAX_NAME_BYTES = 255
 
 
 def dicom_files(folder: Path) -> dict[str, int]:
@@ -60,18 +59,19 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
                     yield entry.name, entry.stat().st_size
 
 
-def temps(folder: Path) -> dict[str, str]:
+def unfinished_files(folder: Path) -> dict[str, str]:
     """Return the unfinished files of s5cmd in `folder`: path to the final name."""
     with suppress(OSError), os.scandir(folder) as entries:
         return {
             entry.path: match["name"]
             for entry in entries
-            if (match := TEMP_NAME.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False)
+            if (match := UNFINISHED_NAME.fullmatch(entry.name))
+            and entry.is_file(follow_symlinks=False)
         }
     return {}
 
 
-def allocated(path: str) -> int:
+def allocated_bytes(path: str) -> int:
     """Return how many bytes of an unfinished file have arrived; 0 if it does not exist.
 
     Large objects arrive in several parts at a time, so the size of the file runs ahead of its data.
@@ -84,9 +84,9 @@ def allocated(path: str) -> int:
     return min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512)
 
 
-def remove_temps(folder: Path) -> None:
+def remove_unfinished_files(folder: Path) -> None:
     """Delete the unfinished files that a killed s5cmd left in `folder`."""
-    for path in temps(folder):
+    for path in unfinished_files(folder):
         with suppress(OSError):
             os.unlink(path)
 
@@ -141,7 +141,7 @@ def check_capacity(folder: Path, size: int) -> None:
         )
 
 
-def space(folder: Path) -> tuple[int, int]:
+def free_space(folder: Path) -> tuple[int, int]:
     """Return the free bytes on the disk of `folder`, and how many of them must stay free.
 
     That margin is 2 % of the disk, at most 1 GB: a full disk breaks other programs, and files
@@ -155,12 +155,12 @@ def space(folder: Path) -> tuple[int, int]:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Check that `needed` bytes fit on the disk of `folder` and leave the margin of `space`.
+    """Check that `needed` bytes fit on the disk of `folder` and leave the margin of `free_space`.
 
     Raises:
         DownloadError: They do not fit; the message has the numbers.
     """
-    free, margin = space(folder)
+    free, margin = free_space(folder)
     if needed and free - margin < needed:
         raise DownloadError(
             f"not enough disk space for {folder}: {human_size(needed)} are still to fetch, "
@@ -186,7 +186,7 @@ def _nearest_existing(folder: Path) -> Path:
         DownloadError: The path has a broken link or a name that is too long.
     """
     for path in (folder, *folder.parents):
-        if len(os.fsencode(path.name)) > _MAX_NAME_BYTES:
+        if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
             raise DownloadError(f"the name {path.name[:40]!r}... is too long for a folder")
         if os.path.exists(path):
             return path

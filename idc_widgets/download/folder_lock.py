@@ -1,7 +1,7 @@
 """A lock on folders: two downloads never write into the same folder at the same time.
 
 Within a process, a set of folders in use is enough. For other processes, a job keeps a small file
-in `.idc_widgets` below the chosen folder, and holds a lock on it while it runs. The system releases
+in `WORK_FOLDER` below the chosen folder, and holds a lock on it while it runs. The system releases
 the lock when the process ends, in whatever way. The file also names the s5cmd of the job, so that
 the next job can end one that outlived its Python process.
 
@@ -37,12 +37,10 @@ from typing import Any
 from .._util import try_lock
 from ..errors import DownloadError
 from . import s5cmd
+from .path_template import WORK_FOLDER
 from .plan import DownloadPlan
 
-__all__ = ["LOCK_FOLDER", "FolderLock"]
-
-LOCK_FOLDER = ".idc_widgets"
-"""Below the chosen folder; it exists only while a download runs, or after one was killed."""
+__all__ = ["FolderLock"]
 
 # If two jobs start at the same instant, one waits before it looks again; the other waits for it
 _BACK_OFF_SECONDS = 0.2
@@ -161,7 +159,7 @@ class FolderLock:
 
         def _register(self, folders: list[str]) -> None:
             """Create and lock the lock file of this job."""
-            home = self._root / LOCK_FOLDER
+            home = self._root / WORK_FOLDER
             missing = [path for path in (home, *home.parents) if not path.exists()]
             self._made = list(dict.fromkeys([*reversed(missing), home]))
             about = {"pid": os.getpid(), "host": socket.gethostname(), "folders": folders}
@@ -269,7 +267,7 @@ def _folded(path: str) -> str:
 
 
 def _lock_files(place: Path) -> list[Path]:
-    with suppress(OSError), os.scandir(place / LOCK_FOLDER) as entries:
+    with suppress(OSError), os.scandir(place / WORK_FOLDER) as entries:
         return [Path(entry.path) for entry in entries if entry.name.endswith(".lock")]
     return []
 

@@ -16,7 +16,9 @@ from ..errors import DownloadError, unknown_message
 __all__ = [
     "DEFAULT_TEMPLATE",
     "FORMS",
+    "MAX_NAME_BYTES",
     "MAX_TAG_BYTES",
+    "WORK_FOLDER",
     "Template",
     "file_tag",
     "folded",
@@ -31,6 +33,11 @@ DEFAULT_TEMPLATE = "%collection_id/%PatientID/%StudyInstanceUID/%Modality_%Serie
 
 FORMS = {"short": "%collection_id/%PatientID/%crdc_series_uuid", "flat": ""}
 """Templates that have a name. "flat" has no folders: files are named `<tag of series>_<name>`."""
+
+WORK_FOLDER = ".idc_widgets"
+"""Hidden folder below the chosen folder, for lock files and, in the flat form, for files that are
+being fetched. It exists only while a download runs, or after one was killed. No template makes this
+name, because it begins with a dot."""
 
 MAX_NAME_BYTES = 255  # the limit of ext4, APFS and NTFS
 MAX_TAG_BYTES = 120  # leaves room for "_", the name of a file, and the suffix of an unfinished one

@@ -111,7 +111,7 @@ class DownloadPlan:
             DownloadError: The folder cannot be used.
         """
         size, files = self._to_fetch()
-        free, margin = disk.space(self.folder)
+        free, margin = disk.free_space(self.folder)
         licenses = Counter(series.license for series in self.series)
         return Preview(
             folder=self.folder,

@@ -20,6 +20,7 @@ from ..errors import DownloadError
 from .locations import GCS_BUCKETS, SERIES_URL
 from .path_template import (
     FORMS,
+    WORK_FOLDER,
     Template,
     file_tag,
     folded,
@@ -40,7 +41,6 @@ _REQUIRED_COLUMNS = ("SeriesInstanceUID", "series_aws_url", "instanceCount", "se
 _ADDRESS = re.compile(r"(s3|gs|https?|ftp|file):/", re.IGNORECASE)  # a Path keeps one of two "/"
 
 _COUNT_LIMIT = 1 << 63  # files or bytes of a series are fewer
-_STAGING_FOLDER = ".idc_widgets"  # no template makes this name: it begins with a dot
 _FILE_NAME_CHARACTERS = len("00000000-0000-0000-0000-000000000000.dcm")
 _TEMP_SUFFIX_CHARACTERS = 10  # digits that s5cmd adds to the name of an unfinished file
 
@@ -118,7 +118,7 @@ def _plan_rows(rows: pa.Table, root: Path, template: str, source: str) -> Iterat
         if is_missing(row.get("crdc_series_uuid")):
             row["crdc_series_uuid"] = prefix  # the same for IDC's own series
         if template == "flat":
-            folder, final_folder = root / _STAGING_FOLDER / file_tag(prefix), root
+            folder, final_folder = root / WORK_FOLDER / file_tag(prefix), root
         else:
             folder, final_folder = root.joinpath(*parsed.fill(row)), None
         uid, license = row["SeriesInstanceUID"], row.get("license_short_name")

@@ -197,18 +197,18 @@ class ProgressTracker:
         """
         before = self.bytes_done
         for location, tracked in islice(self.pending.items(), limit):
-            temps = disk.temps(tracked.series.folder)
-            if not temps and not tracked.growing:
+            unfinished = disk.unfinished_files(tracked.series.folder)
+            if not unfinished and not tracked.growing:
                 continue
             growing: dict[str, int] = {}
             growth: dict[str, tuple[int, float]] = {}
-            for path, name in temps.items():
-                size = growing[name] = disk.allocated(path)
+            for path, name in unfinished.items():
+                size = growing[name] = disk.allocated_bytes(path)
                 known = tracked.growth.get(path)
                 growth[path] = known if known and known[0] == size else (size, now)
             for name in tracked.growing.keys() - growing.keys() - tracked.files.keys():
                 # It has got its final name, and s5cmd's report of that is on its way
-                growing[name] = disk.allocated(os.path.join(tracked.series.folder, name))
+                growing[name] = disk.allocated_bytes(os.path.join(tracked.series.folder, name))
             tracked.growing, tracked.growth = growing, growth
             self._recount(tracked)
             if tracked.is_excessive():

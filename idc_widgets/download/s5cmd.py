@@ -31,7 +31,7 @@ from ..errors import DownloadError
 
 __all__ = [
     "OBJECT_NAME",
-    "TEMP_NAME",
+    "UNFINISHED_NAME",
     "Event",
     "FileDone",
     "Noise",
@@ -63,7 +63,7 @@ and the pipe has room for about 150 lines."""
 OBJECT_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.dcm", re.I)
 """The name of a file of IDC."""
 
-TEMP_NAME = re.compile(rf"(?P<name>{OBJECT_NAME.pattern})\d{{5,10}}", re.I)
+UNFINISHED_NAME = re.compile(rf"(?P<name>{OBJECT_NAME.pattern})\d{{5,10}}", re.I)
 """The name of an unfinished file: its final name and a random 32-bit number. (Numbers below 10,000
 are excluded: s5cmd uses one in 400,000 times, and `<uuid>.dcm2` may be a file of the user.)"""
 

@@ -216,7 +216,7 @@ class Supervisor:
             tracker.restrict_to(missing)
             stop = self._transfer(tracker, missing, lock, is_first)
             for tracked in tracker.pending.values():  # an s5cmd that is killed leaves them behind
-                disk.remove_temps(tracked.series.folder)
+                disk.remove_unfinished_files(tracked.series.folder)
             failures = tracker.failures(stop)
             # Count a try even if s5cmd reports a file that is not on disk, so that this ends
             tries.update(tracked.uid for tracked in missing if tracked.is_complete())
@@ -234,7 +234,7 @@ class Supervisor:
         for series, files in self._plan.survey():
             if self._controls.cancelled.is_set():
                 return None
-            disk.remove_temps(series.folder)
+            disk.remove_unfinished_files(series.folder)
             tracker.add(series, series.stage(files))
             survey.append((series, files))
         self._outcome.advance(tracker)

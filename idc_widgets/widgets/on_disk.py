@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..download import DownloadJob, DownloadPlan, PlannedSeries, temps
+from ..download import DownloadJob, DownloadPlan, PlannedSeries, unfinished_files
 from ..errors import IDCError
 
 __all__ = ["COMPLETE", "FAILED", "FETCHING", "PARTLY", "QUEUED", "OnDisk"]
@@ -190,7 +190,7 @@ def _state(series: PlannedSeries, job: DownloadJob | None) -> str:
     if job is not None and not job.is_finished and uid in job.plan:
         if job.state == "paused":
             return PARTLY if files else QUEUED
-        return FETCHING if files or temps(series.folder) else QUEUED
+        return FETCHING if files or unfinished_files(series.folder) else QUEUED
     if job is not None and uid in job.failed and job.state != "cancelled":
         return FAILED
     return PARTLY if files else ""

@@ -127,7 +127,7 @@ def torment(server: S3Server, folder: Path, chance: random.Random) -> Counter[st
         assert job.wait(30) == "complete", (job.state, job.error, job.failed, job.log)
     check(job, server)
     assert job.progress.fraction == 1
-    assert not (folder / folder_lock.LOCK_FOLDER).exists()
+    assert not (folder / folder_lock.WORK_FOLDER).exists()
     left = {path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".dcm"}
     assert left == {record.FILE_NAME}
     twice = server.count("GET") - len(server.objects)

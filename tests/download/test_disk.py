@@ -27,10 +27,10 @@ def test_bytes_that_have_not_arrived_do_not_count(tmp_path: Path) -> None:
         file.seek(10_000_000)
         file.write(b"x" * 8192)
         os.fsync(file.fileno())
-    assert 8192 <= disk.allocated(str(path)) < 100_000
+    assert 8192 <= disk.allocated_bytes(str(path)) < 100_000
     path.write_bytes(b"x" * 10)
-    assert disk.allocated(str(path)) == 10
-    assert disk.allocated(str(tmp_path / "gone")) == 0
+    assert disk.allocated_bytes(str(path)) == 10
+    assert disk.allocated_bytes(str(tmp_path / "gone")) == 0
 
 
 def test_only_unfinished_files_are_removed(tmp_path: Path) -> None:
@@ -39,9 +39,9 @@ def test_only_unfinished_files_are_removed(tmp_path: Path) -> None:
     for name in {*kept, f"{UUID}.dcm12345", f"{UUID.upper()}.dcm4294967295"}:
         (tmp_path / name).touch()
     (tmp_path / f"{UUID}.dcm99999").mkdir()
-    disk.remove_temps(tmp_path)
+    disk.remove_unfinished_files(tmp_path)
     assert set(os.listdir(tmp_path)) == {*kept, f"{UUID}.dcm99999"}
-    disk.remove_temps(tmp_path / "gone")
+    disk.remove_unfinished_files(tmp_path / "gone")
 
 
 def test_a_folder_that_another_job_creates_and_removes(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_broken_entry_does_not_hide_the_others(tmp_path: Path) -> None:
 
 
 def test_space(tmp_path: Path) -> None:
-    free, margin = disk.space(tmp_path / "new")
+    free, margin = disk.free_space(tmp_path / "new")
     assert free > 0 and 0 < margin <= 10**9
     disk.check_space(tmp_path, 0)
     disk.check_space(tmp_path, free - 2 * margin)

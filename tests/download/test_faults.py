@@ -64,7 +64,7 @@ def check(job: DownloadJob, server: S3Server, state: str) -> None:
         if series.folder.exists():
             left = [name for name in os.listdir(series.folder) if not name.endswith(".dcm")]
             assert left == [], "no unfinished file is left"
-    assert not (job.plan.folder / folder_lock.LOCK_FOLDER).exists()
+    assert not (job.plan.folder / folder_lock.WORK_FOLDER).exists()
 
 
 def lift_and_retry(job: DownloadJob, server: S3Server) -> None:

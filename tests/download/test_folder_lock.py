@@ -86,7 +86,7 @@ def test_one_folder_inside_another(server: S3Server, tmp_path: Path, first: str,
     server.rate_MB_s = None
     assert job.retry().wait(30) == "complete", (job.error, job.failed)
     assert_identical(job.plan, server)
-    assert not list(tmp_path.rglob(folder_lock.LOCK_FOLDER)), "leftovers are removed"
+    assert not list(tmp_path.rglob(folder_lock.WORK_FOLDER)), "leftovers are removed"
 
 
 def test_another_job_of_this_session_by_another_path(server: S3Server, tmp_path: Path) -> None:
@@ -152,13 +152,13 @@ def test_one_of_two_simultaneous_jobs_gets_the_folder(tmp_path: Path) -> None:
         ]  # fmt: skip
         outputs = sorted(script.communicate(timeout=60)[0] for script in scripts)
         assert outputs == ["locked\n", "refused\n"]
-    assert not list(tmp_path.rglob(folder_lock.LOCK_FOLDER))
+    assert not list(tmp_path.rglob(folder_lock.WORK_FOLDER))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "device", "folder", "huge"])
 def test_lock_files_that_no_job_made(server: S3Server, tmp_path: Path, kind: str) -> None:
     plan = make_plan(server, tmp_path / "data", small(1))
-    path = plan.folder / folder_lock.LOCK_FOLDER / "0.lock"
+    path = plan.folder / folder_lock.WORK_FOLDER / "0.lock"
     path.parent.mkdir(parents=True)
     match kind:
         case "pipe":
@@ -184,7 +184,7 @@ def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> No
     """It protects the folder that it lies in, and no folder below."""
     plan = make_plan(server, tmp_path / "data", small(1))
     below = make_plan(server, tmp_path / "data" / "below", small(1))
-    path = plan.folder / folder_lock.LOCK_FOLDER / "0.lock"
+    path = plan.folder / folder_lock.WORK_FOLDER / "0.lock"
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
         file.truncate(1 << 40)
@@ -203,7 +203,7 @@ def test_an_orphaned_s5cmd_is_identified_by_pid_and_start_time(
     """Another process may have got the same pid."""
     with subprocess.Popen(["sleep", "60"]) as bystander:
         started = s5cmd._process(bystander.pid)[1]
-        home = three.folder / folder_lock.LOCK_FOLDER
+        home = three.folder / folder_lock.WORK_FOLDER
         home.mkdir(parents=True)
         lock = folder_lock.FolderLock(three)
         lock.lock()
@@ -226,7 +226,7 @@ def test_an_orphaned_s5cmd_is_identified_by_pid_and_start_time(
 def test_a_stale_lock_file_may_contain_anything(
     server: S3Server, three: DownloadPlan, text: str
 ) -> None:
-    stale = three.folder / folder_lock.LOCK_FOLDER / "0.lock"
+    stale = three.folder / folder_lock.WORK_FOLDER / "0.lock"
     stale.parent.mkdir(parents=True)
     stale.write_text(text)
     job = DownloadJob(three)

@@ -243,7 +243,7 @@ def test_thumbnails_then_levels_then_whole_series(
         )
         assert job.wait() == "complete", job.failed
         assert len(server.keys("GET")) == len(set(server.keys("GET"))), "no object is fetched twice"
-        assert not disk.temps(job.plan.series[0].folder)
+        assert not disk.unfinished_files(job.plan.series[0].folder)
         assert job.series_done == 2 and list(job.report.state) == ["complete"] * 2
         return job
 

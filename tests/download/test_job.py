@@ -154,7 +154,7 @@ def test_an_observer_that_raises_ends_the_wait(plan: Plan, error: type[BaseExcep
     job = DownloadJob(plan(small()), on_change=fatal)
     assert job.wait(30) == "failed" and "from an observer" in str(job.error)
     assert job.failed == {"1.2.1": job.error} and job.paths == {}
-    assert not (job.plan.folder / folder_lock.LOCK_FOLDER).exists()
+    assert not (job.plan.folder / folder_lock.WORK_FOLDER).exists()
     assert DownloadJob(job.plan).wait(30) == "complete"
 
 
@@ -201,7 +201,7 @@ def test_progress_matches_the_bytes_on_disk(server: S3Server, plan: Plan) -> Non
         there = 0
         for series in three.series:
             there += sum(disk.dicom_files(series.folder).values())
-            there += sum(map(disk.allocated, disk.temps(series.folder)))
+            there += sum(map(disk.allocated_bytes, disk.unfinished_files(series.folder)))
         seen.append((job.progress.bytes_done, there))
 
     job = DownloadJob(three, workers=8, on_change=look)
@@ -422,7 +422,7 @@ def test_nothing_leaks_in_a_hundred_jobs(server: S3Server, plan: Plan) -> None:
     assert s5cmd.Process._running == set() and folder_lock._folders_in_use == set()
     left = {p.suffix for p in plan(small(1)).folder.rglob("*") if not p.is_dir()}
     assert (
-        left == {".dcm", ".json"} and not (plan(small(1)).folder / folder_lock.LOCK_FOLDER).exists()
+        left == {".dcm", ".json"} and not (plan(small(1)).folder / folder_lock.WORK_FOLDER).exists()
     )
 
 

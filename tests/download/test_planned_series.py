@@ -145,7 +145,7 @@ def test_an_unexpected_error_leaves_no_complete_series_staged(
     job = DownloadJob(two)
     assert job.wait() == "failed" and list(job.failed) == ["1.2.2"]
     assert job.paths == {"1.2.1": sorted(two.folder.glob(f"{two.series[0].prefix}_*.dcm"))}
-    assert len(job.paths["1.2.1"]) == 10 and not (two.folder / folder_lock.LOCK_FOLDER).exists()
+    assert len(job.paths["1.2.1"]) == 10 and not (two.folder / folder_lock.WORK_FOLDER).exists()
 
 
 def test_the_files_of_another_job_are_not_moved(server: S3Server, plan: Plan) -> None:

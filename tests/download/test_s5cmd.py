@@ -206,10 +206,10 @@ def test_stop_leaves_no_unfinished_file(server: S3Server, tmp_path: Path) -> Non
         [s5cmd.cp_line("b", "p", tmp_path / "d")], endpoint_url=server.url, workers=1
     )
     deadline = time.monotonic() + 10
-    while not any(map(disk.allocated, disk.temps(tmp_path / "d"))):
+    while not any(map(disk.allocated_bytes, disk.unfinished_files(tmp_path / "d"))):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert set(disk.temps(tmp_path / "d").values()) == {name}
+    assert set(disk.unfinished_files(tmp_path / "d").values()) == {name}
     process.stop()
     assert process.exit_code is not None
     assert os.listdir(tmp_path / "d") == []
