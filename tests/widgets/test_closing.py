@@ -49,7 +49,7 @@ WIDGETS: dict[str, Callable[[BrowserState], Any]] = {
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> IDCClient:
-    """A client of a small table of our own: three series of two patients."""
+    """Return a client of a small table: three series of two patients."""
     path = tmp_path_factory.mktemp("own") / "own.csv"
     path.write_text(
         "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality,PatientAge\n"
@@ -85,7 +85,7 @@ def shown(widget: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The names of the queries that ran."""
+    """Return a list to which the name of each query is added."""
     names: list[str] = []
     for owner, name in (
         (Cohort, "facets"),
