@@ -125,5 +125,5 @@ def _read(path: Path, uid: str) -> tuple[str, str]:
     return "", instance
 
 
-def _is_past(tag: Any, vr: str | None, length: int) -> bool:
+def _is_past(tag: Any, _vr: str | None, _length: int) -> bool:
     return bool(tag > _SERIES_INSTANCE_UID)

@@ -1,6 +1,9 @@
-"""Whatever the columns hold: a plan is refused, or each of its paths is inside the folder, of one
-series alone, and legal. What is legal is written down here a second time, from what Windows,
-macOS and Linux document, and shares nothing with the code that is tested."""
+"""Plans from columns with random content.
+
+A plan is refused, or each of its paths is legal, inside the folder, and used by one series only.
+The rules for legal names are repeated here, from the documentation of Windows, macOS and Linux, and
+share nothing with the tested code.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def wrong_with_name(name: str, platform: str) -> str | None:
             return "forbidden character"
         if name[-1] in ". ":
             return "dropped from the end"
-        if name.split(".")[0].rstrip(" ").upper() in WINDOWS_DEVICES:
+        if name.partition(".")[0].rstrip(" ").upper() in WINDOWS_DEVICES:
             return "a device"
         return "too long" if len(name.encode("utf-16-le")) > 2 * 255 else None
     if set(name) & set("/\0" if platform == "linux" else "/\0:"):

@@ -54,9 +54,11 @@ class FixedOrder:
         return len(self._numbers)
 
     def at(self, positions: Array) -> Array:
+        """Return the numbers of the rows at these positions, each of which exists."""
         return self._numbers[positions]
 
     def positions_of(self, numbers: Array) -> Array:
+        """Return the positions of these numbers in ascending order; absent ones are left out."""
         if not len(numbers):
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(np.isin(self._numbers, numbers))
@@ -86,12 +88,14 @@ class BlockOrder:
         return len(self._numbers)
 
     def at(self, positions: Array) -> Array:
+        """Return the numbers of the rows at these positions, each of which exists."""
         if not len(positions):
             return self._numbers[:0]
         members, places = self._blocks_around(positions)
         return members[np.searchsorted(places, positions)]
 
     def positions_of(self, numbers: Array) -> Array:
+        """Return the positions of these numbers in ascending order; absent ones are left out."""
         positions = np.flatnonzero(np.isin(self._numbers, numbers))
         if not len(positions):
             return positions

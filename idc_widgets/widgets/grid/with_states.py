@@ -29,16 +29,24 @@ class WithStates:
         return len(self._rows)
 
     def window(self, start: int, stop: int) -> Window:
+        """Return the rows at the positions [start, stop), with the column `ON_DISK`."""
         rows = self._rows.window(start, stop)
         return {ON_DISK.name: self._on_disk.states(rows["SeriesInstanceUID"]), **rows}
 
     def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
+        """Return the SeriesInstanceUIDs of the rows at these positions."""
         return self._rows.keys(ranges)
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
+        """Return the positions of these SeriesInstanceUIDs in ascending order; skip absent ones."""
         return self._rows.positions(keys)
 
     def sorted(self, sort: Sort | None) -> WithStates:
+        """Return the same rows in another order.
+
+        Raises:
+            InvalidQueryError: The order is by `ON_DISK`, which changes while a job runs.
+        """
         if sort is not None and sort.column == ON_DISK.name:
             raise InvalidQueryError(
                 f"series cannot be sorted by {ON_DISK.title!r}; sort by another column"
