@@ -58,8 +58,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     >>> widget = DownloadWidget(cohort.select())
     """
 
-    _esm = script("download")
-    _css = style("download")
+    _esm = script("sparkline", "download")
+    _css = style("sparkline", "download")
 
     selection = Instance(Selection, allow_none=True)
     """What the button downloads. Type: Selection or None, which disables the button."""

@@ -1,4 +1,4 @@
-"""Scripts and style sheets: every file exists, and the shared ones come first."""
+"""Scripts and style sheets: how the files of a widget are joined."""
 
 from __future__ import annotations
 
@@ -6,8 +6,26 @@ import re
 from pathlib import Path
 
 import pytest
+from anywidget import AnyWidget
 
 from idc_widgets.widgets.assets import STATIC, script, style
+from idc_widgets.widgets.download import DownloadWidget
+from idc_widgets.widgets.facets import FacetDropdown
+from idc_widgets.widgets.filters import _Toggle
+from idc_widgets.widgets.grid.level_grids import _Title
+from idc_widgets.widgets.ranges import RangeFilter
+from idc_widgets.widgets.search import SearchBox
+from idc_widgets.widgets.summary import SummaryBar
+
+SHARED = ("base", "datagrid", "popover", "sparkline")
+
+WIDGETS = (DownloadWidget, FacetDropdown, RangeFilter, SearchBox, SummaryBar, _Title, _Toggle)
+
+
+def declared(source: str) -> list[str]:
+    """Return the names that a script declares at its top level."""
+    declaration = r"^(?:async )?(?:function|class|const|let) (\w+)"
+    return re.findall(declaration, source, re.MULTILINE)
 
 
 def read(name: str) -> str:
@@ -26,5 +44,21 @@ def test_shared_files_come_first() -> None:
 @pytest.mark.parametrize("path", sorted(STATIC.glob("*.js")), ids=lambda path: path.name)
 def test_only_the_script_of_a_widget_exports(path: Path) -> None:
     exports = re.findall("^export default", path.read_text(encoding="utf-8"), re.MULTILINE)
-    is_shared = path.stem in ("base", "popover", "datagrid")
+    is_shared = path.stem in SHARED
     assert len(exports) == (0 if is_shared else 1)
+
+
+@pytest.mark.parametrize("widget", WIDGETS)
+def test_a_script_declares_each_name_once(widget: type[AnyWidget]) -> None:
+    names = declared(str(widget._esm))
+    assert "render" in names
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("widget", WIDGETS)
+def test_a_script_has_the_shared_files_that_it_uses(widget: type[AnyWidget]) -> None:
+    esm = str(widget._esm)
+    for shared in SHARED:
+        for name in declared(read(f"{shared}.js")):
+            if re.search(rf"\b{name}\(", esm):
+                assert name in declared(esm), f"{name} is used, but {shared}.js is not listed"

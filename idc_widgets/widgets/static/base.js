@@ -3,7 +3,7 @@
 //
 // The type checker sees the same scopes: a file without `export` is a script, whose names are
 // global to every other file; a file with `export default` is a module, whose names are its own.
-// It does not see that `script()` lists every file that a module uses; the browser tests do.
+// It does not see that `script()` lists every file that a module uses; test_assets.py checks that.
 
 /**
  * @template {Record<string, any>} Traits
@@ -95,7 +95,7 @@ async function copy(text) {
 
 /** Return an id that no other element or view on the page has. */
 function uniqueId() {
-  // Plain http hosts other than localhost are no secure context and have no `randomUUID`.
+  // Plain http hosts other than localhost are not a secure context and lack `randomUUID`.
   if (typeof crypto.randomUUID === "function") return `idc-${crypto.randomUUID()}`;
   const words = crypto.getRandomValues(new Uint32Array(4));
   return `idc-${Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("-")}`;

@@ -40,9 +40,6 @@ const RETRY_TEXTS = { cancelled: "Resume", failed: "Try again" };
 const POLL_MS = 500;
 const POLL_TIMEOUT_MS = 5000; // after this long without a reply, poll again
 const COPIED_MS = 1500; // how long a button says "Copied"
-const SPARKLINE_WIDTH_PX = 96;
-const SPARKLINE_HEIGHT_PX = 16;
-const SPARKLINE_MIN_SECONDS = 15; // the least time that the width stands for
 
 /**
  * Create a path that is cut in the middle where space is short: its ends tell the most.
@@ -67,50 +64,6 @@ function createElided(path) {
  */
 const shortenUids = (path) =>
   path.replace(/[^/]{30,}/g, (part) => `${part.slice(0, 12)}…${part.slice(-6)}`);
-
-/**
- * @template {keyof SVGElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {Record<string, string | number>} [attributes]
- * @returns {SVGElementTagNameMap[Tag]}
- */
-function createSvg(tag, attributes = {}) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  return element;
-}
-
-/** Create a line that shows numbers over time, the latest at the right. */
-function createSparkline() {
-  const [width, height] = [SPARKLINE_WIDTH_PX, SPARKLINE_HEIGHT_PX];
-  const svg = createSvg("svg", {
-    class: "idc-download-spark",
-    width,
-    height,
-    "aria-hidden": "true",
-  });
-  const tooltip = createSvg("title");
-  const area = createSvg("polygon", { class: "idc-download-area" });
-  const line = createSvg("polyline", { fill: "none", "stroke-width": 1.5 });
-  svg.append(tooltip, area, line);
-  return {
-    svg,
-
-    /** @param {number[]} rates MB/s, one per second. */
-    show(rates) {
-      const highest = Math.max(...rates, 1e-9);
-      const seconds = Math.max(SPARKLINE_MIN_SECONDS, rates.length);
-      const x = (/** @type {number} */ index) =>
-        (width - ((rates.length - 1 - index) * width) / (seconds - 1)).toFixed(1);
-      const y = (/** @type {number} */ rate) =>
-        (height - 1 - (rate / highest) * (height - 2)).toFixed(1);
-      const points = rates.map((rate, index) => `${x(index)},${y(rate)}`).join(" ");
-      tooltip.textContent = `Speed of the last minute, at most ${highest.toFixed(1)} MB/s`;
-      line.setAttribute("points", points);
-      area.setAttribute("points", `${x(0)},${height} ${points} ${width},${height}`);
-    },
-  };
-}
 
 /** @type {import("@anywidget/types").Render<DownloadTraits>} */
 function render({ model, el }) {
