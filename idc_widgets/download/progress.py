@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from .._util import human_size, plural
-from . import disk, s5cmd
+from . import disk, s5cmd, s5cmd_errors
 from .plan import DownloadPlan
 from .planned_series import PlannedSeries
 
@@ -165,7 +165,7 @@ class ProgressTracker:
         tracked.awaited.discard(name)
         if isinstance(event, s5cmd.Problem):
             # Prefer a permanent error to a transient one
-            may_pass = s5cmd.may_pass(event.message)
+            may_pass = s5cmd_errors.may_pass(event.message)
             if tracked.problem is None or not may_pass:
                 tracked.problem = event.message
             tracked.may_pass |= may_pass
@@ -278,7 +278,7 @@ class ProgressTracker:
             if tracked.is_complete():
                 continue
             if tracked.problem:
-                failure = s5cmd.in_plain_words(tracked.problem), tracked.may_pass
+                failure = s5cmd_errors.in_plain_words(tracked.problem), tracked.may_pass
             elif stop and stop.stalled is not None:
                 if location not in stop.stalled:
                     continue

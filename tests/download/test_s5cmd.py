@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.s3server import S3Server
 
-from idc_widgets.download import disk, s5cmd
+from idc_widgets.download import disk, s5cmd, s5cmd_errors
 from idc_widgets.errors import DownloadError
 
 DONE = {
@@ -74,12 +77,12 @@ def test_parse_accepts_any_line(line: str) -> None:
     ],
 )
 def test_plain_words(message: str, words: str) -> None:
-    words_of = s5cmd.in_plain_words(message)
+    words_of = s5cmd_errors.in_plain_words(message)
     assert words_of.startswith(words) and "request id" not in words_of
 
 
 def test_plain_words_are_short() -> None:
-    assert len(s5cmd.in_plain_words("x\n" * 10_000)) < 400
+    assert len(s5cmd_errors.in_plain_words("x\n" * 10_000)) < 400
 
 
 def test_the_program_of_the_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +107,81 @@ def test_a_program_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(s5cmd, "binary", lambda: tmp_path / "gone")
     with pytest.raises(DownloadError, match="s5cmd cannot be started"):
         s5cmd.Process([], endpoint_url="http://127.0.0.1:9", workers=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="setpriv is a tool of Linux")
+@pytest.mark.parametrize(
+    "setpriv",
+    [
+        # util-linux 2.32.1, as RHEL 8 has it
+        "echo \"setpriv: unrecognized option '--pdeathsig'\" >&2; exit 1",
+        "exit 127",
+        # takes the option and cannot start the program
+        "echo 'setpriv: failed to execute' >&2; exit 126",
+    ],
+)
+def test_a_setpriv_that_does_not_know_the_option_is_not_used(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setpriv: str
+) -> None:
+    tool = tmp_path / "bin" / "setpriv"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{setpriv}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    server.objects = {("b", f"p/{X}"): b"data"}
+    folder = tmp_path / "folder"
+    [event] = run(server, s5cmd.cp_line("b", "p", folder))
+    assert isinstance(event, s5cmd.FileDone), event
+    assert (folder / X).read_bytes() == b"data"
+
+
+def test_no_process_is_left_if_no_thread_can_be_started(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def remember(*args: Any, **keywords: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*args, **keywords))
+        return started[-1]
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    s5cmd.arguments(server.url, 1)  # tries setpriv, once
+    monkeypatch.setattr(subprocess, "Popen", remember)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(DownloadError, match=r"can't start new thread.*ulimit -u"):
+        s5cmd.Process([], endpoint_url=server.url, workers=1)
+    assert [process.poll() is not None for process in started] == [True]
+    assert not s5cmd.Process._running
+
+
+def test_no_process_is_started_after_the_others_were_stopped_at_exit(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s5cmd.Process, "_is_exiting", False)  # undone after the test
+    s5cmd._stop_all()
+    with pytest.raises(DownloadError, match="Python is ending"):
+        s5cmd.Process([], endpoint_url=server.url, workers=1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_does_not_stop_the_processes_of_its_parent(
+    server: S3Server, tmp_path: Path
+) -> None:
+    server.objects = {("b", f"p/{X}"): b"data" * 1000}
+    server.rate_MB_s = 0.001
+    process = s5cmd.Process(
+        [s5cmd.cp_line("b", "p", tmp_path)], endpoint_url=server.url, workers=1
+    )
+    child = os.fork()
+    if child == 0:
+        s5cmd._stop_all()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert process.exit_code is None
+    process.stop()
 
 
 def run(server: S3Server, *lines: str) -> list[s5cmd.Event]:
