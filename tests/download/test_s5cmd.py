@@ -172,9 +172,7 @@ def test_a_forked_child_does_not_stop_the_processes_of_its_parent(
 ) -> None:
     server.objects = {("b", f"p/{X}"): b"data" * 1000}
     server.rate_MB_s = 0.001
-    process = s5cmd.Process(
-        [s5cmd.cp_line("b", "p", tmp_path)], endpoint_url=server.url, workers=1
-    )
+    process = s5cmd.Process([s5cmd.cp_line("b", "p", tmp_path)], endpoint_url=server.url, workers=1)
     child = os.fork()
     if child == 0:
         s5cmd._stop_all()
