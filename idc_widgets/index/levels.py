@@ -19,7 +19,7 @@ class Level:
         plural: The noun for several rows; also the name of the method of `Cohort` that returns
             them and of the trait of `BrowserState` that holds the picked ones.
         key: The columns whose values identify a row of the level.
-        columns: the columns of the table that lists the rows.
+        columns: The columns of the table that lists the rows.
     """
 
     name: str

@@ -138,7 +138,7 @@ def test_a_click_under_way_means_the_rows_that_were_seen(state: BrowserState) ->
     front = FrontEnd(PatientGrid(state))
     state.filter_values("Modality", ["CT"])
     grid = front.grid
-    grid._view.sort_asked(grid._rows.sort)
+    grid._view.request_sort(grid._rows.sort)
     front.grid._resort(None)
     front.click(1)  # sent before the new rows could have been asked for
     assert state.patients == (("nsclc_radiomics", "LUNG1-002"),)

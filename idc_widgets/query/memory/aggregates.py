@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -153,4 +154,4 @@ def _distinct_pairs(
 def python_numbers(numbers: Array, column: str) -> list[Any]:
     """Return numbers as Python values: sizes as float, counts as int; None for NaN."""
     kind = float if column in ("size_MB", "series_size_MB") else int
-    return [None if number != number else kind(number) for number in numbers.tolist()]
+    return [None if math.isnan(number) else kind(number) for number in numbers.tolist()]

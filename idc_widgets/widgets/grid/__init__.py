@@ -1,6 +1,6 @@
-"""The grids: where their rows come from, how they are shown, and the title above them.
+"""The grids of patients, studies and series: their columns, their titles and how rows are shown.
 
-Only `widgets` imports from here.
+Only `widgets` imports from here. Nothing here runs queries: rows come from a `RowSource`.
 """
 
 import lazy_loader as _lazy

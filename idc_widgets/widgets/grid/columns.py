@@ -14,8 +14,8 @@ class Column:
     """A column of a grid. Its header and kind are those of the table of columns in `index`.
 
     Args:
-        name: the column of the `RowSource`.
-        width: in pixels, wide enough for the header and its menu button.
+        name: The name of the column in the `RowSource`.
+        width: The width in pixels, which has room for the header and its menu button.
     """
 
     name: str

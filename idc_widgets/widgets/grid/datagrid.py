@@ -1,7 +1,7 @@
-"""The grid on the screen: ipydatagrid's streaming grid, fed from a `RowSource`.
+"""A `GridView` on ipydatagrid's streaming grid, which requests windows of rows while scrolling.
 
-ipydatagrid asks for windows of rows as a person scrolls. What its 1.4.0 gets wrong is stepped
-around here, each at its place, so that the rest of the package need not know.
+The defects of ipydatagrid 1.4.0 are worked around here, each with a comment at its place, so that
+no other module has to know them.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from .columns import Column
 
 __all__ = ["DataGridView"]
 
-#: Rows sent with a new source, before the front end has asked: what a tall grid shows.
+#: Rows sent with a new source before the front end requests any: as many as a tall grid shows.
 _FIRST_ROWS = 40
-#: Rows that can be picked one by one; more is a matter for filters.
-_MOST_PICKS = 100_000
-#: Rows sent above and below what was asked for, so that a slow scroll shows no gaps.
-_MARGIN = 20
-#: Longest text sent for one cell; nothing wider can be read in a grid.
-_LONGEST_TEXT = 300
+#: Limit of rows that a person can pick; filters are the way to choose more.
+_MAX_PICKS = 100_000
+#: Rows sent above and below those requested, so that slow scrolling shows no gaps.
+_MARGIN_ROWS = 20
+#: Length of the longest text sent for a cell; a grid cannot show a wider one.
+_MAX_TEXT_LENGTH = 300
 
 _MISSING = "–"
 
-#: A canvas knows no CSS variables, so Jupyter's own font stack is spelt out.
+#: Jupyter's own font stack, in full because a canvas does not support CSS variables.
 _FONT = "12px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
-#: Shows the two ends of a long UID: the start tells the organisation, the end tells it apart.
+#: Shows both ends of a long UID: its start identifies the organization, its end the object.
 _ELIDED_UID = (
     "length(cell.value) > 30 ? slice(cell.value, 0, 13) + '…' + slice(cell.value, -12) : cell.value"
 )
 
 
-#: What has gone well, and what has not, in colours as far from white as from black.
+#: Colors of success and failure, which contrast equally with white and with black.
 _STATE_COLOR = (
     "slice(cell.value, 0, 1) == '✓' ? '#358a3a'"
     " : slice(cell.value, 0, 1) == '✕' ? '#dc4040' : default_value"
@@ -53,9 +53,9 @@ class DataGridView:
     """A `GridView` on ipydatagrid.
 
     Args:
-        columns: what to show, in order.
-        height: of the grid, as CSS.
-        guard: what every callback runs in; see `BrowserState.reporting`.
+        columns: The columns to show, in order.
+        height: The height of the grid, as CSS.
+        guard: Makes the context in which every callback runs; see `BrowserState.reporting`.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class DataGridView:
         self._columns = list(columns)
         self._guard = guard
         self._rows: RowSource | None = None
-        #: The source that the front end has last asked for: what a person saw when clicking.
+        #: The source of the rows that were last requested: those that a person sees and clicks.
         self._seen: RowSource | None = None
-        #: The rows that it asked for then.
-        self._asked = (0, 0)
-        #: No view has asked for rows further down since these rows came.
+        #: The bounds of the rows that were last requested.
+        self._requested = (0, 0)
+        #: Whether no view has requested rows further down since the source was shown.
         self._at_top = True
         self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
         self._sort_callbacks: list[Callable[[Sort | None], None]] = []
         self.widget = _Grid(self, self._columns, height)
 
     def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
-        """Shows these rows from the top, with the rows of these keys picked."""
+        """Show these rows from the top, with the rows of these keys picked."""
         self._rows = rows
         self.widget.reset(len(rows), self._transforms(rows.sort), scroll=not self._at_top)
         self._at_top = True
@@ -88,86 +88,91 @@ class DataGridView:
         self.widget.tick()
 
     def refresh(self) -> None:
-        """Shows the rows that are seen again, as they are now."""
-        if self._seen is self._rows:  # else they are asked for in a moment
-            self._send(*self._asked)
+        """Show the visible rows again with their current values."""
+        if self._seen is self._rows:  # otherwise the front end is about to request them
+            self._send(*self._requested)
 
     def pick(self, picked: Sequence[Any]) -> None:
-        """Shows the rows of these keys as picked, and only them."""
+        """Show the rows of these keys as picked, and no others."""
         if self._rows is not None:
             rectangles = _rectangles(self._rows.positions(picked), len(self._columns))
             self.widget.set_selections(_apart(rectangles, len(self._rows)))
 
     def on_pick(self, callback: Callable[[tuple[Any, ...]], None]) -> None:
-        """Calls back with all picked keys whenever a person picks."""
+        """Call back with all picked keys when a person picks rows."""
         self._picked_callbacks.append(callback)
 
     def on_sort(self, callback: Callable[[Sort | None], None]) -> None:
-        """Calls back when a person asks for another order; None for the first one."""
+        """Call back when a person requests another order; None for the first one."""
         self._sort_callbacks.append(callback)
 
-    # --- what the front end says -----------------------------------------------------------
+    # --- messages from the front end --------------------------------------------------------
 
-    def requested(self, start: int, stop: int) -> None:
-        """The front end shows rows [start, stop) and needs them."""
+    def on_request(self, start: int, stop: int) -> None:
+        """Send the rows [start, stop), which the front end is about to show."""
         with self._guard():
             self._seen = self._rows
             self._at_top = self._at_top and start == 0
-            self._asked = (start - _MARGIN, stop + _MARGIN)
-            self._send(*self._asked)
+            self._requested = (start - _MARGIN_ROWS, stop + _MARGIN_ROWS)
+            self._send(*self._requested)
 
-    def selected(self, rectangles: Iterable[dict[str, int]], before: list[dict[str, int]]) -> None:
-        """A person picked these rectangles of rows; `before`, what was picked until then."""
+    def on_select(self, rectangles: Iterable[dict[str, int]], before: list[dict[str, int]]) -> None:
+        """Report the rows that a person picked.
+
+        Args:
+            rectangles: The picked rows as rectangles of cells.
+            before: The rectangles that were picked until then.
+        """
         with self._guard():
-            # A click may have been under way while the rows changed: it meant those it saw.
+            # The rows may have changed after the click: it refers to those that were visible.
             rows = self._seen if self._seen is not None else self._rows
             if rows is None:
                 return
             ranges = _ranges(rectangles, len(rows))
             count = sum(map(len, ranges))
-            if count > _MOST_PICKS:
+            if count > _MAX_PICKS:
                 self.widget.set_selections(before)
                 raise InvalidQueryError(
-                    f"{count:,} rows are too many to pick; with none picked, all {len(rows):,} "
-                    "are meant, and filters choose among them"
+                    f"{count:,} rows are too many to pick; expected at most {_MAX_PICKS:,}. With "
+                    f"no row picked, all {len(rows):,} are selected; narrow them with filters"
                 )
             keys = rows.keys(ranges)
             for callback in self._picked_callbacks:
                 callback(keys)
 
-    def header_clicked(self, title: str) -> None:
-        """A person clicked a header: ascending, then descending, then the first order again."""
+    def on_header_click(self, title: str) -> None:
+        """Sort by a column: ascending, then descending, then in the first order again."""
         column = self._name(title)
         sort = self._rows.sort if self._rows is not None else None
         if sort is None or sort.column != column:
-            self.sort_asked(Sort(column))
+            self.request_sort(Sort(column))
         else:
-            self.sort_asked(None if sort.descending else Sort(column, descending=True))
+            self.request_sort(None if sort.descending else Sort(column, descending=True))
 
-    def menu_sorted(self, title: str | None, descending: bool) -> None:
-        """A person sorted with the menu of a header; None: its "no sort"."""
-        self.sort_asked(None if title is None else Sort(self._name(title), descending))
+    def on_menu_sort(self, title: str | None, descending: bool) -> None:
+        """Sort as a person chose in the menu of a header; None stands for "no sort"."""
+        self.request_sort(None if title is None else Sort(self._name(title), descending))
 
-    def sort_asked(self, sort: Sort | None) -> None:
-        """A person asked for another order."""
+    def request_sort(self, sort: Sort | None) -> None:
+        """Report that a person requests another order."""
         with self._guard():
             if self._rows is not None and sort != self._rows.sort:
                 for callback in self._sort_callbacks:
                     callback(sort)
 
-    def filter_asked(self) -> None:
-        """A person used the filters of a header's menu, which know nothing of the state."""
+    def refuse_filter(self) -> None:
+        """Explain that the filters in the menu of a header, which bypass the state, do not work."""
         with self._guard():
             raise InvalidQueryError(
-                "a grid's own menu can sort but not filter; filter with the dropdowns above, "
-                "or with browser.filters in Python, so that everything follows"
+                "the menu of a grid can sort but not filter; filter with the dropdowns above, or "
+                "with browser.filters in Python, so that all parts of the browser follow"
             )
 
     def _name(self, title: str) -> str:
         return next(column.name for column in self._columns if column.title == title)
 
     def _transforms(self, sort: Sort | None) -> list[dict[str, Any]]:
-        """An order as ipydatagrid says it, which draws the arrow in the header."""
+        """Return an order as ipydatagrid expects it, which draws the arrow in the header."""
         if sort is None:
             return []
         title = next(column.title for column in self._columns if column.name == sort.column)
@@ -187,7 +192,7 @@ class DataGridView:
 
 
 class _Grid(StreamingDataGrid):
-    """ipydatagrid's grid without a DataFrame behind it: it shows what a `DataGridView` sends."""
+    """The grid of ipydatagrid without a DataFrame: a `DataGridView` sends its cells."""
 
     _data: Any
     _transforms: Any
@@ -198,7 +203,7 @@ class _Grid(StreamingDataGrid):
         self._generation = itertools.count()
         self._shown_transforms: list[dict[str, Any]] = []
         self._header_clicked: str | None = None
-        #: What the kernel set last; anything else in `selections` came from a person.
+        #: The selection that the kernel set last; any other one was made by a person.
         self._known_selections: list[dict[str, int]] = []
         super().__init__(
             pd.DataFrame({column.title: [] for column in columns}),
@@ -213,44 +218,44 @@ class _Grid(StreamingDataGrid):
             debounce_delay=60,
             layout={"height": height, "width": "100%"},
         )
-        # The base class fails with a KeyError on every message that is not about a cell.
+        # The handler of the base class raises KeyError on messages that are not about a cell.
         self.on_msg(self._DataGrid__handle_custom_msg, remove=True)
 
     def reset(self, row_count: int, transforms: list[dict[str, Any]], *, scroll: bool) -> None:
-        """Drops all rows that the front end holds and, with `scroll`, scrolls to the top."""
-        # First the selection: the front end would report the loss of it as a person's choice.
+        """Make the front end forget all rows and, with `scroll`, scroll to the top."""
+        # The selection comes first: the front end would report its loss as a person's choice.
         self.set_selections([])
-        # Empty columns rather than none: without their names a header shows no arrow, and a
-        # click on a cell is a TypeError in the front end.
+        # The columns are empty but named: without names a header shows no arrow, and a click on a
+        # cell raises a TypeError in the front end.
         names = [field["name"] for field in self._data["schema"]["fields"]]
         empty = {name: pd.Series([], dtype="int64") for name in names}
         schema = {**self._data["schema"], "generation": next(self._generation)}
-        # A person may have set `_transforms` to these already, with the menu of a header, or to
-        # others that could not be had.
+        # The menu of a header may have set `_transforms` already, to these or to an order that
+        # could not be made.
         resorted = transforms != self._shown_transforms or transforms != self._transforms
         self._shown_transforms = transforms
-        # Each message is a painting, so there is one unless there must be more.
+        # The front end paints once per message, so all changes go into as few as possible.
         with self.hold_sync():
             self._data = {"data": empty, "schema": schema, "fields": self._data["fields"]}
-            # A grid keeps its place, and nobody can tell it to scroll; without rows it must.
+            # There is no message for scrolling, but a grid without rows scrolls to the top.
             self._row_count = 0 if scroll else row_count
             self._transforms = transforms
         self._row_count = row_count
         if resorted:
-            # Headers are not painted again for a new sort, but they are for a new default size;
-            # that of row headers is seen nowhere.
+            # A new order does not repaint the headers, but a new default size does. The size of
+            # row headers has no visible effect, as there are none.
             self.base_row_header_size = 64 + schema["generation"] % 2
 
     def set_selections(self, rectangles: list[dict[str, int]]) -> None:
-        """Shows a selection that no person made."""
+        """Show a selection without reporting it as a person's choice."""
         self._known_selections = rectangles
         self.selections = [dict(one) for one in rectangles]
 
     def send_rows(self, start: int, cells: dict[str, list[str]]) -> None:
-        """Sends the cells of rows from `start` on, column by column."""
+        """Send the cells of the rows from `start` on, given by column."""
         count = len(next(iter(cells.values())))
         numbers = list(range(start, start + count))
-        # In the order of the schema: the front end finds the sorted column by its place.
+        # In the order of the schema, as the front end finds the sorted column by its place.
         data = {"key": numbers, **cells, "ipydguuid": numbers}
         self.send(
             {
@@ -269,9 +274,9 @@ class _Grid(StreamingDataGrid):
 
     def _handle_comm_msg(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("type") == "data-request":
-            self._view.requested(_int(content.get("r1")), _int(content.get("r2")) + 1)
+            self._view.on_request(_int(content.get("r1")), _int(content.get("r2")) + 1)
         elif content.get("type") == "unique-values-request":
-            # The menu's filter by value: values live in the dropdowns, with their counts.
+            # The menu lists values to filter by; here the dropdowns do that, with counts.
             self.send(
                 {
                     "event_type": "unique-values-reply",
@@ -280,8 +285,8 @@ class _Grid(StreamingDataGrid):
                 }
             )
         elif content.get("event_type") == "cell-click":
-            # Comes before the selection that the same click makes, and also when a column is
-            # dragged wider or the menu is opened, which make none.
+            # This message precedes the selection that the same click makes. It also comes when a
+            # column is resized or the menu is opened, without a selection.
             in_header = content.get("region") == "column-header"
             self._header_clicked = str(content.get("column")) if in_header else None
 
@@ -292,22 +297,22 @@ class _Grid(StreamingDataGrid):
             return
         column, self._header_clicked = self._header_clicked, None
         if column is not None and _is_everything(rectangles, self._row_count):
-            # A click on a header selects every row; people mean to sort.
+            # A click on a header selects all rows, but people intend to sort.
             self.set_selections(self._known_selections)
-            self._view.header_clicked(column)
+            self._view.on_header_click(column)
             return
         before, self._known_selections = self._known_selections, rectangles
-        self._view.selected(rectangles, before)
+        self._view.on_select(rectangles, before)
 
     @observe("_transforms")
     def _on_transforms_changed(self, change: Any) -> None:
         sorts = [one for one in change["new"] if one.get("type") == "sort"]
         if len(sorts) < len(change["new"]):
             self._transforms = sorts
-            self._view.filter_asked()
+            self._view.refuse_filter()
             return
         title = str(sorts[-1]["column"]) if sorts else None
-        self._view.menu_sorted(title, bool(sorts and sorts[-1].get("desc")))
+        self._view.on_menu_sort(title, bool(sorts and sorts[-1].get("desc")))
 
 
 def _renderer(column: Column) -> TextRenderer:
@@ -327,11 +332,11 @@ def _cell(column: Column, value: Any) -> str:
         return f"{value:,}"
     if column.kind == "size":
         return human_size(value * 1e6)
-    return str(value)[:_LONGEST_TEXT]
+    return str(value)[:_MAX_TEXT_LENGTH]
 
 
 def _rectangles(positions: Sequence[int], columns: int) -> list[dict[str, int]]:
-    """Row numbers as rectangles of neighbouring rows."""
+    """Return sorted row numbers as rectangles of adjacent rows."""
     rectangles: list[dict[str, int]] = []
     for row in positions:
         if rectangles and rectangles[-1]["r2"] == row - 1:
@@ -342,14 +347,14 @@ def _rectangles(positions: Sequence[int], columns: int) -> list[dict[str, int]]:
 
 
 def _apart(rectangles: list[dict[str, int]], count: int) -> list[dict[str, int]]:
-    """Never one rectangle of all rows: a click on a header would change nothing, and go unheard."""
+    """Split a rectangle of all rows in two, so that a click on a header changes the selection."""
     if count > 1 and _is_everything(rectangles, count):
         return [{**rectangles[0], "r2": 0}, {**rectangles[0], "r1": 1}]
     return rectangles
 
 
 def _ranges(rectangles: Iterable[dict[str, int]], count: int) -> list[range]:
-    """Rectangles as ranges of rows that neither overlap nor leave the grid."""
+    """Return rectangles as sorted ranges of rows, which neither overlap nor exceed the grid."""
     spans = sorted((min(one["r1"], one["r2"]), max(one["r1"], one["r2"])) for one in rectangles)
     ranges: list[range] = []
     done = 0

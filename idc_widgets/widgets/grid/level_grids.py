@@ -1,4 +1,4 @@
-"""The grids of patients, studies and series: each shows one level of the state, and its picks."""
+"""The grids of patients, studies and series: each shows one level of the state and its picks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
 
 
 class _Title(anywidget.AnyWidget):
-    """The line above a grid: what it shows, how many, how many are picked; or why it is empty."""
+    """The line above a grid: title and numbers of rows and picks, or why the grid is empty."""
 
     _esm = script("datagrid", "grid")
     _css = style("grid")
@@ -43,12 +43,13 @@ class _Title(anywidget.AnyWidget):
 
 
 class _LevelGrid(Closable, VBox):
-    """A title with counts, and a grid under it or, with nothing to show, why and what to do."""
+    """A title with counts above a grid; without rows, the title says why and what to do."""
 
     _level: str
     _title: str
-    #: The trait of the state that has the rows, and what narrows them.
+    #: The trait of the state that has the cohort whose rows are shown.
     _rows_trait: str
+    #: The text in place of a grid without rows.
     _empty: str
 
     def __init__(
@@ -95,7 +96,7 @@ class _LevelGrid(Closable, VBox):
         return COLUMNS[self._level]
 
     def _source(self, rows: RowSource) -> RowSource:
-        """What is shown of these rows."""
+        """Return the rows as they are shown."""
         return rows
 
     def _on_rows(self, _change: Any) -> None:
@@ -110,17 +111,17 @@ class _LevelGrid(Closable, VBox):
         rows = row_source(cohort, self._level, self._sort, columns=columns)
         self._rows = self._source(rows)
         self._view.show(self._rows, self._picked)
-        self._say()
+        self._show_counts()
 
     def _repick(self) -> None:
         self._view.pick(self._picked)
-        self._say()
+        self._show_counts()
 
     def _resort(self, sort: Sort | None) -> None:
         try:
             self._rows = self._rows.sorted(sort)
             self._sort = sort
-        finally:  # what could not be sorted stays as it is, and so does the arrow in its header
+        finally:  # if sorting fails, the rows and the arrow in the header stay as they were
             self._view.show(self._rows, self._picked)
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
@@ -139,7 +140,7 @@ class _LevelGrid(Closable, VBox):
     def _picked(self) -> tuple[Any, ...]:
         return tuple(getattr(self._state, self._picks_trait))
 
-    def _say(self) -> None:
+    def _show_counts(self) -> None:
         with self._heading.hold_sync():
             self._heading._count = len(self._rows)
             self._heading._picked = len(self._picked)
@@ -147,12 +148,16 @@ class _LevelGrid(Closable, VBox):
 
 
 class PatientGrid(_LevelGrid):
-    """The patients of `BrowserState.filters`; picking some narrows studies and series.
+    """A grid of the patients of `BrowserState.filters`. Picks narrow the studies and series.
 
     Args:
-        state: what to show, and where picks go.
-        height: of the grid below its title, as CSS.
-        view: makes the `GridView`; by default one on ipydatagrid.
+        state: The state, which has the cohort and receives the picks.
+        height: The height of the grid without its title, as CSS.
+        view: Makes the `GridView`, called with the columns, `height` and `guard`; by default one
+            on ipydatagrid.
+
+    >>> from idc_widgets import BrowserState, PatientGrid
+    >>> grid = PatientGrid(BrowserState(collection_id="nsclc_radiomics"), height="400px")
     """
 
     _level = "patient"
@@ -162,7 +167,13 @@ class PatientGrid(_LevelGrid):
 
 
 class StudyGrid(_LevelGrid):
-    """The studies of the picked patients or, with none picked, of all; arguments as PatientGrid."""
+    """A grid of the studies of the picked patients; without a pick, of all patients.
+
+    Args:
+        state: The state, which has the cohort and receives the picks.
+        height: The height of the grid without its title, as CSS.
+        view: Makes the `GridView`, as in `PatientGrid`.
+    """
 
     _level = "study"
     _title = "Studies"
@@ -171,13 +182,14 @@ class StudyGrid(_LevelGrid):
 
 
 class SeriesGrid(_LevelGrid):
-    """The series of the picked studies or, with none picked, of all.
+    """A grid of the series of the picked studies; without a pick, of all studies.
 
     Args:
-        state: what to show, and where picks go.
-        height: of the grid below its title, as CSS.
-        view: makes the `GridView`; by default one on ipydatagrid.
-        download: whose folder and job a column shows: what is on the disk, or on its way.
+        state: The state, which has the cohort and receives the picks.
+        height: The height of the grid without its title, as CSS.
+        view: Makes the `GridView`, as in `PatientGrid`.
+        download: The download widget for whose folder and job a column shows which series are on
+            the disk or on their way.
     """
 
     _level = "series"

@@ -17,8 +17,8 @@ class WithStates:
     """A `RowSource` of series with the column `ON_DISK`.
 
     Args:
-        rows: the series.
-        on_disk: looks at the disk for the series of each window.
+        rows: The series.
+        on_disk: Looks at the disk for the series of each window.
     """
 
     def __init__(self, rows: RowSource, on_disk: OnDisk) -> None:
