@@ -195,7 +195,7 @@ class Cohort:
 
     def summary(self) -> Summary:
         """Return the numbers of collections, patients, studies, series and files, and the size."""
-        licenses = tuple(str(license_.value) for license_ in self.licenses())
+        licenses = tuple(str(facet.value) for facet in self.licenses())
         matches = self.matches
         if matches is not None:
             files, size_MB = matches.files_and_size_MB()

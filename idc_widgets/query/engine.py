@@ -79,4 +79,6 @@ def literal(value: object) -> str:
         return repr(value)
     if isinstance(value, str) and "\0" not in value:
         return "'" + value.replace("'", "''") + "'"
-    raise InvalidQueryError(f"{value!r} cannot be written as SQL")
+    raise InvalidQueryError(
+        f"{value!r} cannot be written as SQL: expected None, a bool, a finite number or a text"
+    )

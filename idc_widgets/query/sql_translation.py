@@ -215,4 +215,6 @@ def _value_node(value: object) -> exp.Expression:
         text = repr(abs(value))
         number = exp.Literal.number(text if "e" in text else f"{text}e0")
         return exp.Neg(this=number) if value < 0 else number
-    raise InvalidQueryError(f"{value!r} cannot be written as SQL")
+    raise InvalidQueryError(
+        f"{value!r} cannot be written as SQL: expected None, a bool, a finite number or a text"
+    )

@@ -1,4 +1,4 @@
-"""Which values occur: the same answer from memory and from a database."""
+"""Lookups of known keys and texts: memory and databases return the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENT = ("nsclc_radiomics", "LUNG1-365")
 
 
 class Database:
-    """An engine that hides that it is DuckDB, so that nothing is answered from memory."""
+    """An engine that is not a DuckDBEngine, so that nothing is looked up in memory."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -39,7 +39,9 @@ def engine(request: pytest.FixtureRequest, client: IDCClient) -> Any:
         ("series", CT, STUDY),
     ],
 )
-def test_known_keys(engine: Any, client: IDCClient, level: str, key: Any, unknown: Any) -> None:
+def test_known_keys_of_a_cohort(
+    engine: Any, client: IDCClient, level: str, key: Any, unknown: Any
+) -> None:
     everything = client.cohort().conditions
     assert known_keys(engine, everything, level, [key, unknown]) == {key}
     assert known_keys(engine, everything, level, []) == set()
@@ -47,6 +49,6 @@ def test_known_keys(engine: Any, client: IDCClient, level: str, key: Any, unknow
     assert known_keys(engine, other, level, [key, unknown]) == set()
 
 
-def test_known_texts(engine: Any) -> None:
+def test_known_texts_of_a_column(engine: Any) -> None:
     assert known_texts(engine, "Modality", ["CT", "ct", "CT"]) == {"CT"}
     assert known_texts(engine, "Modality", []) == set()
