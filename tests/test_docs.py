@@ -187,7 +187,9 @@ def test_every_file_and_name_exists(path: Path) -> None:
     text = prose(path)
     is_about_tests = path in [*NOTEBOOKS, *OTHER_CODE] or path.name == "CONTRIBUTING.md"
     words = words_of_code(package_only=not is_about_tests)
-    assert [*unknown_files(text), *unknown_names(text, words)] == []
+    assert list(unknown_files(text)) == []
+    if path.name != "CHANGELOG.md":  # which also mentions former names
+        assert list(unknown_names(text, words)) == []
 
 
 def test_a_name_that_does_not_exist_is_reported() -> None:
