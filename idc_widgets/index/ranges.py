@@ -111,8 +111,8 @@ def _coarse_log(column: str) -> str:
     return f"CAST(CASE WHEN {column} > 0 THEN floor(log10({column}) * 10) END AS BIGINT)"
 
 
-# Written for every database: in Java's regular expressions "$" also matches before a line end, and
-# numbers without an exponent may be decimals, which round a seventh.
+# This SQL runs on every database. It has "\z" because "$" also matches before a final line end in
+# Java's regular expressions, and "7e0" because 7 may be a decimal, whose quotients are rounded.
 _AGE_SQL = (
     "CASE WHEN regexp_matches(PatientAge, '^[0-9]{1,3}[DWMYdwmy]?\\z') THEN"
     " CAST(rtrim(upper(PatientAge), 'DWMY') AS DOUBLE)"

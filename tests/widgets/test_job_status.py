@@ -9,7 +9,7 @@ from idc_widgets.widgets.job_status import MAX_ROWS, job_status
 
 
 def job_of(tmp_path: Path, count: int) -> DownloadJob:
-    """Return a job of so many series of one file of 10 bytes each, which was not started."""
+    """Return a job, not started, of `count` series with one file of 10 bytes each."""
     series = tuple(
         PlannedSeries(f"1.{i}", "bucket", f"p{i}", tmp_path / f"1.{i}", 1, 10) for i in range(count)
     )
