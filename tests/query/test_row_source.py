@@ -1,4 +1,4 @@
-"""Rows of a grid: windows, orders and keys, against a plain query of the same."""
+"""Rows of a cohort: windows, orders and keys agree with the tables of the cohort."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def keys_in_order(source: RowSource) -> list[Any]:
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("sort", [None, *(Sort("PatientID", down) for down in (False, True))])
-def test_windows_are_cut_from_one_order(cohort: Cohort, level: str, sort: Sort | None) -> None:
+def test_windows_are_parts_of_one_order(cohort: Cohort, level: str, sort: Sort | None) -> None:
     source = row_source(cohort, level, sort)
     rows = getattr(cohort, LEVELS[level].plural)()
     assert len(source) == len(rows)
@@ -67,15 +67,15 @@ def test_every_column_sorts(cohort: Cohort, level: str, column: str, descending:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_picks_survive_any_order(cohort: Cohort, level: str) -> None:
+def test_keys_are_found_in_any_order(cohort: Cohort, level: str) -> None:
     source = row_source(cohort, level)
-    picked = random.Random(1).sample(keys_in_order(source), 9)
+    chosen = random.Random(1).sample(keys_in_order(source), 9)
     for sort in (None, Sort("PatientID", True), Sort(LEVELS[level].columns[-1])):
         source = source.sorted(sort)
-        positions = source.positions(picked)
+        positions = source.positions(chosen)
         assert positions == sorted(positions)
         found = source.keys([range(row, row + 1) for row in positions])
-        assert sorted(found) == sorted(picked)
+        assert sorted(found) == sorted(chosen)
     missing = ("x", "y") if level == "patient" else "1.2.3"
     assert source.positions([missing]) == []
     assert source.positions([]) == []
@@ -83,14 +83,14 @@ def test_picks_survive_any_order(cohort: Cohort, level: str) -> None:
 
 
 def plain(rows: pd.DataFrame) -> list[list[Any]]:
-    """Values that can be compared: one kind of missing, sums in any order."""
+    """Return values that can be compared: None for missing ones, sums in any order of addition."""
     rounded = rows.assign(size_MB=rows.size_MB.round(6)).astype(object)
     values: list[list[Any]] = rounded.where(rounded.notna(), None).values.tolist()
     return values
 
 
 @pytest.mark.parametrize("level", ["patient", "study"])
-def test_very_many_rows_are_those_of_the_table(client: IDCClient, level: str) -> None:
+def test_windows_of_many_rows_are_those_of_the_table(client: IDCClient, level: str) -> None:
     cohort = client.cohort(Modality=["CT", "MR"])
     source = row_source(cohort, level)
     assert len(source) > 10_000
@@ -105,15 +105,15 @@ def test_very_many_rows_are_those_of_the_table(client: IDCClient, level: str) ->
         assert plain(pd.DataFrame(shown)) == plain(expected)
     assert len(records(source.window(len(keys) - 2, len(keys) + 50))) == 2
     assert len(records(source.window(len(keys) + 5, len(keys) + 50))) == 0
-    picked = [keys[7], keys[-1], keys[12_345 % len(keys)]]
-    assert source.positions(picked) == sorted(keys.index(key) for key in picked)
+    chosen = [keys[7], keys[-1], keys[12_345 % len(keys)]]
+    assert source.positions(chosen) == sorted(keys.index(key) for key in chosen)
     down = source.sorted(Sort("series", descending=True))
     assert down.window(0, 1)["series"][0] == table.series.max()
     assert len(down.sorted(None)) == len(keys)
     assert source.positions([]) == []
 
 
-def test_the_whole_index(client: IDCClient) -> None:
+def test_the_whole_index_is_sorted_by_size(client: IDCClient) -> None:
     source = row_source(client.cohort(), "series")
     assert len(source) == 1_044_191
     assert len(records(source.window(1_044_190, 1_044_191))) == 1
@@ -122,7 +122,7 @@ def test_the_whole_index(client: IDCClient) -> None:
     assert records(largest.window(0, 1))[0]["series_size_MB"] == 195185.148264
 
 
-def test_a_patient_is_a_collection_and_an_id(client: IDCClient) -> None:
+def test_a_patient_is_identified_by_collection_and_PatientID(client: IDCClient) -> None:
     twice = client.sql(
         "SELECT PatientID FROM index GROUP BY 1 HAVING count(DISTINCT collection_id) > 1 LIMIT 1"
     ).PatientID[0]
@@ -132,7 +132,7 @@ def test_a_patient_is_a_collection_and_an_id(client: IDCClient) -> None:
     assert source.positions([keys[1]]) == [1]
 
 
-def test_bad_names(cohort: Cohort) -> None:
+def test_unknown_levels_and_columns_are_rejected(cohort: Cohort) -> None:
     with pytest.raises(InvalidQueryError, match="did you mean 'series'"):
         row_source(cohort, "serie")
     for level in LEVELS:

@@ -1,4 +1,4 @@
-"""The grids, from the kernel's side: what a front end may send, and what it is sent."""
+"""The grids in the kernel: messages from a front end, and the replies to them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 class FrontEnd:
-    """Says to a grid what ipydatagrid's front end would, and keeps what it is sent."""
+    """Sends the messages of ipydatagrid's front end to a grid, and records the replies."""
 
     def __init__(self, grid: Any) -> None:
         self.grid = grid
         self.widget = grid._view.widget
         self.sent: list[dict[str, Any]] = []
         self.widget.send = lambda content, buffers=None: self.sent.append(content)
-        self.ask(0, 10)
+        self.request(0, 10)
 
-    def ask(self, r1: int, r2: int) -> dict[str, Any]:
+    def request(self, r1: int, r2: int) -> dict[str, Any]:
         self.sent.clear()
         message = {"type": "data-request", "r1": r1, "r2": r2, "c1": 0, "c2": 3}
         self.widget._handle_custom_msg(message, [])
-        replies = [one for one in self.sent if one.get("event_type") == "data-reply"]
+        replies = [message for message in self.sent if message.get("event_type") == "data-reply"]
         return replies[-1] if replies else {}
 
     def click(self, *rows: int) -> None:
@@ -46,7 +46,7 @@ class FrontEnd:
         self.widget.set_state({"selections": rectangles})
 
     def column(self, title: str, r1: int = 0, r2: int = 10) -> list[str]:
-        cells: list[str] = self.ask(r1, r2)["value"]["data"][title]["value"]
+        cells: list[str] = self.request(r1, r2)["value"]["data"][title]["value"]
         return cells
 
 
@@ -55,15 +55,19 @@ def state(client: IDCClient) -> BrowserState:
     return BrowserState(client, collection_id="nsclc_radiomics")
 
 
-def test_windows(state: BrowserState) -> None:
+def test_requested_rows_are_sent_with_a_margin(state: BrowserState) -> None:
     front = FrontEnd(SeriesGrid(state))
-    reply = front.ask(100, 110)
+    reply = front.request(100, 110)
     assert (reply["r1"], reply["c1"], reply["c2"]) == (80, 0, len(front.widget._columns) - 1)
     assert {len(cell["value"]) for cell in reply["value"]["data"].values()} == {51}
-    assert front.ask(4900, 99_999)["r2"] == 4925
-    assert front.ask(-1, -1)["r1"] == 0
-    for odd in ({"type": "data-request"}, {"type": "data-request", "r1": "x", "r2": None}, {}):
-        front.widget._handle_custom_msg(odd, [])
+    assert front.request(4900, 99_999)["r2"] == 4925
+    assert front.request(-1, -1)["r1"] == 0
+    for malformed in (
+        {"type": "data-request"},
+        {"type": "data-request", "r1": "x", "r2": None},
+        {},
+    ):
+        front.widget._handle_custom_msg(malformed, [])
     assert state.message == ""
 
 
@@ -75,7 +79,7 @@ def test_clicks_pick_keys(state: BrowserState) -> None:
     assert state.patients == (("nsclc_radiomics", "LUNG1-003"),)
     assert studies.widget._row_count == 1
     assert series.widget._row_count == 12
-    series.ask(0, 12)
+    series.request(0, 12)
     series.click(0, 5)
     assert len(state.series) == 2
     assert len(state.selection) == 2
@@ -91,11 +95,11 @@ def test_picks_survive_sorting(state: BrowserState) -> None:
     front.click_header("Patient ID")
     assert front.column("Patient ID")[0] == "LUNG1-422"
     assert state.patients == (("nsclc_radiomics", "LUNG1-003"),)
-    assert [one["r1"] for one in front.widget.selections] == [419]
+    assert [rectangle["r1"] for rectangle in front.widget.selections] == [419]
     assert front.widget._transforms == [{"type": "sort", "column": "Patient ID", "desc": True}]
     front.click_header("Patient ID")
     assert front.widget._transforms == []
-    assert [one["r1"] for one in front.widget.selections] == [2]
+    assert [rectangle["r1"] for rectangle in front.widget.selections] == [2]
 
 
 def test_sorting_with_the_menu(state: BrowserState) -> None:
@@ -107,7 +111,7 @@ def test_sorting_with_the_menu(state: BrowserState) -> None:
     assert front.column("Patient ID")[0] == "LUNG1-001"
 
 
-def test_a_sort_that_fails_leaves_no_trace(
+def test_a_failed_sort_changes_nothing(
     state: BrowserState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid = SeriesGrid(state)
@@ -124,7 +128,7 @@ def test_a_sort_that_fails_leaves_no_trace(
     assert front.column("Patient ID")[0] == "LUNG1-001"
 
 
-def test_the_filters_of_the_menu_are_refused_in_words(state: BrowserState) -> None:
+def test_the_filters_of_the_menu_are_refused_with_a_message(state: BrowserState) -> None:
     front = FrontEnd(SeriesGrid(state))
     front.widget.set_state(
         {"_transforms": [{"type": "filter", "column": "Files", "operator": ">", "value": 3}]}
@@ -134,17 +138,17 @@ def test_the_filters_of_the_menu_are_refused_in_words(state: BrowserState) -> No
     assert front.widget._row_count == 4926
 
 
-def test_a_click_under_way_means_the_rows_that_were_seen(state: BrowserState) -> None:
+def test_a_click_refers_to_the_rows_that_were_visible(state: BrowserState) -> None:
     front = FrontEnd(PatientGrid(state))
     state.filter_values("Modality", ["CT"])
     grid = front.grid
     grid._view.request_sort(grid._rows.sort)
     front.grid._resort(None)
-    front.click(1)  # sent before the new rows could have been asked for
+    front.click(1)  # sent before the new rows could be requested
     assert state.patients == (("nsclc_radiomics", "LUNG1-002"),)
 
 
-def test_everything_that_is_shown_is_text(tmp_path: Path) -> None:
+def test_cells_are_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(
         "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,SeriesDescription,Modality\n"
@@ -170,10 +174,10 @@ def test_too_many_rows_to_pick_are_refused(client: IDCClient) -> None:
     front._select([{"r1": 0, "r2": 1_044_190, "c1": 0, "c2": 11}])
     assert "1,044,191 rows are too many to pick" in state.message
     assert state.series == picked
-    assert [one["r1"] for one in front.widget.selections] == [3]
+    assert [rectangle["r1"] for rectangle in front.widget.selections] == [3]
 
 
-def test_a_header_sorts_with_every_row_picked(state: BrowserState) -> None:
+def test_a_header_sorts_even_if_all_rows_are_picked(state: BrowserState) -> None:
     state.pick(patients=["LUNG1-365"])
     front = FrontEnd(SeriesGrid(state))
     front._select([{"r1": 0, "r2": 11, "c1": 0, "c2": 11}])
@@ -184,7 +188,7 @@ def test_a_header_sorts_with_every_row_picked(state: BrowserState) -> None:
 
 
 def test_rectangles() -> None:
-    assert [(one["r1"], one["r2"]) for one in _rectangles([1, 2, 3, 7, 9, 10], 4)] == [
+    assert [(part["r1"], part["r2"]) for part in _rectangles([1, 2, 3, 7, 9, 10], 4)] == [
         (1, 3),
         (7, 7),
         (9, 10),

@@ -107,8 +107,8 @@ def _studies_of_other_patients(matches: Matches) -> Array | None:
     """Return a sort key of the lowest collection and PatientID per matching study.
 
     Returns:
-        The key, or None if the order is that of the numbers of the studies: unless a study has
-        several patients, and the series of the first one do not match.
+        The key per study; None if the order by the key is that of the numbers of the studies, as
+        it is unless a study has several patients and the series of the first one do not match.
     """
     memory, studies = matches.memory, matches.studies
     several = memory.studies_of_several_patients

@@ -155,7 +155,7 @@ class Matches:
         return int(files.sum(dtype=np.int64)), float(sizes.sum())
 
     def collection_count(self) -> int:
-        """Return the number of collections of the matching series, a missing one not counted."""
+        """Return the number of collections of the matching series, without a missing value."""
         collections = np.unique(self.memory.collection_of_patient[self.patients])
         missing_code = self.memory.group_columns["collection_id"].missing_code
         return int((collections != missing_code).sum())

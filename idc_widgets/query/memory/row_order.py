@@ -100,8 +100,8 @@ class BlockOrder:
         if not len(positions):
             return positions
         members, places = self._blocks_around(positions)
-        found: Array = places[np.isin(members, numbers)]
-        return found
+        wanted_places: Array = places[np.isin(members, numbers)]
+        return wanted_places
 
     def _blocks_around(self, positions: Array) -> tuple[Array, Array]:
         """Return the members of the blocks at these positions in order, and their positions."""

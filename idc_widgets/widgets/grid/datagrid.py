@@ -249,7 +249,7 @@ class _Grid(StreamingDataGrid):
     def set_selections(self, rectangles: list[dict[str, int]]) -> None:
         """Show a selection without reporting it as a person's choice."""
         self._known_selections = rectangles
-        self.selections = [dict(one) for one in rectangles]
+        self.selections = [dict(rectangle) for rectangle in rectangles]
 
     def send_rows(self, start: int, cells: dict[str, list[str]]) -> None:
         """Send the cells of the rows from `start` on, given by column."""
