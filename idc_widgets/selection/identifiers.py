@@ -13,7 +13,7 @@ from ..query import Cohort, Engine, known_texts
 
 __all__ = ["MAX_UIDS", "FoundUids", "find_uids", "is_uid", "split_uids"]
 
-#: Number of UIDs that one call accepts; longer lists are better joined as a table in SQL.
+#: The largest number of UIDs per call; longer lists are better joined as a table in SQL.
 MAX_UIDS = 100_000
 
 #: DICOM PS3.5, section 9.1: numbers joined by dots, 64 characters at most.
@@ -26,7 +26,7 @@ _SEPARATORS = re.compile(r"[\s,;\"'()\[\]{}]+")
 
 @dataclass(frozen=True)
 class FoundUids:
-    """The UIDs of a list, by whether this version of the index or a prior one has them."""
+    """The UIDs of a list: those in the index, those in prior versions only, and unknown ones."""
 
     #: The UIDs of series and studies that the index has, in the order of the list.
     known: tuple[str, ...]

@@ -18,12 +18,12 @@ MAX_LINES_SHOWN = 3
 
 @dataclass(frozen=True, repr=False)
 class Manifest:
-    """The series that a manifest names in this version of the index, and its unknown lines."""
+    """The series that a manifest names, and the lines that name no series of the index."""
 
     #: The series that the index has.
     selection: Selection
-    #: The lines that name no series of the index, by number. A line that names several things can
-    #: be in it several times.
+    #: The lines that name no series, by number. A line with several identifiers can appear several
+    #: times, with a reason each.
     unknown: tuple[UnknownLine, ...]
 
     def __str__(self) -> str:

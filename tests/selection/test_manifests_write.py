@@ -28,7 +28,7 @@ FILES: list[tuple[str, ManifestFormat | None]] = [
 
 @pytest.fixture(scope="module")
 def many_uids(client: IDCClient) -> list[str]:
-    """Return one of 97 SeriesInstanceUIDs of the index."""
+    """Return the SeriesInstanceUIDs of a random sample, about 1 % of the index."""
     frame = client.sql(
         "SELECT SeriesInstanceUID AS uid FROM index WHERE hash(crdc_series_uuid) % 97 = 0"
     )

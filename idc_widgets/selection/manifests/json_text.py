@@ -41,7 +41,9 @@ def parse_json(text: str) -> Iterator[Entry | UnknownLine] | None:
         # Not for truncated JSON: half of a list must not pass for the whole.
         if text.lstrip()[0] == "[" and text.rstrip()[-1] == "]" and '"' not in text:
             return None
-        raise InvalidQueryError(f"it starts like JSON, but is not: {error}") from error
+        raise InvalidQueryError(
+            f"the manifest starts like JSON, but is not valid: {error}"
+        ) from error
     number_of: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
         for match in re.finditer(r'"([^"\\]*)"', line):
@@ -49,7 +51,7 @@ def parse_json(text: str) -> Iterator[Entry | UnknownLine] | None:
     entries = list(_entries(content, number_of))
     has_our_keys = isinstance(content, dict) and any(map(meaning_of, content))
     if not entries and content != [] and not has_our_keys:
-        raise InvalidQueryError(f"nothing in this JSON is known: {EXPECTED}")
+        raise InvalidQueryError(f"nothing in this JSON is recognised: {EXPECTED}")
     return iter(entries)
 
 

@@ -1,4 +1,4 @@
-"""The one query of a manifest's lookups: rows that have one of many values in a column."""
+"""Select the rows of a table by many values of a column."""
 
 from __future__ import annotations
 

@@ -68,10 +68,10 @@ def _from_header(lines: Sequence[str]) -> Layout | None:
 
 
 def _from_values(engine: Engine, lines: Sequence[str]) -> Layout | None:
-    """Return the layout of a table without a header, if exactly one column identifies series.
+    """Return the layout of a table without a header, if a single column identifies series.
 
-    If no column does, a column of studies counts. Identifiers in several columns are not a table,
-    but a list, all of which is read.
+    If no column does, a column of StudyInstanceUIDs counts. If several columns do, the lines are
+    not a table but lists of identifiers, and every identifier in them is read.
     """
     sample = [line for _, line in _sample(lines)]
     for delimiter in "\t,;":
@@ -151,7 +151,7 @@ def _join_lines(
 
     Args:
         lines: All lines.
-        after: Index of the line after the one in which the row starts.
+        after: Index of the second line of the row.
         delimiter: The delimiter of the table.
         width: The number of cells per row.
 
