@@ -14,7 +14,6 @@ from .fetch import fetch_file as fetch_file
 from .fetch import fetch_folder as fetch_folder
 from .fetch import progress_line as progress_line
 from .levels import LEVELS as LEVELS
-from .levels import Level as Level
 from .own_columns import columns_by_folded_name as columns_by_folded_name
 from .own_columns import normalized_select as normalized_select
 from .ranges import RANGES as RANGES
