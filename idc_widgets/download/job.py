@@ -17,7 +17,7 @@ from .outcome import FINISHED, Outcome, State
 from .plan import DownloadPlan
 from .progress import Progress
 from .progress_bar import progress_bar
-from .report import as_dataframe, report_rows
+from .report import as_dataframe
 from .supervisor import KILL_GRACE_SECONDS, Controls, Options, Supervisor, Verify
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class DownloadJob:
         self._reset()
 
     def _reset(self) -> None:
-        self._outcome = Outcome(self.plan)
+        self._outcome = Outcome(self.plan, needs_check=self.options.verify == "dicom")
         self._controls = Controls()
         self._finished = threading.Event()
 
@@ -127,11 +127,7 @@ class DownloadJob:
         there was a problem; reason; files and files_expected; size_MB and size_MB_expected
         (MB = 10^6 bytes); folder; license and source_DOI, if the plan comes from a `Selection`.
         """
-        outcome = self._outcome
-        is_unchecked = self.options.verify == "dicom" and not outcome.is_checked
-        unchecked = "its files are not read yet" if is_unchecked else None
-        rows = report_rows(self.plan, outcome.on_disk, outcome.failed, outcome.problems, unchecked)
-        return as_dataframe(rows)
+        return as_dataframe(self._outcome.report_rows(self.plan))
 
     @property
     def log(self) -> tuple[str, ...]:

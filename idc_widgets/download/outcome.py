@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from .plan import DownloadPlan
 from .progress import Progress, ProgressTracker
+from .report import ReportRow, report_rows
 
 __all__ = ["FINISHED", "Outcome", "State"]
 
@@ -22,7 +24,7 @@ MAX_LOG_LINES = 500
 class Outcome:
     """What one run of a job has reached so far and, at its end, what became of each series."""
 
-    def __init__(self, plan: DownloadPlan) -> None:
+    def __init__(self, plan: DownloadPlan, *, needs_check: bool = False) -> None:
         self.error: str | None = None
         """Why the run failed as a whole."""
         self.paths: dict[str, list[Path]] = {}
@@ -33,8 +35,8 @@ class Outcome:
         """Those of `failed` that have a problem and are not merely unfinished."""
         self.on_disk: dict[str, tuple[int, int]] = {}
         """Finished files and their bytes, by SeriesInstanceUID."""
-        self.is_checked = False
-        """Whether every complete series was verified as the option `verify` demands."""
+        self.needs_check = needs_check
+        """Whether the headers of the files of complete series are still to be read."""
         self.lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
         """The log."""
         self.progress = Progress(0, plan.size_bytes, 0, plan.instances)
@@ -49,6 +51,11 @@ class Outcome:
         is_news = progress != self.progress
         self.progress = progress
         return is_news
+
+    def report_rows(self, plan: DownloadPlan) -> Iterator[ReportRow]:
+        """Yield one row per series: what is known now and, at the end, what became of it."""
+        unchecked = "its files are not read yet" if self.needs_check else None
+        return report_rows(plan, self.on_disk, self.failed, self.problems, unchecked)
 
     def settle(self, tracker: ProgressTracker) -> None:
         """Take over the final counts of a tracker, even if they are lower."""

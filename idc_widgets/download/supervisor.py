@@ -25,7 +25,6 @@ from .planned_series import PlannedSeries
 from .preflight import check_server
 from .preview import remember_rate
 from .progress import ProgressTracker, Speed, StopReason, TrackedSeries
-from .report import report_rows
 
 __all__ = ["KILL_GRACE_SECONDS", "Controls", "Options", "Supervisor", "Verify"]
 
@@ -151,10 +150,10 @@ class Supervisor:
             state = "failed"
             self._fail(error, lock)
         if lock.is_locked:
-            outcome = self._outcome
-            rows = list(report_rows(self._plan, outcome.on_disk, outcome.failed, outcome.problems))
+            rows = list(self._outcome.report_rows(self._plan))
             if not lock.made_root or any(row.files for row in rows):  # else nothing was fetched
-                outcome.lines += record.write(self._plan, rows, state=state, started=started)
+                problems = record.write(self._plan, rows, state=state, started=started)
+                self._outcome.lines += problems
         return state
 
     def _final_state(self) -> State:
@@ -226,7 +225,7 @@ class Supervisor:
             for uid, (why, may_pass) in failures.items():
                 reasons[uid] = why
                 tries[uid] = tries[uid] + 1 if may_pass else self._options.tries
-            # No delay for the sake of failed series if others only wait for their turn
+            # Failed series cause no delay if other series are still waiting for their turn
             incomplete = sum(not tracked.is_complete() for tracked in missing)
             self._back_off(failures, tries, others_wait=len(failures) < incomplete)
         return reasons, None
@@ -407,7 +406,7 @@ class Supervisor:
             outcome.failed.update(wrong)
             for uid in wrong:
                 del outcome.paths[uid]
-        outcome.is_checked = True
+        outcome.needs_check = False
 
 
 def _command_lines(tracked: TrackedSeries) -> list[str]:
