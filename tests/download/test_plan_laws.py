@@ -41,13 +41,13 @@ WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
 
 
 def wrong_with_name(name: str, platform: str) -> str | None:
-    """What `platform` has against a folder or file of this name; None if nothing."""
+    """Return why a folder or file of this name is illegal on `platform`; None if it is legal."""
     if name in ("", ".", ".."):
         return "no name"
     if any(unicodedata.category(c) == "Cs" for c in name):
         return "not Unicode"
     if any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in name):
-        return "characters that nobody sees"
+        return "invisible characters"
     if platform == "win32":
         if set(name) & set('<>:"/\\|?*'):
             return "forbidden character"
@@ -62,7 +62,7 @@ def wrong_with_name(name: str, platform: str) -> str | None:
 
 
 def wrong_with_path(path: str, platform: str) -> str | None:
-    """The same for the length of a whole path."""
+    """Return why a path is too long for `platform`; None if it is not."""
     units, limit = {
         "win32": (len(path.encode("utf-16-le")) // 2, 259),  # MAX_PATH with its NUL is 260
         "darwin": (len(path.encode()), 1023),
@@ -72,12 +72,12 @@ def wrong_with_path(path: str, platform: str) -> str | None:
 
 
 def same_file(path: str) -> str:
-    """Equal for paths that a file system may take for one: Unicode's canonical caseless match."""
+    """Return a key that is equal for paths that match by Unicode's canonical caseless match."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
 def paths(series: PlannedSeries) -> list[Path]:
-    """A file of the series when it is complete, and while it arrives."""
+    """Return the paths of a file of the series, complete and unfinished."""
     done = series.folder / FILE if series.final_folder is None else series._final_path(FILE)
     return [done, series.folder / (FILE + DIGITS)]
 
@@ -260,7 +260,7 @@ def test_some_objects_go_where_all_would(
 def assert_refusal_helps(
     chosen: list[dict[str, Any]], root: str, template: str, platform: str, message: str
 ) -> None:
-    """It is true, and what it advises does work."""
+    """Assert that the advice in a message works."""
     short = "/d"  # names are the same below it, and fit unless they are extremely long themselves
     if advised := re.search(r"use the template '([^']+)', or a folder", message):
         assert_law(make(chosen, root, advised[1], platform), platform)
