@@ -393,11 +393,11 @@ def test_files_of_an_earlier_download_stay_after_a_failure(
 
     [thumbnail] = download(0).paths.values()
     assert thumbnail[0].parent == tmp_path
-    server.fail = lambda request: 404
+    server.fail = lambda _: 404
     both = download(0, 2)
     assert both.state == "incomplete" and list(both.report.files) == [1]
     assert thumbnail[0].exists(), "an earlier download reported it as complete"
-    server.fail = lambda request: None
+    server.fail = lambda _: None
     assert both.retry().wait() == "complete"
     assert thumbnail[0] in both.paths[slides[0]["SeriesInstanceUID"]]
 
@@ -490,7 +490,7 @@ def test_the_record_lists_the_instances(
     loaded = Selection.load(tmp_path, selection.cohort.engine)
     assert loaded.uids == (slide,), "the whole series; the record has the instances"
 
-    server.fail = lambda request: 404
+    server.fail = lambda _: 404
     others = selection.download(tmp_path, endpoint_url=server.url, instances=uid(slides[0], 2))
     assert others.wait() == "incomplete"
     first, second = records(tmp_path)
@@ -498,7 +498,7 @@ def test_the_record_lists_the_instances(
     state, count, size, reason, instances = second["series"][slide]
     assert (state, count, size) == ("failed", 0, 0) and "not on the server" in reason
     assert list(instances.values()) == [uid(slides[0], 2)]
-    server.fail = lambda request: None
+    server.fail = lambda _: None
     assert others.retry().wait() == "complete"
     assert [entry["state"] for entry in records(tmp_path)] == ["complete", "complete"]
     assert Selection.load(tmp_path, selection.cohort.engine) == loaded

@@ -160,7 +160,7 @@ def test_unknown_series_and_failed_listings_are_reported(
     server.objects = objects(versions.series_aws_url[2], parts(size + 0.02, 2))
     with pytest.raises(DownloadError, match=f"where prior_versions_index has {size:.2f} MB"):
         prior_series(engine, [uid], endpoint_url=server.url)
-    server.fail = lambda request: 403
+    server.fail = lambda _: 403
     with pytest.raises(DownloadError, match=r"cannot be listed: .* answers HTTP 403"):
         prior_series(engine, [uid], endpoint_url=server.url)
     for url in ("s3://bucket/*", "s3://bucket/a b/*", "s3://bucket/a/*\nrm s3://bucket/*"):

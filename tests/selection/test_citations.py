@@ -50,7 +50,7 @@ def test_a_citation_per_doi(client: IDCClient, server: FileServer) -> None:
 def test_a_failed_request_raises_an_error_with_the_doi(
     client: IDCClient, server: FileServer, answer: Answer | HangUp, reason: str
 ) -> None:
-    server.fault = lambda request: answer
+    server.fault = lambda _: answer
     empty = client.cohort().of_series([]).select()
     with pytest.raises(FetchError, match=rf"the citation of 10\.1148/rg\.230180: .*{reason}"):
         empty.citations(resolver=server.url)

@@ -129,9 +129,7 @@ def test_csv_escapes_what_a_spreadsheet_takes_for_a_formula(tmp_path: Path) -> N
     assert len(client.read_manifest(only_patients).selection) == len(patients) - 1
 
 
-def test_unknown_formats_and_strange_uids_are_refused(
-    client: IDCClient, study: Selection, tmp_path: Path
-) -> None:
+def test_unknown_formats_and_strange_uids_are_refused(study: Selection, tmp_path: Path) -> None:
     with pytest.raises(InvalidQueryError, match=r"ends in \.s5cmd, \.csv or \.txt"):
         study.to_manifest(tmp_path / "m.tcia")
     with pytest.raises(InvalidQueryError, match="unknown format 's5cm'; did you mean 's5cmd'"):

@@ -60,7 +60,7 @@ def test_an_error_leaves_the_saved_file_as_it_is(
     path = study.save(tmp_path / "selection.json")
     before = path.read_bytes()
 
-    def fail(*args: object) -> None:
+    def fail(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", fail)
