@@ -18,7 +18,7 @@ _rate: float | None = None
 
 def remember_rate(MB_per_s: float) -> None:
     """Use this rate for the estimates of later previews in this process; ignore 0 and less."""
-    global _rate
+    global _rate  # noqa: PLW0603
     if MB_per_s > 0:
         _rate = MB_per_s
 

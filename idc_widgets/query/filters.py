@@ -241,7 +241,7 @@ class IsCommercial:
     #: SQL of the value; NULL for a series without a licence.
     VALUE_SQL = allows_commercial_use_sql("license_short_name")
 
-    def sql(self, bind: Bind) -> str:
+    def sql(self, bind: Bind) -> str:  # noqa: ARG002 (it binds no values)
         """Return SQL on license_short_name."""
         parts = {
             True: f"({self.VALUE_SQL})",
