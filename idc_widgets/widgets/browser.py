@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ipywidgets import Box, VBox
-from traitlets import Dict, Instance, observe
 
 from ..client import IDCClient
 from ..download import MAX_GB, DownloadJob
@@ -18,6 +17,7 @@ from .closing import Closable
 from .download import DownloadWidget
 from .filters import FilterPanel
 from .grid import PatientGrid, SeriesGrid, StudyGrid
+from .settled_traits import SettledDict, SettledInstance
 from .state import BrowserState
 from .summary import SummaryBar
 
@@ -42,6 +42,9 @@ class IDCBrowser(Closable, VBox):
         TypeError: A keyword argument is unknown; the message names the nearest.
         InvalidQueryError: A filter has an unknown value.
 
+    Reading a trait waits for a click that is being worked in by another thread. Observers of the
+    traits are called last, when all parts of the browser have followed.
+
     >>> browser = IDCBrowser(collection_id="nsclc_radiomics")
     >>> browser.pick(patients=["LUNG1-365"])
     >>> browser.selection
@@ -49,16 +52,16 @@ class IDCBrowser(Closable, VBox):
     >>> browser.close()
     """
 
-    filters = Instance(Cohort)
+    filters = SettledInstance(Cohort)
     """The filters; writable. Type: Cohort; default: every series of the index."""
 
-    selection = Instance(Selection, read_only=True)
+    selection = SettledInstance(Selection, read_only=True)
     """What Download would fetch: the picked series or, if none is picked, all series shown.
 
     Type: Selection.
     """
 
-    paths = Dict(read_only=True)
+    paths = SettledDict(read_only=True)
     """The verified files of the last download. Type: {SeriesInstanceUID: [Path]}; default: {}."""
 
     def __init__(
@@ -72,6 +75,8 @@ class IDCBrowser(Closable, VBox):
         check_keywords("IDCBrowser", filters, [*_OWN_KEYWORDS, *KEYWORDS])
         #: The state that the parts share.
         self.state = BrowserState(client, **filters)
+        #: The values of the traits at the time of `close`; empty until then.
+        self._last_values: dict[str, Any] = {}
         self._download = DownloadWidget(
             state=self.state,
             download_dir=download_dir,
@@ -96,12 +101,12 @@ class IDCBrowser(Closable, VBox):
                 self._download,
             ],
             layout={"width": "100%", "grid_gap": "8px"},
-            filters=self.state.filters,
         )
-        self.set_trait("selection", self.state.selection)
         self.add_class("idc-browser")
-        self._follow(self.state, self._on_state, ["filters", "selection"])
-        self._follow(self._download, self._on_paths, "paths")
+        self.state.mirrors.append(self._mirror)
+        self._on_close(lambda: self.state.mirrors.remove(self._mirror))
+        self._on_close(self._download.on_paths(self._mirror_paths))
+        self._on_close(self._keep_values)
         self._follow(self._filters, self._on_expanded, "expanded")
 
     # --- for Python code -------------------------------------------------------------------
@@ -118,9 +123,8 @@ class IDCBrowser(Closable, VBox):
 
     @property
     def job(self) -> DownloadJob | None:
-        """The last download, or None."""
-        job: DownloadJob | None = self._download.job
-        return job
+        """The last download, or None; waits for one that another thread is starting."""
+        return self._download.latest_job()
 
     def pick(
         self,
@@ -155,27 +159,33 @@ class IDCBrowser(Closable, VBox):
             DownloadError: The download cannot be planned or is too large; the message says what
                 to change.
         """
-        job: DownloadJob = self._download.start(max_GB=max_GB)
-        return job
+        return self._download.start(max_GB=max_GB)
 
     # --- observers -------------------------------------------------------------------------
 
-    def _on_state(self, change: Any) -> None:
-        self.set_trait(change["name"], change["new"])
+    def _read(self, name: str) -> Any:
+        """Return a trait as the state or the download has it; a closed browser keeps its own."""
+        if name in self._last_values:
+            return self._last_values[name]
+        return self._download.paths if name == "paths" else getattr(self.state, name)
 
-    def _on_paths(self, change: Any) -> None:
-        self.set_trait("paths", change["new"])
+    def _choose(self, name: str, value: Any) -> None:
+        """Let the state work in an assignment."""
+        setattr(self.state, name, value)
+
+    def _keep_values(self) -> None:
+        self._last_values = {name: self._read(name) for name in ("filters", "selection", "paths")}
+
+    def _mirror(self, name: str, old: Any, new: Any) -> None:
+        """Call the observers of this widget, too, at the end of a turn."""
+        if name in ("filters", "selection"):
+            self.state.teller.add(self, name, old, new)
+
+    def _mirror_paths(self, old: Any, new: Any) -> None:
+        self.state.teller.add(self, "paths", old, new)
 
     def _on_expanded(self, _change: Any) -> None:
         self._summary.columns = self._filters.columns
-
-    @observe("filters")
-    def _on_filters(self, change: Any) -> None:
-        try:
-            self.state.filters = change["new"]
-        except Exception:
-            self.filters = self.state.filters
-            raise
 
 
 def _with_flex(widget: Any, flex: str) -> Any:

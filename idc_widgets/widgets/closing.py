@@ -8,6 +8,8 @@ from typing import Any
 from ipywidgets import Layout, Widget
 from traitlets import HasTraits
 
+from .state import BrowserState
+
 __all__ = ["Closable", "close_whole"]
 
 
@@ -37,6 +39,17 @@ class Closable:
         """Observe traits of `source` until this widget is closed."""
         source.observe(callback, names)
         self._on_close(lambda: source.unobserve(callback, names))
+
+    def _show_state(
+        self,
+        state: BrowserState,
+        view: Callable[[], None],
+        names: Sequence[str],
+        on_stale: Callable[[str], None] | None = None,
+    ) -> None:
+        """Run a view when traits of the state change, until this widget is closed."""
+        state.add_view(view, names, on_stale)
+        self._on_close(lambda: state.remove_view(view))
 
     def _on_close(self, undo: Callable[[], object]) -> None:
         """Call `undo` when this widget is closed; what was added last is called first."""

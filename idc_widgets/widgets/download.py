@@ -7,13 +7,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import anywidget
-from traitlets import Dict, Instance, Unicode, observe
+from traitlets import Dict, Instance, Unicode
 
 from .._util import human_size, plural
 from ..download import DEFAULT_TEMPLATE, MAX_GB, DownloadJob, DownloadPlan
@@ -25,6 +26,7 @@ from .closing import Closable
 from .job_status import ACTIVE_STATES, job_status
 from .on_disk import OnDisk
 from .state import BrowserState
+from .telling import Teller
 
 __all__ = ["DownloadWidget"]
 
@@ -35,6 +37,10 @@ SPEED_HISTORY_SECONDS = 60
 
 #: How long `start` waits for an earlier download that is being cancelled.
 CANCEL_WAIT_SECONDS = 10.0
+
+
+#: The traits for users, whose observers are called after everything else.
+_REPORTED_TRAITS = ("selection", "download_dir", "job", "paths")
 
 
 class DownloadWidget(Closable, anywidget.AnyWidget):
@@ -116,7 +122,13 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         if endpoint_url is None and state is not None:
             endpoint_url = state.client.endpoint_url
         self.endpoint_url = endpoint_url
-        self._starting = threading.Lock()
+        #: Held while a download is being started.
+        self._starting = threading.RLock()
+        #: The threads that are changing traits, so that observers have to wait.
+        self._changing: set[int] = set()
+        #: Calls the observers of users: after a turn, if there is a state.
+        self._teller = Teller() if state is None else state.teller
+        self._paths_mirrors: list[Callable[[Any, Any], object]] = []
         self._status_lock = threading.Lock()
         self._status_number = 0
         self._running_reports = 0  # in a row
@@ -138,7 +150,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._show_folder()
         self.on_msg(self._on_message)
         if state is not None:
-            self._follow(state, self._on_state, ["selection", "series"])
+            self._show_state(state, self._show_selection, ["selection", "series"], self._show_stale)
         self._show_offer()
 
     # --- actions ---------------------------------------------------------------------------
@@ -157,38 +169,56 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
                 download is larger than `max_GB`, or it cannot be planned (see
                 `Selection.download`).
         """
+        try:
+            with self._changes(), self._starting:
+                job = self._start_or_find(max_GB)
+        except Exception:
+            self._tell(is_python=False)  # the error that is being raised came first
+            raise
+        self._tell(is_python=True)
+        return job
+
+    def latest_job(self) -> DownloadJob | None:
+        """Return `job`; wait for a download that another thread is starting."""
         with self._starting:
-            if self.job is not None and self.job.is_cancelling:
-                self.job.wait(CANCEL_WAIT_SECONDS)
-            self._show_folder()
-            if self.job is not None and self.job.state in ACTIVE_STATES:
-                if self._job_selection == self.selection and (
-                    str(self.job.plan.folder) == self._folder["resolved"]
-                ):
-                    return self.job
-                raise DownloadError(
-                    f"a download into {self.job.plan.folder} is running here; "
-                    "wait for it, or cancel it first"
-                )
-            if self.selection is None or not len(self.selection):
-                raise DownloadError("nothing is selected; remove a filter or pick other rows")
-            if not self.download_dir:
-                raise DownloadError("no folder is given; enter one, such as idc_data")
-            plan = self.selection.plan(
-                self.download_dir, template=self.template, endpoint_url=self.endpoint_url
+            job: DownloadJob | None = self.job
+            return job
+
+    def _start_or_find(self, max_GB: float | None) -> DownloadJob:
+        """Return the running job of the same selection, or start a new one."""
+        # Reading waits for a click that is being worked in by another thread.
+        selection = self.selection if self.state is None else self.state.selection
+        if self.job is not None and self.job.is_cancelling:
+            self.job.wait(CANCEL_WAIT_SECONDS)
+        self._show_folder()
+        if self.job is not None and self.job.state in ACTIVE_STATES:
+            if self._job_selection == selection and (
+                str(self.job.plan.folder) == self._folder["resolved"]
+            ):
+                return self.job
+            raise DownloadError(
+                f"a download into {self.job.plan.folder} is running here; "
+                "wait for it, or cancel it first"
             )
-            plan.check_consent(max_GB)
-            self._job_selection = self.selection
-            job = DownloadJob(plan)
-            self._stop_observing_job()
-            self._remove_job_observer = job.on_change(self._on_job)
-            self.job = job
-            self.paths = {}
-            self._message = ""
-            # A message from the thread of the job may not reach every front end. This one does,
-            # and makes the front end poll for the others.
-            self._show_status(job)
-            return job.start()
+        if selection is None or not len(selection):
+            raise DownloadError("nothing is selected; remove a filter or pick other rows")
+        if not self.download_dir:
+            raise DownloadError("no folder is given; enter one, such as idc_data")
+        plan = selection.plan(
+            self.download_dir, template=self.template, endpoint_url=self.endpoint_url
+        )
+        plan.check_consent(max_GB)
+        self._job_selection = selection
+        job = DownloadJob(plan)
+        self._stop_observing_job()
+        self._remove_job_observer = job.on_change(self._on_job)
+        self.job = job
+        self.paths = {}
+        self._message = ""
+        # A message from the thread of the job may not reach every front end. This one does,
+        # and makes the front end poll for the others.
+        self._show_status(job)
+        return job.start()
 
     def retry(self) -> DownloadJob:
         """Run the last download again for the incomplete series, and return at once.
@@ -217,25 +247,79 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
 
     # --- what it shows ---------------------------------------------------------------------
 
-    def _on_state(self, _change: Any) -> None:
+    def _show_selection(self) -> None:
         assert self.state is not None
-        with self.state.reporting(clears=False):
-            self.selection = self.state.selection
-            # If all series are picked, the selection is equal but the text is not.
-            self._show_offer()
-
-    @observe("selection")
-    def _on_selection(self, _change: Any) -> None:
-        self._question = ""  # the question was about another selection
+        self.selection = self.state.selection
+        # If all series are picked, the selection is equal but the text is not.
         self._show_offer()
 
-    @observe("download_dir")
-    def _on_download_dir(self, _change: Any) -> None:
-        self._question = ""
-        self._show_folder()
+    def _show_stale(self, reason: str) -> None:
+        hint = f"Not up to date: {reason}. The button downloads what is selected now."
+        self._offer = {"text": "Download", "hint": hint, "enabled": True}
+
+    def _notify_observers(self, event: Any) -> None:
+        """React to a change of a trait at once; observers of users wait until that is done."""
+        name = event["name"]
+        if name not in _REPORTED_TRAITS or event["type"] != "change":
+            super()._notify_observers(event)
+            return
+        self._teller.add(self, name, event["old"], event["new"])
+        try:
+            if name == "selection":
+                self._question = ""  # the question was about another selection
+                self._show_offer()
+            elif name == "download_dir":
+                self._question = ""
+                self._show_folder()
+            elif name == "paths":
+                for mirror in self._paths_mirrors:
+                    mirror(event["old"], event["new"])
+        finally:
+            self._tell(is_python=True)
+
+    @contextmanager
+    def _changes(self) -> Iterator[None]:
+        """Let observers of users wait until this thread has made all its changes."""
+        thread = threading.get_ident()
+        if thread in self._changing:
+            yield
+            return
+        try:
+            self._changing.add(thread)
+            yield
+        finally:
+            self._changing.discard(thread)
+
+    def _tell(self, *, is_python: bool) -> None:
+        """Call the observers of users, unless this thread is still changing something.
+
+        Args:
+            is_python: Raise the first error of an observer, instead of reporting it.
+        """
+        if threading.get_ident() in self._changing or (
+            self.state is not None and self.state.is_changing()
+        ):
+            return
+        error = self._teller.tell()
+        if error is None:
+            return
+        if is_python:
+            raise error
+        if self.state is not None:
+            self.state.report(error)
+        else:
+            logger.error("an observer failed", exc_info=error)
+            self._message = f"{type(error).__name__}: {error}"
+
+    def on_paths(self, mirror: Callable[[Any, Any], object]) -> Callable[[], None]:
+        """Call `mirror` with the old and new `paths`; return what removes it."""
+        self._paths_mirrors.append(mirror)
+        return lambda: self._paths_mirrors.remove(mirror)
 
     def _show_folder(self) -> None:
-        resolved = os.path.abspath(os.path.expanduser(self.download_dir))
+        resolved = os.path.expanduser(self.download_dir)
+        with suppress(FileNotFoundError):  # the working folder was deleted; planning says so
+            resolved = os.path.abspath(resolved)
         self._folder = {"given": self.download_dir, "resolved": resolved}
         self.on_disk.look()
 
@@ -263,10 +347,14 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         """Show a change of the job; the thread of the job calls this."""
         if job is not self.job:
             return
-        if job.state not in ACTIVE_STATES:
-            self.paths = job.paths
-        self._show_status(job)
-        self.on_disk.follow(job)
+        with self._changes():
+            try:
+                if job.state not in ACTIVE_STATES:
+                    self.paths = job.paths
+            finally:
+                self._show_status(job)
+                self.on_disk.follow(job)
+        self._tell(is_python=False)
 
     def _show_status(self, job: DownloadJob) -> None:
         with self._status_lock:
@@ -293,6 +381,11 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     # --- messages of the front end ---------------------------------------------------------
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        with self._changes():
+            self._react(content)
+        self._tell(is_python=False)
+
+    def _react(self, content: Any) -> None:
         match content:
             case {"kind": "start", "folder": str(folder), "sure": bool(sure)}:
                 self._message = self._question = ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakSet
 
 from ..query import Cohort, FacetValue
-from .turns import Turns
+from .turns import Turns, View
 
 __all__ = ["DropdownCounts"]
 
@@ -22,12 +22,14 @@ class FilteredState(Protocol):
         """The filters under which values are counted."""
         ...
 
-    def observe(self, handler: Callable[[Any], Any], names: Any) -> None:
-        """Call `handler` when one of the traits changes."""
+    def add_view(
+        self, view: View, names: Sequence[str], on_stale: Callable[[str], None] | None = None
+    ) -> None:
+        """Run a view when one of the traits changes."""
         ...
 
-    def unobserve(self, handler: Callable[[Any], Any], names: Any) -> None:
-        """Undo `observe`."""
+    def remove_view(self, view: View) -> None:
+        """Undo `add_view`."""
         ...
 
 
@@ -38,6 +40,10 @@ class Dropdown(Protocol):
 
     def show(self, counts: Sequence[FacetValue]) -> None:
         """Show the values of the column with these counts."""
+        ...
+
+    def show_stale(self, reason: str) -> None:
+        """Show that the counts are not up to date."""
         ...
 
     def __hash__(self) -> int: ...
@@ -73,7 +79,7 @@ class DropdownCounts:
             self._counts.update(self._state.filters.facets(missing))
             if not self._is_observing:
                 self._is_observing = True
-                self._state.observe(self._on_filters, "filters")
+                self._state.add_view(self._recount, ["filters"], self._show_stale)
 
     def add(self, dropdown: Dropdown) -> None:
         """Show a dropdown its counts, now and after every change of the filters."""
@@ -87,16 +93,16 @@ class DropdownCounts:
         self._dropdowns.discard(dropdown)
         if not self._dropdowns and self._is_observing:
             self._is_observing = False
-            self._state.unobserve(self._on_filters, "filters")
-            self._state.turns.forget(self._recount)
+            self._state.remove_view(self._recount)
             self._counts = {}
 
     def is_late(self) -> bool:
         """Return whether the counts do not reflect the latest filters yet."""
         return self._state.turns.is_late(self._recount)
 
-    def _on_filters(self, _change: Any) -> None:
-        self._state.turns.refresh(self._recount)
+    def is_postponed(self) -> bool:
+        """Return whether the counts are late and a turn waits that will bring them up to date."""
+        return self.is_late() and self._state.turns.is_awaited()
 
     def _recount(self) -> None:
         self._counts = {}
@@ -104,3 +110,7 @@ class DropdownCounts:
         self.count(dropdown.column for dropdown in dropdowns)
         for dropdown in dropdowns:
             dropdown.show(self._counts[dropdown.column])
+
+    def _show_stale(self, reason: str) -> None:
+        for dropdown in list(self._dropdowns):
+            dropdown.show_stale(reason)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from traitlets import HasTraits, Unicode
 
 from ..errors import IDCError
+from .telling import Teller
 
 __all__ = ["ErrorReporting"]
 
@@ -18,7 +20,7 @@ logger = logging.getLogger(__name__)
 class ErrorReporting(HasTraits):
     """A mixin with a trait `message` for the last error.
 
-    The class that uses it provides `lock`.
+    The class that uses it provides `lock` and `is_changing`.
     """
 
     message = Unicode()
@@ -26,6 +28,21 @@ class ErrorReporting(HasTraits):
 
     #: Held while a callback runs: callbacks may come from several threads.
     lock: AbstractContextManager[object]
+
+    def __init__(self) -> None:
+        #: Calls the observers of users.
+        self.teller = Teller()
+        self._message_views: list[Callable[[], object]] = []
+        super().__init__()
+
+    def is_changing(self) -> bool:
+        """Return whether this thread is changing the state, so that observers have to wait."""
+        return False
+
+    def on_message(self, view: Callable[[], object]) -> Callable[[], None]:
+        """Call `view`, which shows the message, at each change; return what removes it."""
+        self._message_views.append(view)
+        return lambda: self._message_views.remove(view)
 
     def report(self, error: Exception) -> None:
         """Show an error in the message area of the widgets, and log it.
@@ -35,24 +52,36 @@ class ErrorReporting(HasTraits):
         """
         if isinstance(error, IDCError):
             logger.info("%s", error)
-            self.message = str(error)
+            text = str(error)
         else:
             logger.error("a callback of a widget failed", exc_info=error)
-            self.message = f"{type(error).__name__}: {error}"
+            text = f"{type(error).__name__}: {error}"
+        try:
+            self.message = text
+        except Exception:
+            logger.exception("an observer of the message failed")
 
     @contextmanager
-    def reporting(self, *, clears: bool = True) -> Iterator[None]:
-        """Report an error of the callback in the `with` block; success clears the last message.
+    def reporting(self) -> Iterator[None]:
+        """Report an error of a callback that is not an action, such as the scrolling of a grid.
 
-        Args:
-            clears: False for callbacks that do not answer a person, such as the scrolling of a
-                grid: their success says nothing about the last error.
+        It holds the lock but starts no turn, and its success says nothing about the last error.
         """
         try:
             with self.lock:
                 yield
         except Exception as error:
             self.report(error)
-        else:
-            if clears:
-                self.message = ""
+
+    def _notify_observers(self, event: Any) -> None:
+        """Show a new message at once; observers of users wait for the end of the turn."""
+        for view in list(self._message_views):
+            try:
+                view()
+            except Exception:
+                logger.exception("the message cannot be shown")
+        self.teller.add(self, event["name"], event["old"], event["new"])
+        if not self.is_changing():
+            error = self.teller.tell()
+            if error is not None:
+                raise error

@@ -66,6 +66,9 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     _chosen: List[Any] = List().tag(sync=True)
     """The values of the filter; None is a missing value. Type: list of str, bool, int or None."""
 
+    _stale = Unicode().tag(sync=True)
+    """Why the counts are not up to date; empty if they are. Type: str."""
+
     _answered = Unicode().tag(sync=True)
     """The last request of the front end that the other traits reflect. Type: str, "view:number"."""
 
@@ -106,20 +109,37 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
             self._distinct = len(counts) + len(without_series)
             self._values = [[facet.value, facet.series, facet.patients] for facet in listed]
             self._chosen = list(chosen)
+            self._stale = ""
+            self._answered = self._last_request
+
+    def show_stale(self, reason: str) -> None:
+        """Show the filter without counts, and say why they are not up to date."""
+        chosen = self.state.filters.values(self.column)
+        with self.hold_sync():
+            # The ticked values stay listed, so that they can be unticked.
+            self._values = [[value, 0, 0] for value in chosen]
+            self._distinct = len(chosen)
+            self._chosen = list(chosen)
+            self._stale = f"Not up to date: {reason}. The next click tries again."
             self._answered = self._last_request
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") != "choose":
             return
-        # The counts and the request go back in one message, so that no view mixes two answers.
-        with self.state.turn(), self.hold_sync():
-            request = self._requests.accept(content)
-            if request is not None:
-                with self.state.reporting():
+        request = self._requests.accept(content)
+        if request is None:
+            return
+        try:
+            # The counts and the request go back in one message, so no view mixes two answers.
+            with self.state.turn(reports=True), self.hold_sync():
+                if self._requests.is_last(request):
+                    self._last_request = request
                     self.state.filter_values(self.column, content["values"])
-                self._last_request = request
-                if not self.state.dropdown_counts.is_late():
-                    self._answered = request
+        finally:
+            # A turn that was interrupted before it began has changed nothing.
+            self._last_request = request if self._requests.is_last(request) else self._last_request
+            if not self.state.dropdown_counts.is_postponed():
+                self._answered = self._last_request
 
 
 class FacetPanel(Closable, ipywidgets.Box):

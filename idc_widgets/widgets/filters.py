@@ -70,8 +70,8 @@ class FilterPanel(Closable, VBox):
         expanded = keywords.pop("expanded", False)
         keywords.setdefault("layout", {"width": "100%", "grid_gap": "8px", "overflow": "visible"})
         super().__init__([self.search, self._usual_filters], **keywords)
-        self._follow(state, self._on_filters, "filters")
-        self._on_filters()
+        self._show_state(state, self._show_count, ["filters"])
+        self._show_count()
         self.expanded = expanded
 
     @property
@@ -79,13 +79,13 @@ class FilterPanel(Closable, VBox):
         """The columns whose filters are visible here now, and "text" and "uids"."""
         return ("text", "uids", *FACETS, *(_MORE_COLUMNS if self.expanded else ()))
 
-    def _on_filters(self, _change: Any = None) -> None:
+    def _show_count(self) -> None:
         filters = self.state.filters.filters
         self._toggle._count = sum(column in _MORE_COLUMNS for column in filters)
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") == "toggle":
-            with self.state.reporting(clears=False):
+            with self.state.turn(reports=True):
                 self.expanded = not self.expanded
 
     @observe("expanded")

@@ -11,7 +11,8 @@ class FrontEndRequests:
     """Numbers of the requests that the views of one widget have sent: the later one wins.
 
     A widget can be shown in several views. Each view numbers its requests, and waits until the
-    trait `_answered` contains the id of its last request; see `createRequests` in base.js.
+    trait `_answered` contains the id of its last request; see `createRequests` in base.js. So a
+    request has to be answered whatever happens, or the control would be dead.
     """
 
     def __init__(self) -> None:
@@ -31,3 +32,8 @@ class FrontEndRequests:
             return None
         self._last_number[view] = number
         return f"{view}:{number}"
+
+    def is_last(self, request: str) -> bool:
+        """Return whether a view has sent no other request after this one."""
+        view, _, number = request.rpartition(":")
+        return self._last_number.get(view) == int(number)

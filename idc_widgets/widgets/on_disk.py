@@ -109,9 +109,24 @@ class OnDisk:
             if self._is_looking or not self._callbacks:
                 return
             self._is_looking = True
-        threading.Thread(target=self._look, name="idc_widgets-on_disk", daemon=True).start()
+        try:
+            threading.Thread(target=self._look, name="idc_widgets-on_disk", daemon=True).start()
+        except BaseException as error:
+            with self._lock:
+                self._is_looking = False
+            if not isinstance(error, RuntimeError):
+                raise
+            _log.warning("no thread to examine the files with: %s", error)
 
     def _look(self) -> None:
+        try:
+            self._look_while_needed()
+        except BaseException:
+            with self._lock:
+                self._is_looking = False
+            raise
+
+    def _look_while_needed(self) -> None:
         while True:
             with self._lock:
                 if not self._has_to_look or not self._callbacks:

@@ -95,24 +95,29 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         self.column = column
         self._requests = FrontEndRequests()
         self._bins: Histogram | None = None
+        #: The version of `_bins`.
+        self._counted_version = 0
+        #: Whether `_problem` says that the histogram is not up to date.
+        self._is_stale = False
         with state.lock:
             self._other_filters = state.filters.without(column)
             self._version = 1
             self._show_filter()
-            self._follow(state, self._on_filters, "filters")
+            self._show_state(state, self._show_filters, ["filters"])
+        state.turns.on_stale(self._count, self._show_stale)
+        self._on_close(lambda: state.turns.forget(self._count))
         self.on_msg(self._on_message)
 
     # --- what it shows ---------------------------------------------------------------------
 
-    def _on_filters(self, _change: Any) -> None:
-        with self.state.reporting(clears=False):
-            other_filters = self.state.filters.without(self.column)
-            with self.hold_sync():
-                if other_filters != self._other_filters:
-                    self._other_filters = other_filters
-                    self._version += 1
-                self._problem = ""
-                self._show_filter()
+    def _show_filters(self) -> None:
+        other_filters = self.state.filters.without(self.column)
+        with self.hold_sync():
+            if other_filters != self._other_filters:
+                self._other_filters = other_filters
+                self._version += 1
+            self._problem = ""
+            self._show_filter()
 
     def _show_filter(self) -> None:
         filters = self.state.filters.filters
@@ -140,7 +145,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
 
     def _count(self) -> None:
         """Compute the histogram under the present filters, unless it is up to date."""
-        if self._histogram.get("version") == self._version:
+        if self._counted_version == self._version:
             return
         self._bins = bins = self._other_filters.histogram(self.column, BINS)
         bars = []
@@ -149,40 +154,58 @@ class RangeFilter(Closable, anywidget.AnyWidget):
             ends = (bound_text(self.column, low), bound_text(self.column, high))
             bars.append([series, range_text(self.column, low, high), *ends])
         axis = (bins.edges[0], bins.edges[-1]) if bars else ()
-        self._histogram = {
-            "version": self._version,
-            "bars": bars,
-            "axis": [bound_text(self.column, edge) for edge in axis],
-            "missing": bins.missing,
-        }
-        self._show_filter()
+        with self.hold_sync():
+            self._histogram = {
+                "version": self._version,
+                "bars": bars,
+                "axis": [bound_text(self.column, edge) for edge in axis],
+                "missing": bins.missing,
+            }
+            self._counted_version = self._version
+            if self._is_stale:
+                self._is_stale, self._problem = False, ""
+            self._show_filter()
+
+    def _show_stale(self, reason: str) -> None:
+        """Show why there is no histogram; the page would wait for it otherwise."""
+        with self.hold_sync():
+            self._histogram = {"version": self._version, "bars": [], "axis": [], "missing": 0}
+            self._is_stale = True
+            self._problem = f"Not up to date: {reason}. The next click tries again."
 
     # --- what it does ----------------------------------------------------------------------
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
             case {"kind": "count"}:
-                with self.state.reporting(clears=False), self.hold_sync():
-                    self._count()
+                self.state.refresh(self._count)
             case {"kind": "bins", "first": int(first), "last": int(last)}:
                 self._choose(content, lambda: self._filters_of_bins(first, last))
             case {"kind": "range", "low": str(low), "high": str(high)}:
                 self._choose(content, lambda: self._filters_of_text(low, high))
 
     def _choose(self, content: Any, make_filters: Callable[[], Cohort]) -> None:
+        request = self._requests.accept(content)
+        if request is None:
+            return
+        try:
+            with self.state.turn(reports=True):
+                if self._requests.is_last(request):
+                    self._set_range(request, make_filters)
+        finally:
+            if self._requests.is_last(request):
+                self._answered = request
+
+    def _set_range(self, request: str, make_filters: Callable[[], Cohort]) -> None:
         # All traits go back in one message, so that no view mixes two answers.
-        with self.state.turn(), self.hold_sync():
-            request = self._requests.accept(content)
-            if request is None:
-                return
-            with self.state.reporting():
-                try:
-                    filters, self._problem = make_filters(), ""
-                except IDCError as error:
-                    self._problem = str(error)
-                else:
-                    self.state.filters = filters
-            self._answered = request
+        with self.hold_sync():
+            try:
+                self._problem = ""
+                self.state.filters = make_filters()
+            except IDCError as error:
+                self._problem = str(error)
+            finally:
+                self._answered = request
 
     def _filters_of_bins(self, first: int, last: int) -> Cohort:
         self._count()

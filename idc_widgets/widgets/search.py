@@ -64,13 +64,13 @@ class SearchBox(Closable, anywidget.AnyWidget):
         self._typed_uids: tuple[dict[str, str], object] = ({}, None)
         with state.lock:
             self._show()
-            self._follow(state, self._on_filters, "filters")
+            self._show_state(state, self._show_filters, ["filters"])
         self.on_msg(self._on_message)
 
     # --- what it shows ---------------------------------------------------------------------
 
-    def _on_filters(self, _change: Any) -> None:
-        with self.state.reporting(clears=False), self.hold_sync():
+    def _show_filters(self) -> None:
+        with self.hold_sync():
             self._problem = ""
             self._show()
 
@@ -93,25 +93,37 @@ class SearchBox(Closable, anywidget.AnyWidget):
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") != "search":
             return
+        request = self._requests.accept(content)
+        if request is None:
+            return
+        try:
+            with self.state.turn(reports=True):
+                if self._requests.is_last(request):
+                    self._search(request, content)
+        finally:
+            if self._requests.is_last(request):
+                self._answered = request
+
+    def _search(self, request: str, content: Any) -> None:
         # All traits go back in one message, so that no view mixes two answers.
-        with self.state.turn(), self.hold_sync():
-            request = self._requests.accept(content)
-            if request is None:
-                return
-            with self.state.reporting():
-                filters, self._problem = self.state.filters, ""
-                earlier_text = self._typed_text
-                try:
-                    if isinstance(text := content.get("text"), str):
-                        filters = self._search_text(filters, text)
-                    if isinstance(uids := content.get("uids"), str):
-                        filters = self._search_uids(filters, uids)
-                except IDCError as error:
-                    self._problem, self._typed_text = str(error), earlier_text
-                else:
-                    self.state.filters = filters
-                    self._show()  # an equal filter, typed in another way, is not a change
-            self._answered = request
+        with self.hold_sync():
+            filters, self._problem = self.state.filters, ""
+            earlier = self._typed_text, self._typed_uids
+            try:
+                if isinstance(text := content.get("text"), str):
+                    filters = self._search_text(filters, text)
+                if isinstance(uids := content.get("uids"), str):
+                    filters = self._search_uids(filters, uids)
+                self.state.filters = filters
+                self._show()  # an equal filter, typed in another way, is not a change
+            except BaseException as error:
+                if self.state.filters != filters:
+                    self._typed_text, self._typed_uids = earlier
+                if not isinstance(error, IDCError):
+                    raise
+                self._problem = str(error)
+            finally:
+                self._answered = request
 
     def _search_text(self, filters: Cohort, text: str) -> Cohort:
         filters = filters.without("text")

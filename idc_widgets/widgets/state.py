@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
-
-from traitlets import Instance, Tuple, observe
 
 from .._util import as_list, plural
 from ..client import IDCClient
@@ -16,7 +14,8 @@ from ..query import Cohort, known_keys
 from ..selection import Selection
 from .dropdown_counts import DropdownCounts
 from .error_reporting import ErrorReporting
-from .turns import Turns
+from .settled_traits import SettledInstance, SettledTuple
+from .turns import Turns, View
 
 __all__ = ["BrowserState"]
 
@@ -27,10 +26,16 @@ _NARROWED_TRAITS = {"patient": "study_cohort", "study": "cohort"}
 class BrowserState(ErrorReporting):
     """The filters, the picked rows, and the cohorts and selection that follow from them.
 
-    Widgets write the four *choices* `filters`, `patients`, `studies` and `series`, and observe
-    these and the *consequences* `study_cohort`, `cohort` and `selection`. No widget needs another
-    widget. A change sets all choices and consequences before any observer is called, so observers
-    always see a consistent state.
+    Widgets write the four *choices* `filters`, `patients`, `studies` and `series`, and show these
+    and the *consequences* `study_cohort`, `cohort` and `selection`. No widget needs another widget.
+
+    Every change is a *turn* (see `Turns`). It sets all choices and consequences together, then the
+    views follow, and last the observers are called that users have registered with `observe`. So
+    observers see a consistent state, and may change it. An observer that raises keeps neither a
+    view nor another observer from following; its error is raised by the assignment, or shown as
+    `message` after a click.
+
+    Reading a trait waits for a turn that is under way in another thread.
 
     Args:
         client: The data to browse; by default ``IDCClient()``.
@@ -46,28 +51,28 @@ class BrowserState(ErrorReporting):
     Selection(12 series, 115.9 MB)
     """
 
-    filters = Instance(Cohort)
+    filters = SettledInstance(Cohort)
     """The filters; writable. Type: Cohort; default: every series of the index."""
 
-    patients = Tuple()
+    patients = SettledTuple()
     """The picked patients; writable. Type: tuple of (collection_id, PatientID); default: ()."""
 
-    studies = Tuple()
+    studies = SettledTuple()
     """The picked studies; writable. Type: tuple of StudyInstanceUIDs; default: ()."""
 
-    series = Tuple()
+    series = SettledTuple()
     """The picked series; writable. Type: tuple of SeriesInstanceUIDs; default: ()."""
 
-    study_cohort = Instance(Cohort, read_only=True)
+    study_cohort = SettledInstance(Cohort, read_only=True)
     """`filters`, narrowed to the picked patients: the rows of the grid of studies. Type: Cohort."""
 
-    cohort = Instance(Cohort, read_only=True)
+    cohort = SettledInstance(Cohort, read_only=True)
     """`study_cohort`, narrowed to the picked studies: the rows of the grid of series.
 
     Type: Cohort.
     """
 
-    selection = Instance(Selection, read_only=True)
+    selection = SettledInstance(Selection, read_only=True)
     """The picked series or, if none is picked, all series of `cohort`. Type: Selection."""
 
     def __init__(self, client: IDCClient | None = None, **filters: object) -> None:
@@ -94,9 +99,11 @@ class BrowserState(ErrorReporting):
             "cohort": everything,
             "selection": Selection(everything),
         }
+        #: Called with (name, old, new) of each trait that changed, in the turn.
+        self.mirrors: list[Callable[[str, Any, Any], object]] = []
+        #: Trait → the views to run when it changes.
+        self._views: dict[str, dict[View, None]] = {name: {} for name in self._settled}
         super().__init__()
-        for name, value in self._settled.items():
-            self.set_trait(name, value)
 
     # --- choices ---------------------------------------------------------------------------
 
@@ -111,8 +118,9 @@ class BrowserState(ErrorReporting):
             InvalidQueryError: The column or a value is unknown; nothing changes.
         """
         chosen = list(values)
-        filters = self.filters.without(column)
-        self.filters = filters.where(**{column: chosen}) if chosen else filters
+        with self.turn():
+            filters = self.filters.without(column)
+            self._update(filters=filters.where(**{column: chosen}) if chosen else filters)
 
     def clear(self) -> None:
         """Remove every filter and every pick."""
@@ -137,7 +145,7 @@ class BrowserState(ErrorReporting):
         Raises:
             InvalidQueryError: A key is not among the rows shown; nothing changes.
         """
-        with self.lock:
+        with self.turn():
             picks: dict[str, tuple[Any, ...]] = {}
             shown = self.filters
             if patients is not None:
@@ -152,28 +160,37 @@ class BrowserState(ErrorReporting):
 
     # --- consequences ----------------------------------------------------------------------
 
-    @observe("filters", "patients", "studies", "series")
-    def _on_choice(self, change: Any) -> None:
-        if change["new"] == self._settled[change["name"]]:
-            return
-        try:
-            self._update(**{change["name"]: change["new"]})
-        except Exception:
-            # traitlets has set the trait already, and an invalid choice must not stay.
-            self.set_trait(change["name"], self._settled[change["name"]])
-            raise
+    def _read(self, name: str) -> Any:
+        """Return the settled value of a trait; wait for a turn under way in another thread."""
+        with self.lock:
+            return self._settled[name]
+
+    def _choose(self, name: str, value: Any) -> None:
+        """Work in the assignment of a choice."""
+        with self.turn():
+            if value != self._settled[name]:
+                self._update(**{name: value})
 
     def _update(self, **choices: Any) -> None:
-        """Set choices and their consequences; observers are called once per trait, at the end."""
-        with self.lock:
-            self._settled = self._consequences(choices)
-            with self.hold_trait_notifications():
-                for name, value in self._settled.items():
-                    self.set_trait(name, value)
+        """Settle choices and their consequences, and run the views that show them."""
+        with self.turn():
+            before, settled = self._settled, self._consequences(choices)
+            changed = [name for name, value in settled.items() if value != before[name]]
+            for name in changed:
+                for view in self._views[name]:
+                    self.turns.mark(view)
+            try:
+                self._settled = settled
+            finally:
+                for name in changed:
+                    self.teller.add(self, name, before[name], settled[name])
+                    for mirror in self.mirrors:
+                        mirror(name, before[name], settled[name])
+            self.turns.run_late()
 
     def _consequences(self, choices: dict[str, Any]) -> dict[str, Any]:
         """Return the values of all traits for new choices; those not given stay as they are."""
-        filters = choices.get("filters", self.filters)
+        filters = choices.get("filters", self._settled["filters"])
         if filters.engine is not self.client.engine:
             raise InvalidQueryError(
                 "this cohort belongs to another client; make one with browser.client.cohort(...)"
@@ -181,7 +198,7 @@ class BrowserState(ErrorReporting):
         result: dict[str, Any] = {"filters": filters}
         shown, has_changed = filters, "filters" in choices
         for level in LEVELS.values():
-            keys = tuple(choices.get(level.plural, getattr(self, level.plural)))
+            keys = tuple(choices.get(level.plural, self._settled[level.plural]))
             has_changed = has_changed or level.plural in choices
             if has_changed and keys:
                 # The grid would not show such a pick, and yet it would narrow what follows.
@@ -191,20 +208,82 @@ class BrowserState(ErrorReporting):
             shown = narrow(shown, level.name, keys)
             if level.name in _NARROWED_TRAITS:
                 result[_NARROWED_TRAITS[level.name]] = shown
-        result["selection"] = self.selection if shown == self.selection.cohort else Selection(shown)
+        selection = self._settled["selection"]
+        result["selection"] = selection if shown == selection.cohort else Selection(shown)
         return result
 
     # --- turns -----------------------------------------------------------------------------
 
-    def turn(self) -> AbstractContextManager[None]:
-        """Hold the lock for one action of a person; see `Turns`."""
-        return self.turns.turn()
+    @contextmanager
+    def turn(self, *, reports: bool = False) -> Iterator[None]:
+        """Hold the lock for one action of a person or of Python code; see `Turns`.
 
-    def refresh(self, view: Callable[[], None]) -> None:
-        """Run a view now or, if a newer turn is waiting, at the end of that turn."""
+        The last error is cleared at the beginning. Observers of users are called at the end.
+
+        Args:
+            reports: Show an error as `message` instead of raising it, for messages from the page.
+        """
+        if self.turns.is_mine():
+            with self._reported(reports):
+                yield
+            return
+        try:
+            with self.turns.turn():
+                self.message = ""
+                with self._reported(reports):
+                    yield
+        except Exception:
+            self._tell(reports=True)  # the error that is being raised came first
+            raise
+        self._tell(reports)
+
+    @contextmanager
+    def _reported(self, reports: bool) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not reports:
+                raise
+            self.report(error)
+
+    def _tell(self, reports: bool) -> None:
+        """Call the observers of users; report or raise the first error."""
+        error = self.teller.tell()
+        if error is not None:
+            if not reports:
+                raise error
+            self.report(error)
+
+    def is_changing(self) -> bool:
+        """Return whether a turn of this thread is under way."""
+        return self.turns.is_mine()
+
+    def add_view(
+        self, view: View, names: Sequence[str], on_stale: Callable[[str], None] | None = None
+    ) -> None:
+        """Run a view in every turn that changes one of the traits `names`.
+
+        Args:
+            view: Shows the state. Several calls in one turn are one.
+            names: Traits of this class.
+            on_stale: Makes the view show that it is not up to date, given the reason.
+        """
+        for name in names:
+            self._views[name][view] = None
+        if on_stale is not None:
+            self.turns.on_stale(view, on_stale)
+
+    def remove_view(self, view: View) -> None:
+        """Undo `add_view`."""
+        for views in self._views.values():
+            views.pop(view, None)
+        self.turns.forget(view)
+
+    def refresh(self, view: View) -> None:
+        """Run a view now or, if a newer turn is waiting, in that turn."""
         self.turns.refresh(view)
 
-    def is_late(self, view: Callable[[], None]) -> bool:
+    def is_late(self, view: View) -> bool:
         """Return whether a view does not show the latest change yet."""
         return self.turns.is_late(view)
 

@@ -69,11 +69,9 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         self.state = state
         self._columns = frozenset(columns)
         self.on_msg(self._on_message)
-        self._shown_choices: tuple[Any, ...] = ()
-        self._follow(state, self._on_choice, _CHOICES)
-        self._follow(state, self._on_state_message, "message")
-        self._on_close(lambda: state.turns.forget(self._show))
-        self._on_choice()
+        self._show_state(state, self._show, _CHOICES, self._show_stale)
+        self._on_close(state.on_message(self._show_message))
+        state.refresh(self._show)
 
     # --- what it shows ---------------------------------------------------------------------
 
@@ -85,28 +83,32 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     @columns.setter
     def columns(self, columns: Collection[str]) -> None:
         self._columns = frozenset(columns)
-        with self.state.reporting(clears=False):
+        with self.state.lock:
             if not self._problem:  # with an empty selection, every filter has a chip
                 self._chips = [*self._filter_chips(), *self._pick_chips()]
 
-    def _on_choice(self, _change: Any = None) -> None:
-        # A change of several traits calls this once per trait; all are set at the first call.
-        choices = tuple(getattr(self.state, name) for name in _CHOICES)
-        if choices != self._shown_choices:
-            self._shown_choices = choices
-            self.state.refresh(self._show)
+    def _show_message(self) -> None:
+        self._message = self.state.message
 
-    def _on_state_message(self, change: Any) -> None:
-        self._message = change["new"]
+    def _show_stale(self, reason: str) -> None:
+        """Show what narrows the selection, and why its size is unknown; run no query."""
+        with self.hold_sync():
+            self._clearable = self._has_choices()
+            self._counts, self._licenses = [], []
+            self._chips = [*self._filter_chips(), *self._pick_chips()]
+            self._problem = f"Not up to date: {reason}. The next click tries again."
+
+    def _has_choices(self) -> bool:
+        return bool(self.state.filters.filters) or any(
+            getattr(self.state, trait) for trait in _PICKS
+        )
 
     def _show(self) -> None:
         selection = self.state.selection
         summary = selection.summary()
         with self.hold_sync():
             self._message = self.state.message
-            self._clearable = bool(self.state.filters.filters) or any(
-                getattr(self.state, trait) for trait in _PICKS
-            )
+            self._clearable = self._has_choices()
             if summary.series:
                 self._problem = ""
                 self._counts = [
@@ -171,16 +173,17 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         state = self.state
         match content:
             case {"kind": "filter", "name": str(column)}:
-                with state.turn(), state.reporting():
+                with state.turn(reports=True):
                     state.filters = state.filters.without(column)
             case {"kind": "pick", "name": str(trait)} if trait in _PICKS:
-                with state.turn(), state.reporting():
+                with state.turn(reports=True):
                     state.pick(**{trait: []})
             case {"kind": "clear"}:
-                with state.turn(), state.reporting():
+                with state.turn(reports=True):
                     state.clear()
             case {"kind": "dismiss"}:
-                state.message = ""
+                with state.turn(reports=True):
+                    pass  # it clears the message
 
 
 def _chip(kind: str, name: str, text: str, hint: str = "") -> dict[str, str]:

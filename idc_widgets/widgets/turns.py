@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import QueryInterruptedError
 
-__all__ = ["Turns"]
+__all__ = ["Turns", "View"]
 
-#: How long a turn waits for the lock before it interrupts the running view again.
+#: Shows the state on the screen.
+View = Callable[[], None]
+
+#: How long a turn waits for a running view to end before it interrupts the view again.
 INTERRUPT_SECONDS = 0.02
+
+#: How often one turn tries a view that is interrupted although no turn waits.
+MAX_PASSES = 3
+
+_log = logging.getLogger(__name__)
 
 
 class Turns:
@@ -19,32 +28,50 @@ class Turns:
 
     Three terms:
 
-    - A *turn* is one action of a person, such as a click. A kernel may handle two clicks in two
-      threads; `lock` makes one wait for the other, so no click is lost.
+    - A *turn* is one action of a person or of Python code, such as a click or an assignment. A
+      kernel may handle two clicks in two threads; `lock` makes one wait for the other, so no click
+      is lost.
     - A *view* is a function without arguments that shows the state, such as the counts of the
       dropdowns or the rows of a grid. It may run a slow query.
     - A view is *late* if it does not show the latest change yet.
 
     A newer turn does not wait for the views of an older one. It interrupts the view that is
-    running, and the views that are late then run once, at the end of the newer turn::
+    running, and the views that are late then run once, in the newer turn::
 
         older turn   Modality = CT │ counts ✓ │ rows ✗ interrupted: late
                                                 ▲      │ releases the lock
-        newer turn           waits ─ interrupts ┘      └▶ Sex = F │ counts ✓ │ rows ✓
+        newer turn           waits ─ interrupts ┘      └▶ Sex = F │ rows ✓ │ counts ✓
         ───────────────────────────────────────────────────────────────────────▶ time
 
     The rules behind the picture:
 
-    1. `turn` counts itself in `_waiting` until it has the lock.
+    1. `turn` enters its thread in `_waiting` until it has the lock, or gives up because it is
+       interrupted (KeyboardInterrupt).
     2. While it waits, it interrupts the thread in `_refreshing` again and again: a query that is
        only about to begin does not notice an interruption.
-    3. While a turn waits, `refresh` does not start a view but makes it late.
-    4. A view that is interrupted becomes late; this is not an error.
-    5. Before a turn releases the lock, it runs the late views in the order in which they became
-       late. If another turn is waiting by then, rule 3 leaves them to that turn.
+    3. While a turn waits, no view is started; it stays late.
+    4. A change marks every view that it affects as late (`mark`) *before* the first of them runs,
+       so whatever happens to one of them, the others are not forgotten.
+    5. Late views run (`run_late`) in the order in which they became late: those of earlier turns
+       come first. What happens to one does not concern the next:
 
-    So the last turn of a series brings every view up to date. The lock is re-entrant, because
-    views and observers may themselves change the state.
+       ==========================  ========================================================
+       the view                    then
+       ==========================  ========================================================
+       returns                     it is not late any more
+       is interrupted by a turn    it stays late; this is not an error
+       raises an Exception         it stays late, the error is reported, the view shows that
+                                   it is stale; the next turn tries it again
+       raises KeyboardInterrupt    it stays late with all that follow; the error is raised
+       ==========================  ========================================================
+
+    6. Before a turn releases the lock, it runs the views that are still late, except those that
+       failed in this turn. If another turn is waiting by then, rule 3 leaves them to that turn.
+    7. Views that stay late although no turn waits show that they are stale.
+
+    So the last turn of a series brings every view up to date. The lock is re-entrant, because a
+    view may itself change the state. Observers of users are not views: they run after the turn,
+    without the lock; see `Teller`.
 
     Args:
         interrupt: Ends the running queries of one thread, given its ident (`Engine.interrupt`).
@@ -58,56 +85,158 @@ class Turns:
         self._report = report
         #: Held while the state changes and while a view runs.
         self.lock = threading.RLock()
-        #: The number of turns that wait for `lock`, and the lock that guards this number.
-        self._waiting = 0
-        self._waiting_lock = threading.Lock()
+        #: The threads whose turns wait for `lock`; a dict, because it changes in one step.
+        self._waiting: dict[int, None] = {}
+        #: The thread whose turn it is, and what tells this turn from earlier ones.
+        self._owner: int | None = None
+        self._this_turn = object()
         #: The thread in which a view runs, which a newer turn may interrupt.
         self._refreshing: int | None = None
-        #: Late views, in order; a dict because it keeps the order and holds each view once.
-        self._late: dict[Callable[[], None], None] = {}
+        self._no_view_runs = threading.Event()
+        self._no_view_runs.set()
+        #: Late views, in order → the number of their last mark.
+        self._late: dict[View, int] = {}
+        self._marks = 0
+        #: The late views that failed in this turn, and those that show that they are stale.
+        self._failed: set[View] = set()
+        self._stale: set[View] = set()
+        #: The turn in which the loop of `run_late` is running.
+        self._running_late: object = None
+        #: View → what makes it show that it is stale.
+        self._show_stale: dict[View, Callable[[str], None]] = {}
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold `lock` for one action of a person; see the class for what that does to views."""
-        with self._waiting_lock:
-            self._waiting += 1
-        while not self.lock.acquire(timeout=INTERRUPT_SECONDS):
-            thread = self._refreshing
-            if thread is not None:
-                self._interrupt(thread)
-        with self._waiting_lock:
-            self._waiting -= 1
+        """Hold `lock` for one action; see the class for what that does to views."""
+        thread = threading.get_ident()
+        if self.is_mine():
+            yield  # a part of the turn under way
+            return
         try:
-            yield
+            self._waiting[thread] = None
+            self._interrupt_running_view(thread)
+            with self.lock:
+                self._waiting.pop(thread, None)
+                try:
+                    self._owner, self._this_turn = thread, object()
+                    self._failed.clear()
+                    try:
+                        yield
+                    except Exception:
+                        self.run_late()
+                        raise
+                    self.run_late()
+                finally:
+                    self._owner = None
         finally:
-            try:
-                for view in list(self._late):
+            self._waiting.pop(thread, None)
+            self.show_stale_views()
+
+    def is_mine(self) -> bool:
+        """Return whether the turn under way is one of this thread."""
+        # An interrupt may have kept an earlier turn from resetting `_owner`.
+        is_owned: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]
+        return self._owner == threading.get_ident() and is_owned()
+
+    def mark(self, view: View) -> None:
+        """Make a view late: it does not show the latest change yet."""
+        self._marks += 1
+        self._late[view] = self._marks
+        self._failed.discard(view)
+        self._stale.discard(view)
+
+    def run_late(self) -> None:
+        """Run the late views, unless a newer turn waits. Call it with the lock."""
+        if self._running_late is self._this_turn:
+            return  # a view changed the state: the loop that runs it goes on with the new ones
+        try:
+            self._running_late = self._this_turn
+            for _ in range(MAX_PASSES):
+                views = [view for view in self._late if view not in self._failed]
+                for view in views:
+                    if self._waiting:
+                        return
                     if view in self._late:  # not if the view before it closed its widget
-                        self.refresh(view)
-            finally:
-                self.lock.release()
+                        self._run(view)
+                if not views:
+                    return
+        finally:
+            self._running_late = None
 
-    def refresh(self, view: Callable[[], None]) -> None:
-        """Run a view now or, if a newer turn is waiting, at the end of that turn."""
+    def refresh(self, view: View) -> None:
+        """Run a view now or, if a newer turn is waiting, in that turn."""
         with self.lock:
-            self._late.pop(view, None)
-            if self._waiting:
-                self._late[view] = None
-                return
-            self._refreshing = threading.get_ident()
-            try:
-                view()
-            except QueryInterruptedError:
-                self._late[view] = None
-            except Exception as error:
-                self._report(error)
-            finally:
-                self._refreshing = None
+            self.mark(view)
+            self._run(view)
 
-    def is_late(self, view: Callable[[], None]) -> bool:
+    def on_stale(self, view: View, show: Callable[[str], None]) -> None:
+        """Call `show` with the reason when `view` cannot be brought up to date."""
+        self._show_stale[view] = show
+
+    def is_late(self, view: View) -> bool:
         """Return whether a view does not show the latest change yet."""
         return view in self._late
 
-    def forget(self, view: Callable[[], None]) -> None:
+    def is_awaited(self) -> bool:
+        """Return whether a turn waits, which will run the late views."""
+        return bool(self._waiting)
+
+    def forget(self, view: View) -> None:
         """Never run a late view, because its widget was closed."""
         self._late.pop(view, None)
+        self._show_stale.pop(view, None)
+        self._failed.discard(view)
+        self._stale.discard(view)
+
+    def _interrupt_running_view(self, thread: int) -> None:
+        """Interrupt the view that another thread runs until it ends."""
+        # `_run` sets `_refreshing` before it looks at `_waiting`, and `turn` enters itself in
+        # `_waiting` before it looks at `_refreshing`. So one of them always sees the other.
+        while (other := self._refreshing) is not None and other != thread:
+            try:
+                self._interrupt(other)
+            except Exception:
+                _log.exception("cannot interrupt a query")
+            self._no_view_runs.wait(INTERRUPT_SECONDS)
+
+    def _run(self, view: View) -> None:
+        before, mark = self._refreshing, self._late.get(view)
+        try:
+            self._no_view_runs.clear()
+            self._refreshing = threading.get_ident()
+            if self._waiting:
+                return
+            view()
+            if self._late.get(view) == mark:  # otherwise it was marked again meanwhile
+                self._late.pop(view, None)
+            self._failed.discard(view)
+            self._stale.discard(view)
+        except QueryInterruptedError:
+            pass
+        except Exception as error:
+            self._failed.add(view)
+            self._report(error)
+            self._call_stale(view, str(error) or type(error).__name__)
+        finally:
+            self._refreshing = before
+            if before is None:
+                self._no_view_runs.set()
+
+    def show_stale_views(self) -> None:
+        """Let late views show that they are stale, if no turn waits or is under way."""
+        if self._late and not self._waiting and self.lock.acquire(blocking=False):
+            try:
+                for view in list(self._late):
+                    if view not in self._stale:
+                        self._call_stale(view, "it was interrupted")
+            finally:
+                self.lock.release()
+
+    def _call_stale(self, view: View, reason: str) -> None:
+        self._stale.add(view)
+        show = self._show_stale.get(view)
+        if show is not None:
+            try:
+                show(reason)
+            except Exception:
+                _log.exception("a view cannot show that it is not up to date")

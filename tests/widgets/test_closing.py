@@ -73,9 +73,11 @@ def open_widgets() -> set[str]:
 
 
 def observers(state: BrowserState) -> list[Any]:
-    """Return every callback that observes a trait of a state, its own ones included."""
+    """Return every view and every other callback that follows a state."""
     kinds = state._trait_notifiers.values()
-    return [callback for by_kind in kinds for some in by_kind.values() for callback in some]
+    users = [callback for by_kind in kinds for some in by_kind.values() for callback in some]
+    views = [view for views in state._views.values() for view in views]
+    return [*users, *views, *state._message_views, *state.mirrors, *state.turns._show_stale]
 
 
 def shown(widget: Any) -> dict[str, Any]:
@@ -164,9 +166,9 @@ def test_a_view_that_was_late_is_forgotten(own: IDCClient) -> None:
     state = BrowserState(own)
     bar = SummaryBar(state)
     dropdown = FacetDropdown(state, "Modality")
-    state.turns._waiting += 1  # as if a newer turn waited
+    state.turns._waiting[-1] = None  # as if a newer turn waited
     state.filter_values("Modality", ["CT"])
-    state.turns._waiting -= 1
+    del state.turns._waiting[-1]
     assert len(state.turns._late) == 2
     bar.close()
     dropdown.close()

@@ -1,4 +1,4 @@
-"""Errors of callbacks: shown as a message, logged, and gone with the next success."""
+"""Errors of callbacks: shown as a message, logged, and gone with the next turn."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ class Reporter(ErrorReporting):
         super().__init__()
 
 
-def test_an_error_is_shown_and_success_clears_it() -> None:
-    reporter = Reporter()
-    with reporter.reporting():
+def test_an_error_is_shown_and_stays_until_the_next_turn(client: IDCClient) -> None:
+    state = BrowserState(client)
+    with state.reporting():
         raise InvalidQueryError("unknown Modality 'ct'")
-    assert reporter.message == "unknown Modality 'ct'"
-    with reporter.reporting(clears=False):
-        pass
-    assert reporter.message == "unknown Modality 'ct'"
-    with reporter.reporting():
-        pass
-    assert reporter.message == ""
+    assert state.message == "unknown Modality 'ct'"
+    with state.reporting():
+        pass  # scrolling says nothing about the last error
+    assert state.message == "unknown Modality 'ct'"
+    with state.turn(reports=True):
+        assert state.message == ""
 
 
 def test_a_bug_is_shown_with_its_type_and_logged_with_its_traceback(
@@ -65,10 +64,10 @@ def _in_another_thread(function) -> None:
 
 def test_the_state_stays_usable_after_an_error(client: IDCClient) -> None:
     state = BrowserState(client, collection_id="nsclc_radiomics")
-    with state.reporting():
+    with state.turn(reports=True):
         state.filter_values("Modality", ["ct"])
     assert state.message == "unknown Modality 'ct'; did you mean 'CT'?"
-    with state.reporting():
+    with state.turn(reports=True):
         state.filter_values("Modality", ["CT"])
     assert state.message == ""
     assert state.filters.values("Modality") == ("CT",)

@@ -55,7 +55,8 @@ class DataGridView:
     Args:
         columns: The columns to show, in order.
         height: The height of the grid, as CSS.
-        guard: Makes the context in which every callback runs; see `BrowserState.reporting`.
+        guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
+        turn: Makes the context of an action of a person; see `BrowserState.turn`.
     """
 
     def __init__(
@@ -64,9 +65,10 @@ class DataGridView:
         *,
         height: str = "240px",
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._columns = list(columns)
-        self._guard = guard
+        self._guard, self._turn = guard, turn
         self._rows: RowSource | None = None
         #: The source of the rows that were last requested: those that a person sees and clicks.
         self._seen: RowSource | None = None
@@ -123,7 +125,7 @@ class DataGridView:
             rectangles: The picked rows as rectangles of cells.
             before: The rectangles that were picked until then.
         """
-        with self._guard():
+        with self._turn():
             # The rows may have changed after the click: it refers to those that were visible.
             rows = self._seen if self._seen is not None else self._rows
             if rows is None:
@@ -155,14 +157,14 @@ class DataGridView:
 
     def request_sort(self, sort: Sort | None) -> None:
         """Report that a person requests another order."""
-        with self._guard():
+        with self._turn():
             if self._rows is not None and sort != self._rows.sort:
                 for callback in self._sort_callbacks:
                     callback(sort)
 
     def refuse_filter(self) -> None:
         """Explain that the filters in the menu of a header, which bypass the state, do not work."""
-        with self._guard():
+        with self._turn():
             raise InvalidQueryError(
                 "the menu of a grid can sort but not filter; filter with the dropdowns above, or "
                 "with browser.filters in Python, so that all parts of the browser follow"

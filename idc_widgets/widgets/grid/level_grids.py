@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -70,7 +71,8 @@ class _LevelGrid(Closable, VBox):
         self._view = view(
             self._columns(),
             height=height,
-            guard=lambda: state.reporting(clears=False),
+            guard=state.reporting,
+            turn=self._turn,
         )
         names = [column.name for column in self._columns()]
         self._heading = _Title(
@@ -86,11 +88,10 @@ class _LevelGrid(Closable, VBox):
         self._view.on_pick(self._pick)
         self._view.on_sort(self._resort)
         super().__init__([self._heading, self._body], layout={"width": "100%", "min_width": "0"})
+        self._is_stale = False
         self._refill()
-        self._follow(state, self._on_rows, self._rows_trait)
-        self._follow(state, self._on_picks, self._picks_trait)
-        for follow in (self._refill, self._repick):
-            self._on_close(partial(state.turns.forget, follow))
+        self._show_state(state, self._refill, [self._rows_trait], self._show_stale)
+        self._show_state(state, self._repick, [self._picks_trait], self._show_stale)
 
     def _columns(self) -> Sequence[Column]:
         return COLUMNS[self._level]
@@ -99,23 +100,46 @@ class _LevelGrid(Closable, VBox):
         """Return the rows as they are shown."""
         return rows
 
-    def _on_rows(self, _change: Any) -> None:
-        self._state.refresh(self._refill)
-
-    def _on_picks(self, _change: Any) -> None:
-        self._state.refresh(self._repick)
-
     def _refill(self) -> None:
         cohort = getattr(self._state, self._rows_trait)
         columns = [column.name for column in COLUMNS[self._level]]
         rows = row_source(cohort, self._level, self._sort, columns=columns)
         self._rows = self._source(rows)
         self._view.show(self._rows, self._picked)
+        self._is_stale = False
+        self._heading._empty = self._empty
         self._show_counts()
 
     def _repick(self) -> None:
-        self._view.pick(self._picked)
-        self._show_counts()
+        if not self._is_stale:
+            self._view.pick(self._picked)
+            self._show_counts()
+
+    def _show_stale(self, reason: str) -> None:
+        """Hide the rows, which are not those of the state, and say why."""
+        self._is_stale = True
+        self._state.turns.mark(self._refill)
+        with self._heading.hold_sync():
+            self._heading._count = 0
+            self._heading._picked = len(self._picked)
+            self._heading._empty = f"Not up to date: {reason}. The next click tries again."
+        self._body.layout.display = "none"
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold a turn for an action in the grid; if it fails, the grid shows the state again."""
+        turns = self._state.turns
+        try:
+            with self._state.turn(reports=True):
+                try:
+                    yield
+                except Exception:
+                    turns.mark(self._repick)
+                    raise
+        except BaseException:
+            turns.mark(self._refill)
+            turns.show_stale_views()
+            raise
 
     def _resort(self, sort: Sort | None) -> None:
         try:
@@ -129,7 +153,7 @@ class _LevelGrid(Closable, VBox):
             self._pick(())
 
     def _pick(self, keys: Iterable[Any]) -> None:
-        with self._state.turn(), self._state.reporting():
+        with self._turn():
             setattr(self._state, self._picks_trait, tuple(keys))
 
     @property
@@ -153,7 +177,8 @@ class PatientGrid(_LevelGrid):
     Args:
         state: The state, which has the cohort and receives the picks.
         height: The height of the grid without its title, as CSS.
-        view: Makes the `GridView`, called with the columns, `height` and `guard`; by default one
+        view: Makes the `GridView`, called with the columns, `height`, `guard` and `turn`; by
+            default one
             on ipydatagrid.
 
     >>> from idc_widgets import BrowserState, PatientGrid

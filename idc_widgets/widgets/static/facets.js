@@ -11,6 +11,7 @@
  * @property {[value: Value, series: number, patients: number][]} _values In the order shown.
  * @property {number} _distinct How many values there are; `_values` may hold fewer.
  * @property {Value[]} _chosen The values that are filtered by.
+ * @property {string} _stale Why the counts are not up to date, or "".
  * @property {string} _answered The last answered request, as "view:number".
  */
 
@@ -180,6 +181,7 @@ function render({ model, el }) {
     else if (unlisted > 0) {
       note.textContent = `The ${NUMBER.format(listed)} most frequent values; ${NUMBER.format(unlisted)} more are not listed`;
     } else note.textContent = "";
+    note.textContent = model.get("_stale") || note.textContent;
     note.hidden = !note.textContent;
     list.hidden = !rows.length;
     head.hidden = !rows.length;
@@ -289,7 +291,7 @@ function render({ model, el }) {
 
   // --- life ----------------------------------------------------------------------------------
 
-  follow(model, ["_values", "_chosen", "_answered", "_distinct"], onModel, removed.signal);
+  follow(model, ["_values", "_chosen", "_answered", "_distinct", "_stale"], onModel, removed.signal);
   showChosen();
   return () => removed.abort();
 }

@@ -1,0 +1,134 @@
+"""How observers of users learn of changes: last, without a lock, and each on its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from traitlets import All, Bunch, HasTraits
+from traitlets.traitlets import EventHandler
+
+__all__ = ["Teller"]
+
+#: How many changes one call of `Teller.tell` reports before it assumes an endless loop.
+MAX_CHANGES = 100
+
+_log = logging.getLogger(__name__)
+
+
+class Teller:
+    """Calls the observers that users have registered with `observe`.
+
+    traitlets calls observers inside the assignment, and stops at the first that raises. Here,
+    changes are queued while the state is being changed, and reported afterwards. An observer may
+    change the state: what follows is queued in turn. One that raises does not keep the others
+    from being called.
+
+    Each thread reports the changes that it made. What a KeyboardInterrupt left unreported is
+    reported by the next call, whatever its thread.
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._left: deque[_Report] = deque()
+        self._number = 0
+        #: (owner, trait) → the number of the last change that was reported.
+        self._reported: dict[tuple[int, str], int] = {}
+
+    def add(self, owner: HasTraits, name: str, old: Any, new: Any) -> None:
+        """Queue a change of a trait; it is merged with an earlier one that was not reported yet."""
+        self._number += 1
+        queue = self._queue()
+        for report in queue:
+            if report.owner is owner and report.change["name"] == name and report.left is None:
+                report.change["new"], report.number = new, self._number
+                return
+        change = Bunch(name=name, old=old, new=new, owner=owner, type="change")
+        queue.append(_Report(owner, change, self._number))
+
+    def tell(self) -> Exception | None:
+        """Report the queued changes, and return the first error of an observer.
+
+        Does nothing when an observer, called from here, changes the state: the changes are
+        reported after it.
+        """
+        queue = self._queue()
+        if getattr(self._local, "is_telling", False) or not (queue or self._left):
+            return None
+        errors: list[Exception] = []
+        reports = 0
+        try:
+            self._local.is_telling = True
+            while self._left:
+                queue.appendleft(self._left.pop())
+            while queue:
+                reports += 1
+                if reports > MAX_CHANGES:
+                    queue.clear()
+                    errors.append(RuntimeError("observers change the state again and again"))
+                    break
+                report = queue[0]
+                if not self._is_outdated(report):
+                    report.call(errors)
+                queue.popleft()
+        finally:
+            self._local.is_telling = False
+            self._left.extend(queue)  # after a KeyboardInterrupt
+            queue.clear()
+        for error in errors[1:]:
+            _log.error("an observer failed", exc_info=error)
+        return errors[0] if errors else None
+
+    def _is_outdated(self, report: _Report) -> bool:
+        """Return whether another thread has reported a later change of the same trait."""
+        key = (id(report.owner), report.change["name"])
+        if self._reported.get(key, 0) > report.number:
+            return True
+        self._reported[key] = report.number
+        return False
+
+    def _queue(self) -> deque[_Report]:
+        try:
+            queue: deque[_Report] = self._local.queue
+        except AttributeError:
+            queue = self._local.queue = deque()
+        return queue
+
+
+class _Report:
+    """A change, and the observers that have not been called yet (None: nobody has been)."""
+
+    def __init__(self, owner: HasTraits, change: Bunch, number: int) -> None:
+        self.owner, self.change, self.number = owner, change, number
+        self.left: list[Callable[[Bunch], object]] | None = None
+
+    def call(self, errors: list[Exception]) -> None:
+        """Call the observers, and add what they raise to `errors`."""
+        change = self.change
+        if self.left is None:
+            self.left = [] if change["old"] is change["new"] else _observers(self.owner, change)
+        while self.left:
+            # An observer that is interrupted was called.
+            observer = self.left.pop(0)
+            try:
+                observer(change)
+            except Exception as error:
+                errors.append(error)
+
+
+def _observers(owner: HasTraits, change: Bunch) -> list[Callable[[Bunch], object]]:
+    """Return the observers of a change, as `HasTraits` would call them."""
+    notifiers = owner._trait_notifiers
+    found: list[Any] = []
+    for name in (change["name"], All):
+        for kind in (change["type"], All):
+            found += notifiers.get(name, {}).get(kind, [])
+    return [
+        getattr(owner, observer.name)
+        if isinstance(observer, EventHandler) and observer.name is not None
+        else observer
+        for observer in found
+    ]
