@@ -78,9 +78,9 @@ class DownloadJob:
         self._reset()
 
     def _reset(self) -> None:
-        self._outcome = Outcome(self.plan, needs_check=self.options.verify == "dicom")
-        self._controls = Controls()
-        self._finished = threading.Event()
+        outcome = Outcome(self.plan, needs_check=self.options.verify == "dicom")
+        # Nothing below raises: a job is never half reset
+        self._outcome, self._controls, self._finished = outcome, Controls(), threading.Event()
 
     # --- following it --------------------------------------------------------------------------
 
@@ -168,23 +168,52 @@ class DownloadJob:
     # --- controlling it ------------------------------------------------------------------------
 
     def start(self) -> DownloadJob:
-        """Start in the background, unless it has started; return the job."""
+        """Start in the background, unless it has started; return the job.
+
+        If it cannot be started, for example because there are too many threads, its state is
+        "failed" and `error` is the reason.
+        """
         with self._lock:
             if self._state != "planned":
                 return self
             self._state = "running"
-        # Reserve the folders here, not in the thread: the job that is started first gets them
-        lock = FolderLock(self.plan)
-        self._thread = threading.Thread(
-            target=self._run, args=(lock, self._finished), name="DownloadJob", daemon=True
-        )
+            finished = self._finished
+        # Whoever acquires this ends the job. An interrupt in `Thread.start` leaves open whether the
+        # thread will run.
+        responsible = threading.Lock()
+        lock: FolderLock | None = None
         try:
+            # Reserve the folders here, not in the thread: the job that is started first gets them
+            lock = FolderLock(self.plan)
+            self._thread = threading.Thread(
+                target=self._run,
+                args=(lock, finished, responsible),
+                name="DownloadJob",
+                daemon=True,
+            )
             self._thread.start()
-        except BaseException:  # there are too many threads, or the interpreter is shutting down
-            lock.release()
-            self._state = "planned"
-            raise
+        except BaseException as error:
+            if responsible.acquire(blocking=False):
+                self._end_before_start(error, lock, finished)
+            if not isinstance(error, Exception):
+                raise
         return self
+
+    def _end_before_start(
+        self, error: BaseException, lock: FolderLock | None, finished: threading.Event
+    ) -> None:
+        """Set the state "failed": the thread of the job cannot be started because of `error`."""
+        _log.error("%r cannot be started", self, exc_info=error)
+        try:
+            if lock is not None:
+                lock.release()
+            self._outcome.error = f"the download cannot be started: {error!r}"
+            self._outcome.fail_remaining(self.plan, self._outcome.error)
+        finally:
+            try:
+                self._set_state("failed")
+            finally:
+                finished.set()
 
     def retry(self) -> DownloadJob:
         """Run a finished job again; return it. Complete series are kept, the others fetched."""
@@ -203,9 +232,11 @@ class DownloadJob:
             self._controls.cancel()
             if self._state != "planned":
                 return  # the thread follows the controls
-            self._outcome.fail_remaining(self.plan, "cancelled before it started")
-            self._state = "cancelled"
-            self._finished.set()
+            try:
+                self._outcome.fail_remaining(self.plan, "cancelled before it started")
+            finally:
+                self._state = "cancelled"
+                self._finished.set()
         self._notify()
 
     def pause(self) -> None:
@@ -282,7 +313,11 @@ class DownloadJob:
 
     # --- its thread ----------------------------------------------------------------------------
 
-    def _run(self, lock: FolderLock, finished: threading.Event) -> None:
+    def _run(
+        self, lock: FolderLock, finished: threading.Event, responsible: threading.Lock
+    ) -> None:
+        if not responsible.acquire(blocking=False):
+            return
         state: State = "failed"
         outcome = self._outcome
         try:

@@ -162,13 +162,62 @@ def test_a_thread_that_cannot_be_started(plan: Plan, monkeypatch: pytest.MonkeyP
     def no_more(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    job = DownloadJob(plan(small()))
+    seen: list[str] = []
+    job = DownloadJob(plan(small()), on_change=lambda job: seen.append(job.state))
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_more)
-        with pytest.raises(RuntimeError, match="can't start"):
+        assert job.start() is job and job.wait(30) == "failed"
+    assert job.error is not None and "can't start new thread" in job.error
+    assert job.failed == {"1.2.1": job.error} and seen == ["failed"]
+    assert job.retry().wait(30) == "complete"
+
+
+@pytest.mark.parametrize("error", [MemoryError, OSError, KeyboardInterrupt, SystemExit])
+def test_an_error_before_the_thread_ends_the_job(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def refuse(_path: object) -> str:
+        raise error("no lock can be made")
+
+    job = DownloadJob(plan(small()))
+    with monkeypatch.context() as patch:
+        patch.setattr("idc_widgets.download.folder_lock._folded", refuse)
+        if issubclass(error, Exception):
             job.start()
-    assert job.state == "planned"
-    assert job.wait(30) == "complete"
+        else:
+            with pytest.raises(error):
+                job.start()
+    assert job.wait(30) == "failed" and job.is_finished
+    assert job.error is not None and "no lock can be made" in job.error
+    job.cancel()
+    assert job.state == "failed", "a finished job stays as it is"
+    assert folder_lock._folders_in_use == set()
+    assert job.retry().wait(30) == "complete"
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_an_interrupt_while_the_thread_starts(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(self: threading.Thread) -> None:
+        if self.name != "DownloadJob":
+            start(self)
+            return
+        if runs:
+            start(self)
+            until(lambda: job.progress.files_done)
+        raise KeyboardInterrupt
+
+    job = DownloadJob(plan(small()))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            job.start()
+        assert job.wait(30) == ("complete" if runs else "failed")
+    assert folder_lock._folders_in_use == set()
+    assert job.retry().wait(30) == "complete"
 
 
 def test_an_observer_may_wait_and_retry(server: S3Server, plan: Plan) -> None:
