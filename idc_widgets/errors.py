@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice, pairwise
 
 __all__ = [
     "DownloadError",
@@ -22,6 +23,16 @@ _MIN_SIMILARITY = 0.6
 
 #: Number of choices up to which a message lists all of them.
 _MAX_LISTED_CHOICES = 30
+
+#: Bounds of the search for a similar choice, which then takes some 30 ms at most: further choices
+#: are ignored; of these, so many share most pairs of letters with the name and are compared with
+#: `difflib`; and so many characters of a name and of a choice are looked at.
+_MAX_CHOICES = 5_000
+_MAX_COMPARED_CHOICES = 50
+_MAX_COMPARED_CHARS = 64
+
+#: Number of characters of a name in a message.
+_MAX_SHOWN_CHARS = 200
 
 
 class IDCError(Exception):
@@ -64,17 +75,33 @@ class FetchError(IDCError):
 def nearest_choice(name: object, choices: Iterable[object]) -> str | None:
     """Return the choice that is most similar to `name`, or None if none is similar.
 
-    Letter case is ignored.
+    Letter case is ignored. Only the first 5,000 choices are looked at, so that a message never
+    takes long; pass those that are likely.
 
     >>> nearest_choice("modalty", ["Modality", "Manufacturer"])
     'Modality'
     """
-    by_folded = {str(choice).casefold(): str(choice) for choice in choices}
-    folded = str(name).casefold()
+    by_folded = {_folded(choice): str(choice) for choice in islice(choices, _MAX_CHOICES)}
+    folded = _folded(name)
     if folded in by_folded:
         return by_folded[folded]
-    close = difflib.get_close_matches(folded, list(by_folded), n=1, cutoff=_MIN_SIMILARITY)
+    compared = list(by_folded)
+    if len(compared) > _MAX_COMPARED_CHOICES:
+        pairs = set(pairwise(folded))
+        compared.sort(key=lambda choice: _shared_pairs(pairs, choice), reverse=True)
+        compared = compared[:_MAX_COMPARED_CHOICES]
+    close = difflib.get_close_matches(folded, compared, n=1, cutoff=_MIN_SIMILARITY)
     return by_folded[close[0]] if close else None
+
+
+def _folded(text: object) -> str:
+    return str(text)[:_MAX_COMPARED_CHARS].casefold()
+
+
+def _shared_pairs(pairs: set[tuple[str, str]], choice: str) -> float:
+    """Return the similarity of two sets of neighbouring letters, from 0 to 1 (Dice)."""
+    others = set(pairwise(choice))
+    return 2 * len(pairs & others) / max(1, len(pairs) + len(others))
 
 
 def unknown_message(kind: str, name: object, choices: Iterable[object]) -> str:
@@ -82,17 +109,17 @@ def unknown_message(kind: str, name: object, choices: Iterable[object]) -> str:
 
     Args:
         kind: What the name should be the name of, such as "column".
-        name: The unknown name.
-        choices: The valid names.
+        name: The unknown name; 200 characters of it are shown.
+        choices: The valid names; see `nearest_choice`.
 
     >>> unknown_message("collection", "nsclc_radiomic", ["nlst", "nsclc_radiomics"])
     "unknown collection 'nsclc_radiomic'; did you mean 'nsclc_radiomics'?"
     """
-    valid = [str(choice) for choice in choices]
-    message = f"unknown {kind} {str(name)!r}"
+    valid = [str(choice) for choice in islice(choices, _MAX_CHOICES)]
+    message = f"unknown {kind} {str(name)[:_MAX_SHOWN_CHARS]!r}"
     nearest = nearest_choice(name, valid)
     if nearest is not None:
-        return f"{message}; did you mean {nearest!r}?"
+        return f"{message}; did you mean {nearest[:_MAX_SHOWN_CHARS]!r}?"
     if 0 < len(valid) <= _MAX_LISTED_CHOICES:
         return f"{message}; expected one of {', '.join(sorted(valid))}"
     return message

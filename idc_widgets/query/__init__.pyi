@@ -8,6 +8,7 @@ from .ibis_engine import IbisEngine as IbisEngine
 from .interrupts import run_interruptible as run_interruptible
 from .known_values import known_keys as known_keys
 from .known_values import known_texts as known_texts
+from .known_values import similar_texts as similar_texts
 from .memory import Sort as Sort
 from .memory import prepare as prepare
 from .results import FacetValue as FacetValue

@@ -1,16 +1,42 @@
-"""Which of some values occur in a table of the index or in a cohort."""
+"""Which of some values occur in a table of the index or in a cohort, and which are similar."""
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from ..index import LEVELS
+from ..index import COLUMNS, LEVELS
 from .engine import Engine, Parameters
 from .filters import Condition, OneOf, Patients, sorted_unique
 from .matching import Conditions, conjunction, matches_of
 
-__all__ = ["known_keys", "known_texts"]
+__all__ = ["identifier_hint", "known_keys", "known_texts", "similar_texts"]
+
+#: Identifiers of as many values as there are series or studies. Two that look similar have nothing
+#: in common, so none is proposed for another.
+_IDENTIFIERS = frozenset(
+    {"SeriesInstanceUID", "StudyInstanceUID", "crdc_series_uuid", "series_aws_url"}
+)
+
+#: Columns that may have many values. Only values that begin alike are compared with a text.
+_MANY_VALUED = frozenset({"PatientID", "StudyDescription", "SeriesDescription", "SeriesNumber"})
+
+#: Values that are compared with a text. It bounds the memory and the time of a message.
+_MAX_SIMILAR = 5_000
+
+#: The character that sorts after all others.
+_LAST = chr(sys.maxunicode)
+
+#: Characters that can be common to the beginnings of two similar texts.
+_MAX_PREFIX_CHARS = 32
+
+#: UIDs that people mistake for each other.
+_OTHER_UID = {"SeriesInstanceUID": "StudyInstanceUID", "StudyInstanceUID": "SeriesInstanceUID"}
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def known_texts(
@@ -60,6 +86,74 @@ def known_keys(
     wanted_rows = Patients(wanted) if level == "patient" else OneOf(columns[0], wanted)
     rows = _distinct(engine, columns, "index", [*conditions, wanted_rows])
     return set(rows) if level == "patient" else {uid for (uid,) in rows}
+
+
+def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions = ()) -> list[str]:
+    """Return values of a column among which one that is similar to a text can be.
+
+    Args:
+        engine: The engine whose index is searched.
+        column: A column of text.
+        text: The text that does not occur.
+        conditions: The conditions that the series fulfill.
+
+    Returns:
+        At most 5,000 values. None for identifiers of series and studies; for other columns of many
+        values, those that begin like the text.
+    """
+    if column in _IDENTIFIERS:
+        return []
+    params = Parameters()
+    condition = f"{column} IS NOT NULL AND {conjunction(conditions, params.bind)}"
+    if column in _MANY_VALUED or COLUMNS[column].kind in ("date", "age"):
+        # Comparisons need no scan of texts; a function such as lower() takes ten times as long.
+        prefix = text[: min(max(1, len(text) // 2), _MAX_PREFIX_CHARS)]
+        spellings = dict.fromkeys((prefix, prefix.lower(), prefix.upper(), prefix.capitalize()))
+        begins_alike = " OR ".join(
+            f"{column} BETWEEN {params.bind(spelling)} AND {params.bind(spelling + _LAST)}"
+            for spelling in spellings
+        )
+        condition += f" AND ({begins_alike})"
+    rows = engine.rows(
+        f"SELECT DISTINCT {column} FROM index WHERE {condition} LIMIT {_MAX_SIMILAR}", params
+    )
+    return [str(value) for (value,) in rows]
+
+
+def identifier_hint(engine: Engine, column: str, text: str) -> str:
+    """Return what an identifier is that a column does not have; an empty text if that is unknown.
+
+    Args:
+        engine: The engine whose tables are searched.
+        column: A column of the index, or "uids" for a UID that no series and no study has.
+        text: The identifier.
+
+    >>> from idc_widgets import IDCClient
+    >>> identifier_hint(IDCClient().engine, "SeriesInstanceUID", "1.2.3")
+    ''
+    """
+    is_uid, is_uuid = bool(_UID.fullmatch(text)), bool(_UUID.fullmatch(text))
+    if column in _OTHER_UID and is_uid and known_texts(engine, _OTHER_UID[column], [text]):
+        return f"; this is a {_OTHER_UID[column]}, not a {column}"
+    if column in ("uids", *_OTHER_UID):
+        if is_uuid:
+            return "; this has the form of a crdc_series_uuid"
+        if is_uid and (prior := _prior_column(engine, list(_OTHER_UID), text)):
+            return f"; only prior versions of IDC had this {prior}: client.plan_prior({text!r})"
+    if column == "crdc_series_uuid":
+        if is_uid:
+            return "; this has the form of a UID, such as a SeriesInstanceUID"
+        if is_uuid and (prior := _prior_column(engine, [column], text)):
+            return f"; only prior versions of IDC had this {prior}"
+    return ""
+
+
+def _prior_column(engine: Engine, columns: Iterable[str], text: str) -> str | None:
+    """Return the column that had an identifier in a prior version of IDC."""
+    table = "prior_versions_index"
+    if table not in engine.tables():
+        return None
+    return next((name for name in columns if known_texts(engine, name, [text], table)), None)
 
 
 def _distinct(

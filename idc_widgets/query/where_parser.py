@@ -24,7 +24,7 @@ from .filters import (
     Uids,
     sorted_unique,
 )
-from .known_values import known_texts
+from .known_values import identifier_hint, known_texts, similar_texts
 from .matching import merge_conditions
 from .related_filters import Having, SameStudy
 
@@ -179,14 +179,17 @@ def _check_texts_exist(engine: Engine, column: str, values: Iterable[Scalar]) ->
     known = known_texts(engine, column, texts)
     missing = [text for text in texts if text not in known]
     if missing:
-        rows = engine.rows(f"SELECT DISTINCT {column} FROM index WHERE {column} IS NOT NULL")
         kind = "collection" if column == "collection_id" else column
-        raise _unknown_values(kind, missing, (value for (value,) in rows))
+        hint = identifier_hint(engine, column, missing[0])
+        similar = () if hint else similar_texts(engine, column, missing[0])
+        raise _unknown_values(kind, missing, similar, hint)
 
 
-def _unknown_values(kind: str, missing: list[str], known: Iterable[object]) -> InvalidQueryError:
+def _unknown_values(
+    kind: str, missing: list[str], known: Iterable[object], hint: str = ""
+) -> InvalidQueryError:
     others = and_more(len(missing) - 1)
-    return InvalidQueryError(unknown_message(kind, missing[0], known) + others)
+    return InvalidQueryError(unknown_message(kind, missing[0], known) + hint + others)
 
 
 # --- ranges --------------------------------------------------------------------------------
@@ -315,7 +318,8 @@ def _parse_uids(engine: Engine, value: object) -> Uids:
         studies = known_texts(engine, "StudyInstanceUID", missing)
         missing = [uid for uid in missing if uid not in studies]
         if missing:
-            raise _unknown_values("UID", missing, ())
+            hint = identifier_hint(engine, "uids", missing[0])
+            raise _unknown_values("UID", missing, (), hint)
         clauses.append(sorted_unique(uids))
     return Uids(tuple(sorted(set(clauses))))
 

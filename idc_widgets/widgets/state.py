@@ -10,7 +10,7 @@ from .._util import as_list, plural
 from ..client import IDCClient
 from ..errors import InvalidQueryError, nearest_choice
 from ..index import LEVELS
-from ..query import Cohort, known_keys
+from ..query import Cohort, known_keys, similar_texts
 from ..selection import Selection
 from .dropdown_counts import DropdownCounts
 from .error_reporting import ErrorReporting
@@ -346,9 +346,13 @@ def _check_shown(shown: Cohort, level: str, keys: list[Any]) -> None:
 def _not_shown(shown: Cohort, level: str, key: Any) -> str:
     """Return the message for a key that is not among the rows shown."""
     column = LEVELS[level].key[-1]
-    condition, params = shown.predicate
-    rows = shown.engine.rows(f"SELECT DISTINCT {column} FROM index WHERE {condition}", params)
     value = key if isinstance(key, str) else key[-1]
-    near = nearest_choice(value, (shown_value for (shown_value,) in rows))
+    near = nearest_choice(value, similar_texts(shown.engine, column, value, shown.conditions))
     hint = f"; did you mean {near!r}?" if near and near != value else ""
-    return f"{column} {value!r} is not among the {plural(len(rows), level)} shown{hint}"
+    return f"{column} {value[:200]!r} is not among the {_rows_shown(shown, level)} shown{hint}"
+
+
+def _rows_shown(shown: Cohort, level: str) -> str:
+    counts = shown.summary()
+    numbers = {"patient": counts.patients, "study": counts.studies, "series": counts.series}
+    return plural(numbers[level], level)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,8 @@ import pandas as pd
 import pytest
 from support.own_table import OwnTable
 
-from idc_widgets import Cohort, IDCClient, InvalidQueryError
+from idc_widgets import Cohort, IDCClient, InvalidQueryError, Selection
+from idc_widgets.index import COLUMNS, NUMERIC
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 UNKNOWN = "1.2.3.4.5.6.7"
@@ -248,3 +251,68 @@ def test_values_of_other_libraries_are_accepted(client: IDCClient) -> None:
     open_end = client.cohort(series_size_MB=(1, float("inf")))
     assert open_end == client.cohort(series_size_MB=(1, None))
     assert client.sql(open_end.sql).shape[0] == open_end.summary().series
+
+
+UUID = "12345678-1234-1234-1234-123456789abc"
+
+#: A text for each form of value, and mistakes that people make.
+UNKNOWN_TEXTS = [
+    "1.3.6.1.4.1.14519.5.2.1.6279.6001.1",
+    UUID,
+    "s3://idc-open-data/12345678-1234-1234-1234-123456789abc/*",
+    "Chest CT with contrasst",
+    "1" * 100_000,
+]
+
+
+@pytest.mark.parametrize("column", [name for name in COLUMNS if name not in NUMERIC])
+def test_an_unknown_value_of_any_column_is_refused_quickly(client: IDCClient, column: str) -> None:
+    # The bound is generous: benchmarks/unknown_values.py prints the real figures.
+    for text in UNKNOWN_TEXTS:
+        before = time.thread_time()
+        with pytest.raises(InvalidQueryError, match="unknown"):
+            client.cohort(**{column: text})
+        assert time.thread_time() - before < 1
+
+
+def test_an_identifier_of_another_kind_is_recognized(client: IDCClient) -> None:
+    (study,) = client.cohort(SeriesInstanceUID=CT).studies().StudyInstanceUID
+    for filters, message in [
+        ({"SeriesInstanceUID": study}, "this is a StudyInstanceUID, not a SeriesInstanceUID"),
+        ({"StudyInstanceUID": CT}, "this is a SeriesInstanceUID, not a StudyInstanceUID"),
+        ({"StudyInstanceUID": UUID}, "this has the form of a crdc_series_uuid"),
+        ({"crdc_series_uuid": CT}, "this has the form of a UID"),
+        ({"SeriesInstanceUID": UNKNOWN}, f"unknown SeriesInstanceUID '{UNKNOWN}'$"),
+    ]:
+        with pytest.raises(InvalidQueryError, match=message):
+            client.cohort(**filters)
+
+
+def test_an_identifier_of_a_prior_version_is_recognized(client: IDCClient) -> None:
+    uid, uuid = client.engine.rows(
+        "SELECT SeriesInstanceUID, crdc_series_uuid FROM prior_versions_index"
+        " WHERE SeriesInstanceUID NOT IN (SELECT SeriesInstanceUID FROM index) LIMIT 1"
+    )[0]
+    hint = "only prior versions of IDC had this "
+    plan = re.escape(f"SeriesInstanceUID: client.plan_prior({uid!r})")
+    for filters, message in [
+        ({"SeriesInstanceUID": [uid]}, hint + plan),
+        ({"uids": [uid]}, hint + plan),
+        ({"crdc_series_uuid": uuid}, f"{hint}crdc_series_uuid$"),
+    ]:
+        with pytest.raises(InvalidQueryError, match=message):
+            client.cohort(**filters)
+    with pytest.raises(InvalidQueryError, match=hint + plan):
+        Selection.of(client.engine, [uid])
+    with pytest.raises(InvalidQueryError, match=hint + plan):
+        client.get_series_size(uid)
+
+
+def test_a_similar_value_of_a_column_of_many_values_is_proposed(client: IDCClient) -> None:
+    for filters, message in [
+        ({"StudyDescription": "thorax^thorx"}, "did you mean"),
+        ({"SeriesDescription": "chest ct"}, "did you mean"),
+        ({"PatientID": "lung1-365"}, "did you mean 'LUNG1-365'"),
+    ]:
+        with pytest.raises(InvalidQueryError, match=message):
+            client.cohort(**filters)
