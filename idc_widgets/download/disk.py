@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from .._util import human_size
 from ..errors import DownloadError
@@ -17,11 +18,13 @@ from .path_template import MAX_NAME_BYTES
 from .s5cmd import OBJECT_NAME, UNFINISHED_NAME
 
 __all__ = [
+    "FileState",
     "allocated_bytes",
     "check_capacity",
     "check_folder",
     "check_space",
     "dicom_files",
+    "file_state",
     "free_space",
     "remove_unfinished_files",
     "tagged_files",
@@ -30,6 +33,8 @@ __all__ = [
 
 _PROBE_TRIES = 20
 _PROBE_PAUSE_SECONDS = 0.001
+
+_devices_with_blocks: set[int] = set()  # st_dev of file systems that have reported a block
 
 
 def dicom_files(folder: Path) -> dict[str, int]:
@@ -71,17 +76,40 @@ def unfinished_files(folder: Path) -> dict[str, str]:
     return {}
 
 
-def allocated_bytes(path: str) -> int:
-    """Return how many bytes of an unfinished file have arrived; 0 if it does not exist.
+class FileState(NamedTuple):
+    """What the system reports about a file; any difference means that it was written to."""
+
+    size_bytes: int
+    blocks: int
+    modified_ns: int
+
+
+def file_state(path: str) -> tuple[int, FileState | None]:
+    """Return how many bytes of an unfinished file have arrived, and its state.
 
     Large objects arrive in several parts at a time, so the size of the file runs ahead of its data.
-    Blocks that are not written yet are not allocated. (Windows does not report blocks.)
+    Blocks that are not written yet are not allocated. But some file systems (of FUSE, 9p, Windows)
+    never report a block: there, the size has to do.
+
+    Returns:
+        0 and None if the file does not exist.
     """
     try:
         status = os.stat(path)
     except OSError:
-        return 0
-    return min(status.st_size, getattr(status, "st_blocks", status.st_size) * 512)
+        return 0, None
+    blocks = getattr(status, "st_blocks", 0)
+    if blocks:
+        _devices_with_blocks.add(status.st_dev)
+    state = FileState(status.st_size, blocks, status.st_mtime_ns)
+    if status.st_dev not in _devices_with_blocks:
+        return status.st_size, state
+    return min(status.st_size, blocks * 512), state
+
+
+def allocated_bytes(path: str) -> int:
+    """Return how many bytes of an unfinished file have arrived; 0 if it does not exist."""
+    return file_state(path)[0]
 
 
 def remove_unfinished_files(folder: Path) -> None:
@@ -119,7 +147,9 @@ def _probe(folder: Path) -> None:
         where = "is" if parent == folder else f"cannot be created: {parent} is"
         raise DownloadError(f"{folder} {where} a file; choose a folder to download into")
     with tempfile.TemporaryDirectory(prefix=".idc_widgets-", dir=parent) as probe:
-        Path(probe, "probe").touch()
+        file = Path(probe, "probe")
+        file.write_bytes(b"idc_widgets" * 1000)
+        file_state(str(file))  # this learns whether the file system reports blocks
 
 
 def check_capacity(folder: Path, size: int) -> None:

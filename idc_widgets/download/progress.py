@@ -58,8 +58,8 @@ class TrackedSeries:
     """Finished files: name to bytes."""
     growing: dict[str, int] = field(default_factory=dict)
     """Unfinished files: final name to bytes."""
-    growth: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Unfinished files: path to bytes, and when they last grew."""
+    growth: dict[str, tuple[disk.FileState | None, float]] = field(default_factory=dict)
+    """Unfinished files: path to state, and when that last changed."""
     finished_bytes: int = 0
     """Sum of `files`."""
     fetched: tuple[int, int] = (0, 0)
@@ -187,25 +187,27 @@ class ProgressTracker:
         return is_news
 
     def poll(self, limit: int | None, now: float = 0.0) -> bool:
-        """Measure the unfinished files of the first pending series; return whether they grew.
+        """Measure the unfinished files of the first pending series; return whether they changed.
 
+        Any change of size, blocks or time counts: not every file system reports all three.
         s5cmd takes its lines in order and works on as many at a time as it has workers.
 
         Args:
             limit: how many pending series to look at; None for all.
             now: seconds on any clock, for `stalled`.
         """
-        before = self.bytes_done
+        before, is_moving = self.bytes_done, False
         for location, tracked in islice(self.pending.items(), limit):
             unfinished = disk.unfinished_files(tracked.series.folder)
             if not unfinished and not tracked.growing:
                 continue
             growing: dict[str, int] = {}
-            growth: dict[str, tuple[int, float]] = {}
+            growth: dict[str, tuple[disk.FileState | None, float]] = {}
             for path, name in unfinished.items():
-                size = growing[name] = disk.allocated_bytes(path)
+                growing[name], state = disk.file_state(path)
                 known = tracked.growth.get(path)
-                growth[path] = known if known and known[0] == size else (size, now)
+                is_moving |= known is not None and known[0] != state
+                growth[path] = known if known and known[0] == state else (state, now)
             for name in tracked.growing.keys() - growing.keys() - tracked.files.keys():
                 # It has got its final name, and s5cmd's report of that is on its way
                 growing[name] = disk.allocated_bytes(os.path.join(tracked.series.folder, name))
@@ -213,10 +215,10 @@ class ProgressTracker:
             self._recount(tracked)
             if tracked.is_excessive():
                 self.excessive.add(location)
-        return self.bytes_done != before
+        return is_moving or self.bytes_done != before
 
     def stalled(self, since: float, limit: int | None) -> tuple[frozenset[str], int]:
-        """Find unfinished files that have not grown since a point in time.
+        """Find unfinished files that have not changed since a point in time.
 
         Args:
             since: on the clock of `poll`.
@@ -227,7 +229,7 @@ class ProgressTracker:
         """
         locations, files = set(), 0
         for location, tracked in islice(self.pending.items(), limit):
-            still = sum(last_growth <= since for _, last_growth in tracked.growth.values())
+            still = sum(last_change <= since for _, last_change in tracked.growth.values())
             if still:
                 locations.add(location)
                 files += still

@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -31,6 +32,27 @@ def test_bytes_that_have_not_arrived_do_not_count(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 10)
     assert disk.allocated_bytes(str(path)) == 10
     assert disk.allocated_bytes(str(tmp_path / "gone")) == 0
+
+
+def test_the_size_counts_where_no_block_was_ever_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "part"
+    path.write_bytes(b"x" * 10_000)
+    known = path.stat()
+    blocks = 0
+
+    class Status:
+        def __getattr__(self, name: str) -> Any:
+            return blocks if name == "st_blocks" else getattr(known, name)
+
+    monkeypatch.setattr(disk, "_devices_with_blocks", set(), raising=False)
+    monkeypatch.setattr(disk.os, "stat", lambda path: Status())
+    assert disk.allocated_bytes(str(path)) == 10_000
+    blocks = 8
+    assert disk.allocated_bytes(str(path)) == 8 * 512
+    blocks = 0  # of another file that is nothing but a hole
+    assert disk.allocated_bytes(str(path)) == 0
 
 
 def test_only_unfinished_files_are_removed(tmp_path: Path) -> None:

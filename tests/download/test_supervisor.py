@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -23,6 +24,7 @@ from support.s3server import S3Server
 from idc_widgets.download import (
     DownloadJob,
     DownloadPlan,
+    disk,
     record,
     s5cmd,
 )
@@ -160,6 +162,38 @@ def test_a_slow_transfer_is_not_given_up(server: S3Server, plan: Plan) -> None:
     start = time.monotonic()
     assert job.wait() == "complete"
     assert time.monotonic() - start > 2, "longer than the timeout, without a finished file"
+
+
+@pytest.mark.parametrize("reported", [(True, False, True), (False, False, True)])
+def test_file_systems_that_report_no_blocks(
+    server: S3Server,
+    plan: Plan,
+    monkeypatch: pytest.MonkeyPatch,
+    reported: tuple[bool, bool, bool],
+) -> None:
+    """A file moves when any of its size, its blocks or its time of change does."""
+    stat = os.stat
+    has_size, has_blocks, has_time = reported
+
+    class Status:
+        def __init__(self, status: os.stat_result) -> None:
+            self._status = status
+
+        def __getattr__(self, name: str) -> Any:
+            kept = {"st_size": has_size, "st_blocks": has_blocks, "st_mtime_ns": has_time}
+            return getattr(self._status, name) if kept.get(name, True) else 0
+
+    def bare(path: Any, **options: Any) -> Any:
+        status = stat(path, **options)
+        return Status(status) if re.search(r"\.dcm\d{5,}$", str(path)) else status
+
+    monkeypatch.setattr(disk, "_devices_with_blocks", set(), raising=False)
+    monkeypatch.setattr(disk.os, "stat", bare)
+    monkeypatch.setattr(disk, "_probe", lambda folder: None)
+    server.rate_MB_s = 1
+    job = DownloadJob(plan(small(instanceCount=1, series_size_MB=4.0)), stall_timeout=2, tries=1)
+    assert job.wait(60) == "complete", (job.failed, job.log)
+    assert not any("no data" in line for line in job.log)
 
 
 def test_progress_outside_the_window_counts(server: S3Server, plan: Plan) -> None:
