@@ -13,14 +13,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["move_into_place", "remove", "replaced_when_complete", "write_whole"]
+__all__ = ["flush_to_disk", "move_into_place", "remove", "replaced_when_complete", "write_whole"]
 
 
 @contextmanager
 def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterator[Path]:
     """Yield a hidden path beside `target` to write to, and rename it to `target` at the end.
 
-    If the block raises, the hidden file is removed and `target` stays as it was.
+    If the block raises, the hidden file is removed and `target` stays as it was. The content is on
+    the disk before `target` is replaced, so that a power cut leaves the old file or the new one.
 
     Args:
         target: The file to write or to replace. Its folder must exist.
@@ -38,6 +39,7 @@ def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterat
         temporary.unlink(missing_ok=True)
     try:
         yield temporary
+        flush_to_disk(temporary)
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
@@ -49,8 +51,6 @@ def write_whole(
     target: Path, content: str | bytes | Iterable[str], *, only_writer: bool = False
 ) -> None:
     """Write text (as UTF-8, line ends as they are) or bytes to a file, whole or not at all.
-
-    The content is on the disk when this returns, so that a power cut does not lose it.
 
     Args:
         target: The file to write or to replace. Its folder must exist.
@@ -71,7 +71,15 @@ def write_whole(
             file.write(content)
         else:
             file.writelines(piece.encode() for piece in content)
-        file.flush()
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until the content of a file is on the disk.
+
+    Raises:
+        OSError: The disk is full or broken: some file systems report it only here.
+    """
+    with path.open("rb+") as file:  # Windows flushes only files that are open for writing
         os.fsync(file.fileno())
 
 

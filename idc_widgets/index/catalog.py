@@ -6,10 +6,13 @@ Nothing here opens a table; the engine does.
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from .._util import FileIdentity, file_identity, is_from_us
 from ..errors import IndexFileError, InvalidQueryError, unknown_message
 from .folders import cache_folder, data_folder, package_folder
 from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
@@ -17,7 +20,11 @@ from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
 __all__ = ["Index"]
 
 #: Increased with every change of the file format of `prepared_encoding`.
-_ENCODING_VERSION = 2
+_ENCODING_VERSION = 3
+
+#: Bytes at the end of a Parquet file by which it is recognised: they list its columns, with the
+#: places, sizes and extreme values of their data.
+_FOOTER_BYTES = 65_536
 
 
 class Index:
@@ -48,13 +55,13 @@ class Index:
         tables = {
             name: package / file
             for name, file in PACKAGE_TABLES.items()
-            if package is not None and (package / file).is_file()
+            if package is not None and os.path.isfile(package / file)
         }
         #: The path of the copy of the installed index for quick lookups, whether it exists or not:
-        #: see `DuckDBEngine.prepare`. None for a table of your own.
+        #: see `DuckDBEngine.prepare`. None for a table of your own, or without a cache folder.
         self.prepared: Path | None = None
         #: The path of the dictionary-encoded columns, whether it exists or not: see
-        #: `IDCClient.prepare`. None for a table of your own.
+        #: `IDCClient.prepare`. None for a table of your own, or without a cache folder.
         self.prepared_encoding: Path | None = None
         #: The version of the installed idc-index-data, such as "25.0.5"; fetched tables are of the
         #: same version. None if it is not installed.
@@ -64,7 +71,10 @@ class Index:
                 self.release = importlib.metadata.version("idc-index-data")
         #: The folder of the fetched tables of this release, whether it exists or not. None if
         #: tables cannot be fetched.
-        self.data_folder: Path | None = data_folder() / self.release if self.release else None
+        self.data_folder: Path | None = None
+        folder = data_folder() if self.release else None
+        if folder is not None and self.release is not None:
+            self.data_folder = folder / self.release
         if path is None:
             version = importlib.metadata.version("idc-index-data")
             if "index" not in tables:
@@ -76,14 +86,18 @@ class Index:
             self.data_version: str = version
             #: Whether this is a table of your own.
             self.is_own: bool = False
-            self.prepared = cache_folder() / f"index-{version}.parquet"
-            self.prepared_encoding = (
-                cache_folder() / f"encoding-{version}-{_ENCODING_VERSION}.arrow"
-            )
             #: The path of the index in idc-index-data.
             self.shipped: Path = tables["index"]
-            if self.prepared.is_file():
-                tables["index"] = self.prepared
+            #: What identifies that file. Its copies belong to it.
+            self.shipped_identity: FileIdentity | None = file_identity(self.shipped)
+            cache = cache_folder()
+            if cache is not None:
+                # Named by their source too: the same version may be installed with other content.
+                source = f"{version}-{_fingerprint(self.shipped)}"
+                self.prepared = cache / f"index-{source}.parquet"
+                self.prepared_encoding = cache / f"encoding-{source}-{_ENCODING_VERSION}.arrow"
+                if os.path.isfile(self.prepared) and is_from_us(self.prepared):
+                    tables["index"] = self.prepared
         else:
             tables["index"] = _checked_path(Path(path))
             self.data_version = str(tables["index"])
@@ -136,7 +150,7 @@ class Index:
         """Return the fetched tables that are complete; hidden files are still being written."""
         if self.data_folder is None:
             return {}
-        names = [name for name in FETCHABLE_TABLES if self.place(name).is_file()]
+        names = [name for name in FETCHABLE_TABLES if os.path.isfile(self.place(name))]
         with suppress(OSError):
             folders = sorted((self.data_folder / "clinical").iterdir())
             names += [
@@ -148,15 +162,29 @@ class Index:
         return f"Index({str(self.tables['index'])!r})" if self.is_own else "Index.default()"
 
 
+def _fingerprint(path: Path) -> str:
+    """Return what identifies the content of a Parquet file: a digest of its size and its end."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _FOOTER_BYTES))
+            return f"{zlib.crc32(file.read(), size & 0xFFFFFFFF):08x}"
+    except OSError as error:
+        raise IndexFileError(
+            f"cannot read {path}: {error.strerror}; run: pip install --force-reinstall "
+            "idc-index-data"
+        ) from error
+
+
 def _checked_path(path: Path) -> Path:
     """Return the absolute path of a user's table.
 
     Raises:
         IndexFileError: It does not exist, or is neither Parquet nor CSV.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise IndexFileError(f"{path} is a folder; expected a .parquet or .csv file")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise IndexFileError(f"{path} does not exist; expected a .parquet or .csv file")
     if path.suffix.lower() not in (".parquet", ".csv"):
         raise IndexFileError(f"{path} is neither a .parquet nor a .csv file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -19,21 +20,29 @@ def package_folder() -> Path | None:
     return Path(locations[0]) if locations else None
 
 
-def cache_folder() -> Path:
-    """Return the folder for files that can be made again.
+def cache_folder() -> Path | None:
+    """Return the folder for files that can be made again, as an absolute path.
 
-    It is $IDC_WIDGETS_CACHE_DIR, or the cache folder of the platform.
+    It is $IDC_WIDGETS_CACHE_DIR, or the cache folder of the platform. None if there is neither.
     """
-    chosen = os.environ.get("IDC_WIDGETS_CACHE_DIR")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("idc_widgets", appauthor=False)
+    return _folder("IDC_WIDGETS_CACHE_DIR", platformdirs.user_cache_path)
 
 
-def data_folder() -> Path:
+def data_folder() -> Path | None:
     """Return the folder for fetched tables, as an absolute path.
 
-    It is $IDC_WIDGETS_DATA_DIR, or the data folder of the platform.
+    It is $IDC_WIDGETS_DATA_DIR, or the data folder of the platform. None if there is neither.
     """
-    chosen = os.environ.get("IDC_WIDGETS_DATA_DIR")
-    folder = chosen or platformdirs.user_data_path("idc_widgets", appauthor=False)
-    # Not resolved: DuckDB compares the paths that it may read as text.
-    return Path(os.path.abspath(folder))
+    return _folder("IDC_WIDGETS_DATA_DIR", platformdirs.user_data_path)
+
+
+def _folder(variable: str, folder_of_platform: Callable[..., Path]) -> Path | None:
+    chosen = os.environ.get(variable)
+    try:
+        # Absolute, as a notebook may change its working folder; not resolved, as DuckDB compares
+        # the paths that it may read as text.
+        if chosen:
+            return Path(os.path.abspath(os.path.expanduser(chosen)))
+        return Path(os.path.abspath(folder_of_platform("idc_widgets", appauthor=False)))
+    except (RuntimeError, OSError):  # a user without a home; a working folder that was deleted
+        return None

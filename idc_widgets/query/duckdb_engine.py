@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
+from .._util import ForkSafeLock, call_in_forked_children, file_identity, is_from_us, never_free
 from ..errors import IndexFileError, InvalidQueryError, QueryInterruptedError
 from ..index import COLUMNS, Index
 from .engine import literal
+from .opened_files import OpenedFiles
 from .own_table import csv_query, parquet_select
-from .prepared_copy import write_prepared_copy
+from .prepared_copy import clean_cache_folder, nothing_to_prepare, write_prepared_copy
+from .spill_folder import SpillFolder
 from .table_views import file_literal, rows_view, table_view
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["DuckDBEngine"]
+
+_Result = TypeVar("_Result")
 
 _log = logging.getLogger(__name__)
 
@@ -55,16 +61,24 @@ class DuckDBEngine:
     def __init__(self, index: Index | None = None) -> None:
         self.index = index if index is not None else Index.default()
         self.data_version = self.index.data_version
-        self._connection = _connect()
+        self._lock = ForkSafeLock()
+        self._is_copy_damaged = False
+        self._opened = OpenedFiles(self.index)
         self._local = threading.local()
         #: Ident of a thread → its cursor, while the thread lives.
         self._cursors: dict[int, weakref.ref[duckdb.DuckDBPyConnection]] = {}
-        self._is_copy_damaged = False
-        #: Table name in SQL → the file or folder of files that it is read from.
-        self.files: Mapping[str, Path] = {}
-        for name, path in self.index.tables.items():
-            self._open_or_replace(name, path)
-        self._allow_only_tables()
+        self._open_tables(self.index.tables)
+        self._process = os.getpid()
+        call_in_forked_children(self)
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Table name in SQL → the file or folder of files that it is read from."""
+        return self._opened.paths
+
+    def is_current(self, name: str) -> bool:
+        """Return whether a table can be queried: its file is the one that was opened."""
+        return self._opened.is_current(name)
 
     def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
         """Return the result of one read-only query.
@@ -75,21 +89,18 @@ class DuckDBEngine:
             params: The values of its ``?``, in order; a list is one parameter.
 
         Raises:
+            IndexFileError: The file of a table was changed or replaced since it was opened.
             InvalidQueryError: The query does not parse, does not bind, fails, or would write.
             QueryInterruptedError: `interrupt` was called.
         """
-        with _translated_errors():
-            self._check_reads_only(sql)
-            return _arrow_table(self._cursor(), sql, list(params))
+        return self._answer(sql, lambda: _arrow_table(self._cursor(), sql, list(params)))
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the result of one read-only query as Python values.
 
         Arguments and errors are those of `query`.
         """
-        with _translated_errors():
-            self._check_reads_only(sql)
-            return self._cursor().execute(sql, list(params)).fetchall()
+        return self._answer(sql, lambda: self._cursor().execute(sql, list(params)).fetchall())
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """Yield the result of a query in batches, so that it is never in memory as a whole.
@@ -97,7 +108,9 @@ class DuckDBEngine:
         The query is not checked: it must come from this package.
         """
         with _translated_errors():
+            self._check_files(sql)
             yield from _arrow_batches(self._cursor(), sql)
+            self._check_files(sql)
 
     @property
     def plain_parquet(self) -> Path | None:
@@ -135,16 +148,37 @@ class DuckDBEngine:
         """
         target = self.index.prepared
         if target is None:
-            raise IndexFileError(f"{self.index!r} is used as it is; only IDC's own is prepared")
-        if not target.is_file() or self._is_copy_damaged:
+            raise IndexFileError(nothing_to_prepare(self.index))
+        if not self._is_sound(target):
+            self._opened.check_shipped()
             try:
                 with _connect() as connection:
-                    write_prepared_copy(connection.execute, self.files["index"], target)
+                    write_prepared_copy(connection.execute, self.index.shipped, target)
             except (OSError, duckdb.Error) as error:
                 first_line = str(error).strip().split("\n", 1)[0]
                 raise IndexFileError(f"cannot write {target}: {first_line}") from error
-        self._connection.cursor().execute(rows_view(target))
+            self._opened.check_shipped()
+            self._is_copy_damaged = False
+        clean_cache_folder(target)
+        self._cursor()  # in a forked child, this opens DuckDB
+        with self._lock:
+            self._read_index_from(target)
         return target
+
+    def _is_sound(self, copy: Path) -> bool:
+        """Return whether a prepared copy can be used as it is."""
+        if self._is_copy_damaged or not is_from_us(copy):
+            return False
+        count = "SELECT count(*) FROM read_parquet({})"
+        try:
+            with _connect() as connection:
+                rows, expected = (
+                    connection.execute(count.format(file_literal(path))).fetchone()
+                    for path in (copy, self.index.shipped)
+                )
+        except duckdb.Error:
+            return False
+        return rows == expected
 
     def attach(self, name: str, path: Path) -> None:
         """Add a fetched table, from now on and for all threads.
@@ -156,21 +190,40 @@ class DuckDBEngine:
         Raises:
             IndexFileError: The table cannot be read.
         """
+        identity = file_identity(path)
         try:
-            self._connection.cursor().execute(table_view(name, path))
+            self._cursor().execute(table_view(name, path))
         except duckdb.Error as error:
             raise IndexFileError(_cannot_read(name, path, error)) from error
-        self.files = {**self.files, name: path}
+        self._opened.remember(name, path, identity)
 
     def tables(self) -> dict[str, dict[str, str]]:
         """Return table name → column name → SQL type."""
         return {
-            name: self._describe(f'"{name}"')
+            name: _describe(self._cursor(), f'"{name}"')
             for name, path in self.files.items()
-            if name == "index" or path.exists()  # a fetched table may have been deleted
+            if name == "index" or os.path.exists(path)  # a fetched table may have been deleted
         }
 
     # --- opening ---------------------------------------------------------------------------
+
+    def _open_tables(self, tables: Mapping[str, Path]) -> None:
+        """Open DuckDB and these tables in it, in this process.
+
+        Raises:
+            IndexFileError: A table cannot be read.
+        """
+        try:
+            self._connection = _connect()
+            spill = SpillFolder()
+            weakref.finalize(self, spill.close)
+            for statement in spill.settings():
+                self._connection.execute(statement)
+            for name, path in tables.items():
+                self._open_or_replace(name, path)
+            self._allow_only_tables()
+        except duckdb.Error as error:
+            raise IndexFileError(f"cannot open DuckDB: {_message(error)}") from error
 
     def _open_or_replace(self, name: str, path: Path) -> None:
         """Open a table; fall back to the installed index if the prepared copy is damaged.
@@ -178,7 +231,7 @@ class DuckDBEngine:
         Raises:
             IndexFileError: The table cannot be read, and it is not a fetched one.
         """
-        folder = self.index.data_folder
+        folder, identity = self.index.data_folder, file_identity(path)
         try:
             self._open(name, path)
         except duckdb.Error as error:
@@ -193,7 +246,47 @@ class DuckDBEngine:
             else:
                 _log.warning("%s", message)  # everything else works without a fetched table
                 return
-        self.files = {**self.files, name: path}
+        self._opened.remember(name, path, identity)
+
+    def _read_index_from(self, path: Path) -> None:
+        """Read the index from the prepared copy or the installed file, which have the same rows.
+
+        The caller holds the lock.
+        """
+        identity = file_identity(path)
+        self._connection.cursor().execute(rows_view(path))
+        self._opened.remember("index", path, identity)
+
+    def _check_files(self, sql: str) -> bool:
+        """Check that the files of the tables in a query are those that were opened.
+
+        Returns:
+            True if the prepared copy was changed or removed, and the installed file, which has the
+            same rows, is read from now on.
+
+        Raises:
+            IndexFileError: Another file was changed, replaced or removed.
+        """
+        if self._opened.check(sql):
+            return False
+        with self._lock:
+            if self._opened.is_prepared:
+                self._opened.check_shipped()
+                _log.info("%s is gone; reading the installed index", self.index.prepared)
+                self._read_index_from(self.index.shipped)
+        return True
+
+    def _reopen_in_child(self) -> None:
+        """Open the same tables in a forked child, in which DuckDB's threads do not exist."""
+        with self._lock:
+            if self._process == os.getpid():
+                return
+            identities, tables = self._opened.snapshot(), dict(self.files)
+            if self._opened.is_prepared and not self._opened.is_current("index"):
+                tables["index"] = self.index.shipped
+            self._open_tables(tables)
+            self._opened.restore(identities)
+            self._process = os.getpid()
 
     def _open(self, name: str, path: Path) -> None:
         if name != "index":
@@ -203,7 +296,7 @@ class DuckDBEngine:
             self._load_csv(path)
             view = f"CREATE VIEW _rows AS SELECT {', '.join(COLUMNS)}, rowid AS _row FROM _csv"
         elif self.index.is_own:
-            names = self._describe(f"read_parquet({file_literal(path)})")
+            names = _describe(self._connection, f"read_parquet({file_literal(path)})")
             view = rows_view(path, parquet_select(path, names))
         else:
             view = rows_view(path)
@@ -223,7 +316,9 @@ class DuckDBEngine:
 
     def _allow_only_tables(self) -> None:
         """Restrict the database to the files of its tables, for good."""
-        paths = [*self.files.values(), *filter(None, [self.index.prepared])]
+        paths = list(self.files.values())
+        if not self.index.is_own:
+            paths += [self.index.shipped, *filter(None, [self.index.prepared])]
         # A path with glob characters is opened by its escaped form, so both forms are allowed.
         files = ", ".join(f"{literal(str(path))}, {file_literal(path)}" for path in paths)
         self._connection.execute(f"SET allowed_paths = [{files}]")
@@ -236,13 +331,35 @@ class DuckDBEngine:
 
     # --- queries ---------------------------------------------------------------------------
 
-    def _describe(self, relation: str) -> dict[str, str]:
-        """Return column name → SQL type."""
-        rows = self._cursor().execute(f"DESCRIBE FROM {relation}").fetchall()
-        return {str(name): str(sql_type) for name, sql_type, *_ in rows}
+    def _answer(self, sql: str, run: Callable[[], _Result]) -> _Result:
+        """Run a query from the files that were opened, or raise an error.
+
+        A query whose prepared copy goes while it runs is run again on the installed file.
+        """
+        with _translated_errors():
+            self._check_reads_only(sql)
+            self._check_files(sql)
+            while True:
+                try:
+                    result = run()
+                except duckdb.InterruptException:
+                    raise
+                except duckdb.Error:
+                    if not self._check_files(sql):
+                        raise
+                else:
+                    if not self._check_files(sql):
+                        return result
+
+    def after_fork(self) -> None:
+        """Leave the connection of the parent alone: closing it waits for threads of the parent."""
+        never_free(self._connection, *(reference() for reference in self._cursors.values()))
+        self._local, self._cursors = threading.local(), {}
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         """Return the cursor of this thread: two threads must not share one."""
+        if self._process != os.getpid():
+            self._reopen_in_child()
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if cursor is None:
             cursor = self._local.cursor = self._connection.cursor()
@@ -281,6 +398,12 @@ def _connect() -> duckdb.DuckDBPyConnection:
     # DuckDB would print its progress bar into a notebook cell.
     connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+def _describe(cursor: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Return column name → SQL type."""
+    rows = cursor.execute(f"DESCRIBE FROM {relation}").fetchall()
+    return {str(name): str(sql_type) for name, sql_type, *_ in rows}
 
 
 def _arrow_table(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) -> pa.Table:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from threading import current_thread, get_ident, main_thread
+from threading import Event, current_thread, get_ident, main_thread
 from typing import TypeVar
 
+from ..errors import QueryInterruptedError
 from .engine import Engine
 
 __all__ = ["run_interruptible"]
@@ -29,12 +30,28 @@ def run_interruptible(engine: Engine, query: Callable[[], _Result]) -> _Result:
     if current_thread() is not main_thread():
         return query()  # only the main thread receives a KeyboardInterrupt
     threads: list[int] = []
-    with ThreadPoolExecutor(1, initializer=lambda: threads.append(get_ident())) as pool:
-        result = pool.submit(query)
+    is_cancelled, has_ended = Event(), Event()
+
+    def run() -> _Result:
+        threads.append(get_ident())
         try:
+            if is_cancelled.is_set():
+                raise QueryInterruptedError("this query was interrupted")
+            return query()
+        finally:
+            has_ended.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            result = pool.submit(run)
             while not wait([result], timeout=_POLL_SECONDS).done:
                 pass
         except KeyboardInterrupt:
-            engine.interrupt(*threads)
+            is_cancelled.set()
+            # A thread that has not started has nothing to interrupt. One that has may not have
+            # reached the database yet, which forgets an interrupt that comes too early.
+            while threads and not has_ended.is_set():
+                engine.interrupt(threads[0])
+                has_ended.wait(_POLL_SECONDS)
             raise
         return result.result()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-from .._util import replaced_when_complete
+from .._util import remove_leftovers, remove_unused, replaced_when_complete
+from ..index import Index
 from .engine import literal
 from .table_views import file_literal
 
-__all__ = ["write_prepared_copy"]
+__all__ = ["clean_cache_folder", "nothing_to_prepare", "write_prepared_copy"]
 
 #: Rows that are read to find one series: few for speed, but enough to compress well.
 _ROWS_PER_GROUP = 32_768
@@ -19,8 +20,25 @@ _ROWS_PER_GROUP = 32_768
 _MAX_DICTIONARY_VALUES = 200_000
 
 
+#: Copies of other versions are removed when they were not used for this time.
+_MAX_UNUSED_SECONDS = 30 * 24 * 3600
+
+#: The names of files that killed processes leave in the cache folder, also of earlier releases.
+_LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp|\.(index|encoding|coding)-.*\d+\.\d+|coding-.*\.arrow")
+
+
+def nothing_to_prepare(index: Index) -> str:
+    """Return the reason why there is no prepared copy of an index."""
+    if index.is_own:
+        return f"{index!r} is used as it is; only IDC's own is prepared"
+    return (
+        "there is no cache folder, as you have no home folder; "
+        "set the environment variable IDC_WIDGETS_CACHE_DIR to a folder that you can write to"
+    )
+
+
 def write_prepared_copy(execute: Callable[[str], object], source: Path, target: Path) -> None:
-    """Copy a Parquet file into small row groups, and remove the copies of other data versions.
+    """Copy a Parquet file into small row groups.
 
     The copy has the same rows in the same order. It appears at `target` as a whole or not at all.
 
@@ -42,7 +60,18 @@ def write_prepared_copy(execute: Callable[[str], object], source: Path, target: 
             f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_PER_GROUP},"
             f" DICTIONARY_SIZE_LIMIT {_MAX_DICTIONARY_VALUES})"
         )
-    for other in target.parent.glob("index-*.parquet"):
-        with suppress(OSError):  # on Windows, if another process reads it
-            if other != target:
-                other.unlink()
+
+
+def clean_cache_folder(current: Path) -> None:
+    """Remove what nobody needs from the folder of a prepared file.
+
+    These are the files of killed processes, and the files of other data versions that were not
+    used for 30 days and that no process has open: another environment may use them.
+
+    Args:
+        current: The file that is needed now.
+    """
+    folder = current.parent
+    remove_leftovers(folder, _LEFTOVER.fullmatch)
+    others = [*folder.glob("index-*.parquet"), *folder.glob("encoding-*.arrow")]
+    remove_unused((other for other in others if other != current), _MAX_UNUSED_SECONDS)

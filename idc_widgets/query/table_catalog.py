@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,10 @@ _NOT_DUCKDB = "tables can be fetched only for an index that DuckDB queries"
 _NO_INDEX_DATA = (
     "the tables that can be fetched are listed in idc-index-data, which is not installed; "
     "run: pip install idc-index-data"
+)
+_NO_DATA_FOLDER = (
+    "there is no folder for fetched tables, as you have no home folder; "
+    "set the environment variable IDC_WIDGETS_DATA_DIR to a folder that you can write to"
 )
 
 
@@ -86,14 +91,14 @@ class TableCatalog:
             raise FetchError(_NOT_DUCKDB)
         engine, index = self._engine, self._engine.index
         existing = engine.files.get(str(name))
-        if existing is not None and existing.exists():
+        if existing is not None and engine.is_current(name):
             return existing
         if index.data_folder is None:
-            raise FetchError(_NO_INDEX_DATA)
+            raise FetchError(_NO_INDEX_DATA if index.release is None else _NO_DATA_FOLDER)
         if name not in index.fetchable:
             self._check_clinical(name, progress)  # before the name is part of an address or a path
         target = index.place(name)
-        if target.exists() and _attached_or_removed(engine, name, target):
+        if os.path.exists(target) and _attached_or_removed(engine, name, target):
             return target  # another session fetched it
         self._download(index, name, target, progress)
         try:
@@ -161,7 +166,7 @@ class TableCatalog:
     def _row_count(self, table: str) -> int | None:
         try:
             [(count,)] = self._engine.rows(f'SELECT count(*) FROM "{table}"')
-        except InvalidQueryError:  # its file was deleted, or is damaged
+        except (InvalidQueryError, IndexFileError):  # its file was deleted, changed or is damaged
             return None
         return int(count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,21 +44,17 @@ def prepare(engine: DuckDBEngine) -> None:
     path = engine.index.prepared_encoding
     if path is not None and not _is_sound(path):
         save(engine, read_index(engine), path)
-        for other in path.parent.glob("encoding-*.arrow"):
-            with suppress(OSError):  # Windows does not remove a file that is in use
-                if other != path:
-                    other.unlink()
 
 
 def _is_sound(path: Path) -> bool:
     with suppress(IndexFileError):
-        return path.is_file() and load(path) is not None
+        return os.path.isfile(path) and load(path) is not None
     return False
 
 
 def _load_or_read(engine: DuckDBEngine) -> EncodedIndex:
     path = engine.index.prepared_encoding
-    if path is not None and path.is_file():
+    if path is not None and os.path.isfile(path):
         try:
             return load(path)
         except IndexFileError as error:

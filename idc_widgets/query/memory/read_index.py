@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..._util import is_non_commercial
+from ..._util import ForkSafeLock, is_non_commercial
 from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
 from .arrow import Array, ArrowArray, rank_distinct, to_arrow, to_numpy, values_and_gaps
@@ -49,7 +48,7 @@ _SERIES_COLUMNS = (
 NUMBER_COLUMNS = ("instanceCount", "series_size_MB")
 
 #: Readers take turns, as all share Arrow's memory pool.
-_pool_lock = threading.Lock()
+_pool_lock = ForkSafeLock()
 
 _FALSE_AND_TRUE: ArrowArray = pa.Array.from_buffers(pa.bool_(), 2, [None, pa.py_buffer(b"\x02")])
 

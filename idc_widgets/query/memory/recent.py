@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from ..._util import ForkSafeLock
 
 __all__ = ["Recent"]
 
@@ -29,7 +30,7 @@ class Recent(Generic[_Key, _Value]):
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._values: OrderedDict[_Key, _Value] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def get(self, key: _Key, make: Callable[[], _Value]) -> _Value:
         """Return the result for a key; make it if it is not kept.

@@ -1,0 +1,128 @@
+"""The files that an engine has opened: whether they are still the same."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+
+from .._util import FileIdentity, file_identity, hold
+from ..errors import IndexFileError
+from ..index import Index
+
+__all__ = ["OpenedFiles", "changed_error"]
+
+
+def changed_error(path: Path) -> IndexFileError:
+    """Return the error for a file that is not the one that was opened."""
+    return IndexFileError(
+        f"{path} was changed or replaced since it was opened; make a new client (IDCClient())"
+    )
+
+
+class OpenedFiles:
+    """The files of the tables of an engine, each with what identified it when it was opened.
+
+    The index in memory has the numbers of rows in a file, so they must never be looked up in
+    another file that has taken its place.
+
+    Args:
+        index: The files to open.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        #: Table name in SQL → the file or folder of files that it is read from.
+        self.paths: Mapping[str, Path] = {}
+        self._identities: dict[str, FileIdentity | None] = {}
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the index is read from its prepared copy."""
+        return self.paths.get("index") == self._index.prepared
+
+    def remember(self, name: str, path: Path, identity: FileIdentity | None) -> None:
+        """Remember which file a table is read from.
+
+        Args:
+            name: The name of the table.
+            path: The file.
+            identity: What identified the file before it was opened.
+        """
+        if name == "index" and path == self._index.prepared:
+            self._hold(path)
+        elif name == "index" and not self._index.is_own:
+            identity = self._index.shipped_identity
+        self._identities[name] = identity
+        self.paths = {**self.paths, name: path}
+
+    def _hold(self, path: Path) -> None:
+        """Keep other processes from removing a prepared copy for as long as the engine lives."""
+        file = hold(path)
+        if file is not None:
+            weakref.finalize(self, os.close, file)
+
+    def check(self, sql: str) -> bool:
+        """Check that the files of the index, and of the other tables in a query, are the same.
+
+        Returns:
+            False if only the prepared copy of the index was changed or removed.
+
+        Raises:
+            IndexFileError: Another file was changed, replaced or removed.
+        """
+        text = sql.casefold()
+        for name, path in self.paths.items():
+            if name == "index" and self.is_prepared:
+                if not self._is_same(name):
+                    return False
+            elif name == "index":
+                # A CSV file was read into memory.
+                if path.suffix.lower() != ".csv" and not self._is_same(name):
+                    raise changed_error(path)
+            elif name in text and not self._is_same(name):
+                if self.is_fetched(path) and not os.path.exists(path):
+                    continue  # DuckDB reports it, and it can be fetched again
+                raise changed_error(path)
+        return True
+
+    def check_shipped(self) -> None:
+        """Raise an error unless the installed index is the one that was opened.
+
+        Raises:
+            IndexFileError: It was changed, replaced or removed.
+        """
+        if file_identity(self._index.shipped) != self._index.shipped_identity:
+            raise changed_error(self._index.shipped)
+
+    def is_current(self, name: str) -> bool:
+        """Return whether a table was opened and its file is still there and the same."""
+        return name in self.paths and os.path.exists(self.paths[name]) and self._is_same(name)
+
+    def is_fetched(self, path: Path) -> bool:
+        """Return whether a table was fetched into the data folder."""
+        folder = self._index.data_folder
+        return folder is not None and folder in path.parents
+
+    def snapshot(self) -> dict[str, FileIdentity | None]:
+        """Return what identified each file when it was opened, for `restore`."""
+        return dict(self._identities)
+
+    def restore(self, identities: Mapping[str, FileIdentity | None]) -> None:
+        """Go back to earlier identities, after the same tables have been opened once more.
+
+        A table that has changed between the two is then refused when it is used.
+
+        Raises:
+            IndexFileError: The user's own table is another one.
+        """
+        opened_again = self._identities.get("index")
+        for name, identity in identities.items():
+            if name != "index" or self._index.is_own:
+                self._identities[name] = identity
+        if self._index.is_own and identities["index"] != opened_again:
+            raise changed_error(self.paths["index"])
+
+    def _is_same(self, name: str) -> bool:
+        return file_identity(self.paths[name]) == self._identities[name]

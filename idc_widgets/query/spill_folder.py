@@ -1,0 +1,84 @@
+"""The temporary folder that DuckDB writes to when a query needs more memory than it may use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from .._util import hold, is_from_us, remove_unless_held
+
+__all__ = ["SpillFolder"]
+
+#: How the name of a folder begins.
+_PREFIX = "idc_widgets_spill_"
+
+#: The file in a folder that marks it as in use.
+_MARK = "in_use"
+
+#: The most that one engine may write, in bytes (10 GB), and the part of the free space.
+_MAX_BYTES, _MAX_PART_OF_FREE_SPACE = 10 * 10**9, 0.5
+
+#: The process that has removed the folders of dead processes.
+_swept_in: int | None = None
+
+
+class SpillFolder:
+    """A private folder for one engine; `close` removes it.
+
+    Without a temporary folder that can be written to, there is none, and large queries fail with
+    DuckDB's message about memory.
+    """
+
+    def __init__(self) -> None:
+        #: The folder; None if there is none.
+        self.path: Path | None = None
+        self._process, self._mark = os.getpid(), None
+        try:
+            parent = Path(tempfile.gettempdir())  # an absolute path
+            _sweep_once(parent)
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))  # for this user only
+            (path / _MARK).touch()
+        except OSError:
+            return
+        self.path, self._mark = path, hold(path / _MARK)
+
+    def settings(self) -> list[str]:
+        """Return the statements that make DuckDB use the folder, within a limit of size."""
+        if self.path is None:
+            return ["SET temp_directory = ''"]
+        with suppress(OSError):
+            free = shutil.disk_usage(self.path).free
+            megabytes = min(_MAX_BYTES, int(free * _MAX_PART_OF_FREE_SPACE)) // 10**6
+            quoted = str(self.path).replace("'", "''")
+            return [
+                f"SET temp_directory = '{quoted}'",
+                f"SET max_temp_directory_size = '{megabytes}MB'",
+            ]
+        return ["SET temp_directory = ''"]
+
+    def close(self) -> None:
+        """Remove the folder. A forked child leaves that of its parent alone."""
+        if self._mark is not None:
+            with suppress(OSError):
+                os.close(self._mark)
+            self._mark = None
+        if self.path is not None and self._process == os.getpid():
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.path = None
+
+
+def _sweep_once(parent: Path) -> None:
+    """Remove the folders of this user's processes that have ended, once per process."""
+    global _swept_in
+    if _swept_in == os.getpid():
+        return
+    _swept_in = os.getpid()
+    for folder in parent.glob(f"{_PREFIX}*"):
+        mark = folder / _MARK
+        if not folder.is_symlink() and is_from_us(folder) and os.path.isfile(mark):
+            with suppress(OSError):
+                if remove_unless_held(mark):
+                    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,128 @@
+"""Homes and folders that are missing, unreadable or moved away from."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from idc_widgets import IDCClient, Index
+from idc_widgets.index.folders import cache_folder, data_folder
+
+USE = """
+from idc_widgets import FetchError, IDCClient, IndexFileError
+client = IDCClient()
+assert client.cohort(Modality="XC").summary().series == 4
+assert len(client.sql("SELECT 1")) == 1
+assert len(client.tables()) >= 5
+"""
+
+REFUSED = (
+    USE
+    + """
+try:
+    client.prepare()
+except IndexFileError as error:
+    print("prepare:", error)
+try:
+    client.fetch("seg_index", progress=False)
+except FetchError as error:
+    print("fetch:", error)
+"""
+)
+
+
+def _run(script: str, home: str, **env: str) -> str:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("IDC_WIDGETS_", "XDG_", "HOME"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=kept | {"HOME": home, "PYTHONDONTWRITEBYTECODE": "1"} | env,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_relative_folder_stays_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", "cache")
+    monkeypatch.setenv("IDC_WIDGETS_DATA_DIR", "data")
+    IDCClient().prepare()
+    client = IDCClient()
+    monkeypatch.chdir(tmp_path / "other")
+    assert client.sql("SELECT count(*) AS n FROM index").n[0] == 1_044_191
+    assert Index().prepared != client.engine.index.prepared  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("chosen", ["~/x", "~"])
+def test_a_tilde_is_the_home_folder(
+    chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", chosen)
+    monkeypatch.setenv("IDC_WIDGETS_DATA_DIR", chosen)
+    expected = Path(os.path.expanduser(chosen))
+    assert tmp_path in (expected, *expected.parents)
+    assert cache_folder() == data_folder() == expected
+
+
+def test_a_client_opens_without_a_home() -> None:
+    script = (
+        "import platformdirs\n"
+        "def missing(*args, **options): raise RuntimeError('no home')\n"
+        "platformdirs.user_cache_path = platformdirs.user_data_path = missing\n" + REFUSED
+    )
+    output = _run(script, "/nonexistent")
+    assert "set the environment variable IDC_WIDGETS_CACHE_DIR" in output
+    assert "set the environment variable IDC_WIDGETS_DATA_DIR" in output
+
+
+@pytest.mark.parametrize("kind", ["a file", "not entered", "not there"])
+def test_a_client_opens_with_a_home_that_cannot_be_used(kind: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    prelude = ""
+    if kind == "a file":
+        home.touch()
+    elif kind == "not entered":
+        home.mkdir()
+        # In place of a user without rights, as tests may run as root.
+        prelude = f"""
+import os, pathlib
+real = os.stat
+def stat(path, *args, **options):
+    if str(path).startswith({str(home)!r}):
+        raise PermissionError(13, "Permission denied", str(path))
+    return real(path, *args, **options)
+os.stat = stat
+real_mkdir = os.mkdir
+def mkdir(path, *args, **options):
+    if str(path).startswith({str(home)!r}):
+        raise PermissionError(13, "Permission denied", str(path))
+    return real_mkdir(path, *args, **options)
+os.mkdir = mkdir
+"""
+    else:
+        home = Path("/proc/nowhere")
+    output = _run(prelude + REFUSED, str(home))
+    assert "prepare: cannot write" in output
+    assert "fetch: cannot fetch seg_index" in output
+
+
+def test_a_client_opens_in_a_folder_that_was_deleted(tmp_path: Path) -> None:
+    script = f"import os; os.chdir({str(tmp_path)!r}); os.mkdir('x'); os.chdir('x')\n"
+    _run(script + "os.rmdir('../x')\n" + USE, str(tmp_path))
+    relative = {"IDC_WIDGETS_CACHE_DIR": "cache", "IDC_WIDGETS_DATA_DIR": "data"}
+    _run(script + "os.rmdir('../x')\n" + USE, str(tmp_path), **relative)

@@ -1,0 +1,231 @@
+"""Files that are changed, replaced or removed while an engine uses them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from idc_widgets import DuckDBEngine, IDCClient, Index, IndexFileError
+from idc_widgets.query import row_source
+
+SERIES = 40
+
+
+def _write(path: Path, *, backwards: bool = False, series: int = SERIES) -> None:
+    """Put a table of series at a path, as another program does: by a rename."""
+    other = path.with_name("other.parquet")
+    duckdb.sql(
+        "SELECT 'P' || i AS PatientID, '1.' || i AS SeriesInstanceUID, '2.' || i AS"
+        f" StudyInstanceUID, 'c' AS collection_id FROM range({series}) AS t(i)"
+        f" ORDER BY i {'DESC' if backwards else ''}"
+    ).to_parquet(str(other))
+    os.replace(other, path)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "own.parquet"
+    _write(path)
+    return path
+
+
+QUERIES: list[Callable[[IDCClient], object]] = [
+    lambda client: row_source(client.cohort(), "series").window(0, 5),
+    lambda client: row_source(client.cohort(), "series").keys([range(3)]),
+    lambda client: client.cohort(text="1.3").summary(),
+    lambda client: client.cohort().series(),
+    lambda client: client.cohort().select().plan("x"),
+    lambda client: client.sql("SELECT * FROM index"),
+    lambda client: client.cohort().histogram("series_size_MB"),
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("series", [SERIES, SERIES // 2])
+def test_a_table_that_was_replaced_is_refused(
+    own: Path, query: Callable[[IDCClient], object], series: int
+) -> None:
+    client = IDCClient(own)
+    assert client.cohort(PatientID="P0").summary().series == 1
+    _write(own, backwards=True, series=series)
+    with pytest.raises(IndexFileError, match=r"own.parquet was changed .* make a new client"):
+        query(client)
+    client = IDCClient(own)
+    rows = row_source(client.cohort(PatientID="P3"), "series")
+    assert rows.keys([range(1)]) == ("1.3",)
+
+
+def test_a_table_that_was_removed_is_refused(own: Path) -> None:
+    client = IDCClient(own)
+    own.unlink()
+    with pytest.raises(IndexFileError, match="make a new client"):
+        client.cohort().series()
+
+
+def test_a_csv_file_is_read_once_and_may_change(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    header = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n"
+    own.write_text(header + "1.1,1,P,c\n")
+    client = IDCClient(own)
+    own.write_text(header + "1.2,1,P,c\n")
+    assert client.cohort().series().SeriesInstanceUID.tolist() == ["1.1"]
+    assert IDCClient(own).cohort().series().SeriesInstanceUID.tolist() == ["1.2"]
+
+
+@pytest.fixture
+def installed_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Install the index once more, into a folder that may be changed; return the folder."""
+    from idc_widgets.index import catalog
+
+    source, package = Index().shipped.parent, tmp_path / "idc_index_data"
+    package.mkdir()
+    for path in source.glob("*.parquet"):
+        os.link(path, package / path.name) if _can_link(path, tmp_path) else shutil.copy(
+            path, package
+        )
+    monkeypatch.setattr(catalog, "package_folder", lambda: package)
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "cache"))
+    return package
+
+
+def _can_link(path: Path, folder: Path) -> bool:
+    return path.stat().st_dev == folder.stat().st_dev
+
+
+@pytest.mark.parametrize("table", ["idc_index.parquet", "collections_index.parquet"])
+def test_an_upgrade_of_the_installed_index_is_noticed(installed_copy: Path, table: str) -> None:
+    client = IDCClient()
+    name = table.removesuffix(".parquet").removeprefix("idc_")
+    assert len(client.sql(f"SELECT * FROM {name} LIMIT 1")) == 1
+    path = installed_copy / table
+    shutil.copy(path, path.with_name("new"))
+    os.replace(path.with_name("new"), path)
+    with pytest.raises(IndexFileError, match="make a new client"):
+        client.sql(f"SELECT * FROM {name} LIMIT 1")
+    assert len(IDCClient().sql(f"SELECT * FROM {name} LIMIT 1")) == 1
+
+
+def _prepared() -> tuple[IDCClient, DuckDBEngine, Path]:
+    IDCClient().prepare()
+    client = IDCClient()
+    assert isinstance(client.engine, DuckDBEngine)
+    path = client.engine.index.prepared
+    assert path is not None and client.engine.files["index"] == path
+    return client, client.engine, path
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, 1000)
+
+
+def _replace(path: Path) -> None:
+    path.with_name("x").write_bytes(b"PAR1")
+    os.replace(path.with_name("x"), path)
+
+
+@pytest.mark.parametrize("spoil", [_remove, _truncate, _replace])
+def test_queries_go_on_when_the_prepared_copy_is_gone(
+    installed_copy: Path, spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    client, engine, copy = _prepared()
+    cohort = client.cohort(PatientID="LUNG1-365")
+    before = (cohort.series().SeriesInstanceUID.tolist(), cohort.histogram("StudyDate"))
+    spoil(copy)
+    assert client.sql("SELECT count(*) AS n FROM index").n[0] == 1_044_191
+    assert engine.files["index"] == engine.index.shipped
+    assert (cohort.series().SeriesInstanceUID.tolist(), cohort.histogram("StudyDate")) == before
+    plan = cohort.select().plan(tmp_path / "data")
+    assert plan is not None
+    assert client.prepare() == copy, "the copy is written again"
+    assert engine.files["index"] == copy
+    assert cohort.series().SeriesInstanceUID.tolist() == before[0]
+
+
+def test_a_copy_that_goes_while_a_query_runs(
+    installed_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, engine, copy = _prepared()
+    runs = []
+
+    def run() -> list[tuple[object, ...]]:
+        if not runs:
+            copy.unlink()
+        runs.append(1)
+        return engine._cursor().execute("SELECT count(*) FROM index").fetchall()
+
+    assert engine._answer("SELECT count(*) FROM index", run) == [(1_044_191,)]
+    assert len(runs) == 2
+
+
+def test_a_copy_of_an_index_that_was_replaced_serves_and_then_is_refused(
+    installed_copy: Path,
+) -> None:
+    client, _, copy = _prepared()
+    shipped = installed_copy / "idc_index.parquet"
+    shutil.copy(installed_copy / "collections_index.parquet", shipped.with_name("new"))
+    os.replace(shipped.with_name("new"), shipped)
+    assert client.sql("SELECT count(*) AS n FROM index").n[0] == 1_044_191, "still its own data"
+    copy.unlink()
+    with pytest.raises(IndexFileError, match="make a new client"):
+        client.sql("SELECT count(*) AS n FROM index")
+
+
+def test_the_files_of_other_versions_go_when_they_are_old_and_not_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
+    month_ago = 40 * 24 * 3600
+    names = {
+        "index-1.0.0.parquet": month_ago,
+        "encoding-1.0.0-1.arrow": month_ago,
+        "index-2.0.0.parquet": 3600,
+        "encoding-2.0.0-1.arrow": 3600,
+        "index-3.0.0.parquet": month_ago,  # in use
+        f".{'a' * 32}.tmp": 2 * 24 * 3600,
+        f".{'b' * 32}.tmp": 3600,
+        ".index-25.0.5.parquet.123.456": 2 * 24 * 3600,
+        ".coding-25.0.5-1.arrow.123.456": 2 * 24 * 3600,
+        "coding-25.0.5-1.arrow": 2 * 24 * 3600,
+        "notes.tmp": month_ago,
+    }
+    for name, age in names.items():
+        path = tmp_path / name
+        path.touch()
+        time = path.stat().st_mtime - age
+        os.utime(path, (time, time))
+    from idc_widgets._util import hold
+
+    in_use = hold(tmp_path / "index-3.0.0.parquet")
+    assert in_use is not None
+    os.utime(tmp_path / "index-3.0.0.parquet", (1, 1))
+    try:
+        IDCClient().prepare()
+    finally:
+        os.close(in_use)
+    left = {path.name for path in tmp_path.iterdir()} & set(names)
+    assert left == {
+        "index-2.0.0.parquet",
+        "encoding-2.0.0-1.arrow",
+        "index-3.0.0.parquet",
+        f".{'b' * 32}.tmp",
+        "notes.tmp",
+    }
+
+
+def test_a_copy_of_another_user_is_not_used(
+    installed_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, copy = _prepared()
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    os.chown(copy, 12345, 12345)
+    assert Index().tables["index"] == Index().shipped
