@@ -4,8 +4,10 @@ from .atomic import remove as remove
 from .atomic import replaced_when_complete as replaced_when_complete
 from .atomic import write_whole as write_whole
 from .cached_files import FileIdentity as FileIdentity
+from .cached_files import exists as exists
 from .cached_files import file_identity as file_identity
 from .cached_files import hold as hold
+from .cached_files import is_file as is_file
 from .cached_files import is_from_us as is_from_us
 from .cached_files import remove_leftovers as remove_leftovers
 from .cached_files import remove_unless_held as remove_unless_held

@@ -19,8 +19,10 @@ if sys.platform != "win32":
 
 __all__ = [
     "FileIdentity",
+    "exists",
     "file_identity",
     "hold",
+    "is_file",
     "is_from_us",
     "remove_leftovers",
     "remove_unless_held",
@@ -38,12 +40,22 @@ _LEFTOVER_SECONDS = 24 * 3600
 _TOUCH_SECONDS = 3600
 
 
+def exists(path: Path) -> bool:
+    """Return whether there is something at a path; False if its folder cannot be entered."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises an error then
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file at a path; False if its folder cannot be entered."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises an error then
+
+
 def file_identity(path: Path) -> FileIdentity | None:
     """Return what identifies the file, or the files of the folder, at a path; None if none is."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            return tuple((name, file_identity(path / name)) for name in sorted(os.listdir(path)))
+            return tuple((file.name, file_identity(file)) for file in sorted(path.iterdir()))
     except OSError:
         return None
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -55,7 +67,7 @@ def is_from_us(path: Path) -> bool:
     Always True on Windows, which has no such owners.
     """
     if sys.platform == "win32":
-        return os.path.isfile(path)
+        return is_file(path)
     try:
         return path.stat().st_uid in (os.geteuid(), 0)
     except OSError:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .._util import FileIdentity, file_identity, is_from_us
+from .._util import FileIdentity, file_identity, is_file, is_from_us
 from ..errors import IndexFileError, InvalidQueryError, unknown_message
 from .folders import cache_folder, data_folder, package_folder
 from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
@@ -55,7 +55,7 @@ class Index:
         tables = {
             name: package / file
             for name, file in PACKAGE_TABLES.items()
-            if package is not None and os.path.isfile(package / file)
+            if package is not None and is_file(package / file)
         }
         #: The path of the copy of the installed index for quick lookups, whether it exists or not:
         #: see `DuckDBEngine.prepare`. None for a table of your own, or without a cache folder.
@@ -96,7 +96,7 @@ class Index:
                 source = f"{version}-{_fingerprint(self.shipped)}"
                 self.prepared = cache / f"index-{source}.parquet"
                 self.prepared_encoding = cache / f"encoding-{source}-{_ENCODING_VERSION}.arrow"
-                if os.path.isfile(self.prepared) and is_from_us(self.prepared):
+                if is_file(self.prepared) and is_from_us(self.prepared):
                     tables["index"] = self.prepared
         else:
             tables["index"] = _checked_path(Path(path))
@@ -150,7 +150,7 @@ class Index:
         """Return the fetched tables that are complete; hidden files are still being written."""
         if self.data_folder is None:
             return {}
-        names = [name for name in FETCHABLE_TABLES if os.path.isfile(self.place(name))]
+        names = [name for name in FETCHABLE_TABLES if is_file(self.place(name))]
         with suppress(OSError):
             folders = sorted((self.data_folder / "clinical").iterdir())
             names += [
@@ -182,9 +182,9 @@ def _checked_path(path: Path) -> Path:
     Raises:
         IndexFileError: It does not exist, or is neither Parquet nor CSV.
     """
-    if os.path.isdir(path):
+    if exists(path) and path.is_dir():
         raise IndexFileError(f"{path} is a folder; expected a .parquet or .csv file")
-    if not os.path.isfile(path):
+    if not is_file(path):
         raise IndexFileError(f"{path} does not exist; expected a .parquet or .csv file")
     if path.suffix.lower() not in (".parquet", ".csv"):
         raise IndexFileError(f"{path} is neither a .parquet nor a .csv file")

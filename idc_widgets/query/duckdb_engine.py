@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from .._util import ForkSafeLock, call_in_forked_children, file_identity, is_from_us, never_free
+from .._util import (
+    ForkSafeLock,
+    call_in_forked_children,
+    exists,
+    file_identity,
+    is_from_us,
+    never_free,
+)
 from ..errors import IndexFileError, InvalidQueryError, QueryInterruptedError
 from ..index import COLUMNS, Index
 from .engine import literal
@@ -202,7 +209,7 @@ class DuckDBEngine:
         return {
             name: _describe(self._cursor(), f'"{name}"')
             for name, path in self.files.items()
-            if name == "index" or os.path.exists(path)  # a fetched table may have been deleted
+            if name == "index" or exists(path)  # a fetched table may have been deleted
         }
 
     # --- opening ---------------------------------------------------------------------------

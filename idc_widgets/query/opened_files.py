@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
-from .._util import FileIdentity, file_identity, hold
+from .._util import FileIdentity, exists, file_identity, hold
 from ..errors import IndexFileError
 from ..index import Index
 
@@ -82,7 +82,7 @@ class OpenedFiles:
                 if path.suffix.lower() != ".csv" and not self._is_same(name):
                     raise changed_error(path)
             elif name in text and not self._is_same(name):
-                if self.is_fetched(path) and not os.path.exists(path):
+                if self.is_fetched(path) and not exists(path):
                     continue  # DuckDB reports it, and it can be fetched again
                 raise changed_error(path)
         return True
@@ -98,7 +98,7 @@ class OpenedFiles:
 
     def is_current(self, name: str) -> bool:
         """Return whether a table was opened and its file is still there and the same."""
-        return name in self.paths and os.path.exists(self.paths[name]) and self._is_same(name)
+        return name in self.paths and exists(self.paths[name]) and self._is_same(name)
 
     def is_fetched(self, path: Path) -> bool:
         """Return whether a table was fetched into the data folder."""

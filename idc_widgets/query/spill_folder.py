@@ -8,7 +8,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from .._util import hold, is_from_us, remove_unless_held
+from .._util import hold, is_file, is_from_us, remove_unless_held
 
 __all__ = ["SpillFolder"]
 
@@ -21,8 +21,8 @@ _MARK = "in_use"
 #: The most that one engine may write, in bytes (10 GB), and the part of the free space.
 _MAX_BYTES, _MAX_PART_OF_FREE_SPACE = 10 * 10**9, 0.5
 
-#: The process that has removed the folders of dead processes.
-_swept_in: int | None = None
+#: The processes that have removed the folders of dead processes: this one, or its parents.
+_swept_in: set[int] = set()
 
 
 class SpillFolder:
@@ -78,7 +78,7 @@ def _sweep_once(parent: Path) -> None:
     _swept_in = os.getpid()
     for folder in parent.glob(f"{_PREFIX}*"):
         mark = folder / _MARK
-        if not folder.is_symlink() and is_from_us(folder) and os.path.isfile(mark):
+        if not folder.is_symlink() and is_from_us(folder) and is_file(mark):
             with suppress(OSError):
                 if remove_unless_held(mark):
                     shutil.rmtree(folder, ignore_errors=True)

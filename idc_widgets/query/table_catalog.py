@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._util import remove
+from .._util import exists, remove
 from ..errors import FetchError, IndexFileError, InvalidQueryError, unknown_message
 from ..index import METADATA_BUCKET, Index, is_clinical_name, read_schema
 from .duckdb_engine import DuckDBEngine
@@ -98,7 +97,7 @@ class TableCatalog:
         if name not in index.fetchable:
             self._check_clinical(name, progress)  # before the name is part of an address or a path
         target = index.place(name)
-        if os.path.exists(target) and _attached_or_removed(engine, name, target):
+        if exists(target) and _attached_or_removed(engine, name, target):
             return target  # another session fetched it
         self._download(index, name, target, progress)
         try:

@@ -87,7 +87,7 @@ sys.stdin.read()
 os._exit(1)
 """
     command = [sys.executable, "-c", script, str(temporary_folder)]
-    spill_folder._swept_in = None
+    spill_folder._swept_in.clear()
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -98,7 +98,7 @@ os._exit(1)
         engine = DuckDBEngine()
         assert len(list(temporary_folder.iterdir())) == 3, "that of a live process stays"
         process.kill()
-    spill_folder._swept_in = None
+    spill_folder._swept_in.clear()
     another = DuckDBEngine()
     left = {path for path in temporary_folder.iterdir() if path != foreign}
     assert left == {Path(_setting(each, "temp_directory")) for each in (engine, another)}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import suppress
 from pathlib import Path
 
+from ..._util import is_file
 from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Engine
@@ -48,13 +48,13 @@ def prepare(engine: DuckDBEngine) -> None:
 
 def _is_sound(path: Path) -> bool:
     with suppress(IndexFileError):
-        return os.path.isfile(path) and load(path) is not None
+        return is_file(path) and load(path) is not None
     return False
 
 
 def _load_or_read(engine: DuckDBEngine) -> EncodedIndex:
     path = engine.index.prepared_encoding
-    if path is not None and os.path.isfile(path):
+    if path is not None and is_file(path):
         try:
             return load(path)
         except IndexFileError as error:
