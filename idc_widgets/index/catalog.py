@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .._util import FileIdentity, file_identity, is_file, is_from_us
+from .._util import FileIdentity, exists, file_identity, is_file, is_from_us
 from ..errors import IndexFileError, InvalidQueryError, unknown_message
 from .folders import cache_folder, data_folder, package_folder
 from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name

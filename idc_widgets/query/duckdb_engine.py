@@ -24,12 +24,11 @@ from .._util import (
 )
 from ..errors import IndexFileError, InvalidQueryError, QueryInterruptedError
 from ..index import COLUMNS, Index
-from .engine import literal
 from .opened_files import OpenedFiles
 from .own_table import csv_query, parquet_select
 from .prepared_copy import clean_cache_folder, nothing_to_prepare, write_prepared_copy
 from .spill_folder import SpillFolder
-from .table_views import file_literal, rows_view, table_view
+from .table_views import access_only, file_literal, rows_view, table_view
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -326,15 +325,8 @@ class DuckDBEngine:
         paths = list(self.files.values())
         if not self.index.is_own:
             paths += [self.index.shipped, *filter(None, [self.index.prepared])]
-        # A path with glob characters is opened by its escaped form, so both forms are allowed.
-        files = ", ".join(f"{literal(str(path))}, {file_literal(path)}" for path in paths)
-        self._connection.execute(f"SET allowed_paths = [{files}]")
-        folder = self.index.data_folder
-        if folder is not None:  # where tables will be fetched to
-            folders = f"{literal(str(folder))}, {file_literal(folder)}"
-            self._connection.execute(f"SET allowed_directories = [{folders}]")
-        self._connection.execute("SET enable_external_access = false")
-        self._connection.execute("SET lock_configuration = true")
+        for statement in access_only(paths, self.index.data_folder):
+            self._connection.execute(statement)
 
     # --- queries ---------------------------------------------------------------------------
 

@@ -72,10 +72,9 @@ class SpillFolder:
 
 def _sweep_once(parent: Path) -> None:
     """Remove the folders of this user's processes that have ended, once per process."""
-    global _swept_in
-    if _swept_in == os.getpid():
+    if os.getpid() in _swept_in:
         return
-    _swept_in = os.getpid()
+    _swept_in.add(os.getpid())
     for folder in parent.glob(f"{_PREFIX}*"):
         mark = folder / _MARK
         if not folder.is_symlink() and is_from_us(folder) and is_file(mark):

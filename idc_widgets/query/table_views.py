@@ -1,13 +1,14 @@
-"""SQL views on the files that the tables of an index are read from."""
+"""SQL on the files that the tables of an index are read from: views, and what may be read."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from .engine import literal
 
-__all__ = ["file_literal", "rows_view", "table_view"]
+__all__ = ["access_only", "file_literal", "rows_view", "table_view"]
 
 
 def file_literal(path: Path) -> str:
@@ -38,3 +39,23 @@ def rows_view(path: Path, select: str = "* EXCLUDE (file_row_number)") -> str:
         f"CREATE OR REPLACE VIEW _rows AS SELECT {select}, file_row_number AS _row"
         f" FROM read_parquet({file_literal(path)}, file_row_number = true)"
     )
+
+
+def access_only(files: Iterable[Path], folder: Path | None) -> list[str]:
+    """Return the statements that restrict DuckDB to some files, for good.
+
+    Args:
+        files: The files that it may read.
+        folder: A folder all of whose files it may read.
+    """
+    # A path with glob characters is opened by its escaped form, so both forms are allowed.
+    listed = ", ".join(f"{literal(str(path))}, {file_literal(path)}" for path in files)
+    statements = [f"SET allowed_paths = [{listed}]"]
+    if folder is not None:
+        forms = f"{literal(str(folder))}, {file_literal(folder)}"
+        statements.append(f"SET allowed_directories = [{forms}]")
+    return [
+        *statements,
+        "SET enable_external_access = false",
+        "SET lock_configuration = true",
+    ]
