@@ -17,7 +17,7 @@ from idc_widgets.widgets.ranges import RangeFilter
 from idc_widgets.widgets.search import SearchBox
 from idc_widgets.widgets.summary import SummaryBar
 
-SHARED = ("base", "datagrid", "popover", "sparkline")
+SHARED = ("base", "clicks", "datagrid", "popover", "sparkline")
 
 WIDGETS = (DownloadWidget, FacetDropdown, RangeFilter, SearchBox, SummaryBar, _Title, _Toggle)
 

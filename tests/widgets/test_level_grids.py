@@ -9,7 +9,8 @@ import pytest
 
 from idc_widgets import BrowserState, IDCClient, PatientGrid, SeriesGrid, StudyGrid
 from idc_widgets.errors import QueryInterruptedError
-from idc_widgets.widgets.grid.datagrid import _ranges, _rectangles
+from idc_widgets.query import Sort
+from idc_widgets.widgets.grid.rectangles import ranges_of, rectangles_of
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -48,6 +49,51 @@ class FrontEnd:
     def column(self, title: str, r1: int = 0, r2: int = 10) -> list[str]:
         cells: list[str] = self.request(r1, r2)["value"]["data"][title]["value"]
         return cells
+
+
+class Page(FrontEnd):
+    """A page that runs clicks.js: its messages have the generation of the rows that it shows.
+
+    It shows new rows only when `receive` is called, as if the messages to it were on their way.
+    """
+
+    def __init__(self, grid: Any, name: str = "page") -> None:
+        self.name, self.number = name, 0
+        self.selections: list[dict[str, int]] = []
+        self.generation = -1
+        super().__init__(grid)
+        self.receive()
+        self.request(0, 10)
+
+    def receive(self) -> None:
+        """Take in all messages of the kernel."""
+        self.generation = self.widget.generation
+        self.selections = [dict(rectangle) for rectangle in self.widget.selections]
+
+    def request(self, r1: int, r2: int, view: str = "view") -> dict[str, Any]:
+        self.sent.clear()
+        window = {"r1": r1, "r2": r2, "c1": 0, "c2": 3, "view": view}
+        self._send("data-request", **window)
+        replies = [message for message in self.sent if message.get("event_type") == "data-reply"]
+        return replies[-1] if replies else {}
+
+    def sort(self, title: str) -> None:
+        self._click(kind="sort", column=title)
+
+    def _select(self, rectangles: list[dict[str, int]]) -> None:
+        before, self.selections = self.selections, rectangles
+        self._click(kind="pick", selections=rectangles, before=before)
+
+    def _click(self, **content: Any) -> None:
+        self.number += 1
+        self._send("click", number=self.number, **content)
+
+    def _send(self, type_: str, **content: Any) -> None:
+        message = {"type": type_, "page": self.name, "generation": self.generation, **content}
+        self.widget._handle_custom_msg(message, [])
+        if type_ == "click":
+            answer = {"event_type": "answer", "page": self.name, "number": self.number}
+            assert self.sent[-1] == answer
 
 
 @pytest.fixture
@@ -138,14 +184,166 @@ def test_the_filters_of_the_menu_are_refused_with_a_message(state: BrowserState)
     assert front.widget._row_count == 4926
 
 
-def test_a_click_refers_to_the_rows_that_were_visible(state: BrowserState) -> None:
-    front = FrontEnd(PatientGrid(state))
+def test_a_click_on_new_rows_needs_no_request_before_it(state: BrowserState) -> None:
+    front = FrontEnd(SeriesGrid(state))
+    state.pick(patients=["LUNG1-365"])  # sends the first rows
+    front.click(0)  # before the front end requests others
+    assert state.series == front.grid._rows.keys([range(1)])
+    assert state.message == ""
+
+
+def test_a_click_on_old_rows_picks_what_the_page_showed(state: BrowserState) -> None:
+    page = Page(SeriesGrid(state))
+    shown = page.grid._rows
     state.filter_values("Modality", ["CT"])
-    grid = front.grid
-    grid._view.request_sort(grid._rows.sort)
-    front.grid._resort(None)
-    front.click(1)  # sent before the new rows could be requested
-    assert state.patients == (("nsclc_radiomics", "LUNG1-002"),)
+    clicked = next(
+        row for row in range(9) if page.grid._rows.positions(shown.keys([range(row, row + 1)]))
+    )
+    page.click(clicked)
+    assert state.series == shown.keys([range(clicked, clicked + 1)])
+    page.receive()
+    page.click(7)
+    assert state.series == page.grid._rows.keys([range(7, 8)])
+
+
+def test_new_rows_are_clicked_before_any_request(state: BrowserState) -> None:
+    page = Page(SeriesGrid(state))
+    state.pick(patients=["LUNG1-365"])
+    page.receive()
+    page.click(0)
+    assert state.series == page.grid._rows.keys([range(1)])
+
+
+def test_a_click_on_a_row_that_a_filter_hides_is_reported(state: BrowserState) -> None:
+    page = Page(SeriesGrid(state))
+    page.click(0, 3)
+    picked = state.series
+    page.receive()
+    shown = page.grid._rows
+    state.filter_values("Modality", ["CT"])
+    assert len(state.series) < 2
+    left = state.series
+    hidden = next(
+        row for row in range(9) if not page.grid._rows.positions(shown.keys([range(row, row + 1)]))
+    )
+    [uid] = shown.keys([range(hidden, hidden + 1)])
+    page.click(hidden)
+    assert state.message.startswith(
+        f"the row that you clicked is no longer shown: SeriesInstanceUID {uid!r}"
+    )
+    assert state.series == left
+    assert picked != left
+
+
+def test_a_pick_that_a_filter_hid_before_the_click_is_not_reported(state: BrowserState) -> None:
+    page = Page(SeriesGrid(state))
+    shown = page.grid._rows
+    modalities = [row["Modality"] for row in rows_of(shown, 12)]
+    hidden, first = modalities.index("RTSTRUCT"), modalities.index("CT")
+    page.click(hidden)
+    page.receive()
+    state.filter_values("Modality", ["CT"])
+    page.click(hidden, first)  # with the Ctrl key: the page still showed the first pick
+    assert state.series == shown.keys([range(first, first + 1)])
+    assert state.message == ""
+
+
+def test_a_click_on_forgotten_rows_is_reported(state: BrowserState) -> None:
+    page = Page(PatientGrid(state))
+    for value in ["CT", "SEG", "RTSTRUCT", "CT", "SEG", "RTSTRUCT", "CT", "SEG", "RTSTRUCT"]:
+        state.filter_values("Modality", [value])
+    page.click(0)
+    assert "click again" in state.message
+    assert state.patients == ()
+
+
+def test_rows_that_no_page_shows_are_forgotten(state: BrowserState) -> None:
+    grid = PatientGrid(state)
+    page, other = Page(grid), Page(grid, "other")
+    page.sent = other.sent  # the widget sends to every page
+    for value in ["CT", "SEG", "RTSTRUCT"]:
+        state.filter_values("Modality", [value])
+    page.receive()
+    page.request(0, 10)
+    shown = grid._view._shown
+    assert [shown.rows(number) is None for number in range(4)] == [False] * 4
+    other.receive()
+    other.request(0, 10)
+    assert [shown.rows(number) is None for number in range(4)] == [True, True, False, False]
+    grid.close()
+    assert shown.rows(3) is None
+
+
+def test_two_pages_click_on_their_own_rows(state: BrowserState) -> None:
+    grid = PatientGrid(state)
+    slow, fast = Page(grid, "slow"), Page(grid, "fast")
+    slow.sent = fast.sent
+    shown = grid._rows
+    state.filter_values("Modality", ["SEG"])
+    fast.receive()
+    fast.request(0, 10)
+    slow.click(3)
+    assert state.patients == shown.keys([range(3, 4)])
+    fast.click(5)
+    assert state.patients == grid._rows.keys([range(5, 6)])
+
+
+def test_every_view_is_refreshed(state: BrowserState) -> None:
+    page = Page(SeriesGrid(state))
+    page.request(100, 110, view="first")
+    page.request(4000, 4010, view="second")
+    page.request(115, 120, view="third")
+    page.sent.clear()
+    page.grid._view.refresh()
+    assert [(reply["r1"], reply["r2"]) for reply in page.sent] == [
+        (0, 30),
+        (80, 140),
+        (3980, 4030),
+    ]
+
+
+def test_a_request_for_replaced_rows_is_not_answered(state: BrowserState) -> None:
+    page = Page(SeriesGrid(state))
+    state.filter_values("Modality", ["CT"])
+    assert page.request(0, 10) == {}
+    page.receive()
+    assert page.request(0, 10) != {}
+
+
+def test_each_click_on_a_header_counts(state: BrowserState) -> None:
+    page = Page(SeriesGrid(state))
+    page.sort("Files")
+    page.sort("Files")  # before the page has received the first order
+    assert page.grid._rows.sort == Sort("instanceCount", descending=True)
+    page.sort("Files")
+    page.sort("Size")
+    assert page.grid._rows.sort == Sort("series_size_MB")
+
+
+def test_a_refused_pick_is_taken_back_on_the_page(client: IDCClient) -> None:
+    page = Page(SeriesGrid(BrowserState(client)))
+    page.click(3)
+    page.receive()
+    sent: list[Any] = []
+    page.widget.send_state = lambda key=None: sent.append((key, page.widget.selections))
+    page._select([{"r1": 0, "r2": 1_044_190, "c1": 0, "c2": 11}])
+    [(key, selections)] = sent
+    assert key == "selections"
+    assert [rectangle["r1"] for rectangle in selections] == [3]
+
+
+def test_an_overtaken_pick_does_not_win(state: BrowserState) -> None:
+    page = Page(PatientGrid(state))
+    page.number = 1
+    page.click(5)  # the second click, which another thread handles first
+    page.number = 0
+    page.click(2)
+    assert state.patients == page.grid._rows.keys([range(5, 6)])
+
+
+def rows_of(rows: Any, count: int) -> list[dict[str, Any]]:
+    window = rows.window(0, count)
+    return [{name: values[i] for name, values in window.items()} for i in range(count)]
 
 
 def test_cells_are_text(tmp_path: Path) -> None:
@@ -188,7 +386,7 @@ def test_a_header_sorts_even_if_all_rows_are_picked(state: BrowserState) -> None
 
 
 def test_rectangles() -> None:
-    assert [(part["r1"], part["r2"]) for part in _rectangles([1, 2, 3, 7, 9, 10], 4)] == [
+    assert [(part["r1"], part["r2"]) for part in rectangles_of([1, 2, 3, 7, 9, 10], 4)] == [
         (1, 3),
         (7, 7),
         (9, 10),
@@ -199,7 +397,7 @@ def test_rectangles() -> None:
         {"r1": -3, "r2": 0},
         {"r1": 90, "r2": 99},
     ]
-    assert _ranges(overlapping, 8) == [range(1), range(3, 6), range(6, 8)]
+    assert ranges_of(overlapping, 8) == [range(1), range(3, 6), range(6, 8)]
 
 
 def test_unknown_keywords_name_the_nearest(state: BrowserState) -> None:

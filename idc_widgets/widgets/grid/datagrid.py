@@ -6,19 +6,21 @@ no other module has to know them.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pandas as pd
 from ipydatagrid import StreamingDataGrid, TextRenderer, VegaExpr
-from traitlets import observe
+from traitlets import Int, observe
 
 from ..._util import human_size
 from ...errors import InvalidQueryError
 from ...query import RowSource, Sort
+from ..front_end_requests import FrontEndRequests
 from .columns import Column
+from .rectangles import is_everything, ranges_of, rectangles_of, split_everything
+from .shown_rows import ShownRows
 
 __all__ = ["DataGridView"]
 
@@ -52,6 +54,10 @@ _STATE_COLOR = (
 class DataGridView:
     """A `GridView` on ipydatagrid.
 
+    Each call of `show` starts a new generation of rows. A page reports every click with the
+    generation that it had at that moment (`reportClicks` in clicks.js), and the click is resolved
+    against the rows of that generation; see `ShownRows`.
+
     Args:
         columns: The columns to show, in order.
         height: The height of the grid, as CSS.
@@ -70,12 +76,10 @@ class DataGridView:
         self._columns = list(columns)
         self._guard, self._turn = guard, turn
         self._rows: RowSource | None = None
-        #: The source of the rows that were last requested: those that a person sees and clicks.
-        self._seen: RowSource | None = None
-        #: The bounds of the rows that were last requested.
-        self._requested = (0, 0)
-        #: Whether no view has requested rows further down since the source was shown.
+        self._shown = ShownRows()
+        #: Whether no view has requested rows further down since `show`.
         self._at_top = True
+        self._requests = FrontEndRequests()
         self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
         self._sort_callbacks: list[Callable[[Sort | None], None]] = []
         self.widget = _Grid(self, self._columns, height)
@@ -83,22 +87,25 @@ class DataGridView:
     def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
         """Show these rows from the top, with the rows of these keys picked."""
         self._rows = rows
-        self.widget.reset(len(rows), self._transforms(rows.sort), scroll=not self._at_top)
+        generation = self.widget.reset(
+            len(rows), self._transforms(rows.sort), scroll=not self._at_top
+        )
+        self._shown.start(generation, rows)
         self._at_top = True
         self._send(0, _FIRST_ROWS)
         self.pick(picked)
         self.widget.tick()
 
     def refresh(self) -> None:
-        """Show the visible rows again with their current values."""
-        if self._seen is self._rows:  # otherwise the front end is about to request them
-            self._send(*self._requested)
+        """Show the visible rows of every view again with their current values."""
+        for start, stop in self._shown.windows():
+            self._send(start, stop)
 
     def pick(self, picked: Sequence[Any]) -> None:
         """Show the rows of these keys as picked, and no others."""
         if self._rows is not None:
-            rectangles = _rectangles(self._rows.positions(picked), len(self._columns))
-            self.widget.set_selections(_apart(rectangles, len(self._rows)))
+            rectangles = rectangles_of(self._rows.positions(picked), len(self._columns))
+            self.widget.set_selections(split_everything(rectangles, len(self._rows)))
 
     def on_pick(self, callback: Callable[[tuple[Any, ...]], None]) -> None:
         """Call back with all picked keys when a person picks rows."""
@@ -110,46 +117,94 @@ class DataGridView:
 
     # --- messages from the front end --------------------------------------------------------
 
-    def on_request(self, start: int, stop: int) -> None:
-        """Send the rows [start, stop), which the front end is about to show."""
-        with self._guard():
-            self._seen = self._rows
-            self._at_top = self._at_top and start == 0
-            self._requested = (start - _MARGIN_ROWS, stop + _MARGIN_ROWS)
-            self._send(*self._requested)
+    def on_request(self, start: int, stop: int, content: Mapping[str, Any]) -> None:
+        """Send the rows [start, stop), which a view is about to show.
 
-    def on_select(self, rectangles: Iterable[dict[str, int]], before: list[dict[str, int]]) -> None:
+        Args:
+            start: The first row.
+            stop: The row after the last.
+            content: The message, with the page, the view and the generation that it shows, unless
+                the front end has only ipydatagrid's own script.
+        """
+        with self._guard():
+            self._shown.hear(content)
+            if content.get("generation", self.widget.generation) != self.widget.generation:
+                return  # the view has not yet received newer rows, and will request again
+            window = (start - _MARGIN_ROWS, stop + _MARGIN_ROWS)
+            self._shown.set_window(str(content.get("view", "")), *window)
+            self._at_top = self._at_top and start == 0
+            self._send(*window)
+
+    def on_click(self, content: Mapping[str, Any]) -> None:
+        """Handle a click that a page reports with the generation of its rows.
+
+        Args:
+            content: {kind, page, number, generation, ...}; see `reportClicks` in clicks.js.
+        """
+        selections = self.widget.selections
+        try:
+            if content["kind"] == "sort":
+                self.on_header_click(str(content["column"]))
+            elif self._requests.accept({**content, "view": content["page"]}) is not None:
+                self.on_select(
+                    content["selections"], content["before"], generation=content["generation"]
+                )
+        finally:
+            # A page shows its own picks until the last of them is answered, and then the rows that
+            # are picked here.
+            self.widget.answer(content, is_new=self.widget.selections != selections)
+
+    def on_select(
+        self,
+        rectangles: Iterable[dict[str, int]],
+        before: Iterable[dict[str, int]],
+        *,
+        generation: int | None = None,
+    ) -> None:
         """Report the rows that a person picked.
 
         Args:
             rectangles: The picked rows as rectangles of cells.
             before: The rectangles that were picked until then.
+            generation: The generation of the rows that the page showed. None if the page does not
+                know it: then it is the present one, whose first rows have been sent.
+
+        Raises:
+            InvalidQueryError: Too many rows are picked, or the rows that the page showed are not
+                known any more. Reported by `turn`.
         """
         with self._turn():
-            # The rows may have changed after the click: it refers to those that were visible.
-            rows = self._seen if self._seen is not None else self._rows
-            if rows is None:
+            if self._rows is None:
                 return
-            ranges = _ranges(rectangles, len(rows))
+            rows = self._rows if generation is None else self._shown.rows(generation)
+            if rows is None:
+                raise InvalidQueryError(
+                    "the rows that you clicked have been replaced since then; click again"
+                )
+            ranges = ranges_of(rectangles, len(rows))
             count = sum(map(len, ranges))
             if count > _MAX_PICKS:
-                self.widget.set_selections(before)
+                if generation is None:
+                    self.widget.set_selections(list(before))
                 raise InvalidQueryError(
                     f"{count:,} rows are too many to pick; expected at most {_MAX_PICKS:,}. With "
                     f"no row picked, all {len(rows):,} are selected; narrow them with filters"
                 )
             keys = rows.keys(ranges)
+            if rows is not self._rows:
+                keys = self._without_hidden(keys, rows.keys(ranges_of(before, len(rows))))
             for callback in self._picked_callbacks:
                 callback(keys)
 
     def on_header_click(self, title: str) -> None:
         """Sort by a column: ascending, then descending, then in the first order again."""
-        column = self._name(title)
-        sort = self._rows.sort if self._rows is not None else None
-        if sort is None or sort.column != column:
-            self.request_sort(Sort(column))
-        else:
-            self.request_sort(None if sort.descending else Sort(column, descending=True))
+        with self._turn():
+            column = self._name(title)
+            sort = self._rows.sort if self._rows is not None else None
+            if sort is None or sort.column != column:
+                self.request_sort(Sort(column))
+            else:
+                self.request_sort(None if sort.descending else Sort(column, descending=True))
 
     def on_menu_sort(self, title: str | None, descending: bool) -> None:
         """Sort as a person chose in the menu of a header; None stands for "no sort"."""
@@ -169,6 +224,19 @@ class DataGridView:
                 "the menu of a grid can sort but not filter; filter with the dropdowns above, or "
                 "with browser.filters in Python, so that all parts of the browser follow"
             )
+
+    def close(self) -> None:
+        """Forget all rows: nothing can be clicked any more."""
+        self._rows = None
+        self._shown.clear()
+
+    def _without_hidden(self, keys: tuple[Any, ...], before: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Leave out keys that were picked before and whose rows are not shown any more."""
+        assert self._rows is not None
+        positions = self._rows.positions(before)
+        shown = set(self._rows.keys(range(position, position + 1) for position in positions))
+        hidden = set(before) - shown
+        return tuple(key for key in keys if key not in hidden)
 
     def _name(self, title: str) -> str:
         return next(column.name for column in self._columns if column.title == title)
@@ -199,10 +267,12 @@ class _Grid(StreamingDataGrid):
     _data: Any
     _transforms: Any
 
+    #: The number of the present rows, which clicks report; see `DataGridView`.
+    generation = Int(-1).tag(sync=True)
+
     def __init__(self, view: DataGridView, columns: Sequence[Column], height: str) -> None:
         self._view = view
         self._columns = columns
-        self._generation = itertools.count()
         self._shown_transforms: list[dict[str, Any]] = []
         self._header_clicked: str | None = None
         #: The selection that the kernel set last; any other one was made by a person.
@@ -223,21 +293,27 @@ class _Grid(StreamingDataGrid):
         # The handler of the base class raises KeyError on messages that are not about a cell.
         self.on_msg(self._DataGrid__handle_custom_msg, remove=True)
 
-    def reset(self, row_count: int, transforms: list[dict[str, Any]], *, scroll: bool) -> None:
-        """Make the front end forget all rows and, with `scroll`, scroll to the top."""
+    def reset(self, row_count: int, transforms: list[dict[str, Any]], *, scroll: bool) -> int:
+        """Make the front end forget all rows and, with `scroll`, scroll to the top.
+
+        Returns:
+            The number of the new generation of rows.
+        """
+        generation = self.generation + 1
         # The selection comes first: the front end would report its loss as a person's choice.
         self.set_selections([])
         # The columns are empty but named: without names a header shows no arrow, and a click on a
         # cell raises a TypeError in the front end.
         names = [field["name"] for field in self._data["schema"]["fields"]]
         empty = {name: pd.Series([], dtype="int64") for name in names}
-        schema = {**self._data["schema"], "generation": next(self._generation)}
+        schema = {**self._data["schema"], "generation": generation}
         # The menu of a header may have set `_transforms` already, to these or to an order that
         # could not be made.
         resorted = transforms != self._shown_transforms or transforms != self._transforms
         self._shown_transforms = transforms
         # The front end paints once per message, so all changes go into as few as possible.
         with self.hold_sync():
+            self.generation = generation
             self._data = {"data": empty, "schema": schema, "fields": self._data["fields"]}
             # There is no message for scrolling, but a grid without rows scrolls to the top.
             self._row_count = 0 if scroll else row_count
@@ -246,12 +322,24 @@ class _Grid(StreamingDataGrid):
         if resorted:
             # A new order does not repaint the headers, but a new default size does. The size of
             # row headers has no visible effect, as there are none.
-            self.base_row_header_size = 64 + schema["generation"] % 2
+            self.base_row_header_size = 64 + generation % 2
+        return generation
 
     def set_selections(self, rectangles: list[dict[str, int]]) -> None:
         """Show a selection without reporting it as a person's choice."""
         self._known_selections = rectangles
         self.selections = [dict(rectangle) for rectangle in rectangles]
+
+    def answer(self, content: Mapping[str, Any], *, is_new: bool) -> None:
+        """Tell a page that its click has been handled, after sending the selection.
+
+        Args:
+            content: The message of the page.
+            is_new: Whether the selection has already been sent since the click.
+        """
+        if not is_new:
+            self.send_state("selections")
+        self.send({"event_type": "answer", "page": content["page"], "number": content["number"]})
 
     def send_rows(self, start: int, cells: dict[str, list[str]]) -> None:
         """Send the cells of the rows from `start` on, given by column."""
@@ -276,7 +364,9 @@ class _Grid(StreamingDataGrid):
 
     def _handle_comm_msg(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("type") == "data-request":
-            self._view.on_request(_int(content.get("r1")), _int(content.get("r2")) + 1)
+            self._view.on_request(_int(content.get("r1")), _int(content.get("r2")) + 1, content)
+        elif content.get("type") == "click":
+            self._view.on_click(content)
         elif content.get("type") == "unique-values-request":
             # The menu lists values to filter by; here the dropdowns do that, with counts.
             self.send(
@@ -292,13 +382,18 @@ class _Grid(StreamingDataGrid):
             in_header = content.get("region") == "column-header"
             self._header_clicked = str(content.get("column")) if in_header else None
 
+    def close(self) -> None:
+        """Close the widget, and free the rows."""
+        super().close()
+        self._view.close()
+
     @observe("selections")
     def _on_selections(self, change: Any) -> None:
         rectangles = list(change["new"])
         if rectangles == self._known_selections:
             return
         column, self._header_clicked = self._header_clicked, None
-        if column is not None and _is_everything(rectangles, self._row_count):
+        if column is not None and is_everything(rectangles, self._row_count):
             # A click on a header selects all rows, but people intend to sort.
             self.set_selections(self._known_selections)
             self._view.on_header_click(column)
@@ -335,41 +430,6 @@ def _cell(column: Column, value: Any) -> str:
     if column.kind == "size":
         return human_size(value * 1e6)
     return str(value)[:_MAX_TEXT_LENGTH]
-
-
-def _rectangles(positions: Sequence[int], columns: int) -> list[dict[str, int]]:
-    """Return sorted row numbers as rectangles of adjacent rows."""
-    rectangles: list[dict[str, int]] = []
-    for row in positions:
-        if rectangles and rectangles[-1]["r2"] == row - 1:
-            rectangles[-1]["r2"] = row
-        else:
-            rectangles.append({"r1": row, "r2": row, "c1": 0, "c2": columns - 1})
-    return rectangles
-
-
-def _apart(rectangles: list[dict[str, int]], count: int) -> list[dict[str, int]]:
-    """Split a rectangle of all rows in two, so that a click on a header changes the selection."""
-    if count > 1 and _is_everything(rectangles, count):
-        return [{**rectangles[0], "r2": 0}, {**rectangles[0], "r1": 1}]
-    return rectangles
-
-
-def _ranges(rectangles: Iterable[dict[str, int]], count: int) -> list[range]:
-    """Return rectangles as sorted ranges of rows, which neither overlap nor exceed the grid."""
-    spans = sorted((min(one["r1"], one["r2"]), max(one["r1"], one["r2"])) for one in rectangles)
-    ranges: list[range] = []
-    done = 0
-    for first, last in spans:
-        start, stop = max(first, done), min(last + 1, count)
-        if start < stop:
-            ranges.append(range(start, stop))
-            done = stop
-    return ranges
-
-
-def _is_everything(rectangles: Sequence[dict[str, int]], count: int) -> bool:
-    return len(rectangles) == 1 and rectangles[0]["r1"] == 0 and rectangles[0]["r2"] >= count - 1
 
 
 def _int(value: Any) -> int:

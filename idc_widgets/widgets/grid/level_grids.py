@@ -11,6 +11,8 @@ import anywidget
 from ipywidgets import Box, DOMWidget, VBox, widget_serialization
 from traitlets import Instance, Int, List, Unicode
 
+from ..._util import plural
+from ...errors import InvalidQueryError
 from ...index import COLUMNS as INDEX_COLUMNS
 from ...index import LEVELS
 from ...query import RowSource, Sort, row_source
@@ -29,7 +31,7 @@ __all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
 class _Title(anywidget.AnyWidget):
     """The line above a grid: title and numbers of rows and picks, or why the grid is empty."""
 
-    _esm = script("datagrid", "grid")
+    _esm = script("clicks", "datagrid", "grid")
     _css = style("grid")
 
     _title = Unicode().tag(sync=True)
@@ -154,7 +156,14 @@ class _LevelGrid(Closable, VBox):
 
     def _pick(self, keys: Iterable[Any]) -> None:
         with self._turn():
-            setattr(self._state, self._picks_trait, tuple(keys))
+            clicked, before = tuple(keys), self._picked
+            setattr(self._state, self._picks_trait, clicked)
+            picked = set(self._picked)
+            hidden = [key for key in clicked if key not in picked]
+            if hidden:
+                if not picked:  # a click that cannot be carried out changes nothing
+                    setattr(self._state, self._picks_trait, before)
+                raise InvalidQueryError(_no_longer_shown(self._level, hidden))
 
     @property
     def _picks_trait(self) -> str:
@@ -169,6 +178,18 @@ class _LevelGrid(Closable, VBox):
             self._heading._count = len(self._rows)
             self._heading._picked = len(self._picked)
         self._body.layout.display = "" if len(self._rows) else "none"
+
+
+def _no_longer_shown(level: str, keys: Sequence[Any]) -> str:
+    """Return the message for rows that were clicked while a filter was about to hide them."""
+    first = keys[0] if isinstance(keys[0], str) else keys[0][-1]
+    name = f"{LEVELS[level].key[-1]} {first!r}"
+    if len(keys) == 1:
+        return f"the row that you clicked is no longer shown: {name}; the filters hide it now"
+    return (
+        f"{plural(len(keys), 'row')} that you clicked are no longer shown, {name} among them; the "
+        "filters hide them now"
+    )
 
 
 class PatientGrid(_LevelGrid):

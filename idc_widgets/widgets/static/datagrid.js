@@ -5,6 +5,7 @@
 //   GPU, a copy takes a millisecond, and three grids have a thousand cells. Here the copies of one
 //   painting become a single one.
 // - Tooltips: headers show the names of their columns.
+// - Clicks: each is reported with the rows that the page shows; see clicks.js.
 
 /**
  * @typedef {{ x: number, y: number, right: number, bottom: number, area: number }} Rectangle
@@ -31,6 +32,7 @@ const improvedGrids = new WeakSet();
  */
 async function improveGrid(manager, reference, tooltips, signal) {
   const model = await manager.get_model(reference.replace("IPY_MODEL_", ""));
+  const clicks = reportClicks(model);
   const improveViews = async () => {
     for (const promise of Object.values(model.views ?? {})) {
       const view = await promise;
@@ -39,6 +41,7 @@ async function improveGrid(manager, reference, tooltips, signal) {
       if (!grid || improvedGrids.has(grid)) continue;
       improvedGrids.add(grid);
       copyInOnePiece(grid);
+      clicks?.addView(view);
       showTooltips(grid, tooltips);
     }
   };

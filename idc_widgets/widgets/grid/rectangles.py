@@ -1,0 +1,43 @@
+"""Rows as the rectangles of cells in which ipydatagrid expresses a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["is_everything", "ranges_of", "rectangles_of", "split_everything"]
+
+
+def rectangles_of(positions: Sequence[int], columns: int) -> list[dict[str, int]]:
+    """Return sorted row numbers as rectangles of adjacent rows."""
+    rectangles: list[dict[str, int]] = []
+    for row in positions:
+        if rectangles and rectangles[-1]["r2"] == row - 1:
+            rectangles[-1]["r2"] = row
+        else:
+            rectangles.append({"r1": row, "r2": row, "c1": 0, "c2": columns - 1})
+    return rectangles
+
+
+def split_everything(rectangles: list[dict[str, int]], count: int) -> list[dict[str, int]]:
+    """Split a rectangle of all rows in two, so that a click on a header changes the selection."""
+    if count > 1 and is_everything(rectangles, count):
+        return [{**rectangles[0], "r2": 0}, {**rectangles[0], "r1": 1}]
+    return rectangles
+
+
+def ranges_of(rectangles: Iterable[dict[str, int]], count: int) -> list[range]:
+    """Return rectangles as sorted ranges of rows, which neither overlap nor exceed the grid."""
+    spans = sorted(sorted((part["r1"], part["r2"])) for part in rectangles)
+    ranges: list[range] = []
+    done = 0
+    for first, last in spans:
+        start, stop = max(first, done), min(last + 1, count)
+        if start < stop:
+            ranges.append(range(start, stop))
+            done = stop
+    return ranges
+
+
+def is_everything(rectangles: Sequence[dict[str, int]], count: int) -> bool:
+    """Return whether the rectangles are a single one of all rows."""
+    return len(rectangles) == 1 and rectangles[0]["r1"] == 0 and rectangles[0]["r2"] >= count - 1

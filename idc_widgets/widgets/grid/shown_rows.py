@@ -1,0 +1,90 @@
+"""What the pages show of a grid: which rows, and which part of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...query import RowSource
+
+__all__ = ["ShownRows"]
+
+#: Generations of rows that are kept for clicks on rows that have been replaced in the meantime.
+_MAX_GENERATIONS = 8
+#: Limit of pages, and of views, that are remembered.
+_MAX_VIEWS = 16
+
+
+class ShownRows:
+    """The rows that pages show, or have shown until a moment ago.
+
+    Three terms:
+
+    - A *generation* is the number of a `RowSource` that a grid shows; each new source has the next
+      number. A page reports every click with the generation that it had at that moment.
+    - A *page* is a browser tab. It has one copy of the rows, so it shows one generation.
+    - A *view* is one place on a page where the grid is shown. Views scroll independently.
+
+    Messages of a page keep their order. So once a page requests rows of a generation, it reports no
+    clicks on earlier ones, and these are forgotten when no page needs them. The one before is kept,
+    because a kernel may handle a click and the request after it in two threads.
+    """
+
+    def __init__(self) -> None:
+        self._sources: dict[int, RowSource] = {}  # by generation
+        self._pages: dict[str, int] = {}  # page → generation
+        self._windows: dict[str, tuple[int, int]] = {}  # by view, of the present generation
+
+    def start(self, generation: int, rows: RowSource) -> None:
+        """Begin a generation. Every view that still exists will request a window of it."""
+        self._sources[generation] = rows
+        self._windows.clear()
+        self._forget()
+
+    def rows(self, generation: int) -> RowSource | None:
+        """Return the rows of a generation; None if they are not known any more."""
+        return self._sources.get(generation)
+
+    def hear(self, content: Mapping[str, Any]) -> None:
+        """Take the page and its generation from a message, if it has them."""
+        page, generation = content.get("page"), content.get("generation")
+        if isinstance(page, str) and isinstance(generation, int):
+            self._pages.pop(page, None)
+            self._pages[page] = generation
+            _keep_last(self._pages, _MAX_VIEWS)
+            self._forget()
+
+    def set_window(self, view: str, start: int, stop: int) -> None:
+        """Remember that a view shows the rows [start, stop)."""
+        self._windows.pop(view, None)
+        self._windows[view] = (start, stop)
+        _keep_last(self._windows, _MAX_VIEWS)
+
+    def windows(self) -> list[tuple[int, int]]:
+        """Return the rows that the views show as (start, stop), sorted and without overlaps."""
+        merged: list[tuple[int, int]] = []
+        for start, stop in sorted(self._windows.values()):
+            if merged and start <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
+            else:
+                merged.append((start, stop))
+        return merged
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._sources.clear()
+        self._pages.clear()
+        self._windows.clear()
+
+    def _forget(self) -> None:
+        _keep_last(self._sources, _MAX_GENERATIONS)
+        needed = [generation for generation in self._pages.values() if generation in self._sources]
+        first = min(needed, default=0) - 1
+        for generation in [number for number in self._sources if number < first]:
+            del self._sources[generation]
+
+
+def _keep_last(values: dict[Any, Any], limit: int) -> None:
+    """Remove the oldest entries of a dict until it has at most `limit`."""
+    for key in list(values)[: max(0, len(values) - limit)]:
+        del values[key]
