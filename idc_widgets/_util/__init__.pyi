@@ -18,6 +18,7 @@ from .forks import never_free as never_free
 from .formatting import and_more as and_more
 from .formatting import human_duration as human_duration
 from .formatting import human_size as human_size
+from .formatting import one_line as one_line
 from .formatting import plural as plural
 from .http import RETRY_PAUSE_SECONDS as RETRY_PAUSE_SECONDS
 from .http import TIMEOUT_SECONDS as TIMEOUT_SECONDS

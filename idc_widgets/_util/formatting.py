@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["and_more", "human_duration", "human_size", "plural"]
+__all__ = ["and_more", "human_duration", "human_size", "one_line", "plural"]
 
 #: Unit and its number of bytes. 1 kB is 1000 bytes.
 _UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
@@ -55,3 +55,12 @@ def and_more(count: int) -> str:
     (' (and 3 more)', '')
     """
     return f" (and {count:,} more)" if count > 0 else ""
+
+
+def one_line(text: str) -> str:
+    r"""Return a text for a comment: characters that can end a line or reorder it become "?".
+
+    >>> one_line("own.csv\nimport os")
+    'own.csv?import os'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)

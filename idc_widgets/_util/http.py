@@ -51,6 +51,9 @@ _PROGRESS_BYTES = 1_000_000
 _CHUNK_BYTES = 1 << 14  # small, because an incomplete chunk is lost when the connection breaks
 _HASH_CHUNK_BYTES = 1 << 20
 
+#: Redirects that are followed for one request. A resolver of DOIs needs two or three.
+_MAX_REDIRECTS = 10
+
 _TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 
@@ -99,6 +102,32 @@ class FileCheck:
         return ""
 
 
+class _Session(requests.Session):
+    """A session that sends a password only to the server whose address has it.
+
+    That of requests also sends those of ~/.netrc, to any server if there is a `default`. Proxies
+    and certificates still come from the environment.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = _auth_from_url
+        self.max_redirects = _MAX_REDIRECTS
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Remove the password from a request that is redirected to another server."""
+        old, new = response.request.url, prepared_request.url
+        if self.should_strip_auth(old, new):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("Authorization", None)
+
+
+def _auth_from_url(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    user, password = requests.utils.get_auth_from_url(str(request.url))
+    return requests.auth.HTTPBasicAuth(user, password)(request) if user or password else request
+
+
 @contextmanager
 def open_http(
     timeout: tuple[float, float] = TIMEOUT_SECONDS, pause: float = RETRY_PAUSE_SECONDS
@@ -109,7 +138,7 @@ def open_http(
         timeout: Seconds to connect, and seconds without a byte.
         pause: Seconds before the first retry.
     """
-    with requests.Session() as session:
+    with _Session() as session:
         session.headers["User-Agent"] = "idc_widgets"
         # Downloads of images follow this variable, too; that of requests takes precedence
         certificates = os.environ.get("AWS_CA_BUNDLE", "")

@@ -140,10 +140,14 @@ def _scalar(column: str, value: object) -> Scalar:
     if not isinstance(value, expected) or isinstance(value, bool):
         kind = "a number" if column in NUMERIC else "text"
         raise InvalidQueryError(f"{column}={value!r}: expected {kind}, not {type(value).__name__}")
+    # Members of an Enum become plain, as their repr is not a literal.
     if isinstance(value, str):
+        value = str.__str__(value)
         _check_unicode(column, value)
-    elif isinstance(value, int) and abs(value) > _MAX_INTEGER:
-        raise InvalidQueryError(f"{column}: expected an integer of at most 64 bits")
+    elif isinstance(value, int):
+        value = int(value)
+        if abs(value) > _MAX_INTEGER:
+            raise InvalidQueryError(f"{column}: expected an integer of at most 64 bits")
     if column in DATES and isinstance(value, str) and re.fullmatch(r"\d{8}", value, re.ASCII):
         return f"{value[:4]}-{value[4:6]}-{value[6:]}"  # the format of dates in DICOM
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._util import human_size, plural
+from .._util import human_size, one_line, plural
 from ..query import Cohort, DuckDBEngine
 
 __all__ = ["describe", "python_code"]
@@ -26,10 +26,29 @@ def python_code(cohort: Cohort, description: str) -> str:
     """
     engine = cohort.engine
     is_own_table = isinstance(engine, DuckDBEngine) and engine.index.is_own
-    argument = repr(engine.data_version) if is_own_table else ""
-    filters = ", ".join(f"{name}={value!r}" for name, value in cohort.filters.items())
+    argument = _literal(engine.data_version) if is_own_table else ""
+    filters = ", ".join(f"{name}={_literal(value)}" for name, value in cohort.filters.items())
+    # The data version of your own table is its path, which may contain line ends.
     return (
-        f"# Data {engine.data_version}: {description}\n"
+        f"# {one_line(f'Data {engine.data_version}: {description}')}\n"
         "from idc_widgets import IDCClient\n\n"
         f"selection = IDCClient({argument}).cohort({filters}).select()\n"
     )
+
+
+def _literal(value: object) -> str:
+    """Return a value as a literal of Python, and nothing that could be other code.
+
+    Raises:
+        TypeError: The value is of a type without literals.
+    """
+    if isinstance(value, dict):
+        items = (f"{_literal(key)}: {_literal(item)}" for key, item in value.items())
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
+    if value is None or type(value) in (str, int, float, bool):
+        return repr(value)
+    raise TypeError(f"{type(value).__name__} has no literal")

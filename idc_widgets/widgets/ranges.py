@@ -27,6 +27,9 @@ BINS = 20
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
 
+#: A number whose commas can only separate thousands; in much of the world they precede decimals.
+_WITH_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?", re.ASCII)
+
 
 class RangeFilter(Closable, anywidget.AnyWidget):
     """A button that opens a histogram of a column, in which one chooses a range of values.
@@ -235,13 +238,30 @@ def _parse(column: str, text: str) -> object:
         return None
     if column in DATES:
         return text
-    number = text.replace(",", "")
+    number = text.replace(",", "") if _WITH_THOUSANDS.fullmatch(text) else text
     if _NUMBER.fullmatch(number):
         value = float(number)
         return int(value) if value.is_integer() else value
+    info = column_info(column)
+    if "," in text and (readings := _readings(text)):
+        raise InvalidQueryError(
+            f"{info.label}: {text!r} can mean {' or '.join(readings)}; type one of them"
+            if len(readings) > 1
+            else f"{info.label}: {text!r} is not clear; type {readings[0]} if you mean that"
+        )
     if column == "PatientAge":
         return text  # it may be a DICOM Age String, such as 018M
-    info = column_info(column)
     raise InvalidQueryError(
         f"{info.label}: {text!r} is not a number; expected {info.unit or 'a count'}, such as 100"
     )
+
+
+def _readings(text: str) -> list[str]:
+    """Return what a number with a comma can mean: the comma before decimals, then as a separator.
+
+    >>> _readings("0,5"), _readings("1.000,5"), _readings("much, more")
+    (['0.5', '5'], ['1000.5', '1.0005'], [])
+    """
+    spellings = (text.replace(".", "").replace(",", "."), text.replace(",", ""))
+    numbers = [float(spelling) for spelling in spellings if _NUMBER.fullmatch(spelling)]
+    return list(dict.fromkeys(f"{number:.12g}" for number in numbers))

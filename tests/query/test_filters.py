@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from idc_widgets import IDCClient
-from idc_widgets.query.filters import sorted_unique
+from idc_widgets.query.filters import Between, OneOf, Patients, Uids, sorted_unique
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
@@ -103,3 +104,33 @@ def test_dates_with_a_time_match_as_dates(tmp_path: Path) -> None:
     client = IDCClient(path)
     assert client.cohort(StudyDate="2010-04-01").summary().series == 1
     assert client.cohort(StudyDate=("2010-04-01", "2010-04-02")).summary().series == 2
+
+
+def test_long_lists_of_identifiers_are_joined_in_linear_time() -> None:
+    """Two lists of 100,000 share half; the quadratic way took 84 s."""
+    first = tuple(f"1.2.{number:06}" for number in range(100_000))
+    second = tuple(f"1.2.{number:06}" for number in range(50_000, 150_000))
+    pairs = [tuple(("c", uid) for uid in uids) for uids in (first, second)]
+    before = time.thread_time()
+    both = OneOf("SeriesInstanceUID", first).and_(OneOf("SeriesInstanceUID", second))
+    assert both.values == first[50_000:]
+    patients = Patients(pairs[0]).and_(Patients(pairs[1]))
+    assert len(patients.keys) == 50_000
+    assert len(Uids((first,)).and_(Uids((second,))).clauses) == 2
+    within = Between("StudyDate", "1.2.000001", "1.2.050000")
+    assert len(OneOf("StudyDate", first).and_(within).values) == 50_000
+    assert time.thread_time() - before < 10
+
+
+def test_cohorts_of_long_lists_are_joined_in_linear_time(client: IDCClient) -> None:
+    uids = (
+        client.engine.query("SELECT SeriesInstanceUID FROM index ORDER BY 1 LIMIT 60000")
+        .column(0)
+        .to_pylist()
+    )
+    before = time.thread_time()
+    cohort = client.cohort(SeriesInstanceUID=uids[:40_000]).where(SeriesInstanceUID=uids[20_000:])
+    assert len(cohort.filters["SeriesInstanceUID"]) == 20_000
+    picked = cohort.of_series(uids[:30_000])
+    assert len(picked.filters["SeriesInstanceUID"]) == 10_000
+    assert time.thread_time() - before < 20

@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -27,6 +27,7 @@ class Request:
     range: str = ""
     if_range: str = ""
     accept: str = ""
+    authorization: str = ""
     sent: int = 0
 
 
@@ -51,6 +52,7 @@ class Answer:
     status: int
     body: bytes = b""
     content_type: str = "text/plain"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class IgnoreRange:
@@ -123,6 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.headers.get("Range", ""),
             self.headers.get("If-Range", ""),
             self.headers.get("Accept", ""),
+            self.headers.get("Authorization", ""),
         )
         server.requests.append(request)
         fault = server.fault(request)
@@ -131,7 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         if isinstance(fault, Answer):
-            return self._send(fault.status, fault.body, {"Content-Type": fault.content_type})
+            headers = {"Content-Type": fault.content_type, **fault.headers}
+            return self._send(fault.status, fault.body, headers)
         if "list-type" in query:
             return self._send(200, self._listing(request.path, query), {})
         body = server.files.get(request.path)

@@ -79,3 +79,52 @@ def test_addresses_in_messages_have_no_secrets() -> None:
     assert shown_url(url) == "https://host:8080/path"
     assert len(shown_url("https://host/" + "x" * 1000)) == 300
     assert server_of("https://host:8080/path") == "host:8080"
+
+
+@pytest.fixture
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every server a password in the user's .netrc."""
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+
+@pytest.mark.usefixtures("netrc")
+def test_passwords_of_netrc_are_not_sent(server: FileServer, tmp_path: Path) -> None:
+    with FileServer({"text": b"moved"}) as other:
+        target = other.url.replace("127.0.0.1", "localhost")
+        moved = Answer(302, headers={"Location": f"{target}/text"})
+        server.fault = lambda request: moved if request.path == "moved" else None
+        with open_http() as http:
+            http.get(f"{server.url}/text", 100)
+            assert http.get(f"{server.url}/moved", 100) == b"moved"
+            http.download(f"{server.url}/moved", tmp_path / "part", FileCheck(), None)
+        sent = [request.authorization for request in (*server.requests, *other.requests)]
+    assert sent == [""] * 5
+
+
+@pytest.mark.usefixtures("netrc")
+def test_a_password_in_an_address_is_sent_to_its_server_only(server: FileServer) -> None:
+    with FileServer({"text": b"moved"}) as other:
+        target = other.url.replace("127.0.0.1", "localhost")
+        moved = Answer(302, headers={"Location": f"{target}/text"})
+        server.fault = lambda request: moved if request.path == "moved" else None
+        with open_http() as http:
+            own = server.url.replace("//", "//me:mine@")
+            assert http.get(f"{own}/moved", 100) == b"moved"
+        assert server.requests[0].authorization == "Basic bWU6bWluZQ=="
+        assert other.requests[0].authorization == ""
+
+
+def test_proxies_and_certificates_of_the_environment_are_used(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    monkeypatch.setenv("http_proxy", server.url)
+    with open_http() as http:
+        settings = http.session.merge_environment_settings("http://a.test", {}, True, None, None)
+        assert settings["proxies"]["http"] == server.url
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    with open_http() as http:
+        settings = http.session.merge_environment_settings("https://a.test", {}, True, None, None)
+        assert settings["verify"] == str(tmp_path)

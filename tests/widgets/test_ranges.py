@@ -95,6 +95,8 @@ def test_bins_filter_and_are_answered(state):
         ("SeriesDate", "", "2010-04-01", (None, "2010-04-01"), "≤ 2010-04-01"),
         ("series_size_MB", ".5", "1,000", (0.5, 1000), "0.5 – 1,000 MB"),
         ("instanceCount", "100", "100", (100, 100), "100"),
+        ("instanceCount", "1,000,000", "", (1_000_000, None), "≥ 1,000,000"),
+        ("series_size_MB", "1,234.5", "", (1234.5, None), "≥ 1,234.5 MB"),
     ],
 )
 def test_typed_ranges(state, column, low, high, expected, words):
@@ -116,6 +118,21 @@ def test_typed_ranges(state, column, low, high, expected, words):
         ("StudyDate", "2010-13-01", "", "expected YYYY-MM-DD"),
         ("series_size_MB", "much", "", "Size: 'much' is not a number; expected MB"),
         ("instanceCount", "nan", "", "Files: 'nan' is not a number; expected a count"),
+        ("series_size_MB", "0,5", "", "Size: '0,5' can mean 0.5 or 5; type one of them"),
+        ("series_size_MB", "", "1.000,5", "'1.000,5' can mean 1000.5 or 1.0005"),
+        ("series_size_MB", "12,34", "", "'12,34' can mean 12.34 or 1234"),
+        ("series_size_MB", "0,500", "", "'0,500' can mean 0.5 or 500"),
+        ("series_size_MB", ",5", "", "',5' can mean 0.5 or 5"),
+        ("instanceCount", "1,0000", "", "'1,0000' can mean 1 or 10000"),
+        ("instanceCount", "1,2,3", "", "'1,2,3' is not clear; type 123 if you mean that"),
+        ("instanceCount", "1,,000", "", "'1,,000' is not clear; type 1000"),
+        ("PatientAge", "1,5", "", "Age: '1,5' can mean 1.5 or 15"),
+        ("PatientAge", "1,5Y", "", "'1,5Y' is not an age"),
+        ("StudyDate", "01.02.2010", "", "'01.02.2010' is not a date; expected YYYY-MM-DD"),
+        ("StudyDate", "01022010", "", "'01022010' is not a date; expected YYYY-MM-DD"),
+        ("StudyDate", "02/01/2010", "", "expected YYYY-MM-DD"),
+        ("StudyDate", "2010", "", "expected YYYY-MM-DD"),
+        ("SeriesDate", "", "2010-2-1", "expected YYYY-MM-DD"),
     ],
 )
 def test_an_invalid_range_is_explained_and_changes_nothing(state, column, low, high, problem):

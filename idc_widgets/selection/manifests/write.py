@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ..._util import plural, write_whole
+from ..._util import one_line, plural, write_whole
 from ...errors import InvalidQueryError, unknown_message
 from ...query import Cohort
 from ..files import expand_home
@@ -101,7 +101,7 @@ def _title(table: pa.Table, data_version: str) -> str:
 
 def _comment(text: str) -> str:
     # A line end in the name of a file or a data version must not start a command.
-    return f"# {''.join(c if c.isprintable() else '?' for c in text)}\n"
+    return f"# {one_line(text)}\n"
 
 
 def _csv_lines(table: pa.Table) -> Iterator[str]:
