@@ -36,7 +36,10 @@ def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterat
     name = target.name if only_writer else uuid.uuid4().hex
     temporary = target.with_name(f".{name}.tmp")
     if only_writer:
-        temporary.unlink(missing_ok=True)
+        try:
+            temporary.unlink(missing_ok=True)
+        except PermissionError:  # another user left it behind in a folder with the sticky bit
+            temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
         flush_to_disk(temporary)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,14 +19,24 @@ else:
 __all__ = ["locked", "try_lock"]
 
 # Do not follow a symlink or block on a FIFO planted at this path.
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_SAFE_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+# A lock file that cannot even be read, and is older than this, is what a killed process of another
+# user left behind: the work that is done under these locks takes seconds.
+_ABANDONED_SECONDS = 300
+
+# Lock files that threads of this process are using. On NFS, the system does not tell them apart,
+# and ends the lock of one when another closes its descriptor.
+_names: set[str] = set()
+_names_lock = threading.Lock()
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool | None]:
     """Create a lock file and try to lock it, without waiting.
 
-    The block runs in any case. Whoever holds the lock removes the file at the end.
+    The block runs in any case. Whoever holds the lock removes the file at the end. A file that
+    another user left behind serves as well, or is replaced if it cannot be read.
 
     Yields:
         True if the lock is held, False if another thread or process holds it, None if the file
@@ -33,7 +45,24 @@ def locked(path: Path) -> Iterator[bool | None]:
     Raises:
         OSError: The file cannot be created.
     """
-    file = os.open(path, _FLAGS, 0o666)
+    name = str(Path(os.path.realpath(path.parent), path.name))
+    with _names_lock:
+        is_ours = name not in _names
+        _names.add(name)
+    if not is_ours:
+        yield False
+        return
+    try:
+        with _locked_by_this_process(path) as is_held:
+            yield is_held
+    finally:
+        with _names_lock:
+            _names.discard(name)
+
+
+@contextmanager
+def _locked_by_this_process(path: Path) -> Iterator[bool | None]:
+    file = _open_lock_file(path)
     try:
         try:
             is_held = try_lock(file)
@@ -51,11 +80,37 @@ def locked(path: Path) -> Iterator[bool | None]:
         os.close(file)
 
 
-def try_lock(file: int) -> bool | None:
+def _open_lock_file(path: Path) -> int:
+    """Open a lock file, created if necessary, for writing, or for reading if it is another user's.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    flags = os.O_RDWR | os.O_CREAT | _SAFE_FLAGS
+    try:
+        return os.open(path, flags, 0o666)
+    except PermissionError:
+        try:
+            return os.open(path, os.O_RDONLY | _SAFE_FLAGS)
+        except OSError:
+            with suppress(OSError):
+                if time.time() - path.lstat().st_mtime > _ABANDONED_SECONDS:
+                    path.unlink()
+                    return os.open(path, flags | os.O_EXCL, 0o666)
+        raise
+
+
+def try_lock(file: int, *, shared: bool = False) -> bool | None:
     """Lock an open file until it is closed, without waiting.
 
+    On NFS, an exclusive lock needs a file that is open for writing, and closing any descriptor of a
+    file ends all locks that this process holds on it.
+
     Args:
-        file: Its descriptor.
+        file: Its descriptor. If it is open for reading only and the file system requires more, the
+            lock is a shared one.
+        shared: Take a lock that others may share, but nobody while another has an exclusive one.
+            (On Windows, there are only exclusive ones.)
 
     Returns:
         True if the lock is held, False if another thread or process holds it, None if the file
@@ -66,9 +121,9 @@ def try_lock(file: int) -> bool | None:
     """
     try:
         if sys.platform == "win32":
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+            _lock_byte(file)
         else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     except OSError as error:
         if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
             return None
@@ -78,9 +133,44 @@ def try_lock(file: int) -> bool | None:
     return True
 
 
+if sys.platform == "win32":
+
+    def _lock_byte(file: int) -> None:
+        # Nobody can read a byte that is locked, so lock one that the file does not have
+        position = os.lseek(file, 0, os.SEEK_CUR)
+        try:
+            os.lseek(file, 1 << 30, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(file, position, os.SEEK_SET)
+
+else:
+
+    def _flock(file: int, kind: int) -> None:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno != errno.EBADF or kind == fcntl.LOCK_SH:
+                raise
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
 def _is_at(path: Path, file: int) -> bool:
     """Return whether an open file is still the one at a path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file))
     except FileNotFoundError:
         return False
+
+
+def _forget() -> None:
+    _names.clear()
+    _names_lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_names_lock.acquire,
+        after_in_parent=_names_lock.release,
+        after_in_child=_forget,  # the threads that use the files are in the parent
+    )

@@ -12,11 +12,12 @@ import json
 import logging
 import os
 import platform
+import random
 import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,7 @@ FORMAT = "idc_download 1"
 _MAX_FILE_BYTES = 1 << 28  # 1,000,000 series take 110 MB
 _LOCK_TIMEOUT_SECONDS = 30.0  # to wait for another job that is writing the file
 _LOCK_POLL_SECONDS = 0.02
+_UNLOCKED_TRIES = 5  # without a lock, until the entry is found in the file
 _MAX_REASON_CHARACTERS = 500
 
 _log = logging.getLogger(__name__)
@@ -107,27 +109,37 @@ def write(plan: DownloadPlan, rows: Iterable[ReportRow], *, state: str, started:
         if not plan.series or not plan.folder.is_dir():
             return []
         entry = _entry(plan, rows, state, started)
-        with _locked(plan.folder / f".{FILE_NAME}.lock"):
-            lines = []
-            try:
-                earlier = _read(path)
-            except _NotARecordError as error:
-                aside = _set_aside(path)
-                lines = [f"{path} {error}: it is {aside.name} now"]
-                earlier = []
-            others = []
-            for other in earlier:
-                if other.get("id") == entry["id"]:
-                    entry["first_started"] = other.get("first_started", started)
-                else:
-                    others.append(other)
-            write_whole(path, _lines([*others, entry]), only_writer=True)
+        lines: list[str] = []
+        for _ in range(_UNLOCKED_TRIES):
+            with _locked(plan.folder / f".{FILE_NAME}.lock") as is_locked:
+                _add(path, entry, lines, only_writer=is_locked)
+            # Without locks, another process may have replaced the file in between
+            if is_locked or any(other.get("id") == entry["id"] for other in _read(path)):
+                break
+            time.sleep(random.uniform(0.1, 0.3))
         return lines
     except OSError as error:
         return [f"{path} was not written: {error.strerror or error}"]
     except Exception as error:
         _log.exception("%s was not written", path)
         return [f"{path} was not written: {error!r}"]
+
+
+def _add(path: Path, entry: dict[str, Any], lines: list[str], *, only_writer: bool) -> None:
+    """Add an entry to the record at `path`; add what happened to `lines`."""
+    try:
+        earlier = _read(path)
+    except _NotARecordError as error:
+        aside = _set_aside(path)
+        lines.append(f"{path} {error}: it is {aside.name} now")
+        earlier = []
+    others = []
+    for other in earlier:
+        if other.get("id") == entry["id"]:
+            entry["first_started"] = other.get("first_started", entry["started"])
+        else:
+            others.append(other)
+    write_whole(path, _lines([*others, entry]), only_writer=only_writer)
 
 
 def _entry(
@@ -219,6 +231,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
         raise _NotARecordError("is too large")
     try:
         content = json.loads(path.read_bytes())
+    except PermissionError as error:
+        raise _NotARecordError("belongs to another user and cannot be read") from error
     except (ValueError, RecursionError) as error:
         raise _NotARecordError("is not valid JSON") from error
     match content:
@@ -259,18 +273,35 @@ _json = json.JSONEncoder(default=repr).encode  # ASCII only; the value of a filt
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[bool]:
     """Hold a lock file while the block runs; wait for other threads and processes that hold it.
+
+    Yields:
+        False if there is no lock: the file system has none, or another user left the file behind.
 
     Raises:
         OSError: That takes too long, or the file cannot be created.
     """
     deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
     while True:
-        with locked(path) as is_ours:
-            if is_ours is not False:  # go on without a lock if the file system has none
-                yield
+        with _locked_once(path) as is_ours:
+            if is_ours is not False:
+                yield is_ours is True
                 return
         if time.monotonic() > deadline:
             raise OSError(errno.EBUSY, "another download is writing it")
         time.sleep(_LOCK_POLL_SECONDS)
+
+
+@contextmanager
+def _locked_once(path: Path) -> Iterator[bool | None]:
+    """Try once to hold a lock file; yield None, as without locks, if it may not even be opened.
+
+    Such a file belongs to another user, who may have left it behind.
+    """
+    with ExitStack() as stack:
+        try:
+            is_ours = stack.enter_context(locked(path))
+        except PermissionError:
+            is_ours = None
+        yield is_ours

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.downloads import plan_rows, recorded_downloads, small
@@ -253,3 +257,77 @@ def test_a_lock_that_is_held_too_long_is_reported(
         [line] = record.write(nothing, (), state="complete", started="")
     assert "another download is writing it" in line
     assert record.write(nothing, (), state="complete", started="") == []
+
+
+LEFTOVERS = {
+    "lock": (".idc_download.json.lock", 0o644, 0, "{}"),
+    "unreadable lock": (".idc_download.json.lock", 0o600, 0, "{}"),
+    "old unreadable lock": (".idc_download.json.lock", 0o600, 86400, "{}"),
+    "unfinished record": (".idc_download.json.tmp", 0o644, 0, "{}"),
+    "unreadable record": ("idc_download.json", 0o600, 0, '{"format": "idc_download 1"}'),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+@pytest.mark.parametrize("kind", LEFTOVERS)
+@pytest.mark.parametrize("sticky", [False, True])
+def test_leftovers_of_another_user_do_not_stop_the_record(kind: str, sticky: bool) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    if sticky and kind == "unreadable record":
+        pytest.skip("it can neither be read nor renamed")
+    code = """
+        import os, sys
+        from pathlib import Path
+        import pyarrow as pa
+        from idc_widgets.download import DownloadPlan, record
+        row = dict(SeriesInstanceUID="1.3.1", instanceCount=1, series_size_MB=1.0,
+                   series_aws_url="s3://bucket/a/*")
+        plan = DownloadPlan.make(pa.Table.from_pylist([row]), sys.argv[1],
+                                 template="%SeriesInstanceUID", check_disk=False)
+        record._entry(plan, (), "complete", "")  # imports what another user may not read
+        os.setuid(65534)
+        for line in record.write(plan, (), state="complete", started=""):
+            print(line)
+    """
+    name, mode, age, text = LEFTOVERS[kind]
+    with tempfile.TemporaryDirectory() as folder:  # other users cannot enter pytest's own folders
+        os.chmod(folder, 0o1777 if sticky else 0o777)
+        path = Path(folder, name)
+        path.write_text(text)
+        path.chmod(mode)
+        os.utime(path, (time.time() - age,) * 2)
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), folder],
+            capture_output=True, text=True, check=True, timeout=100,
+        )  # fmt: skip
+        lines = done.stdout.splitlines()
+        assert len(lines) == (kind == "unreadable record"), lines
+        content = json.loads(Path(folder, "idc_download.json").read_bytes())
+        assert [list(entry["series"]) for entry in content["downloads"]] == [[]]
+        left = set(os.listdir(folder)) - {"idc_download.json"}
+        if kind == "unreadable record":
+            assert left == {"idc_download.json.bak-1"} and "another user" in lines[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="replaces flock")
+def test_no_entry_is_lost_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_file: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    one, two = plan_rows(tmp_path, small(1)), plan_rows(tmp_path, small(2))
+    assert record.write(two, (), state="complete", started="") == []
+    path = record.record_path(tmp_path)
+    of_the_other = path.read_bytes()
+    path.unlink()
+    replace = record.write_whole
+
+    def lose(*arguments: Any, **options: Any) -> None:
+        monkeypatch.setattr(record, "write_whole", replace)
+        replace(*arguments, **options)
+        path.write_bytes(of_the_other)  # another process had read the file before
+
+    monkeypatch.setattr(record, "write_whole", lose)
+    assert record.write(one, (), state="complete", started="") == []
+    assert len(recorded_downloads(one)) == 2

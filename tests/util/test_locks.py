@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+if sys.platform != "win32":
+    import fcntl
+
 from idc_widgets._util import locks
 
 
-def test_only_one_thread_holds_a_lock(tmp_path: Path) -> None:
+def like_nfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace flock by the lock that NFS uses for it, of which it has all the oddities."""
+    if sys.platform == "win32":
+        pytest.skip("there is no flock")
+    monkeypatch.setattr("fcntl.flock", fcntl.lockf)
+
+
+@pytest.mark.parametrize("disk", ["local", "NFS"])
+def test_only_one_thread_holds_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: str
+) -> None:
+    if disk == "NFS":
+        like_nfs(monkeypatch)
     path = tmp_path / "lock"
     with locks.locked(path) as first:
         assert first is True
@@ -31,6 +47,37 @@ def test_only_one_thread_holds_a_lock(tmp_path: Path) -> None:
         assert in_thread == [False]
         assert path.exists(), "only the holder removes the file"
     assert not path.exists()
+
+
+@pytest.mark.parametrize("disk", ["local", "NFS"])
+def test_a_lock_by_a_descriptor_that_cannot_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: str
+) -> None:
+    """It is held as long as no other process has the exclusive lock."""
+    if disk == "NFS":
+        like_nfs(monkeypatch)
+    path = tmp_path / "lock"
+    path.touch()
+    code = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'w')\n"
+        f"fcntl.{'lockf' if disk == 'NFS' else 'flock'}(file, fcntl.LOCK_EX)\n"
+        "print('locked', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with (
+        path.open("rb") as file,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
+    ):
+        assert other.stdin is not None and other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        assert locks.try_lock(file.fileno()) is False
+        assert locks.try_lock(file.fileno(), shared=True) is False
+        other.stdin.close()
+        other.wait(30)
+        assert locks.try_lock(file.fileno(), shared=True) is True
+        assert locks.try_lock(file.fileno()) is True
 
 
 def test_an_error_releases_the_lock(tmp_path: Path) -> None:
