@@ -13,6 +13,7 @@ from ..download import MAX_GB, DownloadJob
 from ..query import KEYWORDS, Cohort
 from ..selection import Selection
 from .argument_check import check_keywords
+from .cells import note_made
 from .closing import Closable
 from .download import DownloadWidget
 from .filters import FilterPanel
@@ -31,6 +32,9 @@ class IDCBrowser(Closable, VBox):
 
     Search and filters narrow the patients, picked patients narrow the studies, and picked studies
     narrow the series; what remains can be downloaded.
+
+    When a cell that shows a browser runs again, the earlier browser is closed, unless another cell
+    shows it or a variable refers to it. Its downloads continue. (In Colab, call `close` instead.)
 
     Args:
         client: The data to browse; by default ``IDCClient()``.
@@ -108,6 +112,7 @@ class IDCBrowser(Closable, VBox):
         self._on_close(self._download.on_paths(self._mirror_paths))
         self._on_close(self._keep_values)
         self._follow(self._filters, self._on_expanded, "expanded")
+        note_made(self)
 
     # --- for Python code -------------------------------------------------------------------
 

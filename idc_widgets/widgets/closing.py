@@ -8,6 +8,7 @@ from typing import Any
 from ipywidgets import Layout, Widget
 from traitlets import HasTraits
 
+from .cells import note_shown
 from .state import BrowserState
 
 __all__ = ["Closable", "close_whole"]
@@ -54,6 +55,15 @@ class Closable:
     def _on_close(self, undo: Callable[[], object]) -> None:
         """Call `undo` when this widget is closed; what was added last is called first."""
         self._undo = (undo, *self._undo)
+
+    def _repr_mimebundle_(self, **keywords: Any) -> Any:
+        note_shown(self)
+        show = getattr(super(), "_repr_mimebundle_", None)
+        return show(**keywords) if show is not None else None  # None: closed, in ipywidgets 7
+
+    def _handle_displayed(self, **keywords: Any) -> None:  # ipywidgets 7 calls this
+        note_shown(self)
+        super()._handle_displayed(**keywords)  # type: ignore[misc]
 
     def close(self) -> None:
         """Remove the widget from every page, and stop following the state.
