@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .errors import IndexFileError
 from .first_api import FirstApi
 from .index import METADATA_ENDPOINT, MIRRORS, Index
-from .query import Cohort, DuckDBEngine, Engine, TableCatalog, run_interruptible
+from .query import Cohort, DuckDBEngine, Engine, TableCatalog, run_interruptible, shared_engine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,8 @@ class IDCClient(FirstApi):
     Args:
         index: A table of series of your own (.parquet or .csv), or an `Index`. By default, the
             index of the installed idc-index-data.
-        engine: The engine that runs the queries. By default, DuckDB in this process, on `index`.
+        engine: The engine that runs the queries. By default, DuckDB in this process, on `index`;
+            clients of the same files, unless an `Index` is passed, share one engine and its memory.
         endpoint_url: The S3 server of `get_images` and `plan_prior`. By default, the environment
             variable S3_ENDPOINT_URL, else AWS.
         mirrors: The addresses of tables for `fetch`, tried in turn, with ``{version}`` and
@@ -55,9 +56,10 @@ class IDCClient(FirstApi):
         if isinstance(mirrors, str):
             mirrors = [mirrors]
         if engine is None:
-            if index is not None and not isinstance(index, Index):
-                index = Index(Path(index))
-            engine = DuckDBEngine(index)
+            if isinstance(index, Index):
+                engine = DuckDBEngine(index)
+            else:  # the clients of the same files share them
+                engine = shared_engine(Index(None if index is None else Path(index)))
         elif index is not None:
             raise TypeError("pass an index or an engine, not both: an engine has its own tables")
         #: The engine that runs the queries of this client.

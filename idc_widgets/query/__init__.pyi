@@ -17,5 +17,6 @@ from .results import Summary as Summary
 from .row_source import RowSource as RowSource
 from .row_source import Window as Window
 from .row_source import row_source as row_source
+from .shared_engine import shared_engine as shared_engine
 from .table_catalog import TableCatalog as TableCatalog
 from .where_parser import KEYWORDS as KEYWORDS

@@ -69,7 +69,8 @@ class DuckDBEngine:
         self.data_version = self.index.data_version
         self._lock = ForkSafeLock()
         self._is_copy_damaged = False
-        self._opened = OpenedFiles(self.index)
+        #: The files of the tables.
+        self.opened = OpenedFiles(self.index)
         self._local = threading.local()
         #: Ident of a thread → its cursor, while the thread lives.
         self._cursors: dict[int, weakref.ref[duckdb.DuckDBPyConnection]] = {}
@@ -80,11 +81,7 @@ class DuckDBEngine:
     @property
     def files(self) -> Mapping[str, Path]:
         """Table name in SQL → the file or folder of files that it is read from."""
-        return self._opened.paths
-
-    def is_current(self, name: str) -> bool:
-        """Return whether a table can be queried: its file is the one that was opened."""
-        return self._opened.is_current(name)
+        return self.opened.paths
 
     def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
         """Return the result of one read-only query.
@@ -156,14 +153,14 @@ class DuckDBEngine:
         if target is None:
             raise IndexFileError(nothing_to_prepare(self.index))
         if not self._is_sound(target):
-            self._opened.check_shipped()
+            self.opened.check_shipped()
             try:
                 with _connect() as connection:
                     write_prepared_copy(connection.execute, self.index.shipped, target)
             except (OSError, duckdb.Error) as error:
                 first_line = str(error).strip().split("\n", 1)[0]
                 raise IndexFileError(f"cannot write {target}: {first_line}") from error
-            self._opened.check_shipped()
+            self.opened.check_shipped()
             self._is_copy_damaged = False
         clean_cache_folder(target)
         self._cursor()  # in a forked child, this opens DuckDB
@@ -201,7 +198,7 @@ class DuckDBEngine:
             self._cursor().execute(table_view(name, path))
         except duckdb.Error as error:
             raise IndexFileError(_cannot_read(name, path, error)) from error
-        self._opened.remember(name, path, identity)
+        self.opened.remember(name, path, identity)
 
     def tables(self) -> dict[str, dict[str, str]]:
         """Return table name → column name → SQL type."""
@@ -252,7 +249,7 @@ class DuckDBEngine:
             else:
                 _log.warning("%s", message)  # everything else works without a fetched table
                 return
-        self._opened.remember(name, path, identity)
+        self.opened.remember(name, path, identity)
 
     def _read_index_from(self, path: Path) -> None:
         """Read the index from the prepared copy or the installed file, which have the same rows.
@@ -261,7 +258,7 @@ class DuckDBEngine:
         """
         identity = file_identity(path)
         self._connection.cursor().execute(rows_view(path))
-        self._opened.remember("index", path, identity)
+        self.opened.remember("index", path, identity)
 
     def _check_files(self, sql: str) -> bool:
         """Check that the files of the tables in a query are those that were opened.
@@ -273,11 +270,11 @@ class DuckDBEngine:
         Raises:
             IndexFileError: Another file was changed, replaced or removed.
         """
-        if self._opened.check(sql):
+        if self.opened.check(sql):
             return False
         with self._lock:
-            if self._opened.is_prepared:
-                self._opened.check_shipped()
+            if self.opened.is_prepared:
+                self.opened.check_shipped()
                 _log.info("%s is gone; reading the installed index", self.index.prepared)
                 self._read_index_from(self.index.shipped)
         return True
@@ -287,11 +284,11 @@ class DuckDBEngine:
         with self._lock:
             if self._process == os.getpid():
                 return
-            identities, tables = self._opened.snapshot(), dict(self.files)
-            if self._opened.is_prepared and not self._opened.is_current("index"):
+            identities, tables = self.opened.snapshot(), dict(self.files)
+            if self.opened.is_prepared and not self.opened.is_current("index"):
                 tables["index"] = self.index.shipped
             self._open_tables(tables)
-            self._opened.restore(identities)
+            self.opened.restore(identities)
             self._process = os.getpid()
 
     def _open(self, name: str, path: Path) -> None:

@@ -100,6 +100,22 @@ class OpenedFiles:
         """Return whether a table was opened and its file is still there and the same."""
         return name in self.paths and exists(self.paths[name]) and self._is_same(name)
 
+    def are_those_of(self, index: Index) -> bool:
+        """Return whether another index names the same files, and they are still the same.
+
+        Fetched tables do not count: they can be attached.
+        """
+        places = ("is_own", "data_version", "release", "prepared", "prepared_encoding")
+        return (
+            all(getattr(index, place) == getattr(self._index, place) for place in places)
+            and index.data_folder == self._index.data_folder
+            and all(
+                self.paths.get(name) == path and self.is_current(name)
+                for name, path in index.tables.items()
+                if not self.is_fetched(path)
+            )
+        )
+
     def is_fetched(self, path: Path) -> bool:
         """Return whether a table was fetched into the data folder."""
         folder = self._index.data_folder

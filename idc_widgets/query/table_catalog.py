@@ -90,7 +90,7 @@ class TableCatalog:
             raise FetchError(_NOT_DUCKDB)
         engine, index = self._engine, self._engine.index
         existing = engine.files.get(str(name))
-        if existing is not None and engine.is_current(name):
+        if existing is not None and engine.opened.is_current(name):
             return existing
         if index.data_folder is None:
             raise FetchError(_NO_INDEX_DATA if index.release is None else _NO_DATA_FOLDER)
