@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from idc_widgets import Cohort, IDCClient, IDCError, InvalidQueryError
+from idc_widgets import Cohort, IDCClient, IDCError, Index, InvalidQueryError
 from idc_widgets.index import LEVELS
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
@@ -29,7 +29,7 @@ def test_equal_filters_make_equal_cohorts(client: IDCClient) -> None:
     assert cohort == other
     assert hash(cohort) == hash(other)
     assert cohort != client.cohort(collection_id="nlst")
-    assert cohort != IDCClient().cohort(collection_id="nlst", Modality=["CT", "SEG"])
+    assert cohort != IDCClient(Index()).cohort(collection_id="nlst", Modality=["CT", "SEG"])
     assert repr(cohort) == "Cohort(Modality=['CT', 'SEG'], collection_id='nlst')"
 
 

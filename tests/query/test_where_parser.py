@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from support.own_table import OwnTable
 
-from idc_widgets import Cohort, IDCClient, InvalidQueryError, Selection
+from idc_widgets import Cohort, IDCClient, Index, InvalidQueryError, Selection
 from idc_widgets.index import COLUMNS, NUMERIC
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
@@ -194,7 +194,7 @@ def test_extreme_filters_are_refused(client: IDCClient, filters: dict[str, Any])
 
 
 def test_cohorts_of_two_clients_do_not_mix(client: IDCClient) -> None:
-    other = IDCClient().cohort(Modality="CT")
+    other = IDCClient(Index()).cohort(Modality="CT")
     for name in ("originals_of", "derived_from"):
         with pytest.raises(InvalidQueryError, match=f"{name}: that cohort is of another client"):
             client.cohort(**{name: other})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from idc_widgets import IDCBrowser, IDCClient, InvalidQueryError
+from idc_widgets import IDCBrowser, IDCClient, Index, InvalidQueryError
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_filters_can_be_set(browser: IDCBrowser, client: IDCClient) -> None:
 def test_invalid_filters_leave_the_browser_as_it_was(browser: IDCBrowser) -> None:
     before = browser.filters
     with pytest.raises(InvalidQueryError, match="another client"):
-        browser.filters = IDCClient().cohort()
+        browser.filters = IDCClient(Index()).cohort()
     assert browser.filters == browser.state.filters == before
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from traitlets import TraitError
 
-from idc_widgets import BrowserState, IDCClient, InvalidQueryError
+from idc_widgets import BrowserState, IDCClient, Index, InvalidQueryError
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
@@ -142,7 +142,7 @@ def test_only_shown_rows_can_be_picked(
 def test_an_invalid_choice_leaves_the_state_as_it_was(state: BrowserState) -> None:
     before = snapshot(state)
     with pytest.raises(InvalidQueryError, match="belongs to another client"):
-        state.filters = IDCClient().cohort()
+        state.filters = IDCClient(Index()).cohort()
     with pytest.raises(TraitError):
         state.filters = "nlst"
     with pytest.raises(InvalidQueryError, match="did you mean"):
