@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -302,3 +303,72 @@ def test_pause_and_resume(widget, s3):
     s3.rate_MB_s = None
     widget._handle_custom_msg({"kind": "resume"}, [])
     assert wait(widget, "complete")["percent"] == 100
+
+
+# --- observers of users --------------------------------------------------------------------
+
+
+def test_an_observer_of_paths_that_raises_does_not_hide_the_end(widget):
+    def boom(_change):
+        raise ZeroDivisionError("boom")
+
+    seen = []
+    widget.observe(boom, "paths")
+    widget.observe(lambda change: seen.append(change["new"]), "paths")
+    press(widget)
+    wait(widget, "complete")
+    assert not widget._status["active"]
+    widget.job.wait()
+    assert seen[-1] == widget.paths
+    assert len(widget.paths) == 3
+
+
+def test_the_end_is_shown_before_a_slow_observer_of_paths_returns(widget):
+    shown, leave = [], threading.Event()
+
+    def slow(change):
+        if change["new"]:
+            shown.append(widget._status["title"])
+            assert leave.wait(30)
+
+    widget.observe(slow, "paths")
+    press(widget)
+    wait(widget, "complete")
+    leave.set()
+    widget.job.wait()
+    assert shown == ["Complete"]
+
+
+def test_an_observer_may_start_a_download(widget):
+    jobs = []
+
+    def again(change):
+        if len(jobs) < 3:
+            jobs.append(widget.start())
+
+    widget.observe(again, ["job", "paths"])
+    job = widget.start()
+    assert jobs
+    assert jobs[0] is job, "the same selection is being downloaded"
+    widget.job.wait()
+
+
+def test_the_button_takes_the_selection_of_the_state(own, s3, tmp_path):
+    state = BrowserState(own)
+    widget = DownloadWidget(state=state, download_dir=tmp_path / "data", endpoint_url=s3.url)
+    state.remove_view(widget._show_selection)  # as if it were late
+    state.pick(series=["s.1"])
+    job = widget.start()
+    assert job.plan.series[0].SeriesInstanceUID == "s.1"
+    assert len(job.plan.series) == 1
+    job.wait()
+
+
+def test_an_observer_of_the_folder_does_not_keep_a_download_from_starting(widget, tmp_path):
+    def boom(_change):
+        raise ZeroDivisionError("boom")
+
+    widget.observe(boom, "download_dir")
+    press(widget, folder=str(tmp_path / "another"))
+    wait(widget, "complete")
+    assert widget._message == "ZeroDivisionError: boom"

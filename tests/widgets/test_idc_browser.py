@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 
-from idc_widgets import IDCBrowser, IDCClient, Index, InvalidQueryError
+from idc_widgets import DownloadError, IDCBrowser, IDCClient, Index, InvalidQueryError
 
 
 @pytest.fixture
@@ -42,3 +45,73 @@ def test_the_summary_has_no_chip_for_visible_filters(browser: IDCBrowser) -> Non
 def test_misspelt_arguments_raise_errors(client: IDCClient) -> None:
     with pytest.raises(TypeError, match="IDCBrowser has no argument 'Modalty'; did you mean 'Moda"):
         IDCBrowser(client, Modalty="CT")
+
+
+def test_an_observer_that_raises_leaves_no_part_behind(browser: IDCBrowser) -> None:
+    def boom(_change: Any) -> None:
+        raise ZeroDivisionError("boom")
+
+    for name in ("filters", "selection"):
+        browser.observe(boom, name)
+    dropdown = browser._filters._usual_filters.dropdowns["Modality"]
+    content = {"kind": "choose", "view": "page", "number": 1, "values": ["CT"]}
+    dropdown._handle_custom_msg(content, [])
+    assert browser.state.message == "ZeroDivisionError: boom"
+    assert browser.filters.values("Modality") == ("CT",)
+    assert browser.selection == browser.state.selection
+    assert dropdown._chosen == ["CT"]
+    assert browser._summary._counts[3] == ["422", "series"]
+    assert browser._download._offer["text"].startswith("Download all 422 series")
+    with pytest.raises(ZeroDivisionError):
+        browser.filters = browser.client.cohort(Modality="SEG")
+    assert dropdown._chosen == ["SEG"]
+
+
+def test_observers_of_the_browser_get_old_and_new_values(browser: IDCBrowser) -> None:
+    before, changes = browser.filters, []
+    browser.observe(changes.append, ["filters", "selection"])
+    browser.state.filter_values("Modality", ["CT"])
+    assert [change["name"] for change in changes] == ["filters", "selection"]
+    assert changes[0]["owner"] is browser
+    assert (changes[0]["old"], changes[0]["new"]) == (before, browser.filters)
+
+
+def test_a_cell_after_a_click_sees_the_click(browser: IDCBrowser) -> None:
+    """Python code in one thread, while another thread works in a click."""
+    entered = threading.Event()
+    seen: list[Any] = []
+
+    def view() -> None:
+        entered.set()  # the parts of the browser that follow later have not followed yet
+        cell.join(0.3)
+
+    def click() -> None:
+        assert entered.wait(30)
+        seen.append((browser.filters.values("Modality"), len(browser.selection)))
+
+    browser.state.turns.mark(view)
+    cell = threading.Thread(target=click)
+    cell.start()
+    browser.state.filter_values("Modality", ["CT"])
+    cell.join(30)
+    assert seen == [(("CT",), 422)]
+
+
+def test_a_download_may_be_started_by_an_observer(
+    browser: IDCBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[Any] = []
+
+    def plan(selection: Any, *_args: Any, **_keywords: Any) -> Any:
+        planned.append(selection)
+        raise DownloadError("no network in this test")
+
+    monkeypatch.setattr(type(browser.selection), "plan", plan)
+
+    def observer(_change: Any) -> None:
+        with pytest.raises(DownloadError):
+            browser.download()
+
+    browser.observe(observer, "selection")
+    browser.pick(patients=["LUNG1-365"])
+    assert planned == [browser.selection]

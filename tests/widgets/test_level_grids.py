@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from idc_widgets import BrowserState, IDCClient, PatientGrid, SeriesGrid, StudyGrid
+from idc_widgets import (
+    BrowserState,
+    IDCClient,
+    InvalidQueryError,
+    PatientGrid,
+    SeriesGrid,
+    StudyGrid,
+)
 from idc_widgets.errors import QueryInterruptedError
 from idc_widgets.query import Sort
 from idc_widgets.widgets.grid.rectangles import ranges_of, rectangles_of
@@ -413,3 +421,74 @@ def test_the_title_takes_all_picks_back(state: BrowserState) -> None:
     assert len(front.grid._picked) == 2
     front.grid._heading._handle_custom_msg({"kind": "clear"}, [])
     assert front.grid._picked == ()
+
+
+def test_a_grid_that_cannot_follow_says_so_until_it_can(
+    state: BrowserState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = SeriesGrid(state)
+    FrontEnd(series)
+    messages: list[str] = []
+    state.observe(lambda change: messages.append(change["new"]), "message")
+
+    def broken(*_args: Any, **_keywords: Any) -> Any:
+        raise InvalidQueryError("quota exceeded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("idc_widgets.widgets.grid.level_grids.row_source", broken)
+        with state.turn(reports=True):
+            state.filter_values("Modality", ["SEG"])
+    assert messages == ["quota exceeded"], "the click in which it failed does not wipe it"
+    assert series._body.layout.display == "none"
+    heading = series._heading
+    assert (heading._count, heading._empty) == (
+        0,
+        "Not up to date: quota exceeded. The next click tries again.",
+    )
+    with state.turn(reports=True):
+        pass
+    assert state.message == ""
+    assert series._body.layout.display == ""
+    assert heading._count == len(state.selection)
+    assert heading._empty == SeriesGrid._empty
+
+
+@pytest.mark.parametrize("action", ["click", "sort"])
+def test_clicks_in_a_grid_interrupt_an_older_view(state: BrowserState, action: str) -> None:
+    front = FrontEnd(PatientGrid(state))
+    interrupted, started = threading.Event(), threading.Event()
+    state.turns._interrupt = lambda _thread: interrupted.set()
+
+    def slow() -> None:
+        if not started.is_set():
+            started.set()
+            assert interrupted.wait(30)
+            raise QueryInterruptedError("interrupted")
+
+    thread = threading.Thread(target=lambda: state.refresh(slow))
+    thread.start()
+    assert started.wait(30)
+    if action == "click":
+        front.click(2)
+        assert state.patients == (("nsclc_radiomics", "LUNG1-003"),)
+    else:
+        front.click_header("Patient ID")
+        assert front.column("Patient ID")[0] == "LUNG1-001"
+    thread.join(30)
+    assert interrupted.is_set()
+
+
+def test_a_pick_that_fails_is_not_shown(
+    state: BrowserState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = FrontEnd(PatientGrid(state))
+    front.click(1)
+
+    def broken(*_args: Any) -> Any:
+        raise InvalidQueryError("quota exceeded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BrowserState, "_consequences", broken)
+        front.click(2)
+    assert state.message == "quota exceeded"
+    assert [one["r1"] for one in front.widget.selections] == [1]

@@ -19,7 +19,7 @@ from idc_widgets.selection.selection import Selection
 from idc_widgets.widgets.download import DownloadWidget
 from idc_widgets.widgets.grid.columns import ON_DISK
 from idc_widgets.widgets.grid.level_grids import SeriesGrid
-from idc_widgets.widgets.on_disk import COMPLETE, FAILED, FETCHING, PARTLY, QUEUED
+from idc_widgets.widgets.on_disk import COMPLETE, FAILED, FETCHING, PARTLY, QUEUED, OnDisk
 from idc_widgets.widgets.state import BrowserState
 
 UIDS = [f"s.{i}" for i in range(4)]
@@ -246,3 +246,19 @@ def test_after_close_the_disk_is_not_examined(
     assert on_disk.states(UIDS) == [""] * 4
     assert not on_disk._is_looking
     assert examined == []
+
+
+def test_a_thread_that_cannot_be_started_is_tried_again(monkeypatch, tmp_path):
+    on_disk = OnDisk(lambda _uids: None, lambda: tmp_path)
+    called = threading.Event()
+
+    def refused(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        on_disk.on_news(called.set)
+    assert not on_disk._is_looking
+    on_disk._states["1.2"] = "something else"
+    on_disk.states(["1.2"])
+    assert called.wait(30)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 from traitlets import TraitError
 
-from idc_widgets import BrowserState, IDCClient, Index, InvalidQueryError
+from idc_widgets import (
+    BrowserState,
+    Cohort,
+    FacetPanel,
+    IDCClient,
+    Index,
+    InvalidQueryError,
+    SummaryBar,
+)
+from idc_widgets.errors import QueryInterruptedError
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
@@ -156,3 +166,185 @@ def test_consequences_cannot_be_set(state: BrowserState) -> None:
             setattr(state, name, getattr(state, name))
     with pytest.raises(TypeError, match=r"IDCClient\('my.csv'\)"):
         BrowserState("my.csv")
+
+
+# --- observers of users --------------------------------------------------------------------
+
+
+def boom(_change: Any) -> None:
+    raise ZeroDivisionError("boom")
+
+
+@pytest.mark.parametrize("name", TRAITS[:-1])
+def test_an_observer_that_raises_stops_no_other(state: BrowserState, name: str) -> None:
+    panel, bar = FacetPanel(state), SummaryBar(state)
+    seen: list[str] = []
+    state.observe(boom, name)
+    state.observe(lambda change: seen.append(change["name"]), TRAITS)
+    with pytest.raises(ZeroDivisionError, match="boom"):
+        state._update(
+            filters=state.filters.where(Modality="CT"),
+            patients=[PATIENT],
+            studies=[STUDY],
+            series=[CT],
+        )
+    assert sorted(seen) == sorted(TRAITS[:-1])
+    assert panel.dropdowns["Modality"]._chosen == ["CT"]
+    assert bar._counts[3] == ["1", "series"]
+
+
+def test_the_error_of_an_observer_is_a_message_after_a_click(state: BrowserState) -> None:
+    state.observe(boom, "filters")
+    with state.turn(reports=True):
+        state.filter_values("Modality", ["CT"])
+    assert state.filters.values("Modality") == ("CT",)
+    assert state.message == "ZeroDivisionError: boom"
+
+
+def test_an_observer_of_the_message_that_raises_is_not_called_for_ever(state: BrowserState) -> None:
+    state.observe(boom, ["filters", "message"])
+    with state.turn(reports=True):
+        state.filter_values("Modality", ["CT"])
+    assert state.message == "ZeroDivisionError: boom"
+
+
+def test_observers_that_change_the_state_for_ever_are_stopped(state: BrowserState) -> None:
+    state.observe(lambda _: state.filter_values("Modality", ["CT"]), "filters")
+    state.observe(lambda _: state.filter_values("Modality", ["SEG"]), "filters")
+    with pytest.raises(RuntimeError, match="again and again"):
+        state.filter_values("Modality", ["SR"])
+    assert not state.turns._late
+
+
+def test_observers_are_called_without_the_lock(state: BrowserState) -> None:
+    is_free: list[bool] = []
+
+    def try_lock() -> None:
+        is_free.append(state.lock.acquire(timeout=30))
+        state.lock.release()
+
+    def observer(_change: Any) -> None:
+        thread = threading.Thread(target=try_lock)
+        thread.start()
+        thread.join(60)
+
+    state.observe(observer, "filters")
+    state.filter_values("Modality", ["CT"])
+    assert is_free == [True]
+
+
+def test_what_an_interrupt_left_unreported_is_reported_after_the_next_turn(
+    state: BrowserState, notified: list[str]
+) -> None:
+    def interrupted(_change: Any) -> None:
+        state.unobserve(interrupted, "filters")
+        raise KeyboardInterrupt
+
+    state.unobserve_all()
+    state.observe(interrupted, "filters")
+    state.observe(lambda change: notified.append(change["name"]), TRAITS)
+    with pytest.raises(KeyboardInterrupt):
+        state.filter_values("Modality", ["CT"])
+    assert notified == []
+    with state.turn():
+        pass
+    assert sorted(notified) == ["cohort", "filters", "selection", "study_cohort"]
+
+
+# --- several threads -----------------------------------------------------------------------
+
+
+def run(function: Any) -> threading.Thread:
+    thread = threading.Thread(target=function)
+    thread.start()
+    return thread
+
+
+def test_filter_values_keeps_a_click_of_another_thread(
+    state: BrowserState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, entered, clicked = Cohort.where, threading.Event(), threading.Event()
+
+    def slow_where(self: Cohort, *args: Any, **keywords: Any) -> Cohort:
+        if "Modality" in keywords:
+            entered.set()
+            clicked.wait(0.5)  # the click cannot come in between: this ends by itself
+        return where(self, *args, **keywords)
+
+    monkeypatch.setattr(Cohort, "where", slow_where)
+    thread = run(lambda: state.filter_values("Modality", ["CT"]))
+    assert entered.wait(30)
+    state.filter_values("PatientID", ["LUNG1-365"])
+    clicked.set()
+    thread.join(30)
+    assert set(state.filters.filters) == {"collection_id", "Modality", "PatientID"}
+
+
+def test_a_bad_value_of_another_thread_does_not_fail_a_pick(
+    state: BrowserState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = IDCClient(Index()).cohort()
+    entered, assigned = threading.Event(), threading.Event()
+    consequences = BrowserState._consequences
+
+    def slow(self: BrowserState, choices: dict[str, Any]) -> dict[str, Any]:
+        if "patients" in choices:
+            entered.set()
+            assigned.wait(0.5)
+        return consequences(self, choices)
+
+    monkeypatch.setattr(BrowserState, "_consequences", slow)
+    thread = run(lambda: state.pick(patients=["LUNG1-365"]))
+    assert entered.wait(30)
+    with pytest.raises(InvalidQueryError, match="another client"):
+        state.filters = foreign
+    assigned.set()
+    thread.join(30)
+    assert state.patients == (PATIENT,)
+
+
+def test_reading_waits_for_a_turn_of_another_thread(state: BrowserState) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def click() -> None:
+        with state.turn():
+            entered.set()
+            leave.wait(30)
+            state.filter_values("Modality", ["CT"])
+
+    thread = run(click)
+    assert entered.wait(30)
+    read: list[Any] = []
+    reader = run(lambda: read.append(state.filters.values("Modality")))
+    leave.set()
+    reader.join(30)
+    thread.join(30)
+    assert read == [("CT",)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: setattr(state, "filters", state.client.cohort(Modality="CT")),
+        lambda state: state.filter_values("Modality", ["CT"]),
+        lambda state: state.pick(patients=["LUNG1-365"]),
+        lambda state: setattr(state, "series", (CT,)),
+        lambda state: state.clear(),
+    ],
+)
+def test_every_change_interrupts_an_older_view(state: BrowserState, change: Any) -> None:
+    interrupted, started = threading.Event(), threading.Event()
+    state.turns._interrupt = lambda _thread: interrupted.set()
+
+    def slow() -> None:
+        if not started.is_set():
+            started.set()
+            assert interrupted.wait(30)
+            raise QueryInterruptedError("interrupted")
+
+    thread = run(lambda: state.refresh(slow))
+    assert started.wait(30)
+    change(state)
+    thread.join(30)
+    assert interrupted.is_set()
+    assert not state.is_late(slow)

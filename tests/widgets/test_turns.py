@@ -158,10 +158,120 @@ def test_a_view_that_an_earlier_view_forgets_does_not_run(lab: Lab) -> None:
     def second() -> None:
         ran.append("second")
 
-    lab.turns._late = {first: None, second: None}
+    lab.turns._late = {first: 1, second: 2}
     with lab.turns.turn():
         pass
     assert ran == ["first"]
+
+
+def test_all_views_are_late_before_the_first_runs(lab: Lab) -> None:
+    late: list[bool] = []
+
+    def first() -> None:
+        late.append(lab.turns.is_late(second))
+        raise KeyboardInterrupt
+
+    def second() -> None:
+        late.append(False)
+
+    with pytest.raises(KeyboardInterrupt), lab.turns.turn():
+        lab.turns.mark(first)
+        lab.turns.mark(second)
+        lab.turns.run_late()
+    assert late == [True]
+    assert lab.turns.is_late(first) and lab.turns.is_late(second)
+    assert not lab.turns.is_mine()
+
+
+def test_a_view_that_failed_says_so_and_is_tried_again_in_the_next_turn_only(lab: Lab) -> None:
+    tries: list[str] = []
+    reasons: list[str] = []
+
+    def view() -> None:
+        tries.append("try")
+        if len(tries) == 1:
+            raise InvalidQueryError("quota exceeded")
+
+    lab.turns.on_stale(view, reasons.append)
+    with lab.turns.turn():
+        lab.turns.refresh(view)
+    assert (len(tries), reasons, lab.turns.is_late(view)) == (1, ["quota exceeded"], True)
+    with lab.turns.turn():
+        pass
+    assert (len(tries), reasons, lab.turns.is_late(view)) == (2, ["quota exceeded"], False)
+
+
+def test_a_view_whose_interruption_nobody_waits_for_is_tried_again(lab: Lab) -> None:
+    tries: list[str] = []
+
+    def view() -> None:
+        tries.append("try")
+        if len(tries) == 1:
+            raise QueryInterruptedError("interrupted")
+
+    with lab.turns.turn():
+        lab.turns.mark(view)
+    assert len(tries) == 2
+    assert not lab.turns.is_late(view)
+    assert lab.errors == []
+
+
+def test_a_turn_that_is_interrupted_while_it_waits_leaves_no_trace(lab: Lab) -> None:
+    started, leave = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        started.set()
+        assert leave.wait(30)
+
+    def interrupted(_thread: int) -> None:
+        raise KeyboardInterrupt
+
+    lab.turns._interrupt = interrupted
+    thread = in_thread(lambda: lab.turns.refresh(slow))
+    assert started.wait(30)
+    with pytest.raises(KeyboardInterrupt), lab.turns.turn():
+        raise AssertionError("not reached")
+    assert not lab.turns.is_awaited()
+    leave.set()
+    thread.join(30)
+    ran: list[str] = []
+    lab.turns.refresh(lambda: ran.append("view"))
+    assert ran == ["view"]
+
+
+def test_an_error_while_interrupting_does_not_fail_the_turn(lab: Lab) -> None:
+    started, leave = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        started.set()
+        assert leave.wait(30)
+
+    def broken(_thread: int) -> None:
+        leave.set()
+        raise RuntimeError("cannot interrupt")
+
+    lab.turns._interrupt = broken
+    thread = in_thread(lambda: lab.turns.refresh(slow))
+    assert started.wait(30)
+    with lab.turns.turn():
+        pass
+    thread.join(30)
+
+
+def test_a_view_may_mark_views(lab: Lab) -> None:
+    ran: list[str] = []
+
+    def first() -> None:
+        ran.append("first")
+        lab.turns.mark(second)
+        lab.turns.run_late()
+
+    def second() -> None:
+        ran.append("second")
+
+    with lab.turns.turn():
+        lab.turns.mark(first)
+    assert ran == ["first", "second"]
 
 
 # --- with a real state ---------------------------------------------------------------------

@@ -120,7 +120,8 @@ class _LevelGrid(Closable, VBox):
     def _show_stale(self, reason: str) -> None:
         """Hide the rows, which are not those of the state, and say why."""
         self._is_stale = True
-        self._state.turns.mark(self._refill)
+        if not self._state.is_late(self._refill):  # it was only the picks that could not be shown
+            self._state.turns.mark(self._refill)
         with self._heading.hold_sync():
             self._heading._count = 0
             self._heading._picked = len(self._picked)
