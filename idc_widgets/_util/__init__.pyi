@@ -34,6 +34,9 @@ from .licenses import is_non_commercial as is_non_commercial
 from .lists import as_list as as_list
 from .locks import locked as locked
 from .locks import try_lock as try_lock
+from .own_files import make_own_folder as make_own_folder
+from .own_files import make_partial_folder as make_partial_folder
+from .own_files import require_space as require_space
 from .s3_listing import S3Object as S3Object
 from .s3_listing import bucket_url as bucket_url
 from .s3_listing import count_objects as count_objects

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
 
 from .atomic import remove
 from .formatting import human_duration, human_size, plural
+from .own_files import open_partial, partial_size, require_space
 
 __all__ = [
     "RETRY_PAUSE_SECONDS",
@@ -48,6 +49,12 @@ RETRY_PAUSE_SECONDS = 0.5
 _MAX_TRIES = 4
 _PROGRESS_BYTES = 1_000_000
 
+#: The largest file that is fetched if its size was not listed: 20 times the largest table.
+_MAX_FILE_BYTES = 10**10
+
+#: The free space is looked at each time this many bytes were written.
+_SPACE_CHECK_BYTES = 1 << 26
+
 _CHUNK_BYTES = 1 << 14  # small, because an incomplete chunk is lost when the connection breaks
 _HASH_CHUNK_BYTES = 1 << 20
 
@@ -70,6 +77,10 @@ class HttpError(Exception):
         super().__init__(reason)
         self.answered = answered
         self.retry = retry
+
+
+class _TooLongError(HttpError):
+    """A body that is longer than it can be."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +178,7 @@ class Http:
             check: What identifies the complete file.
             progress: Called while bytes arrive.
         """
-        resumed = size_of(part) > 0
+        resumed = partial_size(part) > 0
         self._complete(url, part, check, progress)
         complaint = check.complaint(part)
         if complaint and resumed:  # the bytes that were there before may be the wrong ones
@@ -196,9 +207,10 @@ class Http:
 
     def _complete(self, url: str, part: Path, check: FileCheck, progress: Progress | None) -> None:
         """Request the rest of `part` until it has its full length."""
-        etag, has_answered, tries = "", False, 0
+        # Bounded: a try that does not add a megabyte to the longest part so far counts.
+        etag, has_answered, tries, longest = "", False, 0, partial_size(part)
         while True:
-            done = size_of(part)
+            done = partial_size(part)
             if done and done == check.size:
                 return
             headers = {"Range": f"bytes={done}-"} if done else {}
@@ -207,10 +219,12 @@ class Http:
             try:
                 with self._request(url, headers) as response:
                     has_answered, etag = True, _strong_etag(response)
-                    self._save(response, part, done, progress)
+                    self._save(response, part, done, check, progress)
                 return
             except HttpError as error:
-                tries = 1 if size_of(part) - done > _PROGRESS_BYTES else tries + 1
+                size = partial_size(part)
+                tries = 1 if size - longest > _PROGRESS_BYTES else tries + 1
+                longest = max(longest, size)
                 # Give up on a server that never answered; retry one that did.
                 is_worth_a_retry = error.retry or (has_answered and not error.answered)
                 if tries == _MAX_TRIES or not is_worth_a_retry:
@@ -218,7 +232,12 @@ class Http:
             time.sleep(self.pause * 2 ** (tries - 1))
 
     def _save(
-        self, response: requests.Response, part: Path, start: int, progress: Progress | None
+        self,
+        response: requests.Response,
+        part: Path,
+        start: int,
+        check: FileCheck,
+        progress: Progress | None,
     ) -> None:
         """Append the body of a response to `part`, which has `start` bytes, or write it anew."""
         if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
@@ -227,6 +246,7 @@ class Http:
             remove(part)
             raise HttpError("does not have that part of the file", retry=True)
         _raise_for_status(response)
+        _refuse_compression(response)
         if response.headers.get("Content-Type", "").lower().startswith("text/html"):
             raise HttpError("answers with a web page, not the file (a login page or a proxy?)")
         done, total = 0, _integer(response.headers.get("Content-Length", ""))
@@ -239,15 +259,17 @@ class Http:
                 remove(part)
                 raise HttpError("sends another part of the file than requested", retry=True)
             done, total = start, _integer(content_range[2])
+        limit = _limit(check, total)
+        if total is not None and total > limit:
+            remove(part)
+            raise HttpError(f"sends {plural(total, 'byte')}, but at most {limit:,} are expected")
+        require_space(part.parent, limit - done if (check.size or total) else 0)
         try:
-            with part.open("ab" if done else "wb") as file:
-                for chunk in response.iter_content(_CHUNK_BYTES):
-                    file.write(chunk)
-                    done += len(chunk)
-                    if progress is not None:
-                        progress(done, total)
-                file.flush()
-                os.fsync(file.fileno())
+            with open_partial(part, resume=done > 0) as file:
+                done = self._write_body(response, file, part.parent, done, total, limit, progress)
+        except _TooLongError:
+            remove(part)
+            raise
         except requests.RequestException as error:
             if "timed out" in str(error):
                 # No retry, which could take as long again: the next mirror is the better choice.
@@ -257,9 +279,36 @@ class Http:
         if total is not None and done < total:
             raise HttpError(f"broke off after {_amount(done, total)}", retry=True)
 
+    def _write_body(
+        self,
+        response: requests.Response,
+        file: BinaryIO,
+        folder: Path,
+        done: int,
+        total: int | None,
+        limit: int,
+        progress: Progress | None,
+    ) -> int:
+        """Write a body to a file that has `done` bytes, and return how many it has then."""
+        next_check = done + _SPACE_CHECK_BYTES
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            if done + len(chunk) > limit:
+                raise _TooLongError(f"sends more than the expected {plural(limit, 'byte')}")
+            file.write(chunk)
+            done += len(chunk)
+            if done >= next_check:
+                require_space(folder, _SPACE_CHECK_BYTES)
+                next_check = done + _SPACE_CHECK_BYTES
+            if progress is not None:
+                progress(done, total)
+        file.flush()
+        os.fsync(file.fileno())
+        return done
+
     def _get_once(self, url: str, max_bytes: int, accept: str) -> bytes:
         with self._request(url, {"Accept": accept}) as response:
             _raise_for_status(response)
+            _refuse_compression(response)
             body = bytearray()
             try:
                 for chunk in response.iter_content(_CHUNK_BYTES):
@@ -308,14 +357,6 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:300]
 
 
-def size_of(path: Path) -> int:
-    """Return the size of a file in bytes; 0 if it does not exist."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
 def _raise_for_status(response: requests.Response) -> None:
     status = response.status_code
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
@@ -324,6 +365,19 @@ def _raise_for_status(response: requests.Response) -> None:
     phrases = {known.value: f" ({known.phrase})" for known in HTTPStatus}
     reason = f"answers HTTP {status}{phrases.get(status, '')}"
     raise HttpError(reason, retry=status in _TRANSIENT_STATUSES)
+
+
+def _refuse_compression(response: requests.Response) -> None:
+    # Kilobytes can expand to gigabytes, and a Range would count other bytes than the file has.
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise HttpError("sends compressed bytes, which were not requested")
+
+
+def _limit(check: FileCheck, total: int | None) -> int:
+    """Return the number of bytes at which a file is complete or too long."""
+    if check.size is not None:
+        return check.size
+    return _MAX_FILE_BYTES if total is None else min(total, _MAX_FILE_BYTES)
 
 
 def _strong_etag(response: requests.Response) -> str:

@@ -29,9 +29,12 @@ from .._util import (
     human_size,
     list_objects,
     locked,
+    make_own_folder,
+    make_partial_folder,
     move_into_place,
     open_http,
     remove,
+    require_space,
     server_of,
     shown_url,
 )
@@ -134,7 +137,8 @@ def fetch_folder(
         total = sum(entry.size for entry in objects)
         key = hashlib.sha256(repr(objects).encode()).hexdigest()
         with _partial_path(name, target, key) as folder:
-            folder.mkdir(exist_ok=True)
+            make_partial_folder(folder)
+            require_space(folder, _missing_bytes(folder, objects, suffix))
             done = 0
             for place, entry in enumerate(objects):
                 file = folder / f"{place:05}{suffix}"
@@ -191,6 +195,15 @@ def _objects(
         raise FetchError(f"cannot fetch {name}: {shown} {error}") from error
 
 
+def _missing_bytes(folder: Path, objects: Sequence[S3Object], suffix: str) -> int:
+    """Return the size of the objects that are not in the partial folder yet."""
+    return sum(
+        entry.size
+        for place, entry in enumerate(objects)
+        if not (folder / f"{place:05}{suffix}").is_file()
+    )
+
+
 def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
     """Return a callback for one of several files that reports the progress of all."""
     if progress is None:
@@ -241,7 +254,7 @@ def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
         FetchError: In place of an OSError, also one of the block; then nothing is left.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_own_folder(target.parent)
         with locked(target.with_name(f".{target.name}.lock")) as is_ours:
             if is_ours:
                 part = target.with_name(f".{target.name}.{key[:16]}.part")

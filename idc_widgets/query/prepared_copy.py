@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from .._util import remove_leftovers, remove_unused, replaced_when_complete
+from .._util import make_own_folder, remove_leftovers, remove_unused, replaced_when_complete
 from ..index import Index
 from .engine import literal
 from .table_views import file_literal
@@ -51,7 +51,7 @@ def write_prepared_copy(execute: Callable[[str], object], source: Path, target: 
     Raises:
         OSError: The copy cannot be written. `execute` may raise errors of DuckDB.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_own_folder(target.parent)
     with replaced_when_complete(target) as unfinished:
         # Two threads would need 2.5 GB of memory, and Binder has 2 GB.
         execute("SET threads = 1")

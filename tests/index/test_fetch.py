@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -261,6 +262,41 @@ def test_a_folder_that_cannot_be_created_is_an_error(
     with pytest.raises(FetchError, match="cannot fetch seg_index: cannot write"):
         client.fetch("seg_index")
     assert data.parent.read_text() == "a file"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_planted_links_are_not_written_through(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    digest = hashlib.sha256(BODY).hexdigest()
+    (tmp_path / f".big.{digest[:16]}.part").symlink_to(tmp_path / "victim")
+    assert _fetch_big(server, tmp_path / "big").read_bytes() == BODY
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert not (tmp_path / "big").is_symlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes differ there")
+def test_nothing_is_fetched_into_a_folder_that_everybody_may_write_to(
+    client: IDCClient, data: Path
+) -> None:
+    data.mkdir(parents=True)
+    data.chmod(0o777)
+    with pytest.raises(FetchError, match=r"cannot fetch seg_index: .*everybody may write to"):
+        client.fetch("seg_index")
+    assert names_below(data) == []
+
+
+def test_a_table_that_does_not_fit_on_the_disk_is_not_fetched(
+    client: IDCClient, server: FileServer, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")._replace(total=1000, free=1000)
+    client.fetch("clinical_index")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(FetchError, match=r"not enough disk space: .* are still to write"):
+        client.fetch("c1_clinical")
+    assert server.requests_for("clinical/000000000000.parquet") == []
+    with pytest.raises(FetchError, match="not enough disk space"):
+        client.fetch("seg_index")
+    assert names_below(data) == ["clinical", "clinical_index.parquet"]
 
 
 def test_a_full_disk_leaves_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import duckdb
@@ -58,3 +59,14 @@ def test_own_tables_and_unwritable_folders_are_refused(
     with pytest.raises(IndexFileError, match="cannot write"):
         client.prepare()
     assert len(client.get_collection_ids()) == 179
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes differ there")
+def test_nothing_is_prepared_in_a_folder_that_everybody_may_write_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
+    tmp_path.chmod(0o777)
+    with pytest.raises(IndexFileError, match="everybody may write to"):
+        IDCClient().prepare()
+    assert list(tmp_path.iterdir()) == []

@@ -55,6 +55,13 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Unsized:
+    """Send this many bytes without a Content-Length, then end the connection."""
+
+    size: int
+
+
 class IgnoreRange:
     """Send the whole file, as servers may."""
 
@@ -63,7 +70,7 @@ class HangUp:
     """End the connection without an answer."""
 
 
-Fault = Cut | Stall | Answer | IgnoreRange | HangUp | None
+Fault = Cut | Stall | Answer | Unsized | IgnoreRange | HangUp | None
 
 
 class FileServer:
@@ -136,6 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, Answer):
             headers = {"Content-Type": fault.content_type, **fault.headers}
             return self._send(fault.status, fault.body, headers)
+        if isinstance(fault, Unsized):
+            return self._send_unsized(fault.size)
         if "list-type" in query:
             return self._send(200, self._listing(request.path, query), {})
         body = server.files.get(request.path)
@@ -170,6 +179,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[:stop])
             self.wfile.flush()
         self.close_connection = stop is not None
+
+    def _send_unsized(self, size: int) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(ConnectionError):
+            for start in range(0, size, 100_000):
+                self.wfile.write(bytes(min(100_000, size - start)))
+        self.close_connection = True
 
     def _listing(self, bucket: str, query: Mapping[str, str]) -> bytes:
         server = self.server_

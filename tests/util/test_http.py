@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gzip
+import shutil
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.fileserver import Answer, Cut, FileServer, HangUp, Stall
+from support.fileserver import Answer, Cut, FileServer, HangUp, Request, Stall, Unsized
 
 from idc_widgets._util import FileCheck, HttpError, open_http, server_of, shown_url
+from idc_widgets._util import http as http_module
 
 
 @pytest.fixture
@@ -128,3 +132,114 @@ def test_proxies_and_certificates_of_the_environment_are_used(
     with open_http() as http:
         settings = http.session.merge_environment_settings("https://a.test", {}, True, None, None)
         assert settings["verify"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "size", "message"),
+    [
+        (Unsized(5_000_000), 10, "sends more than the expected 10 bytes"),
+        (Unsized(5_000_000), None, "sends more than the expected 100,000 bytes"),
+        (Answer(200, bytes(5_000_000)), 10, "sends 5,000,000 bytes, but at most 10 are expected"),
+        (Answer(200, bytes(5_000_000)), None, "sends 5,000,000 bytes, but at most 100,000"),
+        (
+            Answer(200, gzip.compress(bytes(90_000)), headers={"Content-Encoding": "gzip"}),
+            90_000,
+            "sends compressed bytes, which were not requested",
+        ),
+    ],
+)
+def test_no_more_is_written_than_a_file_can_have(
+    server: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer | Unsized,
+    size: int | None,
+    message: str,
+) -> None:
+    monkeypatch.setattr(http_module, "_MAX_FILE_BYTES", 100_000, raising=False)
+    server.fault = lambda request: answer
+    written = [0]
+    with open_http(pause=0.01) as http, pytest.raises(HttpError, match=message):
+        http.download(
+            f"{server.url}/text",
+            tmp_path / "part",
+            FileCheck(size=size),
+            lambda done, _: written.append(done),
+        )
+    assert max(written) <= (size or 100_000)
+    assert list(tmp_path.iterdir()) == []
+    assert len(server.requests) == 1, "another try would send as much"
+
+
+def test_a_compressed_answer_is_refused(server: FileServer) -> None:
+    bomb = gzip.compress(bytes(10_000_000))
+    server.fault = lambda request: Answer(200, bomb, headers={"Content-Encoding": "gzip"})
+    with open_http() as http, pytest.raises(HttpError, match="compressed"):
+        http.get(f"{server.url}/text", 100)
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_not_begun(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files["big"] = bytes(3_000_000)
+    usage = shutil.disk_usage(tmp_path)._replace(total=50_000_000, free=3_500_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with (
+        open_http() as http,
+        pytest.raises(OSError, match=r"3.0 MB are still to write, 3.5 MB are"),
+    ):
+        http.download(f"{server.url}/big", tmp_path / "part", FileCheck(), None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_ends_a_body_of_unknown_size(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_module, "_SPACE_CHECK_BYTES", 1_000_000, raising=False)
+    usages = iter(
+        [
+            shutil.disk_usage(tmp_path)._replace(total=10**9, free=free)
+            for free in (10**9, 10**9, 20_000_000)
+        ]
+    )
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: next(usages))
+    server.fault = lambda request: Unsized(50_000_000)
+    written = [0]
+    with open_http() as http, pytest.raises(OSError, match="not enough disk space"):
+        http.download(
+            f"{server.url}/big",
+            tmp_path / "part",
+            FileCheck(),
+            lambda done, _: written.append(done),
+        )
+    assert max(written) < 2_100_000
+
+
+def test_a_server_that_never_gets_further_is_given_up(server: FileServer, tmp_path: Path) -> None:
+    """It alternates between the first megabytes and a part that was not requested."""
+    server.files["big"] = bytes(5_000_000)
+
+    def fault(request: Request) -> Cut | Answer:
+        if len(server.requests) > 50:
+            return Answer(404)
+        return Answer(206, b"x") if request.range else Cut(2_000_000)
+
+    server.fault = fault
+    with open_http(pause=0.0) as http, pytest.raises(HttpError):
+        http.download(f"{server.url}/big", tmp_path / "part", FileCheck(), None)
+    assert len(server.requests) < 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("plant", [Path.symlink_to, Path.hardlink_to])
+def test_a_download_does_not_write_through_a_planted_link(
+    server: FileServer, tmp_path: Path, plant: Callable[[Path, Path], None]
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("a sh")  # the beginning of the file, so that it would be resumed
+    plant(tmp_path / "part", victim)
+    with open_http() as http:
+        http.download(f"{server.url}/text", tmp_path / "part", FileCheck(size=14), None)
+    assert victim.read_text() == "a sh"
+    assert (tmp_path / "part").read_bytes() == b"a short answer"
+    assert not (tmp_path / "part").is_symlink()

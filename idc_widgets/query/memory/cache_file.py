@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..._util import replaced_when_complete
+from ..._util import make_own_folder, replaced_when_complete
 from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
 from .arrow import Array, ArrowArray, to_arrow, to_numpy
@@ -63,7 +63,7 @@ def save(engine: DuckDBEngine, index: EncodedIndex, path: Path) -> None:
     for name, numbers in index.series_numbers.items():
         arrays[f"series_numbers.{name}"] = numbers
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_own_folder(path.parent)
         table = pa.table({name: _one_list(array) for name, array in arrays.items()})
         with (
             replaced_when_complete(path) as unfinished,
