@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,9 @@ __all__ = [
     "tagged_files",
     "unfinished_files",
 ]
+
+UNCHANGED_SECONDS = 60.0
+"""After which nobody is writing an unfinished file any more."""
 
 _PROBE_TRIES = 20
 _PROBE_PAUSE_SECONDS = 0.001
@@ -112,11 +115,31 @@ def allocated_bytes(path: str) -> int:
     return file_state(path)[0]
 
 
-def remove_unfinished_files(folder: Path) -> None:
-    """Delete the unfinished files that a killed s5cmd left in `folder`."""
-    for path in unfinished_files(folder):
+def remove_unfinished_files(folder: Path, *, is_alone: Callable[[], bool] = lambda: True) -> None:
+    """Delete the unfinished files that a killed s5cmd left behind in `folder`.
+
+    Args:
+        folder: A folder of a series. No s5cmd of this job is writing into it.
+        is_alone: Called if there are such files. If it returns False, the s5cmd of another job may
+            be writing them: then those stay that have changed within the last minute.
+    """
+    paths = unfinished_files(folder)
+    if not paths:
+        return
+    now = None if is_alone() else _file_system_time(folder)
+    for path in paths:
         with suppress(OSError):
-            os.unlink(path)
+            if now is None or now - os.stat(path).st_mtime > UNCHANGED_SECONDS:
+                os.unlink(path)
+
+
+def _file_system_time(folder: Path) -> float:
+    """Return the time by the clock that a file system uses for new files."""
+    with suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"x")
+        file.flush()
+        return os.fstat(file.fileno()).st_mtime
+    return 0.0  # nothing is older than this
 
 
 def check_folder(folder: Path) -> None:

@@ -13,7 +13,8 @@ The folder of one job may be inside that of another (`data` and `data/nlst`). So
 lock files in every folder above those of its series, and a lock file names the folders of its job
 relative to where it lies.
 
-Other processes are not seen on Windows, nor on file systems without locks.
+Not every file system has locks, and some that have keep them to one computer. Then two jobs may
+write into one folder. The lock files still tell them that: see `is_alone`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import hashlib
 import json
 import logging
 import os
+import random
 import socket
 import stat
 import sys
@@ -30,13 +32,15 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .._util import try_lock
 from ..errors import DownloadError
 from . import s5cmd
+from .lock_file import HEARTBEAT_SECONDS, LockFile, Patience, Status, change_time, inspect
 from .path_template import WORK_FOLDER
 from .plan import DownloadPlan
 
@@ -45,13 +49,21 @@ __all__ = ["FolderLock"]
 # If two jobs start at the same instant, one waits before it looks again; the other waits for it
 _BACK_OFF_SECONDS = 0.2
 _GIVE_WAY_SECONDS = 0.5
-_POLL_SECONDS = 0.02
 _WRITE_SECONDS = 1.0  # a process locks its file before it writes it; allow so long in between
-_MAX_LOCK_FILE_BYTES = 1 << 26  # 1,000,000 series take 20 MB
+_MAX_DELAY_SECONDS = 5.0  # by all files of other jobs together
+_MAX_LOCK_FILES = 10_000  # that are looked at in one folder
+_REGISTER_TRIES = 50  # other jobs may look at a new file, or remove its folder, so many times
+_REGISTER_PAUSE_SECONDS = 0.01
 
 _log = logging.getLogger(__name__)
 _folders_in_use: set[str] = set()
 _folders_in_use_lock = threading.Lock()
+
+#: The lock files of this process: name (which is unique) to content. They are never opened again:
+#: on NFS, the system does not tell the jobs of a process apart, and closing any descriptor of a
+#: file ends the lock on it.
+_own_files: dict[str, dict[str, Any]] = {}
+_own_descriptors: set[int] = set()
 
 
 class FolderLock:
@@ -63,45 +75,80 @@ class FolderLock:
 
     def __init__(self, plan: DownloadPlan) -> None:
         self._root = Path(os.path.realpath(plan.folder))  # it may have several names
-        start = len(str(plan.folder))
+        self._start = start = len(str(plan.folder))
         self._series = [f"{self._root}{str(series.folder)[start:]}" for series in plan.series]
         self._folders = set(map(_folded, self._series))
         self._made: list[Path] = []
         self._path: Path | None = None
         self._file = -1
+        self._last_heartbeat = 0.0
         self.is_locked = False
-        """Whether `lock` keeps other processes out."""
+        """Whether `lock` has looked for other processes; they may still be there, see `is_alone`.
+        """
         with _folders_in_use_lock:
             self.is_reserved = _folders_in_use.isdisjoint(self._folders)
             """False if another job of this process uses one of the folders."""
             if self.is_reserved:
-                _folders_in_use.update(self._folders)
+                try:
+                    _folders_in_use.update(self._folders)
+                except BaseException:  # there is not enough memory
+                    _folders_in_use.difference_update(self._folders)
+                    raise
 
     @property
     def made_root(self) -> bool:
         """Whether the chosen folder exists only because `lock` made it."""
         return self._root in self._made
 
-    def lock(self) -> None:
+    def lock(self, cancelled: threading.Event | None = None) -> None:
         """Keep other processes out, and end each s5cmd that a killed process left behind.
+
+        Files of other jobs delay this by `_MAX_DELAY_SECONDS` at most.
+
+        Args:
+            cancelled: Return early when this is set.
 
         Raises:
             DownloadError: Another process is downloading into one of the folders.
         """
-        if sys.platform == "win32" or not self._folders:
-            self.is_locked = True
-            return
-        try:
+        if self._folders:
+            patience = Patience(_MAX_DELAY_SECONDS, cancelled)
             try:
-                self._check_lock_files(_GIVE_WAY_SECONDS)
+                self._check_lock_files(patience, _GIVE_WAY_SECONDS)
             except DownloadError:
                 # Two jobs that start at the same instant see each other: one of them backs off
                 self._remove_lock_file()
                 time.sleep(_BACK_OFF_SECONDS)
-                self._check_lock_files()
-        except OSError as error:
-            _log.warning("cannot keep other processes out of %s: %s", self._root, error)
+                self._check_lock_files(patience)
         self.is_locked = True
+
+    def is_alone(self, folder: Path) -> bool:
+        """Return whether no other job can be writing into `folder` now, as far as can be known.
+
+        Args:
+            folder: A folder of the series of this job.
+        """
+        real = f"{self._root}{str(folder)[self._start :]}"
+        name = _folded(real)
+        for place in (Path(real), *Path(real).parents):
+            below = {_hash(name[len(_start(place)) :])}
+            for path in self._files_of_others(place):
+                with self._inspect(path, Patience(0), 0) as other:
+                    if (
+                        other
+                        and other.status is not Status.ENDED
+                        and self._concerns(other, place, below)
+                    ):
+                        return False
+        return True
+
+    def keep_alive(self) -> None:
+        """Show other computers that this job runs; call this often while files are written."""
+        now = time.monotonic()
+        if self._path and now - self._last_heartbeat > HEARTBEAT_SECONDS:
+            self._last_heartbeat = now
+            with suppress(OSError):
+                os.utime(self._path)
 
     def record_process(self, process: s5cmd.Process) -> None:
         """Write into the lock file which s5cmd is running."""
@@ -109,6 +156,7 @@ class FolderLock:
             words = json.dumps({"pid": process.pid, "started": process.started})
             with suppress(OSError):
                 os.write(self._file, f"{words}\n".encode())
+            self._last_heartbeat = time.monotonic()
 
     def release(self) -> None:
         """Release the folders and remove the lock file."""
@@ -121,9 +169,14 @@ class FolderLock:
 
     def _remove_lock_file(self) -> None:
         if self._path:
+            if sys.platform == "win32":  # it does not remove open files
+                os.close(self._file)
             with suppress(OSError):
                 self._path.unlink()
-            os.close(self._file)
+            if sys.platform != "win32":
+                os.close(self._file)
+            _own_files.pop(self._path.name, None)
+            _own_descriptors.discard(self._file)
             self._path = None
         for folder in reversed(self._made):
             with suppress(OSError):  # it is not empty, or another job uses it
@@ -141,121 +194,185 @@ class FolderLock:
 
     def _hashes_below(self, place: Path) -> set[str]:
         """Return the folders of the series in or below `place`, as a lock file there names them."""
-        start = _folded(str(place)).rstrip(os.sep)
+        start = _start(place)
         return {
             _hash(folder[len(start) :])
             for folder in self._folders
             if folder.startswith(f"{start}{os.sep}") or folder == start
         }
 
-    if sys.platform != "win32":
+    def _check_lock_files(self, patience: Patience, give_way: float = 0.0) -> None:
+        folders = sorted(self._hashes_below(self._root))
+        try:
+            self._register(folders)
+        except OSError as error:
+            _log.warning("cannot keep other processes out of %s: %s", self._root, error)
+        for place in self._lock_places():
+            for path in self._files_of_others(place):
+                if patience.is_cancelled:
+                    return
+                self._check_lock_file(path, place, patience, give_way)
 
-        def _check_lock_files(self, patience: float = 0) -> None:
-            self._register(sorted(self._hashes_below(self._root)))
-            for place in self._lock_places():
-                for path in _lock_files(place):
-                    if path != self._path:
-                        self._check_lock_file(path, place, patience)
+    def _register(self, folders: list[str]) -> None:
+        """Create and lock the lock file of this job.
 
-        def _register(self, folders: list[str]) -> None:
-            """Create and lock the lock file of this job."""
-            home = self._root / WORK_FOLDER
-            missing = [path for path in (home, *home.parents) if not path.exists()]
-            self._made = list(dict.fromkeys([*reversed(missing), home]))
-            about = {"pid": os.getpid(), "host": socket.gethostname(), "folders": folders}
-            while True:
-                with suppress(FileNotFoundError):  # another job removes the folder at this moment
-                    home.mkdir(parents=True, exist_ok=True)
-                    path = home / f"{uuid.uuid4().hex}.lock"
-                    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
-                    try:
-                        # Another job may inspect the new file at this moment, or have removed it
-                        if _lock(file) and os.fstat(file).st_nlink:
-                            os.write(file, f"{json.dumps(about)}\n".encode())
-                            self._path, self._file = path, file
-                            return
-                    finally:
-                        if self._path is None:
-                            os.close(file)
-                            with suppress(OSError):
-                                path.unlink()
-
-        def _check_lock_file(self, path: Path, place: Path, patience: float) -> None:
-            """Respect the lock file of another job; if its process has ended, clean up after it.
-
-            Args:
-                path: The lock file.
-                place: The folder that it belongs to.
-                patience: Seconds to wait for the other job if it is the one to back off.
-
-            Raises:
-                DownloadError: The other job is running and shares a folder with this one.
-            """
-            file = _open_regular(path)
-            if file is None:
-                return
-            try:
-                if not _lock(file):
-                    owner, _ = _read(file)
-                    if owner:
-                        is_disjoint = self._hashes_below(place).isdisjoint(
-                            map(str, owner["folders"])
-                        )
-                    else:  # a locked file that cannot be read counts for its own folder only
-                        is_disjoint = place != self._root
-                    if is_disjoint:
+        Raises:
+            OSError: It cannot be created.
+        """
+        home = self._root / WORK_FOLDER
+        missing = [path for path in (home, *home.parents) if not path.exists()]
+        self._made = list(dict.fromkeys([*reversed(missing), home]))
+        about = {"pid": os.getpid(), "host": socket.gethostname(), "folders": folders}
+        for _ in range(_REGISTER_TRIES):
+            with suppress(FileNotFoundError):  # another job removes the folder at this moment
+                _make_work_folder(home)
+                path = home / f"{uuid.uuid4().hex}.lock"
+                _own_files[path.name] = about
+                flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+                file = -1
+                try:
+                    file = os.open(path, flags, 0o644)
+                    # Another job may inspect the new file at this moment, or have removed it
+                    if _lock_new(file, path):
+                        os.write(file, f"{json.dumps(about)}\n".encode())
+                        self._path, self._file = path, file
+                        _own_descriptors.add(file)
+                        self._last_heartbeat = time.monotonic()
                         return
-                    backs_off = self._path is not None and path.name < self._path.name
-                    if not _lock_within(file, patience if backs_off else 0):
-                        raise DownloadError(self._in_use_message(owner))
-                owner, orphans = _read(file, patience=0)
-                # Anyone with write access could list an arbitrary pid, so trust only lock files
-                # that this user owns
-                is_own = os.fstat(file).st_uid == os.getuid()
-                if is_own and owner.get("host") == socket.gethostname():
-                    for orphan in orphans:
-                        s5cmd.end_orphan(orphan["pid"], orphan["started"])
-                with suppress(FileNotFoundError, PermissionError):
-                    path.unlink()
-            finally:
-                os.close(file)
-            if place != self._root:
-                with suppress(OSError):  # it has another lock file
-                    path.parent.rmdir()
+                finally:
+                    if self._path is None:
+                        _own_files.pop(path.name, None)
+                        if file != -1:
+                            os.close(file)
+                        with suppress(OSError):
+                            path.unlink()
+            time.sleep(_REGISTER_PAUSE_SECONDS * random.random())
+        raise OSError(errno.EAGAIN, "a new lock file vanishes again and again")
 
-    def _in_use_message(self, owner: dict[str, Any]) -> str:
+    def _files_of_others(self, place: Path) -> list[Path]:
+        own = self._path.name if self._path else None
+        if place != self._root and not _is_trusted(place):
+            return []
+        return [path for path in _lock_files(place) if path.name != own]
+
+    def _inspect(
+        self, path: Path, patience: Patience, seconds: float
+    ) -> AbstractContextManager[LockFile | None]:
+        owner = _own_files.get(path.name)
+        if owner is not None:
+            return nullcontext(LockFile(Status.RUNNING, owner))
+        now = time.time()
+        if self._path:  # the clock of the file system may be another
+            with suppress(OSError):
+                os.utime(self._path)
+            now = change_time(self._path) or now
+        return inspect(path, now, patience, seconds)
+
+    def _concerns(self, other: LockFile, place: Path, below: set[str]) -> bool:
+        if other.owner:
+            return not below.isdisjoint(map(str, other.owner["folders"]))
+        return place == self._root  # a file that cannot be read counts for its own folder only
+
+    def _check_lock_file(
+        self, path: Path, place: Path, patience: Patience, give_way: float
+    ) -> None:
+        """Respect the lock file of another job; if its process has ended, clean up after it.
+
+        Args:
+            path: The lock file.
+            place: The folder that it belongs to.
+            patience: Bounds how long the files of other jobs can delay this one.
+            give_way: Seconds to wait for the other job if it is the one to back off.
+
+        Raises:
+            DownloadError: The other job is running and shares a folder with this one.
+        """
+        backs_off = self._path is not None and path.name < self._path.name
+        owner: dict[str, Any] = {}
+        for _ in patience.moments(give_way if backs_off else 0):
+            with self._inspect(path, patience, _WRITE_SECONDS) as other:
+                if other and other.status is Status.ENDED:
+                    _clean_up(path, other)
+                if not other or other.status is not Status.RUNNING:
+                    break
+                if not self._concerns(other, place, self._hashes_below(place)):
+                    return
+                owner = other.owner
+        else:
+            raise DownloadError(self._in_use_message(owner, path))
+        if place != self._root:
+            with suppress(OSError):  # it has another lock file
+                path.parent.rmdir()
+
+    def _in_use_message(self, owner: dict[str, Any], path: Path) -> str:
         pid, host = owner.get("pid", "unknown"), owner.get("host", "unknown")
         if (pid, host) == (os.getpid(), socket.gethostname()):
             return (
                 "another download of this session is writing into the same folders of "
                 f"{self._root}, by another path; wait for it or cancel it"
             )
+        hint = "" if owner else f"; if there is none, delete {path}"
         return (
             f"another process (pid {pid} on {host}) is downloading into the same folders of "
-            f"{self._root}; wait for it or end it"
+            f"{self._root}; wait for it or end it{hint}"
         )
 
 
-def _lock(file: int) -> bool:
-    """Lock an open file; return False if another process has locked it.
+def _make_work_folder(home: Path) -> None:
+    """Create a work folder, where everybody who may write into the folder above it may write."""
+    if home.is_dir():
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        above = home.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISVTX)
+        if above & (stat.S_IWGRP | stat.S_IWOTH):
+            home.chmod(stat.S_IMODE(home.stat().st_mode) | above)
 
-    Raises:
-        OSError: The file system has no locks.
-    """
-    is_locked = try_lock(file)
+
+def _lock_new(file: int, path: Path) -> bool:
+    """Lock a new lock file; return False if another job has locked or removed it."""
+    with suppress(OSError, AttributeError):  # Windows has no such call
+        os.fchmod(file, 0o644)  # others have to read it, whatever the umask is
+    try:
+        is_locked = try_lock(file)
+    except OSError:
+        is_locked = None
     if is_locked is None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-    return is_locked
+        _log.warning("%s is on a file system without locks", path)
+    # Not every file system reports the number of links
+    return is_locked is not False and (bool(os.fstat(file).st_nlink) or path.exists())
 
 
-def _lock_within(file: int, patience: float) -> bool:
-    """Wait up to `patience` seconds for a file to be unlocked; return whether we locked it."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
-        if _lock(file):
-            return True
-    return False
+def _is_trusted(place: Path) -> bool:
+    """Return whether the lock files in a folder above the chosen one can be from jobs there.
+
+    Anybody can create a work folder in the folder for temporary files, and delay or block the
+    downloads of others with it.
+    """
+    if sys.platform == "win32":
+        return True
+    try:
+        home = (place / WORK_FOLDER).lstat()
+        if not stat.S_ISDIR(home.st_mode):
+            return False
+        return home.st_uid in (0, os.getuid()) or not place.stat().st_mode & stat.S_IWOTH
+    except OSError:
+        return False
+
+
+def _clean_up(path: Path, other: LockFile) -> None:
+    """End what a job has left behind, and remove its lock file."""
+    # Anyone with write access could list an arbitrary pid, so trust only lock files that this user
+    # owns
+    if other.is_ours and other.is_from_here:
+        for orphan in other.orphans:
+            s5cmd.end_orphan(orphan["pid"], orphan["started"])
+    with suppress(OSError):
+        path.unlink()
+
+
+def _start(place: Path) -> str:
+    return _folded(str(place)).rstrip(os.sep)
 
 
 def _hash(text: str) -> str:
@@ -268,43 +385,24 @@ def _folded(path: str) -> str:
 
 def _lock_files(place: Path) -> list[Path]:
     with suppress(OSError), os.scandir(place / WORK_FOLDER) as entries:
-        return [Path(entry.path) for entry in entries if entry.name.endswith(".lock")]
+        files = (Path(entry.path) for entry in entries if entry.name.endswith(".lock"))
+        return list(islice(files, _MAX_LOCK_FILES))
     return []
 
 
-def _open_regular(path: Path) -> int | None:
-    """Open a file for reading; return None if it is gone, or is a link, a pipe or the like."""
-    with suppress(OSError):
-        if stat.S_ISREG(os.lstat(path).st_mode):
-            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            if stat.S_ISREG(os.fstat(file).st_mode):
-                return file
+def _forget() -> None:
+    for file in _own_descriptors:  # else the child keeps the lock when the parent has ended
+        with suppress(OSError):
             os.close(file)
-    return None
+    _own_descriptors.clear()
+    _own_files.clear()
+    _folders_in_use.clear()
+    _folders_in_use_lock.release()
 
 
-def _is_process(entry: object) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("pid"), int) and "started" in entry
-
-
-def _read(file: int, patience: float = _WRITE_SECONDS) -> tuple[dict[str, Any], list[Any]]:
-    """Read a lock file: the owner and its s5cmd processes; both empty if it is not valid.
-
-    Args:
-        file: Its descriptor.
-        patience: Seconds to wait until it is valid.
-    """
-    deadline = time.monotonic() + patience
-    while True:
-        size = os.fstat(file).st_size
-        if size > _MAX_LOCK_FILE_BYTES:
-            return {}, []
-        lines = os.pread(file, size, 0).decode(errors="replace").splitlines()
-        with suppress(ValueError, RecursionError):
-            owner, *others = map(json.loads, lines)
-            # The content is untrusted: anyone with write access may have made it
-            if isinstance(owner, dict) and isinstance(owner.setdefault("folders", []), list):
-                return owner, [entry for entry in others if _is_process(entry)]
-        if time.monotonic() >= deadline:
-            return {}, []
-        time.sleep(_POLL_SECONDS)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_folders_in_use_lock.acquire,
+        after_in_parent=_folders_in_use_lock.release,
+        after_in_child=_forget,  # the jobs are in the parent
+    )

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._util import human_size
+from .controls import Controls
 from .folder_lock import FolderLock
 from .outcome import FINISHED, Outcome, State
 from .plan import DownloadPlan
 from .progress import Progress
 from .progress_bar import progress_bar
 from .report import as_dataframe
-from .supervisor import KILL_GRACE_SECONDS, Controls, Options, Supervisor, Verify
+from .supervisor import KILL_GRACE_SECONDS, Options, Supervisor, Verify
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,6 +25,7 @@ class Outcome:
     """What one run of a job has reached so far and, at its end, what became of each series."""
 
     def __init__(self, plan: DownloadPlan, *, needs_check: bool = False) -> None:
+        self.plan = plan
         self.error: str | None = None
         """Why the run failed as a whole."""
         self.paths: dict[str, list[Path]] = {}

@@ -7,17 +7,16 @@ files and bytes as the index says, whatever s5cmd reported on the way.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from .._util import plural
 from ..errors import DownloadError, unknown_message
 from . import dicom, disk, record, s5cmd, s5cmd_errors
+from .controls import Controls
 from .folder_lock import FolderLock
 from .outcome import Outcome, State
 from .plan import DownloadPlan
@@ -25,12 +24,11 @@ from .planned_series import PlannedSeries
 from .preflight import check_server
 from .preview import remember_rate
 from .progress import ProgressTracker, Speed, StopReason, TrackedSeries
+from .verification import Survey, check_headers, finalize, verify
 
-__all__ = ["KILL_GRACE_SECONDS", "Controls", "Options", "Supervisor", "Verify"]
+__all__ = ["KILL_GRACE_SECONDS", "Options", "Supervisor", "Verify"]
 
 Verify = Literal["size", "dicom"]
-
-Survey = Iterable[tuple[PlannedSeries, dict[Path, int]]]
 
 POLL_SECONDS = 0.2  # between two looks at the disk, and so between two reports of progress
 KILL_GRACE_SECONDS = 5.0  # s5cmd has so long to end after SIGTERM
@@ -68,35 +66,6 @@ class Options:
             raise DownloadError(unknown_message("kind of verify", self.verify, ("size", "dicom")))
         if self.verify == "dicom":
             dicom.check_installed()
-
-
-class Controls:
-    """Cancel, pause and resume, as set from any thread and followed by the supervisor."""
-
-    def __init__(self) -> None:
-        self.cancelled = threading.Event()
-        self.unpaused = threading.Event()
-        self.unpaused.set()
-        self.halted = threading.Event()
-        """Set by both `cancel` and `pause`: stop what is being done now."""
-
-    def cancel(self) -> None:
-        """End the run; what is complete stays."""
-        self.cancelled.set()
-        self.halted.set()
-        self.unpaused.set()
-
-    def pause(self) -> None:
-        """Interrupt the run until `resume`, unless it is cancelled."""
-        if not self.cancelled.is_set():
-            self.unpaused.clear()
-            self.halted.set()
-
-    def resume(self) -> None:
-        """End a pause, unless the run is cancelled."""
-        if not self.cancelled.is_set():
-            self.halted.clear()
-            self.unpaused.set()
 
 
 class Supervisor:
@@ -143,8 +112,10 @@ class Supervisor:
                 )
             reasons, survey = self._fetch(lock)
             self._set_state("verifying")
-            self._verify(reasons, survey or self._plan.survey())
-            self._check_headers()
+            verify(self._outcome, survey or self._plan.survey(), reasons, lock, self._controls)
+            if self._options.verify == "dicom":
+                check_headers(self._outcome, self._controls)
+            self._outcome.needs_check = False
             state = self._final_state()
         except Exception as error:
             state = "failed"
@@ -178,7 +149,7 @@ class Supervisor:
             is_final = all(path.parent == series.destination for path in files)
             is_verified = self._options.verify == "size" and (is_final or lock.is_locked)
             if is_verified and series.is_complete(files):
-                self._finalize(series, files)
+                finalize(outcome, series, files)
             else:
                 outcome.failed[series.SeriesInstanceUID] = message
         outcome.settle(tracker)
@@ -196,11 +167,11 @@ class Supervisor:
             the last look.
         """
         disk.check_folder(self._plan.folder)
-        lock.lock()
+        lock.lock(self._controls.cancelled)
         reasons: dict[str, str] = {}
         # Failed tries by SeriesInstanceUID; the maximum if another try cannot help
         tries: Counter[str] = Counter()
-        while (looked := self._look()) is not None:
+        while (looked := self._look(lock)) is not None:
             tracker, survey = looked
             missing = [t for t in tracker.pending.values() if tries[t.uid] < self._options.tries]
             if missing or not tries:
@@ -218,7 +189,7 @@ class Supervisor:
             tracker.restrict_to(missing)
             stop = self._transfer(tracker, missing, lock, is_first)
             for tracked in tracker.pending.values():  # an s5cmd that is killed leaves them behind
-                disk.remove_unfinished_files(tracked.series.folder)
+                self._remove_unfinished_files(tracked.series, lock)
             failures = tracker.failures(stop)
             # Count a try even if s5cmd reports a file that is not on disk, so that this ends
             tries.update(tracked.uid for tracked in missing if tracked.is_complete())
@@ -230,13 +201,17 @@ class Supervisor:
             self._back_off(failures, tries, others_wait=len(failures) < incomplete)
         return reasons, None
 
-    def _look(self) -> tuple[ProgressTracker, Survey] | None:
+    def _remove_unfinished_files(self, series: PlannedSeries, lock: FolderLock) -> None:
+        folder = series.folder
+        disk.remove_unfinished_files(folder, is_alone=lambda: lock.is_alone(folder))
+
+    def _look(self, lock: FolderLock) -> tuple[ProgressTracker, Survey] | None:
         """Count what is on disk, and remove unfinished files; return None if cancelled."""
         tracker, survey = ProgressTracker(self._plan), []
         for series, files in self._plan.survey():
             if self._controls.cancelled.is_set():
                 return None
-            disk.remove_unfinished_files(series.folder)
+            self._remove_unfinished_files(series, lock)
             tracker.add(series, series.stage(files))
             survey.append((series, files))
         self._outcome.advance(tracker)
@@ -290,14 +265,16 @@ class Supervisor:
         )
         try:
             lock.record_process(process)
-            return self._watch(process, tracker)
+            return self._watch(process, tracker, lock)
         finally:
             process.stop(KILL_GRACE_SECONDS)
             seconds = time.monotonic() - start
             if seconds >= 1:  # in shorter runs, connecting takes most of the time
                 remember_rate((tracker.bytes_done - before) / 1e6 / seconds)
 
-    def _watch(self, process: s5cmd.Process, tracker: ProgressTracker) -> StopReason | None:
+    def _watch(
+        self, process: s5cmd.Process, tracker: ProgressTracker, lock: FolderLock
+    ) -> StopReason | None:
         """Follow s5cmd until it ends, stalls or is halted; return why it stopped early, or None."""
         speed = Speed()
         stall_timeout, workers = self._options.stall_timeout, self._options.workers
@@ -340,6 +317,7 @@ class Supervisor:
             if stalled and (2 * files >= workers or awake - last_growth > stall_timeout / 4):
                 return StopReason(stall_message, stalled=stalled)
             self._report(tracker, speed, now)
+            lock.keep_alive()
             # Looking is slow if there are many files: spend at most a tenth of the time on it, and
             # a fiftieth of a processor
             cost = time.thread_time() - cost
@@ -369,44 +347,6 @@ class Supervisor:
         speed.add(now, max(tracker.bytes_done, self._outcome.progress.bytes_done))
         if self._outcome.advance(tracker, speed.MB_per_s):
             self._notify()
-
-    # --- verifying -----------------------------------------------------------------------------
-
-    def _verify(self, reasons: dict[str, str], survey: Survey) -> None:
-        """Count the files of every series on disk, and set the final outcome."""
-        outcome = self._outcome
-        outcome.problems = {uid for uid, why in reasons.items() if why}
-        tracker = ProgressTracker(self._plan)
-        outcome.on_disk = tracker.on_disk
-        for series, files in survey:
-            tracked = tracker.add(series, series.names(files))
-            if series.is_complete(files):
-                self._finalize(series, files)
-                continue
-            reason = reasons.get(tracked.uid)
-            if not reason and self._controls.cancelled.is_set():
-                reason = "cancelled"
-            arrived = tracked.describe()
-            outcome.failed[tracked.uid] = f"{reason}; {arrived}" if reason else arrived
-        outcome.settle(tracker)
-
-    def _finalize(self, series: PlannedSeries, files: dict[Path, int]) -> None:
-        uid = series.SeriesInstanceUID
-        try:
-            self._outcome.paths[uid] = series.finalize(files)
-        except DownloadError as error:
-            self._outcome.failed[uid] = str(error)
-
-    def _check_headers(self) -> None:
-        """With verify="dicom", fail series that are complete but have files of another series."""
-        outcome = self._outcome
-        if self._options.verify == "dicom":
-            wrong = dicom.find_wrong_series(outcome.paths, self._controls.cancelled)
-            outcome.problems.update(uid for uid in wrong if wrong[uid] != dicom.CANCELLED)
-            outcome.failed.update(wrong)
-            for uid in wrong:
-                del outcome.paths[uid]
-        outcome.needs_check = False
 
 
 def _command_lines(tracked: TrackedSeries) -> list[str]:

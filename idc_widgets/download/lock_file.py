@@ -1,0 +1,204 @@
+"""One lock file of a job: who made it, for which folders, and whether that job still runs."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from .._util import try_lock
+
+__all__ = ["HEARTBEAT_SECONDS", "LockFile", "Patience", "Status", "change_time", "inspect"]
+
+HEARTBEAT_SECONDS = 20.0
+"""While its s5cmd runs, a job changes the time of its lock file this often."""
+
+_SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS  # after which a job on another computer has ended
+_ABANDONED_SECONDS = 86_400.0  # the same, for a lock file that cannot be read
+_POLL_SECONDS = 0.02
+_MAX_LOCK_FILE_BYTES = 1 << 26  # 1,000,000 series take 20 MB
+
+
+class Patience:
+    """A number of seconds to spend on waiting, in any number of waits.
+
+    Args:
+        seconds: All of them. It bounds how long the files of others can delay a job.
+        cancelled: Ends every wait when it is set.
+    """
+
+    def __init__(self, seconds: float, cancelled: threading.Event | None = None) -> None:
+        self._seconds_left = seconds
+        self._cancelled = cancelled or threading.Event()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether there is no need to go on."""
+        return self._cancelled.is_set()
+
+    def moments(self, limit: float) -> Iterator[None]:
+        """Yield at once, and again after each of some short waits, `limit` seconds in total."""
+        deadline = time.monotonic() + limit
+        yield
+        while self._seconds_left > 0 and time.monotonic() < deadline:
+            self._seconds_left -= _POLL_SECONDS
+            if self._cancelled.wait(_POLL_SECONDS):
+                return
+            yield
+
+
+class Status(Enum):
+    """Whether the job that made a lock file still runs."""
+
+    RUNNING = "running"
+    UNKNOWN = "unknown"
+    """It may run on another computer, or the file system has no locks."""
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """What is known about the lock file of another job."""
+
+    status: Status
+    owner: dict[str, Any] = field(default_factory=dict)
+    """Its first line: pid, host and folders; empty if it is not valid or cannot be read."""
+    orphans: list[Any] = field(default_factory=list)
+    """Further lines: pid and start time of its s5cmd processes."""
+    is_ours: bool = False
+    """Whether it belongs to this user."""
+
+    @property
+    def is_from_here(self) -> bool:
+        """Whether it says that it was made on this computer."""
+        return bool(self.owner.get("host") == socket.gethostname())
+
+
+@contextmanager
+def inspect(
+    path: Path, now: float, patience: Patience, seconds: float
+) -> Iterator[LockFile | None]:
+    """Look at a lock file that this process does not hold.
+
+    As long as the block runs, no job can take the file if its status is `ENDED`, so it can be
+    removed safely.
+
+    Args:
+        path: The file.
+        now: The time, by the clock of the file system.
+        patience: How long to wait in total until a process has written the file that it locked.
+        seconds: The same for this file.
+
+    Yields:
+        None if it is gone, or is not a regular file.
+    """
+    try:
+        file = _open_regular(path)
+    except PermissionError:
+        # Somebody is there, unless it was left behind long ago
+        is_old = now - change_time(path) > _ABANDONED_SECONDS
+        yield None if is_old else LockFile(Status.RUNNING)
+        return
+    if file is None:
+        yield None
+        return
+    try:
+        yield _inspect(file, now, patience, seconds)
+    finally:
+        os.close(file)
+
+
+def _inspect(file: int, now: float, patience: Patience, seconds: float) -> LockFile:
+    status = os.fstat(file)
+    is_ours = sys.platform == "win32" or status.st_uid == os.getuid()
+    try:
+        is_free = try_lock(file, shared=True)
+    except OSError as error:
+        # EBADF: the file system wants a file that is open for writing
+        is_free = False if error.errno == errno.EBADF else None
+    owner, orphans = _read(file, patience, seconds if is_free is False else 0)
+    known = LockFile(Status.ENDED, owner, orphans, is_ours)
+    if is_free is False:
+        return LockFile(Status.RUNNING, owner, orphans, is_ours)
+    if known.is_from_here:
+        if is_free is None and _is_alive(owner.get("pid")):
+            return LockFile(Status.UNKNOWN, owner, orphans, is_ours)
+    elif now - status.st_mtime < _SILENCE_SECONDS and (
+        isinstance(owner.get("host"), str) or is_free is None
+    ):
+        # Perhaps the file systems of two computers keep their locks to themselves
+        return LockFile(Status.UNKNOWN, owner, orphans, is_ours)
+    return known
+
+
+def change_time(path: Path) -> float:
+    """Return when a file was last changed, by the clock of its file system; 0 if it is gone."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _open_regular(path: Path) -> int | None:
+    """Open a file for reading; return None if it is gone, or is a link, a pipe or the like.
+
+    Raises:
+        PermissionError: It belongs to another user.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        if stat.S_ISREG(path.lstat().st_mode):
+            file = os.open(path, flags)
+            if stat.S_ISREG(os.fstat(file).st_mode):
+                return file
+            os.close(file)
+    except PermissionError:
+        raise
+    except OSError:
+        pass
+    return None
+
+
+def _read(file: int, patience: Patience, seconds: float) -> tuple[dict[str, Any], list[Any]]:
+    """Read a lock file: the owner and its s5cmd processes; both empty if it is not valid."""
+    for _ in patience.moments(seconds):
+        size = os.fstat(file).st_size
+        if size > _MAX_LOCK_FILE_BYTES:
+            break
+        os.lseek(file, 0, os.SEEK_SET)
+        with suppress(ValueError, RecursionError):
+            lines = os.read(file, size).decode(errors="replace").splitlines()
+            owner, *others = map(json.loads, lines)
+            # The content is untrusted: anyone with write access may have made it
+            if isinstance(owner, dict) and isinstance(owner.setdefault("folders", []), list):
+                return owner, [entry for entry in others if _is_process(entry)]
+    return {}, []
+
+
+def _is_process(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("pid"), int) and "started" in entry
+
+
+def _is_alive(pid: object) -> bool:
+    """Return whether a process of this computer runs; True if that is not known."""
+    if sys.platform == "win32" or not isinstance(pid, int) or pid <= 0:
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it belongs to another user
+        return True
+    return True
