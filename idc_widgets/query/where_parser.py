@@ -46,6 +46,10 @@ KEYWORDS = (
 
 _HAVING_LEVELS = ("study", "patient")
 
+#: Words of a text filter, and values of ``having``. Each is a search of the whole index, of some
+#: 20 ms.
+_MAX_SEARCHES = 100
+
 #: DuckDB's and Arrow's integers have 64 bits with sign.
 _MAX_INTEGER = (1 << 63) - 1
 
@@ -293,6 +297,11 @@ def _parse_text(engine: Engine, value: object) -> Text:
         raise InvalidQueryError(f"text={value!r}: expected one or more words")
     _check_unicode("text", value)
     words = tuple(sorted(set(_lower(value).split())))
+    if len(words) > _MAX_SEARCHES:
+        raise InvalidQueryError(
+            f"text: {len(words):,} different words; expected {_MAX_SEARCHES} at most. "
+            "To look up identifiers, use uids=[...] or client.find_uids(...)"
+        )
     names = {collection: _lower(name) for collection, name in collection_names(engine).items()}
     return Text(
         words,
@@ -360,6 +369,10 @@ def _parse_having(engine: Engine, value: object) -> Having:
                 raise InvalidQueryError(f"having: {column}=[]: expected at least one value")
             _check_texts_exist(engine, column, scalars)
             required.extend((str(level), column, scalar) for scalar in scalars)
+    if len(required) > _MAX_SEARCHES:
+        raise InvalidQueryError(
+            f"having: {len(required):,} values; expected {_MAX_SEARCHES} at most"
+        )
     return Having(sorted_unique(required))
 
 

@@ -316,3 +316,14 @@ def test_a_similar_value_of_a_column_of_many_values_is_proposed(client: IDCClien
     ]:
         with pytest.raises(InvalidQueryError, match=message):
             client.cohort(**filters)
+
+
+def test_filters_that_need_a_search_per_value_are_bounded(client: IDCClient) -> None:
+    """Each word, and each value that a study must have, is a search of the whole index."""
+    with pytest.raises(InvalidQueryError, match="text: 5,000 different words; expected 100 at"):
+        client.cohort(text=" ".join(map(str, range(5_000))))
+    assert client.cohort(text="lung " * 5_000) == client.cohort(text="lung")
+    rows = client.engine.rows("SELECT DISTINCT StudyDescription FROM index LIMIT 500")
+    values = [value for (value,) in rows]
+    with pytest.raises(InvalidQueryError, match=r"having: .* values; expected 100 at most"):
+        client.cohort().having(StudyDescription=values)
