@@ -90,12 +90,13 @@ class Index:
             self.shipped: Path = tables["index"]
             #: What identifies that file. Its copies belong to it.
             self.shipped_identity: FileIdentity | None = file_identity(self.shipped)
+            #: The version and the content of that file, which may differ for the same version.
+            self.source: str = f"{version}-{_fingerprint(self.shipped)}"
             cache = cache_folder()
             if cache is not None:
-                # Named by their source too: the same version may be installed with other content.
-                source = f"{version}-{_fingerprint(self.shipped)}"
-                self.prepared = cache / f"index-{source}.parquet"
-                self.prepared_encoding = cache / f"encoding-{source}-{_ENCODING_VERSION}.arrow"
+                self.prepared = cache / f"index-{self.source}.parquet"
+                name = f"encoding-{self.source}-{_ENCODING_VERSION}.arrow"
+                self.prepared_encoding = cache / name
                 if is_file(self.prepared) and is_from_us(self.prepared):
                     tables["index"] = self.prepared
         else:

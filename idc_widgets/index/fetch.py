@@ -34,6 +34,7 @@ from .._util import (
     move_into_place,
     open_http,
     remove,
+    remove_leftovers,
     require_space,
     server_of,
     shown_url,
@@ -47,6 +48,10 @@ _LINE_SECONDS = 0.2
 
 #: The longest answer that is read as a checksum, in bytes.
 _MAX_CHECKSUM_BYTES = 1000
+
+#: The names of the files and folders of processes that were killed while they fetched a table
+#: beside another process. What a later call can resume ends in ``.part`` instead.
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
 def fetch_file(
@@ -255,6 +260,7 @@ def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
     """
     try:
         make_own_folder(target.parent)
+        remove_leftovers(target.parent, _LEFTOVER.fullmatch)
         with locked(target.with_name(f".{target.name}.lock")) as is_ours:
             if is_ours:
                 part = target.with_name(f".{target.name}.{key[:16]}.part")

@@ -115,6 +115,10 @@ class DuckDBEngine:
             yield from _arrow_batches(self._cursor(), sql)
             self._check_files(sql)
 
+    def check_index(self) -> bool:
+        """Check that the index is read from the file that was opened; see `_check_files`."""
+        return self._check_files("")
+
     @property
     def plain_parquet(self) -> Path | None:
         """The Parquet file that has the rows and columns of the table index; else None."""
@@ -162,7 +166,7 @@ class DuckDBEngine:
                 raise IndexFileError(f"cannot write {target}: {first_line}") from error
             self.opened.check_shipped()
             self._is_copy_damaged = False
-        clean_cache_folder(target)
+        clean_cache_folder(target, self.index.prepared_encoding)
         self._cursor()  # in a forked child, this opens DuckDB
         with self._lock:
             self._read_index_from(target)

@@ -62,16 +62,17 @@ def write_prepared_copy(execute: Callable[[str], object], source: Path, target: 
         )
 
 
-def clean_cache_folder(current: Path) -> None:
+def clean_cache_folder(*current: Path | None) -> None:
     """Remove what nobody needs from the folder of a prepared file.
 
     These are the files of killed processes, and the files of other data versions that were not
     used for 30 days and that no process has open: another environment may use them.
 
     Args:
-        current: The file that is needed now.
+        current: The files that are needed now, the first of which is in the folder.
     """
-    folder = current.parent
+    assert current[0] is not None
+    folder = current[0].parent
     remove_leftovers(folder, _LEFTOVER.fullmatch)
     others = [*folder.glob("index-*.parquet"), *folder.glob("encoding-*.arrow")]
-    remove_unused((other for other in others if other != current), _MAX_UNUSED_SECONDS)
+    remove_unused((other for other in others if other not in current), _MAX_UNUSED_SECONDS)

@@ -1,27 +1,51 @@
 """The file that keeps an `EncodedIndex` for later sessions.
 
 It is one Arrow IPC file with one record, whose fields are lists: the arrays of the index by name.
-It is read through a memory map: opening takes no time, only what is used is in memory, and all
-kernels on a machine share it.
+Its metadata have a checksum of each array. The arrays of groups are read when the file is opened,
+the others at their first use. An array that is damaged, or that can no longer be read, is taken
+from the index itself.
+
+The file is read and not mapped into memory: if it were cut off while it is mapped, the next access
+would kill the process (SIGBUS). To read what the first counts need takes some 30 ms.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import weakref
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ..._util import make_own_folder, replaced_when_complete
+from ..._util import hold, is_from_us, make_own_folder, replaced_when_complete
 from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
 from .arrow import Array, ArrowArray, to_arrow, to_numpy
-from .encoded import EncodedColumn, EncodedIndex, ValuePatientPairs
+from .encoded import EncodedColumn, EncodedIndex, UnreadMapping, ValuePatientPairs
 from .read_index import NUMBER_COLUMNS
 from .uid_hashes import hash_series_uids
 
-__all__ = ["load", "save"]
+__all__ = ["is_sound", "load", "save"]
+
+_log = logging.getLogger(__name__)
+
+#: How the names of arrays begin that are read when the file is opened.
+_GROUP_ARRAYS = (
+    "patient_",
+    "series_per_group",
+    "files_per_group",
+    "size_MB_per_group",
+    "collection_of_patient",
+    "group_columns",
+    "value_patient_pairs",
+)
 
 #: The fields of `EncodedIndex` that are one array of numbers.
 _NUMBER_ARRAYS = (
@@ -65,6 +89,13 @@ def save(engine: DuckDBEngine, index: EncodedIndex, path: Path) -> None:
     try:
         make_own_folder(path.parent)
         table = pa.table({name: _one_list(array) for name, array in arrays.items()})
+        lists: list[ArrowArray] = [table[name].chunk(0) for name in arrays]
+        checksums = {
+            name: _checksum(one_list.values) for name, one_list in zip(arrays, lists, strict=True)
+        }
+        table = table.replace_schema_metadata(
+            {"checksums": json.dumps(checksums), "source": engine.index.source}
+        )
         with (
             replaced_when_complete(path) as unfinished,
             pa.OSFile(str(unfinished), "wb") as file,
@@ -75,65 +106,197 @@ def save(engine: DuckDBEngine, index: EncodedIndex, path: Path) -> None:
         raise IndexFileError(f"cannot write {path}: {error}") from error
 
 
-def load(path: Path) -> EncodedIndex:
-    """Open the index in a file; its pages are read when they are used.
+def load(path: Path, source: str, make: Callable[[], EncodedIndex]) -> EncodedIndex:
+    """Open the index in a file; most arrays are read when they are used.
+
+    Args:
+        path: The file.
+        source: `Index.source` of the index that it must have been made from.
+        make: Makes the index anew, if an array turns out to be damaged later.
 
     Raises:
-        IndexFileError: The file cannot be read, or is of another kind, cut off or damaged.
+        IndexFileError: The file cannot be read, was made from another index or by another user, or
+            is of another kind, cut off or damaged.
     """
+    file = _CacheFile(path, source, make)
+    index = EncodedIndex.__new__(EncodedIndex)
+    groups = file.read([name for name in file.names if name.startswith(_GROUP_ARRAYS)])
+    numbers = {
+        name: to_numpy(part) for name, part in groups.items() if not name.endswith(".values")
+    }
     try:
-        record: ArrowArray = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-        index = _decode_record({name: record.column(name).values for name in record.schema.names})
-    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-        # pyarrow's own errors are subclasses of these.
-        raise IndexFileError(f"{path} is not a prepared index: {error}") from error
-    per_series = [index.study_of_series, *index.series_numbers.values()]
-    per_series += [column.codes for column in index.series_columns.values()]
-    per_group = [index.series_per_group, index.files_per_group]
-    per_group += [column.codes for column in index.group_columns.values()]
-    if {len(array) for array in per_series} != {index.series_count} or {
-        len(array) for array in per_group
-    } != {index.group_count}:
-        raise IndexFileError(f"{path} is damaged: its columns differ in length")
+        for name in _NUMBER_ARRAYS[2:]:
+            setattr(index, name, numbers[name])
+        index.patient_ids = EncodedColumn(
+            groups["patient_ids.values"], numbers["patient_ids.codes"]
+        )
+        index.group_columns = {
+            name: EncodedColumn(
+                groups[f"group_columns.{name}.values"], numbers[f"group_columns.{name}.codes"]
+            )
+            for name in file.columns("group_columns")
+        }
+        index.value_patient_pairs = {
+            name: ValuePatientPairs(
+                numbers[f"value_patient_pairs.{name}.pair_of_group"],
+                numbers[f"value_patient_pairs.{name}.code_of_pair"],
+            )
+            for name in index.group_columns
+        }
+    except LookupError as error:
+        raise IndexFileError(f"{path} is not a prepared index: it has no {error}") from error
+    index.series_columns = UnreadMapping(file.columns("series_columns"), file.series_column)
+    index.series_numbers = UnreadMapping(NUMBER_COLUMNS, file.series_numbers)
+    index.unread = {
+        "group_of_series": file.group_of_series,
+        "study_of_series": file.study_of_series,
+        "study_uids": file.study_uids,
+        "series_uids": file.series_uids,
+        "uid_hashes": file.uid_hashes,
+    }
     return index
 
 
-def _decode_record(parts: dict[str, ArrowArray]) -> EncodedIndex:
-    arrays = {
-        name: to_numpy(part)
-        for name, part in parts.items()
-        if pa.types.is_primitive(part.type) and not pa.types.is_boolean(part.type)
-    }
+def is_sound(path: Path, source: str) -> bool:
+    """Return whether all arrays of a file are as they were written; reads the whole file."""
+    try:
+        file = _CacheFile(path, source, _no_index)
+        for name in file.names:
+            file.read([name])
+    except IndexFileError:
+        return False
+    return True
 
-    def columns(kind: str) -> dict[str, EncodedColumn]:
-        names = [
-            name.removeprefix(f"{kind}.").removesuffix(".codes")
-            for name in arrays
-            if name.startswith(f"{kind}.") and name.endswith(".codes")
+
+def _no_index() -> EncodedIndex:
+    raise IndexFileError("the prepared index is damaged")
+
+
+class _CacheFile:
+    """An open cache file; see `load` for its arguments and errors."""
+
+    def __init__(self, path: Path, source: str, make: Callable[[], EncodedIndex]) -> None:
+        self._path, self._make = path, make
+        self._remade: EncodedIndex | None = None
+        if not is_from_us(path):
+            raise IndexFileError(f"{path} was written by another user")
+        held = hold(path)
+        if held is not None:
+            weakref.finalize(self, os.close, held)
+        with self._errors():
+            self._file = pa.OSFile(str(path), "rb")
+            schema = pa.ipc.open_file(self._file).schema
+            metadata = schema.metadata or {}
+            self._checksums: dict[str, int] = json.loads(metadata[b"checksums"])
+            self.names: list[str] = list(schema.names)
+            made_from = metadata[b"source"].decode()
+        if made_from != source:
+            raise IndexFileError(f"{path} was made from the index {made_from}, not {source}")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # pyarrow's own errors are subclasses of these.
+            raise IndexFileError(f"{self._path} is not a prepared index: {error}") from error
+
+    def columns(self, kind: str) -> list[str]:
+        """Return the names of the encoded columns of a kind."""
+        start, end = f"{kind}.", ".codes"
+        return [
+            name.removeprefix(start).removesuffix(end)
+            for name in self.names
+            if name.startswith(start) and name.endswith(end)
         ]
-        return {
-            name: EncodedColumn(parts[f"{kind}.{name}.values"], arrays[f"{kind}.{name}.codes"])
-            for name in names
-        }
 
-    group_columns = columns("group_columns")
-    return EncodedIndex(
-        **{name: arrays[name] for name in _NUMBER_ARRAYS},
-        group_columns=group_columns,
-        value_patient_pairs={
-            name: ValuePatientPairs(
-                arrays[f"value_patient_pairs.{name}.pair_of_group"],
-                arrays[f"value_patient_pairs.{name}.code_of_pair"],
+    def read(self, names: Sequence[str]) -> dict[str, ArrowArray]:
+        """Read arrays into memory.
+
+        Raises:
+            IndexFileError: An array is missing or damaged.
+        """
+        with self._errors():
+            options = pa.ipc.IpcReadOptions(
+                included_fields=[self.names.index(name) for name in names], use_threads=False
             )
-            for name in group_columns
-        },
-        series_columns=columns("series_columns"),
-        series_numbers={name: arrays[f"series_numbers.{name}"] for name in NUMBER_COLUMNS},
-        patient_ids=EncodedColumn(parts["patient_ids.values"], arrays["patient_ids.codes"]),
-        study_uids=parts["study_uids"],
-        series_uids=parts["series_uids"],
-        uid_hashes=(arrays["uid_hashes.hashes"], arrays["uid_hashes.rows"]),
-    )
+            record: ArrowArray = pa.ipc.open_file(self._file, options=options).get_batch(0)
+            arrays = {name: record.column(name).values for name in names}
+            for name, array in arrays.items():
+                if _checksum(array) != self._checksums[name]:
+                    raise ValueError(f"the checksum of {name} is wrong")
+        return arrays
+
+    def _read_or_make(self, *names: str) -> list[ArrowArray] | None:
+        """Read arrays; return None, once and for all, if one of them cannot be read."""
+        if self._remade is None:
+            try:
+                return list(self.read(names).values())
+            except IndexFileError as error:
+                _log.warning("%s; reading the installed index instead", error)
+                self._remade = self._make()
+        return None
+
+    @property
+    def _made(self) -> EncodedIndex:
+        assert self._remade is not None, "_read_or_make has made it"
+        return self._remade
+
+    def group_of_series(self) -> Array:
+        arrays = self._read_or_make("group_of_series")
+        return to_numpy(arrays[0]) if arrays else self._made.group_of_series
+
+    def study_of_series(self) -> Array:
+        arrays = self._read_or_make("study_of_series")
+        return to_numpy(arrays[0]) if arrays else self._made.study_of_series
+
+    def study_uids(self) -> ArrowArray:
+        arrays = self._read_or_make("study_uids")
+        return arrays[0] if arrays else self._made.study_uids
+
+    def series_uids(self) -> ArrowArray | None:
+        arrays = self._read_or_make("series_uids")
+        return arrays[0] if arrays else self._made.series_uids
+
+    def uid_hashes(self) -> tuple[Array, Array] | None:
+        arrays = self._read_or_make("uid_hashes.hashes", "uid_hashes.rows")
+        return (to_numpy(arrays[0]), to_numpy(arrays[1])) if arrays else self._made.uid_hashes
+
+    def series_column(self, name: str) -> EncodedColumn:
+        arrays = self._read_or_make(f"series_columns.{name}.values", f"series_columns.{name}.codes")
+        if arrays:
+            return EncodedColumn(arrays[0], to_numpy(arrays[1]))
+        return self._made.series_columns[name]
+
+    def series_numbers(self, name: str) -> Array:
+        arrays = self._read_or_make(f"series_numbers.{name}")
+        return to_numpy(arrays[0]) if arrays else self._made.series_numbers[name]
+
+
+def _checksum(array: ArrowArray) -> int:
+    """Return the CRC-32 of the content of an array of numbers, Booleans or texts.
+
+    Raises:
+        ValueError: The array has missing values, or its texts are not within its data.
+    """
+    if not pa.types.is_string(array.type):
+        numbers: Any = np.ascontiguousarray(to_numpy(array))
+        return zlib.crc32(numbers)
+    if array.null_count:
+        raise ValueError("expected texts without missing values")
+    if not len(array):
+        return 0
+    _, ends, data = array.buffers()
+    offsets = np.frombuffer(ends, dtype=np.int32)[array.offset : array.offset + len(array) + 1]
+    if (
+        offsets[0] < 0
+        or (offsets[1:] < offsets[:-1]).any()
+        or offsets[-1] > (data.size if data else 0)
+    ):
+        raise ValueError("texts lie outside of the data")
+    texts = memoryview(data)[offsets[0] : offsets[-1]] if data else b""
+    starts: Any = offsets - offsets[0]
+    return zlib.crc32(texts, zlib.crc32(starts))
 
 
 def _one_list(values: Array | ArrowArray) -> ArrowArray:

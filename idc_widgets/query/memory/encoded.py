@@ -11,10 +11,10 @@ this with other layouts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,9 @@ import pyarrow.compute as pc
 from ..engine import Scalar
 from .arrow import Array, ArrowArray, BoolArray, to_arrow, to_numpy, values_and_gaps
 
-__all__ = ["EncodedColumn", "EncodedIndex", "ValuePatientPairs", "encode"]
+__all__ = ["EncodedColumn", "EncodedIndex", "UnreadMapping", "ValuePatientPairs", "encode"]
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,39 @@ class ValuePatientPairs(NamedTuple):
     code_of_pair: Array
 
 
+class UnreadMapping(Mapping[str, _Value]):
+    """A mapping whose values are read at their first use.
+
+    Args:
+        names: The keys.
+        read: Reads the value of a key.
+
+    >>> lengths = UnreadMapping(["CT"], len)
+    >>> lengths["CT"], "MR" in lengths
+    (2, False)
+    """
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], _Value]) -> None:
+        self._names, self._read = tuple(names), read
+        self._values: dict[str, _Value] = {}
+
+    def __getitem__(self, name: str) -> _Value:
+        if name not in self._values:
+            if name not in self._names:
+                raise KeyError(name)
+            self._values[name] = self._read(name)
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 @dataclass
 class EncodedIndex:
     """The columns of an index that most queries are about, as numbers.
@@ -138,13 +173,25 @@ class EncodedIndex:
     size_MB_per_group: Array
     group_columns: dict[str, EncodedColumn]
     value_patient_pairs: dict[str, ValuePatientPairs]
-    series_columns: dict[str, EncodedColumn]
-    series_numbers: dict[str, Array]
+    series_columns: Mapping[str, EncodedColumn]
+    series_numbers: Mapping[str, Array]
     collection_of_patient: Array
     patient_ids: EncodedColumn
     study_uids: ArrowArray
-    series_uids: ArrowArray | None = None
-    uid_hashes: tuple[Array, Array] | None = None
+    series_uids: ArrowArray | None
+    uid_hashes: tuple[Array, Array] | None
+    #: Attribute → what reads it from the cache file; see `__getattr__`.
+    unread: Mapping[str, Callable[[], Any]] = field(default_factory=dict, repr=False)
+
+    if not TYPE_CHECKING:  # attributes that do not exist are errors of types
+
+        def __getattr__(self, name: str) -> Any:
+            """Read an attribute that was left in the cache file until its first use."""
+            read = vars(self).get("unread", {}).get(name)
+            if read is None:
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+            value = vars(self)[name] = read()
+            return value
 
     @property
     def series_count(self) -> int:

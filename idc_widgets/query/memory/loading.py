@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
-from pathlib import Path
+import weakref
 
 from ..._util import is_file
 from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Engine
 from ..per_engine import PerEngine
-from .cache_file import load, save
+from ..prepared_copy import clean_cache_folder
+from .cache_file import is_sound, load, save
 from .encoded import EncodedIndex
 from .memory_index import MemoryIndex
 from .read_index import read_index
@@ -42,23 +42,30 @@ def prepare(engine: DuckDBEngine) -> None:
         IndexFileError: The file cannot be written.
     """
     path = engine.index.prepared_encoding
-    if path is not None and not _is_sound(path):
-        save(engine, read_index(engine), path)
-
-
-def _is_sound(path: Path) -> bool:
-    with suppress(IndexFileError):
-        return is_file(path) and load(path) is not None
-    return False
+    if path is not None and not is_sound(path, engine.index.source):
+        engine.opened.check_shipped()
+        index = read_index(engine)
+        save(engine, index, path)
+        engine.opened.check_shipped()
+    if path is not None:
+        clean_cache_folder(path, engine.index.prepared)
 
 
 def _load_or_read(engine: DuckDBEngine) -> EncodedIndex:
     path = engine.index.prepared_encoding
     if path is not None and is_file(path):
+        # A weak reference, as the memory index of an engine must not keep the engine alive.
+        reference = weakref.ref(engine)
         try:
-            return load(path)
+            engine.check_index()
+            return load(path, engine.index.source, lambda: _read_again(reference()))
         except IndexFileError as error:
             _log.warning("%s", error)  # not an error: the table has the same data
+    return read_index(engine)
+
+
+def _read_again(engine: DuckDBEngine | None) -> EncodedIndex:
+    assert engine is not None, "callers hold the engine while they query"
     return read_index(engine)
 
 

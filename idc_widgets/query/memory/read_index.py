@@ -59,8 +59,22 @@ def read_index(engine: DuckDBEngine) -> EncodedIndex:
     Raises:
         IndexFileError: The user's own table has a series in several rows.
     """
-    # Arrow's own allocators would keep 70 MB that only reading needs. Other threads may allocate
-    # from the same pool meanwhile: every buffer returns to the pool that it came from.
+    engine.check_index()
+    try:
+        index = _read_in_system_pool(engine)
+    except (OSError, pa.ArrowInvalid):
+        if not engine.check_index():
+            raise
+    else:
+        if not engine.check_index():
+            return index
+    return _read_in_system_pool(engine)  # the prepared copy went while it was read
+
+
+def _read_in_system_pool(engine: DuckDBEngine) -> EncodedIndex:
+    """Read the index without the allocators of Arrow, which would keep 70 MB of free memory."""
+    # Other threads may allocate from the same pool meanwhile: every buffer returns to the pool that
+    # it came from.
     with _pool_lock:
         usual_pool = pa.default_memory_pool()
         pa.set_memory_pool(pa.system_memory_pool())
@@ -124,6 +138,7 @@ def _read_index(engine: DuckDBEngine) -> EncodedIndex:
         collection_of_patient=(patient_keys // id_count).astype(collection.codes.dtype),
         patient_ids=EncodedColumn(patient_id.values, (patient_keys % id_count).astype(np.int32)),
         study_uids=study_uids,
+        series_uids=None,
         uid_hashes=uid_hashes,
     )
 
@@ -212,8 +227,10 @@ class _ColumnReader:
         self._file = None
         if path is not None:
             encoded = [*_GROUP_COLUMNS, *_SERIES_COLUMNS, "PatientID", "StudyInstanceUID"]
-            # Memory-mapped, as a plain read would allocate outside of the chosen memory pool.
-            self._file = pq.ParquetFile(path, read_dictionary=encoded, memory_map=True)
+            # Not mapped into memory: if the file were cut off then, the process would be killed. A
+            # plain path would allocate outside of the chosen memory pool.
+            file = pa.OSFile(str(path), "rb", memory_pool=pa.default_memory_pool())
+            self._file = pq.ParquetFile(file, read_dictionary=encoded)
 
     def encoded(self, name: str) -> EncodedColumn:
         """Return a column as codes."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from support.rows import records
 
-from idc_widgets import DuckDBEngine, IDCClient
+from idc_widgets import DuckDBEngine, IDCClient, Index, IndexFileError
 from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.query import Sort, row_source
-from idc_widgets.query.memory import loading
+from idc_widgets.query.memory import cache_file, loading, read_index
 
 
 def test_a_foreign_or_truncated_file_is_replaced(
@@ -69,3 +71,103 @@ def test_a_damaged_cache_file_is_ignored(tmp_path: Path, monkeypatch: pytest.Mon
     assert path is not None
     path.write_bytes(b"ARROW1\0\0 and then nothing")
     assert client.cohort(Modality="XC").summary().series == 4
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return the content of a sound cache file."""
+    path = tmp_path_factory.mktemp("saved") / "encoding.arrow"
+    engine = DuckDBEngine()
+    cache_file.save(engine, read_index.read_index(engine), path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def prepared(saved: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a sound cache file into a new cache folder and return its path."""
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
+    path = Index().prepared_encoding
+    assert path is not None
+    path.write_bytes(saved)
+    return path
+
+
+def _everything(client: IDCClient) -> list[object]:
+    """Use every array of the index in memory."""
+    found = loading.memory_index_of(client.engine)
+    assert found is not None
+    cohort = client.cohort(text="1.3.6.1.4.1.14519 lung")
+    uids = row_source(cohort, "series").keys([range(20)])
+    return [
+        cohort.summary(),
+        [records(row_source(cohort, level).window(5, 25)) for level in LEVELS],
+        uids,
+        row_source(cohort, "series").positions(uids),
+        cohort.facets(),
+        [cohort.histogram(column) for column in RANGES],
+    ]
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[object]:
+    return _everything(IDCClient(DuckDBEngine().index))
+
+
+@pytest.mark.parametrize("percent", [1, 3, 20, 35, 50, 70, 90, 99])
+def test_zeros_in_the_file_are_noticed(
+    prepared: Path, expected: list[object], percent: int
+) -> None:
+    """A lost power supply or a quota leaves zeros."""
+    with prepared.open("r+b") as file:
+        file.seek(prepared.stat().st_size * percent // 100)
+        file.write(bytes(65_536))
+    assert not cache_file.is_sound(prepared, Index().source)
+    assert _everything(IDCClient()) == expected
+
+
+@pytest.mark.parametrize("spoil", ["truncate", "remove"])
+def test_a_file_that_is_cut_off_while_it_is_open_does_no_harm(
+    prepared: Path, expected: list[object], spoil: str
+) -> None:
+    client = IDCClient()
+    assert client.cohort().facets()
+    if spoil == "truncate":
+        os.truncate(prepared, 100_000)
+    else:
+        prepared.unlink()
+    assert _everything(client) == expected
+
+
+def test_a_sound_file_is_used(
+    prepared: Path, expected: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_engine: DuckDBEngine) -> None:
+        raise AssertionError("the index is in the file")
+
+    monkeypatch.setattr(loading, "read_index", refuse)
+    assert _everything(IDCClient()) == expected
+    before = prepared.stat().st_mtime_ns
+    client = IDCClient()
+    assert isinstance(client.engine, DuckDBEngine)
+    loading.prepare(client.engine)
+    assert prepared.stat().st_mtime_ns == before
+
+
+def test_a_file_of_another_index_or_user_is_not_used(prepared: Path) -> None:
+    def load(source: str) -> None:
+        cache_file.load(prepared, source, lambda: pytest.fail("nothing is damaged"))
+
+    load(Index().source)
+    with pytest.raises(IndexFileError, match="was made from the index"):
+        load("25.0.5-00000000")
+    if os.geteuid() == 0:
+        os.chown(prepared, 12345, 12345)
+        with pytest.raises(IndexFileError, match="another user"):
+            load(Index().source)
+
+
+def test_texts_outside_of_their_data_are_refused() -> None:
+    ends = pa.py_buffer(np.array([0, 900, 5], dtype=np.int32).tobytes())
+    texts = pa.Array.from_buffers(pa.string(), 2, [None, ends, pa.py_buffer(b"hello")])
+    with pytest.raises(ValueError, match="outside"):
+        cache_file._checksum(texts)
