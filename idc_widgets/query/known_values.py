@@ -108,6 +108,7 @@ def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions
     if column in _MANY_VALUED or COLUMNS[column].kind in ("date", "age"):
         # Comparisons need no scan of texts; a function such as lower() takes ten times as long.
         prefix = text[: min(max(1, len(text) // 2), _MAX_PREFIX_CHARS)]
+        prefix = prefix.encode(errors="replace").decode()  # databases reject lone surrogates
         spellings = dict.fromkeys((prefix, prefix.lower(), prefix.upper(), prefix.capitalize()))
         begins_alike = " OR ".join(
             f"{column} BETWEEN {params.bind(spelling)} AND {params.bind(spelling + _LAST)}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from idc_widgets import IDCClient
-from idc_widgets.query import Engine, known_keys, known_texts
+from idc_widgets.query import Engine, known_keys, known_texts, similar_texts
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
@@ -52,3 +52,13 @@ def test_known_keys_of_a_cohort(
 def test_known_texts_of_a_column(engine: Any) -> None:
     assert known_texts(engine, "Modality", ["CT", "ct", "CT"]) == {"CT"}
     assert known_texts(engine, "Modality", []) == set()
+
+
+def test_similar_texts_are_few_and_begin_alike(client: IDCClient) -> None:
+    assert "LUNG1-365" in similar_texts(client.engine, "PatientID", "lung1-3655")
+    assert len(similar_texts(client.engine, "PatientID", "1")) <= 5_000
+    assert similar_texts(client.engine, "SeriesInstanceUID", CT[:-1]) == []
+    assert "CT" in similar_texts(client.engine, "Modality", "xy")
+    nlst = client.cohort(collection_id="nlst").conditions
+    assert similar_texts(client.engine, "PatientID", "LUNG1-365", nlst) == []
+    assert similar_texts(client.engine, "PatientID", "\ud800") == []

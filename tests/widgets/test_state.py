@@ -133,6 +133,7 @@ def test_a_whole_cohort_can_be_set(state: BrowserState, client: IDCClient) -> No
     [
         ({"patients": ["LUNG1-36"]}, "'LUNG1-36' is not among the 422 patients shown; did you"),
         ({"patients": [("nlst", "100002")]}, "'100002' is not among"),
+        ({"patients": [("nlst", "\ud800")]}, "PatientID .* is not among the 422 patients shown"),
         ({"patients": 365}, "365 is not a PatientID or a pair"),
         ({"patients": [None]}, "None is not a PatientID or a pair"),
         ({"series": [None]}, "None is not a SeriesInstanceUID"),
