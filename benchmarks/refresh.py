@@ -2,7 +2,7 @@
 
 Click paths are random, from a seed: 2 to 6 clicks from the unfiltered state, such as a person makes
 (see _clicks.py). The whole screen is all facets with cross-filtered counts of series and patients,
-the summary, the licences, and the first 40 rows of the three grids. The five histograms are
+the summary, the licenses, and the first 40 rows of the three grids. The five histograms are
 measured separately.
 
 The lower limit is one scan: counting one column of codes, one byte per series, with numpy.

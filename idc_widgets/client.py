@@ -92,8 +92,8 @@ class IDCClient(FirstApi):
                 most.
 
         Returns:
-            The known UIDs and the cohort of their series, the UIDs that only prior versions of IDC
-            had, and those that are unknown.
+            The known UIDs and the cohort of their series, the UIDs that only earlier versions of
+            IDC had, and those that are unknown.
 
         Raises:
             InvalidQueryError: A piece of the text is not a UID; the message names its line.
@@ -112,10 +112,10 @@ class IDCClient(FirstApi):
         source: Source = "aws",
         endpoint_url: str | None = None,
     ) -> DownloadPlan:
-        """Plan the download of series as they were in a prior version of IDC.
+        """Plan the download of series as they were in an earlier version of IDC.
 
         The series are looked up in prior_versions_index. Their files are counted by listing them
-        on the server; nothing is written. Their licences are not known.
+        on the server; nothing is written. Their licenses are not known.
 
         >>> plan = client.plan_prior(client.find_uids(text).prior, "idc_before")  # doctest: +SKIP
         >>> print(plan.preview())  # doctest: +SKIP
@@ -166,11 +166,11 @@ class IDCClient(FirstApi):
         Returns:
             The selection, and the lines that name no series with the reason: commands other than
             ``cp`` and ``sync``, syntax of a shell, a destination with ``..`` or in a bucket,
-            other buckets, series that only prior versions of IDC had, and unknown series.
+            other buckets, series that only earlier versions of IDC had, and unknown series.
 
         Raises:
             InvalidQueryError: The file does not exist or is too large, or nothing in it is
-                recognised.
+                recognized.
         """
         from .selection import read_manifest
 

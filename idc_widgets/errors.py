@@ -29,10 +29,10 @@ _MAX_LISTED_CHOICES = 30
 #: `difflib`; and so many characters of a name and of a choice are looked at.
 _MAX_CHOICES = 5_000
 _MAX_COMPARED_CHOICES = 50
-_MAX_COMPARED_CHARS = 64
+_MAX_COMPARED_CHARACTERS = 64
 
 #: Number of characters of a name in a message.
-_MAX_SHOWN_CHARS = 200
+_MAX_SHOWN_CHARACTERS = 200
 
 
 class IDCError(Exception):
@@ -95,11 +95,11 @@ def nearest_choice(name: object, choices: Iterable[object]) -> str | None:
 
 
 def _folded(text: object) -> str:
-    return str(text)[:_MAX_COMPARED_CHARS].casefold()
+    return str(text)[:_MAX_COMPARED_CHARACTERS].casefold()
 
 
 def _shared_pairs(pairs: set[tuple[str, str]], choice: str) -> float:
-    """Return the similarity of two sets of neighbouring letters, from 0 to 1 (Dice)."""
+    """Return the similarity of two sets of neighboring letters, from 0 to 1 (Dice)."""
     others = set(pairwise(choice))
     return 2 * len(pairs & others) / max(1, len(pairs) + len(others))
 
@@ -116,10 +116,10 @@ def unknown_message(kind: str, name: object, choices: Iterable[object]) -> str:
     "unknown collection 'nsclc_radiomic'; did you mean 'nsclc_radiomics'?"
     """
     valid = [str(choice) for choice in islice(choices, _MAX_CHOICES)]
-    message = f"unknown {kind} {str(name)[:_MAX_SHOWN_CHARS]!r}"
+    message = f"unknown {kind} {str(name)[:_MAX_SHOWN_CHARACTERS]!r}"
     nearest = nearest_choice(name, valid)
     if nearest is not None:
-        return f"{message}; did you mean {nearest[:_MAX_SHOWN_CHARS]!r}?"
+        return f"{message}; did you mean {nearest[:_MAX_SHOWN_CHARACTERS]!r}?"
     if 0 < len(valid) <= _MAX_LISTED_CHOICES:
         return f"{message}; expected one of {', '.join(sorted(valid))}"
     return message

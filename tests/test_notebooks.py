@@ -181,9 +181,9 @@ def kinds_of_objects() -> dict[str, object]:
     set_pixels(mammogram, np.arange(32 * 32).reshape(32, 32).astype("<u2"), "MONOCHROME1")
     palette = new_dataset("1.2.840.10008.5.1.4.1.1.6.1", "US")
     set_pixels(palette, np.arange(32 * 32).reshape(32, 32).astype(np.uint8), "PALETTE COLOR")
-    for colour in ("Red", "Green", "Blue"):
-        setattr(palette, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 8])
-        setattr(palette, f"{colour}PaletteColorLookupTableData", bytes(range(256)))
+    for color in ("Red", "Green", "Blue"):
+        setattr(palette, f"{color}PaletteColorLookupTableDescriptor", [256, 0, 8])
+        setattr(palette, f"{color}PaletteColorLookupTableData", bytes(range(256)))
     return {
         "report": report,
         "contours": contours,

@@ -69,7 +69,7 @@ try:
 except AttributeError as error:
     assert "IDCBowser" in str(error)
 else:
-    raise AssertionError("a misspelt name was imported")
+    raise AssertionError("a misspelled name was imported")
 """
     run_installed(installed, code)
 

@@ -105,7 +105,7 @@ class DownloadPlan:
     # --- before the start ----------------------------------------------------------------------
 
     def preview(self) -> Preview:
-        """Return what the download would do now: counts, sizes, disk space, licences, time.
+        """Return what the download would do now: counts, sizes, disk space, licenses, time.
 
         Raises:
             DownloadError: The folder cannot be used.
@@ -195,7 +195,7 @@ class DownloadPlan:
         Args:
             rows: One row per series, with the columns SeriesInstanceUID, series_aws_url
                 (`s3://bucket/uuid/*`), instanceCount, series_size_MB (MB = 10^6 bytes) and those
-                that the template names; license_short_name adds the licences to the preview.
+                that the template names; license_short_name adds the licenses to the preview.
             folder: Created when the download starts; `~` is the home folder.
             template: The folder of a series below `folder`; None for `DEFAULT_TEMPLATE`. `%Column`
                 is replaced by the row's value of that column (the longest column name that fits),

@@ -45,7 +45,7 @@ class Preview:
     margin_bytes: int
     """How many of the free bytes must stay free."""
     licenses: Mapping[str | None, int]
-    """Licence to number of series, most frequent first; None stands for an unknown licence."""
+    """License to number of series, most frequent first; None stands for an unknown license."""
     MB_per_s: float | None = None
     """The last rate measured in this process; None if there is none yet."""
 
@@ -65,7 +65,7 @@ class Preview:
 
     @property
     def non_commercial(self) -> dict[str, int]:
-        """The licences that forbid commercial use, with their numbers of series."""
+        """The licenses that forbid commercial use, with their numbers of series."""
         return {
             name: count
             for name, count in self.licenses.items()
@@ -102,5 +102,5 @@ class Preview:
             count = plural(sum(restricted.values()), "series")
             lines.append(f"{count} {verb} for non-commercial use ({names})")
         if unknown := self.licenses.get(None, 0):
-            lines.append(f"the licence of {plural(unknown, 'series')} is not known")
+            lines.append(f"the license of {plural(unknown, 'series')} is not known")
         return lines

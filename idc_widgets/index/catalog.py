@@ -22,7 +22,7 @@ __all__ = ["Index"]
 #: Increased with every change of the file format of `prepared_encoding`.
 _ENCODING_VERSION = 3
 
-#: Bytes at the end of a Parquet file by which it is recognised: they list its columns, with the
+#: Bytes at the end of a Parquet file by which it is recognized: they list its columns, with the
 #: places, sizes and extreme values of their data.
 _FOOTER_BYTES = 65_536
 

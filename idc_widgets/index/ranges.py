@@ -95,7 +95,7 @@ def _geometric(low: int, high: int, count: int) -> list[float]:
 
 
 def _size_edges(low: int, high: int, count: int) -> list[Bound]:
-    digits = 2 if high - low >= count else 6  # enough to distinguish neighbours
+    digits = 2 if high - low >= count else 6  # enough to distinguish neighbors
     return [float(f"{edge:.{digits}g}") for edge in _geometric(low, high, count)]
 
 

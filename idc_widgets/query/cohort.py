@@ -219,9 +219,9 @@ class Cohort:
         return Summary(collections, patients, studies, series, instances, size_MB, licenses)
 
     def licenses(self) -> list[FacetValue]:
-        """Count the licences of these series, most series first.
+        """Count the licenses of these series, most series first.
 
-        Unlike a facet, this respects the cohort's own filter on licences.
+        Unlike a facet, this respects the cohort's own filter on licenses.
         """
         counted = count_values(self.engine, self.conditions, "license_short_name")
         return [facet for facet in counted if facet.value is not None]

@@ -229,16 +229,16 @@ class InCollections:
 
 @dataclass(frozen=True)
 class IsCommercial:
-    """Series by whether their licence allows commercial use.
+    """Series by whether their license allows commercial use.
 
     Args:
-        values: The accepted values: True, False, or None for a series without a licence.
+        values: The accepted values: True, False, or None for a series without a license.
     """
 
     values: tuple[bool | None, ...]
     column: str = field(default="commercial_use", init=False)
 
-    #: SQL of the value; NULL for a series without a licence.
+    #: SQL of the value; NULL for a series without a license.
     VALUE_SQL = allows_commercial_use_sql("license_short_name")
 
     def sql(self, bind: Bind) -> str:  # noqa: ARG002 (it binds no values)

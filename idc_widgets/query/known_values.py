@@ -30,7 +30,7 @@ _MAX_SIMILAR = 5_000
 _LAST = chr(sys.maxunicode)
 
 #: Characters that can be common to the beginnings of two similar texts.
-_MAX_PREFIX_CHARS = 32
+_MAX_PREFIX_CHARACTERS = 32
 
 #: UIDs that people mistake for each other.
 _OTHER_UID = {"SeriesInstanceUID": "StudyInstanceUID", "StudyInstanceUID": "SeriesInstanceUID"}
@@ -107,7 +107,7 @@ def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions
     condition = f"{column} IS NOT NULL AND {conjunction(conditions, params.bind)}"
     if column in _MANY_VALUED or COLUMNS[column].kind in ("date", "age"):
         # Comparisons need no scan of texts; a function such as lower() takes ten times as long.
-        prefix = text[: min(max(1, len(text) // 2), _MAX_PREFIX_CHARS)]
+        prefix = text[: min(max(1, len(text) // 2), _MAX_PREFIX_CHARACTERS)]
         prefix = prefix.encode(errors="replace").decode()  # databases reject lone surrogates
         spellings = dict.fromkeys((prefix, prefix.lower(), prefix.upper(), prefix.capitalize()))
         begins_alike = " OR ".join(
@@ -140,17 +140,17 @@ def identifier_hint(engine: Engine, column: str, text: str) -> str:
         if is_uuid:
             return "; this has the form of a crdc_series_uuid"
         if is_uid and (prior := _prior_column(engine, list(_OTHER_UID), text)):
-            return f"; only prior versions of IDC had this {prior}: client.plan_prior({text!r})"
+            return f"; only earlier versions of IDC had this {prior}: client.plan_prior({text!r})"
     if column == "crdc_series_uuid":
         if is_uid:
             return "; this has the form of a UID, such as a SeriesInstanceUID"
         if is_uuid and (prior := _prior_column(engine, [column], text)):
-            return f"; only prior versions of IDC had this {prior}"
+            return f"; only earlier versions of IDC had this {prior}"
     return ""
 
 
 def _prior_column(engine: Engine, columns: Iterable[str], text: str) -> str | None:
-    """Return the column that had an identifier in a prior version of IDC."""
+    """Return the column that had an identifier in an earlier version of IDC."""
     table = "prior_versions_index"
     if table not in engine.tables():
         return None

@@ -24,7 +24,7 @@ class Summary:
         series: Number of series.
         instances: Number of instances, each of which is a file.
         size_MB: Total size of the files in MB (10^6 bytes).
-        licenses: Short names of the licences, the one with the most series first.
+        licenses: Short names of the licenses, the one with the most series first.
     """
 
     collections: int

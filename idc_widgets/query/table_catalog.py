@@ -1,4 +1,4 @@
-"""The catalogue of tables: which exist, what their columns mean, and how more are fetched."""
+"""The catalog of tables: which exist, what their columns mean, and how more are fetched."""
 
 from __future__ import annotations
 

@@ -342,7 +342,7 @@ def _parse_commercial_use(_engine: Engine, value: object) -> IsCommercial:
     for item in values:
         if item is not None and not isinstance(item, bool):
             raise InvalidQueryError(
-                f"commercial_use={item!r}: expected True, False, or None for no licence"
+                f"commercial_use={item!r}: expected True, False, or None for no license"
             )
     return IsCommercial(tuple(item for item in (True, False, None) if item in values))
 

@@ -1,4 +1,4 @@
-"""Look up pasted UIDs of series and studies in the index and in its prior versions."""
+"""Look up pasted UIDs of series and studies in the index and in its earlier versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_UIDS = 100_000
 
 #: DICOM PS3.5, section 9.1: numbers joined by dots, 64 characters at most.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+", re.ASCII)
-_MAX_UID_CHARS = 64
+_MAX_UID_CHARACTERS = 64
 
 #: Characters between UIDs that were copied from a table, a list in Python or a manifest.
 _SEPARATORS = re.compile(r"[\s,;\"'()\[\]{}]+")
@@ -26,11 +26,11 @@ _SEPARATORS = re.compile(r"[\s,;\"'()\[\]{}]+")
 
 @dataclass(frozen=True)
 class FoundUids:
-    """The UIDs of a list: those in the index, those in prior versions only, and unknown ones."""
+    """The UIDs of a list: those in the index, those in earlier versions only, and unknown ones."""
 
     #: The UIDs of series and studies that the index has, in the order of the list.
     known: tuple[str, ...]
-    #: The last IDC version per UID that only prior versions have.
+    #: The last IDC version per UID that only earlier versions have.
     prior: dict[str, int]
     #: The UIDs that no version has.
     unknown: tuple[str, ...]
@@ -48,7 +48,7 @@ class FoundUids:
         words = [f"{len(self.known):,} of {plural(total, 'UID')} found"]
         if self.prior:
             first, version = next(iter(self.prior.items()))
-            words.append(f"{len(self.prior):,} only in prior versions: {first} until v{version}")
+            words.append(f"{len(self.prior):,} only in earlier versions: {first} until v{version}")
         if self.unknown:
             words.append(f"{len(self.unknown):,} unknown: {self.unknown[0]}")
         return "; ".join(words)
@@ -106,7 +106,7 @@ def is_uid(text: str) -> bool:
     >>> is_uid("1.2.840.10008.1.1"), is_uid("1.2.")
     (True, False)
     """
-    return len(text) <= _MAX_UID_CHARS and _UID.fullmatch(text) is not None
+    return len(text) <= _MAX_UID_CHARACTERS and _UID.fullmatch(text) is not None
 
 
 def split_uids(line: str) -> list[str]:
@@ -126,14 +126,14 @@ def _not_a_uid(text: str, line: int) -> InvalidQueryError:
 
 
 def _prior_versions(engine: Engine, uids: list[str]) -> dict[str, int]:
-    """Return the last IDC version per UID, for those of the UIDs that a prior version has."""
+    """Return the last IDC version per UID, for those of the UIDs that an earlier version has."""
     if not uids or "prior_versions_index" not in engine.tables():
         return {}
     last: dict[str, int] = {}
     for column in ("SeriesInstanceUID", "StudyInstanceUID"):
         known = known_texts(engine, column, uids, table="prior_versions_index")
         if known:
-            # Reading the whole table takes little time: few series have only prior versions.
+            # Reading the whole table takes little time: few series have only earlier versions.
             versions = engine.rows(
                 f"SELECT {column}, max(max_idc_version) FROM prior_versions_index GROUP BY 1"
             )

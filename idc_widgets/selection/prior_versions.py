@@ -1,4 +1,4 @@
-"""Series of prior versions of IDC: looked up in prior_versions_index, counted on the server."""
+"""Series of earlier versions of IDC: looked up in prior_versions_index, counted on the server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plan_prior(
     source: Source = "aws",
     endpoint_url: str | None = None,
 ) -> DownloadPlan:
-    """Plan the download of series of a prior version; see `IDCClient.plan_prior`."""
+    """Plan the download of series of an earlier version; see `IDCClient.plan_prior`."""
     from ..download import DEFAULT_TEMPLATE, DownloadPlan, Provenance
 
     template = DEFAULT_TEMPLATE if template is None else template
@@ -55,7 +55,7 @@ def prior_series(
     source: Source = "aws",
     endpoint_url: str | None = None,
 ) -> pa.Table:
-    """Return the rows of series of a prior version of IDC, ready for `DownloadPlan.make`.
+    """Return the rows of series of an earlier version of IDC, ready for `DownloadPlan.make`.
 
     The table prior_versions_index has no numbers of files, and its sizes are rounded. Both are
     counted by listing the files on the server.
@@ -83,7 +83,7 @@ def prior_series(
     rows = _select(engine, wanted, version)
     missing = sorted(set(wanted).difference(*(rows.column(key).to_pylist() for key in _KEYS)))
     if missing:
-        when = "a prior version" if version is None else f"version {version}"
+        when = "an earlier version" if version is None else f"version {version}"
         raise InvalidQueryError(
             f"{_TABLE} has no series or study {missing[0]!r} of {when} of IDC"
             f"{and_more(len(missing) - 1)}; series that did not change are in the current index; "

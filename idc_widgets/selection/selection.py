@@ -115,7 +115,7 @@ class Selection:
         return self.cohort.series()
 
     def summary(self) -> Summary:
-        """Return counts, size and licences, as `Cohort.summary` does."""
+        """Return counts, size and licenses, as `Cohort.summary` does."""
         return self._contents.summary
 
     @property
@@ -125,7 +125,7 @@ class Selection:
 
     @property
     def licenses(self) -> tuple[License, ...]:
-        """The licences of the series, sorted by their number of series, the largest first."""
+        """The licenses of the series, sorted by their number of series, the largest first."""
         return tuple(License(str(count.value), count.series) for count in self.cohort.licenses())
 
     @property
@@ -328,7 +328,7 @@ class Selection:
         Args:
             path: The file. An existing file is replaced as a whole; an error leaves it as it is.
             format: "s5cmd" writes a ``cp`` command per series, as the IDC portal does; "csv" a row
-                per series with its identifiers, address, licence, number of files and size in MB;
+                per series with its identifiers, address, license, number of files and size in MB;
                 "uids" a SeriesInstanceUID per line. By default the ending of the file name decides:
                 .s5cmd (or none), .csv, .txt.
 

@@ -1,4 +1,4 @@
-"""A check of keyword arguments: ipywidgets ignores misspelt ones, ours raise."""
+"""A check of keyword arguments: ipywidgets ignores misspelled ones, ours raise."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from .telling import Teller
 
 __all__ = ["DownloadWidget"]
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: The seconds of which the speed is shown.
 SPEED_HISTORY_SECONDS = 60
@@ -126,7 +126,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._starting = threading.RLock()
         #: The threads that are changing traits, so that observers have to wait.
         self._changing: set[int] = set()
-        #: Calls the observers of users: after a turn, if there is a state.
+        #: Calls the users' observers: after a turn, if there is a state.
         self._teller = Teller() if state is None else state.teller
         self._paths_mirrors: list[Callable[[Any, Any], object]] = []
         self._status_lock = threading.Lock()
@@ -258,7 +258,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._offer = {"text": "Download", "hint": hint, "enabled": True}
 
     def _notify_observers(self, event: Any) -> None:
-        """React to a change of a trait at once; observers of users wait until that is done."""
+        """React to a change of a trait at once; users' observers wait until that is done."""
         name = event["name"]
         if name not in _REPORTED_TRAITS or event["type"] != "change":
             super()._notify_observers(event)
@@ -279,7 +279,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
 
     @contextmanager
     def _changes(self) -> Iterator[None]:
-        """Let observers of users wait until this thread has made all its changes."""
+        """Let users' observers wait until this thread has made all its changes."""
         thread = threading.get_ident()
         if thread in self._changing:
             yield
@@ -291,7 +291,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             self._changing.discard(thread)
 
     def _tell(self, *, is_python: bool) -> None:
-        """Call the observers of users, unless this thread is still changing something.
+        """Call the users' observers, unless this thread is still changing something.
 
         Args:
             is_python: Raise the first error of an observer, instead of reporting it.
@@ -308,7 +308,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         if self.state is not None:
             self.state.report(error)
         else:
-            logger.error("an observer failed", exc_info=error)
+            _log.error("an observer failed", exc_info=error)
             self._message = f"{type(error).__name__}: {error}"
 
     def on_paths(self, mirror: Callable[[Any, Any], object]) -> Callable[[], None]:
@@ -422,5 +422,5 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
 
     def _show_error(self, error: Exception) -> None:
         if not isinstance(error, IDCError):
-            logger.error("a download could not be started", exc_info=error)
+            _log.error("a download could not be started", exc_info=error)
         self._message = str(error) if isinstance(error, IDCError) else repr(error)

@@ -14,7 +14,7 @@ from .telling import Teller
 
 __all__ = ["ErrorReporting"]
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class ErrorReporting(HasTraits):
@@ -30,7 +30,7 @@ class ErrorReporting(HasTraits):
     lock: AbstractContextManager[object]
 
     def __init__(self) -> None:
-        #: Calls the observers of users.
+        #: Calls the users' observers.
         self.teller = Teller()
         self._message_views: list[Callable[[], object]] = []
         super().__init__()
@@ -51,15 +51,15 @@ class ErrorReporting(HasTraits):
         traceback is logged.
         """
         if isinstance(error, IDCError):
-            logger.info("%s", error)
+            _log.info("%s", error)
             text = str(error)
         else:
-            logger.error("a callback of a widget failed", exc_info=error)
+            _log.error("a callback of a widget failed", exc_info=error)
             text = f"{type(error).__name__}: {error}"
         try:
             self.message = text
         except Exception:
-            logger.exception("an observer of the message failed")
+            _log.exception("an observer of the message failed")
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
@@ -74,12 +74,12 @@ class ErrorReporting(HasTraits):
             self.report(error)
 
     def _notify_observers(self, event: Any) -> None:
-        """Show a new message at once; observers of users wait for the end of the turn."""
+        """Show a new message at once; users' observers wait for the end of the turn."""
         for view in list(self._message_views):
             try:
                 view()
             except Exception:
-                logger.exception("the message cannot be shown")
+                _log.exception("the message cannot be shown")
         self.teller.add(self, event["name"], event["old"], event["new"])
         if not self.is_changing():
             error = self.teller.tell()

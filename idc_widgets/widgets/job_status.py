@@ -20,7 +20,7 @@ MAX_ROWS = 200
 MAX_LOG_LINES = 200
 
 #: The number of characters of such a line.
-MAX_LOG_LINE_LENGTH = 400
+MAX_LOG_LINE_CHARACTERS = 400
 
 
 def job_status(job: DownloadJob, *, is_connected: bool = True, hint: str = "") -> dict[str, Any]:
@@ -61,7 +61,7 @@ def job_status(job: DownloadJob, *, is_connected: bool = True, hint: str = "") -
         "can_retry": not is_active and job.state != "complete",
         "rows": rows,
         "more": more,
-        "log": [line[:MAX_LOG_LINE_LENGTH] for line in job.log[-MAX_LOG_LINES:]],
+        "log": [line[:MAX_LOG_LINE_CHARACTERS] for line in job.log[-MAX_LOG_LINES:]],
     }
 
 

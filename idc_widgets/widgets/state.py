@@ -218,7 +218,7 @@ class BrowserState(ErrorReporting):
     def turn(self, *, reports: bool = False) -> Iterator[None]:
         """Hold the lock for one action of a person or of Python code; see `Turns`.
 
-        The last error is cleared at the beginning. Observers of users are called at the end.
+        The last error is cleared at the beginning. Users' observers are called at the end.
 
         Args:
             reports: Show an error as `message` instead of raising it, for messages from the page.
@@ -247,7 +247,7 @@ class BrowserState(ErrorReporting):
             self.report(error)
 
     def _tell(self, reports: bool) -> None:
-        """Call the observers of users; report or raise the first error."""
+        """Call the users' observers; report or raise the first error."""
         error = self.teller.tell()
         if error is not None:
             if not reports:

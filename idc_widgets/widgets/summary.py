@@ -46,7 +46,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     """The size of the selection; empty if it is empty. Type: list of [number, noun]."""
 
     _licenses: List[list[Any]] = List().tag(sync=True)
-    """The licences of the selection, most series first. Type: list of [name, non_commercial]."""
+    """The licenses of the selection, most series first. Type: list of [name, non_commercial]."""
 
     _chips: List[dict[str, str]] = List().tag(sync=True)
     """The filters and picks that can be removed. Type: list of {kind, name, text, hint}."""

@@ -1,4 +1,4 @@
-"""How observers of users learn of changes: last, without a lock, and each on its own."""
+"""How users' observers learn of changes: last, without a lock, and each on its own."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Turns:
     7. Views that stay late although no turn waits show that they are stale.
 
     So the last turn of a series brings every view up to date. The lock is re-entrant, because a
-    view may itself change the state. Observers of users are not views: they run after the turn,
+    view may itself change the state. Users' observers are not views: they run after the turn,
     without the lock; see `Teller`.
 
     Args:

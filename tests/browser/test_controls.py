@@ -291,8 +291,8 @@ def test_hostile_values_are_text(lab: Lab, own: Page) -> None:
 
 
 def luminance(page: Page, selector: str, name: str) -> float:
-    colour = page.locator(selector).first.evaluate(f"(element) => getComputedStyle(element).{name}")
-    return sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3]) / 3 / 255
+    color = page.locator(selector).first.evaluate(f"(element) => getComputedStyle(element).{name}")
+    return sum(float(part) for part in re.findall(r"[\d.]+", color)[:3]) / 3 / 255
 
 
 def test_dark_theme(lab: Lab, screenshots: Path) -> None:

@@ -328,8 +328,8 @@ def test_dark_theme(lab: Lab, screenshots: Path) -> None:
         (".idc-range-input", "color", True),
         (".idc-search-box", "backgroundColor", False),
     ):
-        colour = dark.locator(selector).first.evaluate(f"(root) => getComputedStyle(root).{name}")
-        light = sum(float(part) for part in re.findall(r"[\d.]+", colour)[:3]) / 3 / 255
+        color = dark.locator(selector).first.evaluate(f"(root) => getComputedStyle(root).{name}")
+        light = sum(float(part) for part in re.findall(r"[\d.]+", color)[:3]) / 3 / 255
         assert light > 0.7 if is_light else light < 0.3, selector
     lab.screenshot(dark, screenshots / "range-dark.png")
     lab.close(dark)

@@ -68,7 +68,7 @@ PAINT = """(index) => {
   let different = 0;
   slow.picture.forEach((value, byte) => { if (value !== quick.picture[byte]) different++; });
   return { ratio: grid._dpiRatio, quick: quick.copies, slow: slow.copies, different,
-           colours: new Set(slow.picture).size };
+           colors: new Set(slow.picture).size };
 }"""
 
 
@@ -107,7 +107,7 @@ def test_the_picture_is_the_same_with_one_copy_per_part(
         page.evaluate("([grid, x, y]) => window.grids[grid].scrollTo(x, y)", [grid, *scroll])
         page.wait_for_timeout(300)
         painted = page.evaluate(PAINT, grid)
-        assert painted["colours"] > 20, "nothing was painted"
+        assert painted["colors"] > 20, "nothing was painted"
         assert painted["ratio"] == ratio
         assert painted["different"] == 0
         # A copy for the headers, one for the body, and those of a last section made to fit.

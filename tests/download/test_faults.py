@@ -449,7 +449,7 @@ def test_files_of_the_user_do_not_count(server: S3Server, three: DownloadPlan) -
     gone, *others = sorted(folder.iterdir())
     (folder / f"._{others[0].name}").write_bytes(b"what a Mac leaves")
     assert DownloadJob(three).wait(30) == "complete"
-    mine = folder / "my favourite slice.dcm"  # as large as the missing file
+    mine = folder / "my favorite slice.dcm"  # as large as the missing file
     gone.rename(mine)
     server.fail = lambda request: 403 if gone.name in request.key else None
     job = DownloadJob(three)

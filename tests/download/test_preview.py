@@ -65,7 +65,7 @@ def test_preview_without_files_and_without_space(tmp_path: Path) -> None:
     assert "still to fetch: 50 files, 5,000.0 TB; nothing is on disk yet" in text
     assert "must be left: NOT ENOUGH" in text
     assert "3 series are for non-commercial use (2 CC BY-NC 4.0, 1 CC BY-NC 3.0)" in text
-    assert "the licence of 1 series is not known" in text
+    assert "the license of 1 series is not known" in text
     assert not (tmp_path / "new").exists()
 
 

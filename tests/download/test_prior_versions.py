@@ -1,4 +1,4 @@
-"""Series of prior versions of IDC: looked up, counted on the server, and downloaded."""
+"""Series of earlier versions of IDC: looked up, counted on the server, and downloaded."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_plan_prior_of_a_client(server: S3Server, versions: pd.DataFrame, tmp_pa
         versions.StudyInstanceUID[2],
         f"{versions.Modality[2]}_{uid}",
     )
-    assert "the licence of 1 series is not known" in str(plan.preview())
+    assert "the license of 1 series is not known" in str(plan.preview())
     assert not plan.folder.exists(), "nothing is written before the start"
     job = DownloadJob(plan)
     assert job.wait() == "complete" and len(job.paths[uid]) == 3

@@ -82,7 +82,7 @@ CASES: dict[str, dict[str, Any] | Callable[[IDCClient], dict[str, Any]]] = {
     "program": {"program": "rider", "Modality": "CT"},
     "commercial": {"commercial_use": True, "collection_id": "nsclc_radiomics"},
     "not commercial": {"commercial_use": False, "Modality": "SEG"},
-    "no licence": {"commercial_use": [None]},
+    "no license": {"commercial_use": [None]},
     "nothing": {"Modality": []},
     "several": {
         "Modality": ["CT", "MR", "PT", None],
@@ -94,7 +94,7 @@ CASES: dict[str, dict[str, Any] | Callable[[IDCClient], dict[str, Any]]] = {
 }
 
 #: Cases that match nothing on purpose.
-EMPTY_CASES = ("nothing", "no licence", "backslash")
+EMPTY_CASES = ("nothing", "no license", "backslash")
 
 #: Cases that every query is tried with, which are about twenty queries per case.
 THOROUGH_CASES = ["many patients", "several"]

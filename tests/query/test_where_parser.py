@@ -293,7 +293,7 @@ def test_an_identifier_of_a_prior_version_is_recognized(client: IDCClient) -> No
         "SELECT SeriesInstanceUID, crdc_series_uuid FROM prior_versions_index"
         " WHERE SeriesInstanceUID NOT IN (SELECT SeriesInstanceUID FROM index) LIMIT 1"
     )[0]
-    hint = "only prior versions of IDC had this "
+    hint = "only earlier versions of IDC had this "
     plan = re.escape(f"SeriesInstanceUID: client.plan_prior({uid!r})")
     for filters, message in [
         ({"SeriesInstanceUID": [uid]}, hint + plan),

@@ -24,7 +24,7 @@ def prior() -> pd.DataFrame:
 
 
 def removed(prior: pd.DataFrame, column: str) -> dict[str, int]:
-    """Return the last version per UID that only prior versions of IDC have."""
+    """Return the last version per UID that only earlier versions of IDC have."""
     last = prior.groupby(column).max_idc_version.max()
     return last[~last.index.isin(whole_index().rows[column])].to_dict()
 
@@ -103,7 +103,7 @@ def test_uids_of_prior_versions(client: IDCClient, prior: pd.DataFrame, column: 
     assert result.cohort.summary().series == 1
     first, version = next(iter(some.items()))
     assert str(result) == (
-        f"1 of {len(some) + 2:,} UIDs found; {len(some):,} only in prior versions: "
+        f"1 of {len(some) + 2:,} UIDs found; {len(some):,} only in earlier versions: "
         f"{first} until v{version}; 1 unknown: {UNKNOWN}"
     )
 

@@ -57,5 +57,5 @@ def test_identifiers_in_lists_and_objects_at_any_depth(
     ],
 )
 def test_invalid_json_and_json_without_our_keys_are_refused(client: IDCClient, text: str) -> None:
-    with pytest.raises(InvalidQueryError, match=r"JSON|nothing in the manifest is recognised"):
+    with pytest.raises(InvalidQueryError, match=r"JSON|nothing in the manifest is recognized"):
         client.read_manifest(text + "\n")

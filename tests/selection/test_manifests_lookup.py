@@ -1,4 +1,4 @@
-"""Identifiers of manifests, looked up in the index and in its prior versions."""
+"""Identifiers of manifests, looked up in the index and in its earlier versions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_series_of_prior_versions_are_reported(client: IDCClient) -> None:
     manifest = client.read_manifest(f"{uid}\ncp s3://idc-open-data/{uuid}/* .\n{old}\n")
     assert len(manifest.selection) == 0
     assert [reason for _, reason in reasons(manifest)][:2] == [
-        f"only prior versions of IDC had it, until v{version}: {uid}",
-        f"only prior versions of IDC had it, until v{version}: series {uid}",
+        f"only earlier versions of IDC had it, until v{version}: {uid}",
+        f"only earlier versions of IDC had it, until v{version}: series {uid}",
     ]
     assert f"it is series {revised} as it was until v" in manifest.unknown[2].reason

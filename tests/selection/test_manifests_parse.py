@@ -35,7 +35,7 @@ def test_files_of_other_formats_are_refused(client: IDCClient, tmp_path: Path, t
     path = tmp_path / "file"
     path.write_text(text)
     with pytest.raises(
-        InvalidQueryError, match=r"nothing in the manifest is recognised: expected an s5cmd.*line 1"
+        InvalidQueryError, match=r"nothing in the manifest is recognized: expected an s5cmd.*line 1"
     ):
         client.read_manifest(path)
 

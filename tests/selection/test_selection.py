@@ -30,7 +30,7 @@ def test_uids_size_and_version(client: IDCClient, study: Selection) -> None:
     assert repr(study) == "Selection(12 series, 115.9 MB)"
 
 
-def test_non_commercial_licences_are_marked(study: Selection) -> None:
+def test_non_commercial_licenses_are_marked(study: Selection) -> None:
     assert [str(entry) for entry in study.licenses] == [
         "CC BY 4.0",
         "CC BY-NC 3.0 (non-commercial)",

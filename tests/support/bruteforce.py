@@ -204,9 +204,9 @@ class BruteForce:
         """Return a column or computed column, encoded."""
         if name not in self._columns:
             if name == "commercial_use":
-                licence = self.column("license_short_name")
-                codes = np.array([*("-NC" not in text for text in licence.values), -1])
-                self._columns[name] = Values([False, True], codes[licence.codes])
+                license = self.column("license_short_name")
+                codes = np.array([*("-NC" not in text for text in license.values), -1])
+                self._columns[name] = Values([False, True], codes[license.codes])
             elif name in NUMBERS:
                 whole = name != "series_size_MB"
                 number = pd.Series(self.number(name))
@@ -248,7 +248,7 @@ class BruteForce:
     # --- filters ---------------------------------------------------------------------------
 
     def matching(self, steps: Sequence[Step], ignoring: str | None = None) -> np.ndarray:
-        """Return the mask of rows that fulfil all steps except those on the column `ignoring`."""
+        """Return the mask of rows that fulfill all steps except those on the column `ignoring`."""
         mask = np.ones(len(self.rows), dtype=bool)
         for step in steps:
             if FILTERED.get(step[0], step[0]) != ignoring:
@@ -349,9 +349,9 @@ class BruteForce:
     # --- results ---------------------------------------------------------------------------
 
     def summary(self, mask: np.ndarray) -> dict[str, Any]:
-        """Return the counts, size and licences of the rows."""
+        """Return the counts, size and licenses of the rows."""
         rows = np.flatnonzero(mask)
-        licences = [row for row in self.facet("license_short_name", mask) if row[0] is not None]
+        licenses = [row for row in self.facet("license_short_name", mask) if row[0] is not None]
         return {
             "collections": count_distinct(self.column("collection_id").codes[rows]),
             "patients": count_distinct(self.patient[rows]),
@@ -359,7 +359,7 @@ class BruteForce:
             "series": len(rows),
             "instances": int(np.nansum(self.number("instanceCount")[rows])),
             "size_MB": float(np.nansum(self.number("series_size_MB")[rows])),
-            "licenses": tuple(value for value, *_ in licences),
+            "licenses": tuple(value for value, *_ in licenses),
         }
 
     def facet(self, name: str, mask: np.ndarray) -> list[tuple[Any, int, int]]:

@@ -20,7 +20,7 @@ HEADER_SPACE = 1800
 #: Tag, VR and length of the padding at the end of a file.
 PADDING_HEADER = 12
 
-#: Ellipses, later ones on top: centre and half axes as fractions of the width, and the value in
+#: Ellipses, later ones on top: center and half axes as fractions of the width, and the value in
 #: Hounsfield units.
 CHEST = (
     ((0.50, 0.50), (0.40, 0.28), 40),  # soft tissue
@@ -72,13 +72,13 @@ def new_dataset(sop_class_uid: str, modality: str, **elements: Any) -> Dataset:
 
 
 def set_pixels(dataset: Dataset, pixels: np.ndarray, interpretation: str) -> None:
-    """Add unsigned pixels ([frames,] rows, columns [, colours]) and their description."""
+    """Add unsigned pixels ([frames,] rows, columns [, colors]) and their description."""
     bits = pixels.dtype.itemsize * 8
-    colours = 3 if interpretation == "RGB" else 1
-    rows, columns = pixels.shape[-3:-1] if colours == 3 else pixels.shape[-2:]
+    colors = 3 if interpretation == "RGB" else 1
+    rows, columns = pixels.shape[-3:-1] if colors == 3 else pixels.shape[-2:]
     dataset.update(
         {
-            "SamplesPerPixel": colours,
+            "SamplesPerPixel": colors,
             "PhotometricInterpretation": interpretation,
             "Rows": rows,
             "Columns": columns,
@@ -86,7 +86,7 @@ def set_pixels(dataset: Dataset, pixels: np.ndarray, interpretation: str) -> Non
             "BitsStored": bits,
             "HighBit": bits - 1,
             "PixelRepresentation": 0,
-            **({"PlanarConfiguration": 0} if colours == 3 else {}),
+            **({"PlanarConfiguration": 0} if colors == 3 else {}),
         }
     )
     dataset.PixelData = pixels.tobytes()

@@ -19,7 +19,7 @@ from idc_widgets.index import COLUMNS
 __all__ = ["as_index", "random_tables", "write_table"]
 
 #: Texts that break careless quoting. They have no control characters but those of text files, and
-#: no letters whose lower case depends on their neighbours.
+#: no letters whose lower case depends on their neighbors.
 HOSTILE = (
     *("", " ", "a", "A", "it's", '"quoted"', "a,b", "a, b", ";|\t", "%", "_", "100%_", "\\", "\\n"),
     *("Ä ö", "ß", "日本", "é", "NULL", "None", "nan", "--", "$1", "{x}", "[1]", "line\nbreak"),

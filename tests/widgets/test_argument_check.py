@@ -1,4 +1,4 @@
-"""Misspelt keyword arguments: the error names the nearest, or all that are allowed."""
+"""Misspelled keyword arguments: the error names the nearest, or all that are allowed."""
 
 from __future__ import annotations
 

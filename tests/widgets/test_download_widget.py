@@ -305,7 +305,7 @@ def test_pause_and_resume(widget, s3):
     assert wait(widget, "complete")["percent"] == 100
 
 
-# --- observers of users --------------------------------------------------------------------
+# --- users' observers --------------------------------------------------------------------
 
 
 def test_an_observer_of_paths_that_raises_does_not_hide_the_end(widget):

@@ -147,7 +147,7 @@ def test_the_panel_has_the_usual_columns(state):
     ]
 
 
-def test_misspelt_names_raise_errors(state):
+def test_misspelled_names_raise_errors(state):
     with pytest.raises(InvalidQueryError, match="unknown column 'Modalty'; did you mean 'Modality"):
         FacetDropdown(state, "Modalty")
     with pytest.raises(TypeError, match="FacetDropdown has no argument 'layuot'; did you mean 'la"):

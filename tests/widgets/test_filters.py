@@ -101,7 +101,7 @@ def test_a_closed_panel_no_longer_counts(state):
     assert not state.dropdown_counts._dropdowns
 
 
-def test_misspelt_arguments_raise_errors(state):
+def test_misspelled_arguments_raise_errors(state):
     with pytest.raises(
         TypeError, match="FilterPanel has no argument 'expandet'; did you mean 'exp"
     ):

@@ -42,7 +42,7 @@ def test_the_summary_has_no_chip_for_visible_filters(browser: IDCBrowser) -> Non
     assert "PatientAge" in browser._summary.columns
 
 
-def test_misspelt_arguments_raise_errors(client: IDCClient) -> None:
+def test_misspelled_arguments_raise_errors(client: IDCClient) -> None:
     with pytest.raises(TypeError, match="IDCBrowser has no argument 'Modalty'; did you mean 'Moda"):
         IDCBrowser(client, Modalty="CT")
 

@@ -212,7 +212,7 @@ def test_a_closed_filter_no_longer_follows(state):
     assert widget._filter["words"] == ""
 
 
-def test_misspelt_names_raise_errors(state):
+def test_misspelled_names_raise_errors(state):
     with pytest.raises(InvalidQueryError, match="'PatientAg'; did you mean 'PatientAge'"):
         RangeFilter(state, "PatientAg")
     with pytest.raises(TypeError, match="RangeFilter has no argument 'layuot'; did you mean 'la"):

@@ -155,6 +155,6 @@ def test_a_closed_box_no_longer_follows(state, box):
     assert box._text == ""
 
 
-def test_misspelt_arguments_raise_errors(state):
+def test_misspelled_arguments_raise_errors(state):
     with pytest.raises(TypeError, match="SearchBox has no argument 'layuot'; did you mean 'layout"):
         SearchBox(state, layuot={})

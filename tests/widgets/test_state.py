@@ -169,7 +169,7 @@ def test_consequences_cannot_be_set(state: BrowserState) -> None:
         BrowserState("my.csv")
 
 
-# --- observers of users --------------------------------------------------------------------
+# --- users' observers --------------------------------------------------------------------
 
 
 def boom(_change: Any) -> None:

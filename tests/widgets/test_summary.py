@@ -132,6 +132,6 @@ def test_a_closed_bar_no_longer_follows(state):
     assert bar._counts == counts
 
 
-def test_misspelt_arguments_raise_errors(state):
+def test_misspelled_arguments_raise_errors(state):
     with pytest.raises(TypeError, match="SummaryBar has no argument 'colums'; did you mean 'colum"):
         SummaryBar(state, colums=())

@@ -112,7 +112,7 @@ def _why_not_a_series(bucket: str, key: str) -> str | None:
 
 
 def _prior_uuids(engine: Engine, uuids: set[str]) -> dict[str, str]:
-    """Return a reason per crdc_series_uuid that only prior versions of IDC have."""
+    """Return a reason per crdc_series_uuid that only earlier versions of IDC have."""
     if not uuids or "prior_versions_index" not in engine.tables():
         return {}
     columns = ("crdc_series_uuid", "SeriesInstanceUID", "max_idc_version")
@@ -126,7 +126,7 @@ def _prior_uuids(engine: Engine, uuids: set[str]) -> dict[str, str]:
         uuid: (
             f"it is series {uid} as it was until v{version}; the series has changed since"
             if uid in current
-            else f"only prior versions of IDC had it, until v{version}: series {uid}"
+            else f"only earlier versions of IDC had it, until v{version}: series {uid}"
         )
         for uuid, (version, uid) in last.items()
     }

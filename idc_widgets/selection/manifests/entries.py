@@ -1,4 +1,4 @@
-"""What a line of a manifest can name, and how identifiers and names of columns are recognised."""
+"""What a line of a manifest can name, and how identifiers and names of columns are recognized."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = [
     "ADDRESS",
     "EXPECTED",
     "KEYS",
-    "MAX_LINE_CHARS",
+    "MAX_LINE_CHARACTERS",
     "UUID",
     "Entry",
     "Problem",
@@ -26,8 +26,8 @@ __all__ = [
     "unknown_line",
 ]
 
-MAX_LINE_CHARS = 1_000_000
-MAX_SHOWN_CHARS = 200
+MAX_LINE_CHARACTERS = 1_000_000
+MAX_SHOWN_CHARACTERS = 200
 
 EXPECTED = (
     "expected an s5cmd manifest, a table (CSV or TSV) with a column such as SeriesInstanceUID, "
@@ -127,7 +127,7 @@ def kind_of(text: str) -> str | None:
 def unknown_line(number: int, text: str, reason: str) -> UnknownLine:
     """Return an UnknownLine whose text is short and printable."""
     text = text.strip()
-    text = text if len(text) <= MAX_SHOWN_CHARS else text[: MAX_SHOWN_CHARS - 1] + "…"
+    text = text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 1] + "…"
     return UnknownLine(number, "".join(c if c.isprintable() else "\ufffd" for c in text), reason)
 
 

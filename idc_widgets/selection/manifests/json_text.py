@@ -51,7 +51,7 @@ def parse_json(text: str) -> Iterator[Entry | UnknownLine] | None:
     entries = list(_entries(content, number_of))
     has_our_keys = isinstance(content, dict) and any(map(meaning_of, content))
     if not entries and content != [] and not has_our_keys:
-        raise InvalidQueryError(f"nothing in this JSON is recognised: {EXPECTED}")
+        raise InvalidQueryError(f"nothing in this JSON is recognized: {EXPECTED}")
     return iter(entries)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..identifiers import split_uids
 from .entries import (
     ADDRESS,
-    MAX_LINE_CHARS,
+    MAX_LINE_CHARACTERS,
     Entry,
     Problem,
     UnknownLine,
@@ -51,14 +51,14 @@ def parse_line(number: int, line: str) -> Iterator[Entry | UnknownLine]:
 
 def unreadable(line: str) -> str | None:
     """Return the reason why a line cannot be parsed at all; None if it can."""
-    if len(line) > MAX_LINE_CHARS:
+    if len(line) > MAX_LINE_CHARACTERS:
         return too_long(line)
     return "it contains a NUL character" if "\0" in line else None
 
 
 def too_long(line: str) -> str:
     """Return the reason for a line that is too long."""
-    return f"a line of {len(line):,} characters; expected {MAX_LINE_CHARS:,} at most"
+    return f"a line of {len(line):,} characters; expected {MAX_LINE_CHARACTERS:,} at most"
 
 
 _COMMANDS = frozenset(

@@ -61,7 +61,7 @@ def _look_up_uids(engine: Engine, values: _Values) -> tuple[set[str], dict[tuple
     reasons = {}
     for kind, uid in missing:
         if uid in prior:
-            reasons[kind, uid] = f"only prior versions of IDC had it, until v{prior[uid]}: {uid}"
+            reasons[kind, uid] = f"only earlier versions of IDC had it, until v{prior[uid]}: {uid}"
         elif is_uid(uid):
             reasons[kind, uid] = f"data {engine.data_version} has no {words[kind]} {uid}"
         else:

@@ -41,7 +41,7 @@ def resolve_manifest(
         if unknown_lines:
             first = unknown_lines[0]
             shown = f"line {first.number:,} is {first.text[:80]!r} ({first.reason})"
-            raise InvalidQueryError(f"nothing in the manifest is recognised: {EXPECTED}; {shown}")
+            raise InvalidQueryError(f"nothing in the manifest is recognized: {EXPECTED}; {shown}")
         if not text.strip():
             raise InvalidQueryError(f"the manifest is empty: {EXPECTED}")
     return Cohort(engine).of_series(series), tuple(unknown_lines)

@@ -12,7 +12,7 @@ from ...query import Engine, known_texts
 from ..identifiers import is_uid, split_uids
 from .entries import (
     KEYS,
-    MAX_LINE_CHARS,
+    MAX_LINE_CHARACTERS,
     Entry,
     UnknownLine,
     kind_of,
@@ -107,7 +107,7 @@ def parse_table(lines: Sequence[str], layout: Layout) -> Iterator[Entry | Unknow
         stripped = line.strip()
         if not stripped:
             continue
-        if len(line) > MAX_LINE_CHARS:
+        if len(line) > MAX_LINE_CHARACTERS:
             yield unknown_line(number, line, too_long(line))
             continue
         cells = _cells(line, delimiter)
@@ -126,7 +126,7 @@ def _sample(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
     filled = (
         (index, line)
         for index, line in enumerate(lines)
-        if line.strip() and not line.lstrip().startswith("#") and len(line) <= MAX_LINE_CHARS
+        if line.strip() and not line.lstrip().startswith("#") and len(line) <= MAX_LINE_CHARACTERS
     )
     return itertools.islice(filled, SAMPLE_LINES)
 

@@ -31,7 +31,7 @@ _MAX_PICKS = 100_000
 #: Rows sent above and below those requested, so that slow scrolling shows no gaps.
 _MARGIN_ROWS = 20
 #: Length of the longest text sent for a cell; a grid cannot show a wider one.
-_MAX_TEXT_LENGTH = 300
+_MAX_TEXT_CHARACTERS = 300
 
 _MISSING = "–"
 
@@ -429,7 +429,7 @@ def _cell(column: Column, value: Any) -> str:
         return f"{value:,}"
     if column.kind == "size":
         return human_size(value * 1e6)
-    return str(value)[:_MAX_TEXT_LENGTH]
+    return str(value)[:_MAX_TEXT_CHARACTERS]
 
 
 def _int(value: Any) -> int:
