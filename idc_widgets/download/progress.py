@@ -64,6 +64,8 @@ class TrackedSeries:
     """Sum of `files`."""
     fetched: tuple[int, int] = (0, 0)
     """Bytes and files that s5cmd has reported."""
+    reported: set[str] = field(default_factory=set)
+    """The names of these files."""
     counted: tuple[int, int] = (0, 0)
     """Bytes and files that the totals of the tracker include."""
     was_complete: bool = False
@@ -103,7 +105,8 @@ class TrackedSeries:
     def is_excessive(self) -> bool:
         """Return whether more was fetched than the whole series has."""
         size_bytes, files = self.fetched
-        size_bytes += sum(self.growing.values())
+        # The s5cmd of another job may be fetching a file that ours has finished
+        size_bytes += sum(n for name, n in self.growing.items() if name not in self.reported)
         return size_bytes > self.series.size_bytes or files > self.series.instances
 
     def add_file(self, name: str, size_bytes: int) -> None:
@@ -176,6 +179,7 @@ class ProgressTracker:
             if is_news:
                 size_bytes, files = tracked.fetched
                 tracked.fetched = size_bytes + event.size_bytes, files + 1
+                tracked.reported.add(name)
             tracked.growing.pop(name, None)
             tracked.add_file(name, event.size_bytes)
             if tracked.is_excessive():

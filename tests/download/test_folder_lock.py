@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +20,7 @@ import pyarrow as pa
 import pytest
 from support.downloads import (
     assert_identical,
+    file_name,
     make_plan,
     run_script,
     small,
@@ -21,12 +28,225 @@ from support.downloads import (
 )
 from support.s3server import S3Server
 
-from idc_widgets.download import DownloadJob, DownloadPlan, folder_lock, record, s5cmd
+from idc_widgets.download import DownloadJob, DownloadPlan, disk, folder_lock, record, s5cmd
 
 if sys.platform == "win32":
     pytest.skip("other processes are not seen there", allow_module_level=True)
 
 import fcntl
+
+#: Put in before the job of a process: the rules of NFS, where flock takes a lock of the process
+#: that needs a descriptor that is open for writing; and file systems without locks.
+NFS = "import fcntl; fcntl.flock = fcntl.lockf"
+NO_LOCKS = (
+    "import errno, fcntl; "
+    "exec('def refuse(file, how): raise OSError(errno.ENOLCK, str())'); fcntl.flock = refuse"
+)
+#: Two computers that keep their locks to themselves
+OTHER_HOST = (
+    "import fcntl, socket; fcntl.flock = lambda file, how: None; "
+    "socket.gethostname = lambda: 'elsewhere'"
+)
+
+
+def no_locks(_file: int, _how: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+@pytest.mark.parametrize("disk", ["local", "NFS"])
+def test_another_process_is_seen(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: str
+) -> None:
+    if disk == "NFS":
+        monkeypatch.setattr(fcntl, "flock", fcntl.lockf)
+    row = small(1, series_size_MB=3.0)
+    plan = make_plan(server, tmp_path / "data", row)
+    server.rate_MB_s = 0.5
+    script = run_script(plan, row, before=NFS if disk == "NFS" else "", code="time.sleep(100)")
+    assert script.stdout is not None and script.stdout.readline() != "0\n"
+    job = DownloadJob(plan)
+    assert job.wait(30) == "failed"
+    assert job.error is not None and f"(pid {script.pid} on " in job.error
+    script.kill()
+    script.communicate()
+    server.rate_MB_s = None
+    assert job.retry().wait(30) == "complete", (job.error, job.failed)
+    assert not (plan.folder / folder_lock.WORK_FOLDER).exists(), "nothing is left behind"
+
+
+def test_jobs_of_one_process_see_each_other_on_nfs(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, a process does not see its own locks, and loses them when it closes the file."""
+    monkeypatch.setattr(fcntl, "flock", fcntl.lockf)
+    test_another_job_of_this_session_by_another_path(server, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["no locks", "other host"])
+def test_two_jobs_without_locks_both_complete(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", no_locks if kind == "no locks" else lambda *_: None)
+    rows = [small(i, instanceCount=3, series_size_MB=1.0) for i in (1, 2, 3)]
+    plan = make_plan(server, tmp_path / "data", *rows)
+    server.rate_MB_s = 0.5
+    script = run_script(
+        plan,
+        *rows,
+        before=NO_LOCKS if kind == "no locks" else OTHER_HOST,
+        code="print(job.wait(), job.failed, job.error, job.log)",
+    )
+    assert script.stdout is not None and script.stdout.readline() != "0\n"
+    job = DownloadJob(plan, workers=4, backoff=0.1)
+    assert job.wait(100) == "complete", (job.failed, job.error, job.log)
+    output, errors = script.communicate(timeout=100)
+    assert output.startswith("complete {} None"), (output, errors)
+    assert_identical(plan, server)
+    assert server.count("GET") <= 2 * len(server.objects), "each file is fetched twice at most"
+
+
+@pytest.mark.parametrize("kind", ["no locks", "other host"])
+def test_only_files_at_rest_are_removed_beside_another_job(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    plan = make_plan(server, tmp_path / "data", small(1))
+    folder = plan.series[0].folder
+    folder.mkdir(parents=True)
+    new, old = (folder / f"{file_name(1)}{number}" for number in (11111, 22222))
+    new.touch()
+    old.touch()
+    os.utime(old, (time.time() - 3600,) * 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", no_locks if kind == "no locks" else lambda *_: None)
+        one, two = (folder_lock.FolderLock(plan) for _ in range(2))
+        if kind == "other host":
+            patch.setattr(socket, "gethostname", lambda: "elsewhere")
+        one.lock()
+        folder_lock._own_files.clear()  # as in another process
+        patch.undo()
+        patch.setattr(fcntl, "flock", no_locks if kind == "no locks" else lambda *_: None)
+        two.lock()
+        assert not two.is_alone(folder)
+        disk.remove_unfinished_files(folder, is_alone=lambda: two.is_alone(folder))
+        assert new.exists() and not old.exists()
+        one.release()
+        assert two.is_alone(folder)
+        disk.remove_unfinished_files(folder, is_alone=lambda: two.is_alone(folder))
+        assert not new.exists()
+        two.release()
+    assert not (plan.folder / folder_lock.WORK_FOLDER).exists()
+
+
+def test_a_file_system_without_link_counts(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(server, tmp_path / "data", small(1))
+    fstat = os.fstat
+    monkeypatch.setattr(os, "fstat", lambda file: without_links(fstat(file)))
+    job = DownloadJob(plan)
+    assert job.wait(30) == "complete"
+    gone = []
+
+    def vanish(_file: int, path: Path) -> bool:
+        gone.append(path)
+        return False
+
+    monkeypatch.setattr(folder_lock, "_lock_new", vanish)
+    lock = folder_lock.FolderLock(plan)
+    lock.lock()
+    assert len(gone) == folder_lock._REGISTER_TRIES, "the tries are bounded"
+    lock.release()
+
+
+def without_links(status: os.stat_result) -> os.stat_result:
+    return os.stat_result((*status[:3], 0, *status[4:10]))
+
+
+def test_many_files_of_others_delay_a_job_once(
+    tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(server, tmp_path / "data" / "below", small(1))
+    home = tmp_path / "data" / folder_lock.WORK_FOLDER
+    home.mkdir(parents=True)
+    waited = []
+
+    class Never(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0)
+            return self.is_set()
+
+    monkeypatch.setattr(folder_lock, "_MAX_DELAY_SECONDS", 1.0)
+    with ExitStack() as stack:
+        for number in range(100):
+            file = stack.enter_context((home / f"{number}.lock").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        lock = folder_lock.FolderLock(plan)
+        lock.lock(Never())
+        assert 0.9 < sum(waited) < 1.1
+        lock.release()
+        cancelled, count = Never(), len(waited)
+        cancelled.set()
+        lock = folder_lock.FolderLock(plan)
+        lock.lock(cancelled)
+        assert len(waited) == count
+        lock.release()
+
+
+def test_work_folders_that_anybody_could_have_made_are_ignored(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    home = tmp_path / folder_lock.WORK_FOLDER
+    home.mkdir()
+    assert folder_lock._is_trusted(tmp_path)
+    os.chown(home, 12345, 12345)
+    assert folder_lock._is_trusted(tmp_path), "nobody else may write there"
+    tmp_path.chmod(0o775)
+    assert folder_lock._is_trusted(tmp_path), "the group is trusted"
+    tmp_path.chmod(0o1777)
+    assert not folder_lock._is_trusted(tmp_path)
+    os.chown(home, 0, 0)
+    assert folder_lock._is_trusted(tmp_path)
+    home.rmdir()
+    assert not folder_lock._is_trusted(tmp_path)
+
+
+def test_jobs_of_a_shared_folder_see_each_other(server: S3Server, tmp_path: Path) -> None:
+    """The work folder and the lock files are as open to the others as the folder itself."""
+    plan = make_plan(server, tmp_path / "data", small(1))
+    plan.folder.mkdir()
+    plan.folder.chmod(0o2775)
+    umask = os.umask(0o077)
+    try:
+        lock = folder_lock.FolderLock(plan)
+        lock.lock()
+    finally:
+        os.umask(umask)
+    home = plan.folder / folder_lock.WORK_FOLDER
+    assert home.stat().st_mode & 0o070 == 0o020 | home.stat().st_mode & 0o050
+    [path] = home.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o644
+    lock.release()
+
+
+def test_a_forked_child_does_not_keep_the_lock(server: S3Server, tmp_path: Path) -> None:
+    plan = make_plan(server, tmp_path / "data", small(1))
+    lock = folder_lock.FolderLock(plan)
+    lock.lock()
+    child = os.fork()
+    if child == 0:
+        time.sleep(100)
+        os._exit(0)
+    try:
+        assert lock._path is not None
+        with lock._path.open() as file:
+            assert folder_lock.try_lock(file.fileno(), shared=True) is False
+            os.close(lock._file)  # as when this process is killed
+            until(lambda: folder_lock.try_lock(file.fileno(), shared=True), 30)
+        lock._file = os.open(os.devnull, os.O_RDONLY)
+        lock.release()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_two_processes_in_one_folder(server: S3Server, tmp_path: Path) -> None:

@@ -157,16 +157,18 @@ def run_script(
         import time
         import pyarrow as pa
         from idc_widgets.download import DownloadJob, DownloadPlan, s5cmd
+        from idc_widgets.download.folder_lock import FolderLock
         {before}
         plan = DownloadPlan.make(pa.Table.from_pylist({list(rows)!r}), {str(plan.folder)!r},
                                  template={template!r}, endpoint_url={plan.endpoint_url!r})
+        recorded, record = [], FolderLock.record_process
+        def note(lock, process):
+            record(lock, process)
+            recorded.append(process)
+        FolderLock.record_process = note
         job = DownloadJob(plan, workers=4).start()
         def is_at_work():
-            lock = [*plan.folder.glob(".idc_widgets/*.lock")]
-            # The second line of the lock file names the running s5cmd
-            return job.progress.bytes_done and s5cmd.Process._running and any(
-                path.read_text().count("\\n") == 2 for path in lock
-            )
+            return job.progress.bytes_done and s5cmd.Process._running and recorded
         # A job that was nearly complete may finish before this loop starts
         while not job._finished.is_set() and not is_at_work(): time.sleep(0.01)
         print(next((process.pid for process in s5cmd.Process._running), 0), flush=True)
