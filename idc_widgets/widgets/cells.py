@@ -164,7 +164,7 @@ def _open_widgets() -> list[Widget]:
 
 
 def _user_values(shell: InteractiveShell) -> Iterator[Any]:
-    """Yield the values of the user's variables, without the history (``Out``, ``_``, ``_1``)."""
+    """Yield the values of the user's variables, without IPython's history of outputs."""
     hidden = shell.user_ns_hidden
     for name, value in list(shell.user_ns.items()):
         if name not in hidden or hidden[name] is not value:
