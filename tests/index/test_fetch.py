@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from support.table_server import (
     client_of,
     names_below,
     table_server,
+    unused_url,
     use_data_folder,
     with_checksums,
     write_own_table,
@@ -148,10 +148,8 @@ def test_a_complete_partial_file_is_only_checked(server: FileServer, tmp_path: P
 
 def test_a_stalled_body_times_out(server: FileServer, tmp_path: Path) -> None:
     server.fault = lambda request: Stall(1000) if request.path == "big" else None
-    started = time.monotonic()
     with pytest.raises(FetchError, match="sent nothing for 1 s, after"):
         _fetch_big(server, tmp_path / "big", timeout=(5.0, 1.0))
-    assert time.monotonic() - started < 10
 
 
 def test_the_next_mirror_sends_the_rest_after_a_stall(server: FileServer, tmp_path: Path) -> None:
@@ -232,12 +230,9 @@ def test_the_checksum_of_another_mirror_is_used(own: Path, server: FileServer) -
 
 
 def test_offline_each_mirror_is_named(own: Path, data: Path) -> None:
-    with FileServer() as server, FileServer() as other:  # both run, so that their ports differ
-        first, second = server.url, other.url
-    started = time.monotonic()
+    first, second = unused_url(), unused_url()
     with pytest.raises(FetchError, match="no mirror answers") as caught:
         client_of(own, first, second).fetch("seg_index")
-    assert time.monotonic() - started < 5
     message = str(caught.value)
     assert "seg_index" in message
     assert first in message and second in message

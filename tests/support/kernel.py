@@ -72,7 +72,8 @@ class Kernel:
         )
         self._client = BlockingKernelClient(connection_file=path)
         self._client.load_connection_file()
-        self._client.start_channels()
+        # Its heartbeat would call a kernel dead that only starts slowly.
+        self._client.start_channels(hb=False, stdin=False)
         try:
             self._client.wait_for_ready(timeout=PATIENCE_SECONDS)
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,9 @@ RELEASE = version("idc-index-data")
 
 #: The beginning of the keys of clinical tables.
 CLINICAL = f"bigquery_export/idc_v{RELEASE.split('.')[0]}_clinical"
+
+
+_held_sockets: list[socket.socket] = []
 
 
 def parquet(**columns: list[object]) -> bytes:
@@ -84,8 +88,11 @@ def names_below(folder: Path) -> list[str]:
 
 def unused_url() -> str:
     """Return an address on which no server listens."""
-    with FileServer() as stopped:
-        return stopped.url
+    # The socket is bound and does not listen, and stays open so that no server can have its port.
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    _held_sockets.append(held)
+    return f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 def use_data_folder(folder: Path, monkeypatch) -> Path:

@@ -55,7 +55,7 @@ def test_errors_are_named_in_our_own_words(
 ) -> None:
     server.fault = lambda request: fault
     with (
-        open_http(timeout=(5.0, 0.2), pause=0.01) as http,
+        open_http(timeout=(30.0, 1.0 if isinstance(fault, Stall) else 30.0), pause=0.01) as http,
         pytest.raises(HttpError, match=f"^{message}$"),
     ):
         http.get(f"{server.url}/text", 100)

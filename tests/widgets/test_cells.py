@@ -224,16 +224,18 @@ def test_memory_does_not_grow_with_the_runs_of_a_cell() -> None:
     # With one arena, malloc gives back what Python frees.
     with Kernel({"MALLOC_ARENA_MAX": "1"}) as kernel:
         kernel.run(SETUP)
-        kernel.run("client = IDCClient()")
-        sizes = []
-        for _ in range(50):
-            kernel.run("browser = IDCBrowser(client)\nbrowser", "a")
-            sizes.append(json.loads(kernel.run("print([rss_MB(), len(registry())])")))
-        assert len({widgets for _, widgets in sizes}) == 1
-        once = sizes[0][1]
-        third, *later = [rss for rss, _ in sizes[2:]]
-        assert max(later[-10:]) - third < 20
-        for _ in range(20):
-            kernel.run("browser = IDCBrowser(client); browser.close()", "b")
-        assert open_widgets(kernel) == once  # that of the first cell
-        assert float(kernel.run("print(rss_MB())")) - third < 20
+
+        def sizes(code: str, runs: int) -> tuple[list[float], set[int]]:
+            """Run a cell; return the memory in MB and the number of widgets after each run."""
+            measured = []
+            for _ in range(runs):
+                kernel.run(code, code)
+                measured.append(json.loads(kernel.run("print([rss_MB(), len(registry())])")))
+            return [rss for rss, _ in measured], {widgets for _, widgets in measured}
+
+        rss, widgets = sizes("browser = IDCBrowser()\nbrowser", 50)
+        assert len(widgets) == 1
+        assert max(rss[-5:]) - rss[2] <= 20, rss
+        rss, widgets_after = sizes("browser = IDCBrowser(); browser.close()", 20)
+        assert widgets_after == widgets
+        assert max(rss[-5:]) - rss[2] <= 20, rss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,24 @@ def press(widget: DownloadWidget, folder: str | None = None, *, sure: bool = Fal
     """Send what the front end sends when Download is pressed."""
     folder = widget.download_dir if folder is None else folder
     widget._handle_custom_msg({"kind": "start", "folder": folder, "sure": sure}, [])
+
+
+def never_complete(s3: S3Server) -> None:
+    """Send the series s.2 only by half, so that no download ends before the test goes on."""
+    s3.fail = lambda request: (
+        "stall" if request.method == "GET" and request.key.startswith("prefix-2/") else None
+    )
+
+
+def complete_again(s3: S3Server) -> None:
+    s3.fail = lambda _request: None
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def wait(widget: DownloadWidget, *states: str) -> dict:
@@ -112,27 +130,24 @@ def test_a_download_from_press_to_paths(widget, tmp_path):
 
 def test_the_progress_is_described(widget, s3):
     s3.rate_MB_s = 0.2
+    never_complete(s3)
     seen = []
     widget.observe(lambda change: seen.append(change["new"]), "_status")
     widget.start()
-    while not any("MB/s" in status["detail"] for status in seen):
-        assert widget.job.state in ("running", "planned")
-        time.sleep(0.05)
+    until(lambda: any(status["detail"].endswith(" left") for status in list(seen)))
     widget.cancel()
     wait(widget, "cancelled")
     assert seen[0]["title"] == "Connecting"
-    running = [status for status in seen if status["title"] == "Downloading"]
-    assert running[-1]["detail"].count(" · ") == 3
-    assert "of 600.0 kB · " in running[-1]["detail"]
-    assert running[-1]["detail"].endswith(" left")
+    detail = next(status["detail"] for status in seen if status["detail"].endswith(" left"))
+    assert detail.count(" · ") == 3
+    assert "of 600.0 kB · " in detail and "MB/s" in detail
     assert [status["number"] for status in seen] == sorted({s["number"] for s in seen})
 
 
 def test_cancel_keeps_files_and_download_resumes(widget, s3):
-    s3.rate_MB_s = 0.2
+    never_complete(s3)
     press(widget)
-    while not widget.job.progress.files_done:
-        time.sleep(0.02)
+    until(lambda: widget.job.progress.files_done)
     widget._handle_custom_msg({"kind": "cancel"}, [])
     status = wait(widget, "cancelled")
     assert status["title"] == "Cancelled"
@@ -140,13 +155,13 @@ def test_cancel_keeps_files_and_download_resumes(widget, s3):
         "of 12 files are kept; press Resume, or Download for the present selection"
     )
     assert status["rows"][0][2] is False
-    s3.rate_MB_s = None
+    complete_again(s3)
     press(widget)
     assert wait(widget, "complete")["percent"] == 100
 
 
 def test_a_second_start_during_a_download(widget, s3, own):
-    s3.rate_MB_s = 0.05
+    never_complete(s3)
     job = widget.start()
     assert widget.start() is job
     widget.selection = own.cohort(SeriesInstanceUID="s.1").select()
@@ -236,10 +251,10 @@ def test_wrong_arguments_raise_errors(state):
 
 
 def test_starting_again_while_the_last_download_is_being_cancelled(widget, s3):
-    s3.rate_MB_s = 0.1
+    never_complete(s3)
     cancelled = widget.start()
     cancelled.cancel()
-    s3.rate_MB_s = None
+    complete_again(s3)
     again = widget.start()
     assert again is not cancelled
     assert cancelled.state == "cancelled"
@@ -247,7 +262,7 @@ def test_starting_again_while_the_last_download_is_being_cancelled(widget, s3):
 
 
 def test_another_folder_is_another_download(widget, s3, tmp_path):
-    s3.rate_MB_s = 0.1
+    never_complete(s3)
     job = widget.start()
     assert widget.start() is job
     widget.download_dir = str(tmp_path / "other")
@@ -292,15 +307,14 @@ def test_a_change_withdraws_the_question(widget, own, tmp_path, monkeypatch):
 
 
 def test_pause_and_resume(widget, s3):
-    s3.rate_MB_s = 0.3
+    never_complete(s3)
     press(widget)
-    while not widget.job.progress.files_done:
-        time.sleep(0.02)
+    until(lambda: widget.job.progress.files_done)
     widget._handle_custom_msg({"kind": "pause"}, [])
     status = wait(widget, "paused")
     assert status["active"]
     assert status["title"] == "Paused"
-    s3.rate_MB_s = None
+    complete_again(s3)
     widget._handle_custom_msg({"kind": "resume"}, [])
     assert wait(widget, "complete")["percent"] == 100
 
