@@ -256,7 +256,10 @@ def test_a_pick_that_a_filter_hid_before_the_click_is_not_reported(state: Browse
     assert state.message == ""
 
 
-def test_a_click_on_forgotten_rows_is_reported(state: BrowserState) -> None:
+def test_a_click_on_forgotten_rows_is_reported(
+    state: BrowserState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("idc_widgets.widgets.grid.shown_rows._MAX_GENERATIONS", 8)
     page = Page(PatientGrid(state))
     for value in ["CT", "SEG", "RTSTRUCT", "CT", "SEG", "RTSTRUCT", "CT", "SEG", "RTSTRUCT"]:
         state.filter_values("Modality", [value])

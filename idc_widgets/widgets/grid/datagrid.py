@@ -350,6 +350,7 @@ class _Grid(StreamingDataGrid):
         self.send(
             {
                 "event_type": "data-reply",
+                "generation": self.generation,
                 "value": {
                     "data": {name: {"type": "raw", "value": cell} for name, cell in data.items()},
                     "schema": self._data["schema"],

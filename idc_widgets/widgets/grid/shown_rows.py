@@ -9,8 +9,11 @@ from ...query import RowSource
 
 __all__ = ["ShownRows"]
 
-#: Generations of rows that are kept for clicks on rows that have been replaced in the meantime.
-_MAX_GENERATIONS = 8
+#: Limits of what is kept for clicks on rows that have been replaced in the meantime: generations,
+#: and rows of all of them together. A burst of clicks makes many generations before the page has
+#: received the first. A row takes a few bytes.
+_MAX_GENERATIONS = 64
+_MAX_KEPT_ROWS = 8_000_000
 #: Limit of pages, and of views, that are remembered.
 _MAX_VIEWS = 16
 
@@ -82,6 +85,11 @@ class ShownRows:
         first = min(needed, default=0) - 1
         for generation in [number for number in self._sources if number < first]:
             del self._sources[generation]
+        kept_rows = 0
+        for generation, rows in reversed(list(self._sources.items())):
+            kept_rows += len(rows)
+            if kept_rows > _MAX_KEPT_ROWS:
+                del self._sources[generation]
 
 
 def _keep_last(values: dict[Any, Any], limit: int) -> None:

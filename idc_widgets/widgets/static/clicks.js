@@ -11,6 +11,7 @@
  *
  * @typedef {object} Selected ipydatagrid's selection.
  * @property {unknown} dataModel The rows that it belongs to.
+ * @property {boolean} isEmpty
  * @property {() => Iterable<Cells>} selections
  * @property {() => void} clear
  * @property {(args: object) => void} select
@@ -40,6 +41,8 @@ function reportClicks(model) {
   if (!isKnownKind) return null;
 
   const page = uniqueId();
+  // The page shows the rows of the generation before until the first rows of the next arrive.
+  let generation = model.get("generation");
   /** @type {HTMLElement[]} */
   const nodes = [];
   let sent = 0;
@@ -120,7 +123,8 @@ function reportClicks(model) {
   /** @param {Selected} sender */
   function onChanged(sender) {
     if (model.synchingWithKernel) return;
-    if (isReceiving || sender !== model.selectionModel) {
+    const isEmptied = !(window.event instanceof UIEvent) && sender.isEmpty;
+    if (isReceiving || isEmptied || sender !== model.selectionModel) {
       selections = []; // new rows have replaced those that were selected; no one has clicked
       return;
     }
@@ -131,7 +135,6 @@ function reportClicks(model) {
       c1: Math.min(c1, c2),
       c2: Math.max(c1, c2),
     }));
-    const generation = model.get("generation");
     const rowCount = model.get("_row_count");
     if (header !== null && now.some(({ r1, r2 }) => r1 === 0 && r2 >= rowCount - 1)) {
       // A click on a header selects all rows, but people intend to sort.
@@ -155,8 +158,11 @@ function reportClicks(model) {
   // ipydatagrid triggers this before it connects its own handler.
   model.on("selection-model-changed", () => model.selectionModel?.changed.connect(onChanged));
   model.selectionModel.changed.connect(onChanged);
-  model.on("change:generation", flush);
   model.on("msg:custom", (/** @type {any} */ content) => {
+    if (content.event_type === "data-reply" && content.generation !== generation) {
+      flush();
+      generation = content.generation;
+    }
     if (content.event_type !== "answer" || content.page !== page) return;
     answered = Math.max(answered, content.number);
     if (answered < sent) return;
@@ -203,8 +209,11 @@ function reportClicks(model) {
       if (typeof view.grid._requestData === "function") {
         /** @param {number} r1 @param {number} r2 @param {number} c1 @param {number} c2 */
         view.grid._requestData = (r1, r2, c1, c2) => {
-          const generation = model.get("generation");
-          model.send({ type: "data-request", r1, r2, c1, c2, page, view: id, generation });
+          const requested = model.get("generation");
+          model.send({
+            ...{ type: "data-request", r1, r2, c1, c2 },
+            ...{ page, view: id, generation: requested },
+          });
         };
       }
     },
