@@ -252,7 +252,7 @@ class IDCClient(FirstApi):
 
         This writes to the user's cache folder, once per data version: a copy of the index (see
         `DuckDBEngine.prepare`), and the in-memory index of facets and grids, which is then
-        available at once and shared by all kernels. docs/performance.md has the cost.
+        available at once. docs/performance.md has the cost.
 
         Returns:
             The path of the copy of the index.

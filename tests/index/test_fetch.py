@@ -361,3 +361,24 @@ def test_progress_is_shown_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = [text.strip() for text in stream.getvalue().split("\r") if text]
     assert shown == ["seg_index: 0 bytes of 5.0 kB", "seg_index: 5.0 kB"]
     assert stream.getvalue().endswith("\n")
+
+
+def test_what_killed_processes_left_is_removed_after_a_day(
+    server: FileServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    a_file, a_folder, recent, part = (
+        folder / f".seg_index.parquet.{'a' * 32}.tmp",
+        folder / f".c1_clinical.{'b' * 32}.tmp",
+        folder / f".seg_index.parquet.{'c' * 32}.tmp",
+        folder / ".seg_index.parquet.0123456789abcdef.part",
+    )
+    a_folder.mkdir()
+    for path in (a_file, recent, part, a_folder / "00000.parquet"):
+        path.write_bytes(b"x")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    for path in (a_file, part, a_folder / "00000.parquet", a_folder):
+        os.utime(path, (two_days_ago, two_days_ago))
+    _fetch_big(server, folder / "big")
+    assert names_below(folder) == sorted([recent.name, part.name, "big"])
