@@ -5,7 +5,10 @@ from .engine import Parameters as Parameters
 from .filters import OneOf as OneOf
 from .filters import sorted_unique as sorted_unique
 from .ibis_engine import IbisEngine as IbisEngine
+from .identifier_forms import is_uid as is_uid
+from .identifier_forms import is_uuid as is_uuid
 from .interrupts import run_interruptible as run_interruptible
+from .known_values import distinct_rows as distinct_rows
 from .known_values import known_keys as known_keys
 from .known_values import known_texts as known_texts
 from .known_values import similar_texts as similar_texts
@@ -20,3 +23,4 @@ from .row_source import row_source as row_source
 from .shared_engine import shared_engine as shared_engine
 from .table_catalog import TableCatalog as TableCatalog
 from .where_parser import KEYWORDS as KEYWORDS
+from .where_parser import patient_key as patient_key

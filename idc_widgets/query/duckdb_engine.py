@@ -24,10 +24,12 @@ from .._util import (
 )
 from ..errors import IndexFileError, InvalidQueryError, QueryInterruptedError
 from ..index import COLUMNS, Index
+from .engine import identifier
 from .opened_files import OpenedFiles
 from .own_table import csv_query, parquet_select
 from .prepared_copy import clean_cache_folder, nothing_to_prepare, write_prepared_copy
 from .spill_folder import SpillFolder
+from .sql_errors import not_one_statement, not_reading
 from .table_views import access_only, file_literal, rows_view, table_view
 
 if TYPE_CHECKING:
@@ -207,7 +209,7 @@ class DuckDBEngine:
     def tables(self) -> dict[str, dict[str, str]]:
         """Return table name → column name → SQL type."""
         return {
-            name: _describe(self._cursor(), f'"{name}"')
+            name: _describe(self._cursor(), identifier(name))
             for name, path in self.files.items()
             if name == "index" or exists(path)  # a fetched table may have been deleted
         }
@@ -374,14 +376,11 @@ class DuckDBEngine:
             raise InvalidQueryError(f"the SQL text is not Unicode: {error.reason}") from error
         statements = self._cursor().extract_statements(sql)
         if len(statements) != 1:
-            raise InvalidQueryError(f"expected one SQL statement, got {len(statements)}")
+            raise not_one_statement(len(statements))
         kind = statements[0].type
         # EXPLAIN is refused too: EXPLAIN ANALYZE runs the statement that it explains.
         if kind != duckdb.StatementType.SELECT:
-            raise InvalidQueryError(
-                f"this is a statement of type {kind.name}; the index can only be read: "
-                "expected a SELECT"
-            )
+            raise not_reading(kind.name)
         # DuckDB 2 reports SELECT also for WITH x AS (DELETE ... RETURNING *) SELECT * FROM x.
         for start, token in duckdb.tokenize(sql):
             if token == duckdb.token_type.keyword:

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..errors import InvalidQueryError
+from .sql_errors import no_literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Bind", "Engine", "Parameters", "Scalar", "literal"]
+__all__ = ["Bind", "Engine", "Parameters", "Scalar", "identifier", "literal"]
 
 Scalar: TypeAlias = "str | int | float | None"
 
@@ -79,6 +79,13 @@ def literal(value: object) -> str:
         return repr(value)
     if isinstance(value, str) and "\0" not in value:
         return "'" + value.replace("'", "''") + "'"
-    raise InvalidQueryError(
-        f"{value!r} cannot be written as SQL: expected None, a bool, a finite number or a text"
-    )
+    raise no_literal(value)
+
+
+def identifier(name: str) -> str:
+    """Return the name of a table or column as SQL text, quoted so that it may be any text.
+
+    >>> print(identifier('the "true" size'))
+    "the ""true"" size"
+    """
+    return '"' + name.replace('"', '""') + '"'

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidQueryError, unknown_message
 from ..index import COLUMNS
-from .engine import Engine
+from .engine import Engine, identifier
 
 __all__ = ["Join", "joined", "parse_join"]
 
@@ -58,7 +58,9 @@ def parse_join(engine: Engine, table: str, columns: Sequence[str] | None) -> Joi
         if name not in present:
             raise InvalidQueryError(unknown_message(f"column of {table}", name, present))
     chosen = tuple(name for name in (present if columns is None else columns) if name != key)
-    [(rows, keys)] = engine.rows(f'SELECT count({key}), count(DISTINCT {key}) FROM "{table}"')
+    [(rows, keys)] = engine.rows(
+        f"SELECT count({key}), count(DISTINCT {key}) FROM {identifier(table)}"
+    )
     return Join(table, key, chosen, is_many=rows != keys)
 
 
@@ -70,16 +72,12 @@ def joined(relation: str, joins: Sequence[Join]) -> str:
         for name in join.columns:
             alias = name if name.casefold() not in taken else f"{join.table}_{name}"
             taken.add(alias.casefold())
-            value = f"list({_quoted(name)})" if join.is_many else _quoted(name)
-            columns.append(f"{value} AS {_quoted(alias)}")
+            value = f"list({identifier(name)})" if join.is_many else identifier(name)
+            columns.append(f"{value} AS {identifier(alias)}")
         grouped = f" GROUP BY {join.key}" if join.is_many else ""
         selected = ", ".join([join.key, *columns])
         relation += (
-            f" LEFT JOIN (SELECT {selected} FROM {_quoted(join.table)}{grouped}) AS"
-            f" {_quoted('of_' + join.table)} USING ({join.key})"
+            f" LEFT JOIN (SELECT {selected} FROM {identifier(join.table)}{grouped}) AS"
+            f" {identifier('of_' + join.table)} USING ({join.key})"
         )
     return relation
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 from ..index import COLUMNS, LEVELS
 from .engine import Engine, Parameters
 from .filters import Condition, OneOf, Patients, sorted_unique
+from .identifier_forms import is_uid, is_uuid
 from .matching import Conditions, conjunction, matches_of
 
-__all__ = ["identifier_hint", "known_keys", "known_texts", "similar_texts"]
+__all__ = ["distinct_rows", "identifier_hint", "known_keys", "known_texts", "similar_texts"]
 
 #: Identifiers of as many values as there are series or studies. Two that look similar have nothing
 #: in common, so none is proposed for another.
@@ -34,9 +34,6 @@ _MAX_PREFIX_CHARACTERS = 32
 
 #: UIDs that people mistake for each other.
 _OTHER_UID = {"SeriesInstanceUID": "StudyInstanceUID", "StudyInstanceUID": "SeriesInstanceUID"}
-
-_UID = re.compile(r"[0-9]+(\.[0-9]+)+", re.ASCII)
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def known_texts(
@@ -62,7 +59,7 @@ def known_texts(
         known = memory.texts_in_column(column, wanted)
         if known is not None:
             return known
-    rows = _distinct(engine, (column,), table, [OneOf(column, wanted)])
+    rows = distinct_rows(engine, (column,), [OneOf(column, wanted)], table)
     return {str(value) for (value,) in rows}
 
 
@@ -84,7 +81,7 @@ def known_keys(
         return matches.present_keys(level, keys)
     columns, wanted = LEVELS[level].key, sorted_unique(keys)
     wanted_rows = Patients(wanted) if level == "patient" else OneOf(columns[0], wanted)
-    rows = _distinct(engine, columns, "index", [*conditions, wanted_rows])
+    rows = distinct_rows(engine, columns, [*conditions, wanted_rows])
     return set(rows) if level == "patient" else {uid for (uid,) in rows}
 
 
@@ -133,18 +130,19 @@ def identifier_hint(engine: Engine, column: str, text: str) -> str:
     >>> identifier_hint(IDCClient().engine, "SeriesInstanceUID", "1.2.3")
     ''
     """
-    is_uid, is_uuid = bool(_UID.fullmatch(text)), bool(_UUID.fullmatch(text))
-    if column in _OTHER_UID and is_uid and known_texts(engine, _OTHER_UID[column], [text]):
+    if column in _OTHER_UID and is_uid(text) and known_texts(engine, _OTHER_UID[column], [text]):
         return f"; this is a {_OTHER_UID[column]}, not a {column}"
     if column in ("uids", *_OTHER_UID):
-        if is_uuid:
+        if is_uuid(text):
             return "; this has the form of a crdc_series_uuid"
-        if is_uid and (prior := _prior_column(engine, list(_OTHER_UID), text)):
+        if is_uid(text) and (prior := _prior_column(engine, list(_OTHER_UID), text)):
             return f"; only earlier versions of IDC had this {prior}: client.plan_prior({text!r})"
     if column == "crdc_series_uuid":
-        if is_uid:
+        if is_uid(text):
             return "; this has the form of a UID, such as a SeriesInstanceUID"
-        if is_uuid and (prior := _prior_column(engine, [column], text)):
+        if is_uuid(text) and known_texts(engine, column, [text.lower()]):
+            return f"; did you mean {text.lower()!r}?"
+        if is_uuid(text) and (prior := _prior_column(engine, [column], text.lower())):
             return f"; only earlier versions of IDC had this {prior}"
     return ""
 
@@ -157,10 +155,17 @@ def _prior_column(engine: Engine, columns: Iterable[str], text: str) -> str | No
     return next((name for name in columns if known_texts(engine, name, [text], table)), None)
 
 
-def _distinct(
-    engine: Engine, columns: Sequence[str], table: str, conditions: Iterable[Condition]
+def distinct_rows(
+    engine: Engine, columns: Sequence[str], conditions: Iterable[Condition], table: str = "index"
 ) -> list[tuple[Any, ...]]:
-    """Return the distinct values of the columns in the rows that fulfill the conditions."""
+    """Return the distinct values of the columns in the rows that fulfill the conditions.
+
+    Args:
+        engine: The engine whose table is searched.
+        columns: The columns to return.
+        conditions: The conditions, on columns of the table.
+        table: The table.
+    """
     params = Parameters()
     condition = conjunction(conditions, params.bind)
     return engine.rows(

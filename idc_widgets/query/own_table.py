@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import IndexFileError
 from ..index import normalized_select
-from .engine import literal
+from .engine import identifier, literal
 from .table_views import file_literal
 
 __all__ = ["csv_query", "parquet_select"]
@@ -30,7 +30,7 @@ def parquet_select(path: Path, names: Iterable[str]) -> str:
     Raises:
         IndexFileError: A required column is missing.
     """
-    return normalized_select(path, {name: '"' + name.replace('"', '""') + '"' for name in names})
+    return normalized_select(path, {name: identifier(name) for name in names})
 
 
 def csv_query(path: Path) -> str:

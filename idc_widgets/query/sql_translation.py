@@ -12,6 +12,7 @@ from sqlglot.tokens import TokenType
 
 from ..errors import InvalidQueryError, unknown_message
 from .portable_sql import make_portable
+from .sql_errors import no_literal, not_one_statement, not_reading
 
 __all__ = ["named_tables", "short_message", "translate"]
 
@@ -104,14 +105,11 @@ def _parse(sql: str, params: Sequence[object]) -> exp.Query:
     except sqlglot.errors.SqlglotError as error:
         raise InvalidQueryError(short_message(error)) from error
     if len(statements) != 1:
-        raise InvalidQueryError(f"expected one SQL statement, got {len(statements)}")
+        raise not_one_statement(len(statements))
     [statement] = statements
     writing = statement.find(*_WRITING)
     if writing is not None or not isinstance(statement, exp.Query):
-        kind = (writing or statement).key.upper()
-        raise InvalidQueryError(
-            f"this is a statement of type {kind}; the index can only be read: expected a SELECT"
-        )
+        raise not_reading((writing or statement).key.upper())
     expected = len(list(statement.find_all(exp.Placeholder, exp.Parameter)))
     if not expected == len(places) == len(params):
         raise InvalidQueryError(
@@ -215,6 +213,4 @@ def _value_node(value: object) -> exp.Expression:
         text = repr(abs(value))
         number = exp.Literal.number(text if "e" in text else f"{text}e0")
         return exp.Neg(this=number) if value < 0 else number
-    raise InvalidQueryError(
-        f"{value!r} cannot be written as SQL: expected None, a bool, a finite number or a text"
-    )
+    raise no_literal(value)

@@ -11,7 +11,7 @@ from .._util import exists, remove
 from ..errors import FetchError, IndexFileError, InvalidQueryError, unknown_message
 from ..index import METADATA_BUCKET, Index, is_clinical_name, read_schema
 from .duckdb_engine import DuckDBEngine
-from .engine import Engine
+from .engine import Engine, identifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +164,7 @@ class TableCatalog:
 
     def _row_count(self, table: str) -> int | None:
         try:
-            [(count,)] = self._engine.rows(f'SELECT count(*) FROM "{table}"')
+            [(count,)] = self._engine.rows(f"SELECT count(*) FROM {identifier(table)}")
         except (InvalidQueryError, IndexFileError):  # its file was deleted, changed or is damaged
             return None
         return int(count)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from .engine import literal
+from .engine import identifier, literal
 
 __all__ = ["access_only", "file_literal", "rows_view", "table_view"]
 
@@ -25,7 +25,7 @@ def table_view(name: str, path: Path) -> str:
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     listed = ", ".join(map(file_literal, files))
     source = f"read_parquet([{listed}], union_by_name = {len(files) > 1})"
-    return f'CREATE OR REPLACE VIEW "{name}" AS FROM {source}'
+    return f"CREATE OR REPLACE VIEW {identifier(name)} AS FROM {source}"
 
 
 def rows_view(path: Path, select: str = "* EXCLUDE (file_row_number)") -> str:

@@ -28,7 +28,7 @@ from .known_values import identifier_hint, known_texts, similar_texts
 from .matching import merge_conditions
 from .related_filters import Having, SameStudy
 
-__all__ = ["KEYWORDS", "parse_filters", "parse_patients", "resolve_column"]
+__all__ = ["KEYWORDS", "parse_filters", "parse_patients", "patient_key", "resolve_column"]
 
 #: The keywords that `Cohort.where` takes.
 KEYWORDS = (
@@ -99,14 +99,24 @@ def parse_patients(_engine: Engine, keys: object) -> Patients:
     Raises:
         InvalidQueryError: A key is not such a pair.
     """
-    pairs = as_list(keys)
-    for pair in pairs:
-        if not (isinstance(pair, (tuple, list)) and [type(part) for part in pair] == [str, str]):
-            raise InvalidQueryError(
-                f"patients={pair!r}: expected (collection_id, PatientID), "
-                "such as ('nsclc_radiomics', 'LUNG1-365')"
-            )
-    return Patients(sorted_unique(tuple(pair) for pair in pairs))
+    return Patients(sorted_unique(map(patient_key, as_list(keys))))
+
+
+def patient_key(key: object, expected: str = "(collection_id, PatientID)") -> tuple[str, str]:
+    """Return the pair (collection_id, PatientID) of a tuple or list.
+
+    Args:
+        key: The tuple or list.
+        expected: What the caller accepts, in words, for the error.
+
+    Raises:
+        InvalidQueryError: The key is not such a pair.
+    """
+    if isinstance(key, (tuple, list)) and [type(part) for part in key] == [str, str]:
+        return (key[0], key[1])
+    raise InvalidQueryError(
+        f"patients={key!r}: expected {expected}, such as ('nsclc_radiomics', 'LUNG1-365')"
+    )
 
 
 def _parse(engine: Engine, name: str, value: object) -> Condition:

@@ -9,16 +9,12 @@ from typing import Any
 
 from .._util import plural
 from ..errors import InvalidQueryError
-from ..query import Cohort, Engine, known_texts
+from ..query import Cohort, Engine, is_uid, known_texts
 
-__all__ = ["MAX_UIDS", "FoundUids", "find_uids", "is_uid", "split_uids"]
+__all__ = ["MAX_UIDS", "FoundUids", "find_uids", "split_uids"]
 
 #: The largest number of UIDs per call; longer lists are better joined as a table in SQL.
 MAX_UIDS = 100_000
-
-#: DICOM PS3.5, section 9.1: numbers joined by dots, 64 characters at most.
-_UID = re.compile(r"[0-9]+(\.[0-9]+)+", re.ASCII)
-_MAX_UID_CHARACTERS = 64
 
 #: Characters between UIDs that were copied from a table, a list in Python or a manifest.
 _SEPARATORS = re.compile(r"[\s,;\"'()\[\]{}]+")
@@ -98,15 +94,6 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
         unknown=tuple(uid for uid in rest if uid not in prior),
         cohort=Cohort(engine).of_uids(known),
     )
-
-
-def is_uid(text: str) -> bool:
-    """Return whether a text has the form of a UID.
-
-    >>> is_uid("1.2.840.10008.1.1"), is_uid("1.2.")
-    (True, False)
-    """
-    return len(text) <= _MAX_UID_CHARACTERS and _UID.fullmatch(text) is not None
 
 
 def split_uids(line: str) -> list[str]:

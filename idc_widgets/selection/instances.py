@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from .._util import and_more, as_list
 from ..errors import InvalidQueryError
-from ..query import Engine, OneOf, Parameters, known_texts
+from ..query import Engine, OneOf, distinct_rows, known_texts
 
 __all__ = ["Instance", "by_series", "find_instances"]
 
@@ -43,13 +43,9 @@ def find_instances(engine: Engine, given: str | Iterable[str]) -> list[Instance]
     uids = _texts(given)
     if _TABLE not in engine.tables():
         raise InvalidQueryError(f"there is no table {_TABLE}; client.fetch({_TABLE!r}) gets it")
-    params = Parameters()
-    where = OneOf("SOPInstanceUID", tuple(uids)).sql(params.bind)
     rows: dict[str, list[Instance]] = {}
-    for uid, series, uuid, size in engine.rows(
-        f"SELECT DISTINCT {', '.join(_COLUMNS)} FROM {_TABLE} WHERE {where} ORDER BY 1, 2, 3, 4",
-        params,
-    ):
+    matches = distinct_rows(engine, _COLUMNS, [OneOf("SOPInstanceUID", tuple(uids))], _TABLE)
+    for uid, series, uuid, size in sorted(matches, key=repr):  # a value may be missing
         rows.setdefault(uid, []).append(Instance(uid, series, f"{uuid}.dcm", size))
     if missing := [uid for uid in uids if uid not in rows]:
         is_series = known_texts(engine, "SeriesInstanceUID", missing[:1])

@@ -10,7 +10,7 @@ from .._util import as_list, plural
 from ..client import IDCClient
 from ..errors import InvalidQueryError, nearest_choice
 from ..index import LEVELS
-from ..query import Cohort, known_keys, similar_texts
+from ..query import Cohort, known_keys, patient_key, similar_texts
 from ..selection import Selection
 from .dropdown_counts import DropdownCounts
 from .error_reporting import ErrorReporting
@@ -300,7 +300,8 @@ def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
 def _patient_keys(shown: Cohort, keys: list[Any]) -> Iterator[tuple[str, str]]:
     """Yield (collection_id, PatientID) for each PatientID and each such pair in `keys`."""
     ids = [key for key in keys if isinstance(key, str)]
-    pairs = [_pair(key) for key in keys if not isinstance(key, str)]
+    expected = "a PatientID or a pair (collection_id, PatientID)"
+    pairs = [patient_key(key, expected) for key in keys if not isinstance(key, str)]
     if ids:
         condition, params = shown.predicate
         rows = shown.engine.rows(
@@ -315,15 +316,6 @@ def _patient_keys(shown: Cohort, keys: list[Any]) -> Iterator[tuple[str, str]]:
         yield from rows
     _check_shown(shown, "patient", pairs)
     yield from pairs
-
-
-def _pair(key: Any) -> tuple[str, str]:
-    if isinstance(key, (tuple, list)) and [type(part) for part in key] == [str, str]:
-        return (key[0], key[1])
-    raise InvalidQueryError(
-        f"{key!r} is not a PatientID or a pair (collection_id, PatientID), "
-        "such as ('nsclc_radiomics', 'LUNG1-365')"
-    )
 
 
 def _uid_keys(shown: Cohort, level: str, keys: list[Any]) -> tuple[str, ...]:

@@ -277,10 +277,15 @@ def test_an_unknown_value_of_any_column_is_refused_quickly(client: IDCClient, co
 
 def test_an_identifier_of_another_kind_is_recognized(client: IDCClient) -> None:
     (study,) = client.cohort(SeriesInstanceUID=CT).studies().StudyInstanceUID
+    [(uuid,)] = client.engine.rows(
+        "SELECT crdc_series_uuid FROM index WHERE SeriesInstanceUID = ?", [CT]
+    )
     for filters, message in [
         ({"SeriesInstanceUID": study}, "this is a StudyInstanceUID, not a SeriesInstanceUID"),
         ({"StudyInstanceUID": CT}, "this is a SeriesInstanceUID, not a StudyInstanceUID"),
         ({"StudyInstanceUID": UUID}, "this has the form of a crdc_series_uuid"),
+        ({"StudyInstanceUID": UUID.upper()}, "this has the form of a crdc_series_uuid"),
+        ({"crdc_series_uuid": uuid.upper()}, f"did you mean {uuid!r}"),
         ({"crdc_series_uuid": CT}, "this has the form of a UID"),
         ({"SeriesInstanceUID": UNKNOWN}, f"unknown SeriesInstanceUID '{UNKNOWN}'$"),
     ]:

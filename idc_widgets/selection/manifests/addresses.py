@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ...query import Engine, known_texts
-from .entries import UUID, Problem
-from .rows import select_rows
+from ...query import Engine, OneOf, distinct_rows, is_uuid, known_texts, sorted_unique
+from .entries import Problem
 
 __all__ = ["look_up_addresses"]
 
@@ -36,7 +35,7 @@ def look_up_addresses(
     reasons: dict[str, str] = {}
     uuid_of: dict[str, str] = {}
     for text in uuids:
-        if UUID.fullmatch(text):
+        if is_uuid(text):
             uuid_of[text] = text.lower()
         else:
             reasons[text] = f"{text[:80]!r} is not a crdc_series_uuid"
@@ -50,14 +49,12 @@ def look_up_addresses(
         address_of[text] = f"s3://{bucket}/{key.rstrip('*').rstrip('/')}/*"
         problem = _why_not_a_series(bucket, key)
         if problem is None:
-            uuid_of[text] = key[:36].lower()
+            uuid_of[text] = key[:_UUID_CHARACTERS].lower()
         else:
             reasons[text] = problem
-    columns = ("crdc_series_uuid", "SeriesInstanceUID")
-    series_of = dict(select_rows(engine, columns, columns[0], set(uuid_of.values())))
-    columns = ("series_aws_url", "SeriesInstanceUID")
+    series_of = dict(_series_by(engine, "crdc_series_uuid", uuid_of.values()))
     addresses = {address_of[text] for text in address_of if uuid_of.get(text) not in series_of}
-    by_address = select_rows(engine, columns, columns[0], addresses)
+    by_address = _series_by(engine, "series_aws_url", addresses)
     known_addresses = {address for address, _ in by_address}
     missing = {
         text: uuid
@@ -88,7 +85,9 @@ _ADDRESSES = (
         re.IGNORECASE,
     ),
 )
-_SERIES_KEY = re.compile(rf"{UUID.pattern}(/|/\*|/\*\.dcm)?", re.IGNORECASE)
+#: The key of a whole series is its crdc_series_uuid and one of these, in any letter case.
+_UUID_CHARACTERS = 36
+_SERIES_SUFFIXES = ("", "/", "/*", "/*.dcm")
 
 
 def _split_address(text: str) -> tuple[str, str] | Problem:
@@ -104,11 +103,21 @@ def _why_not_a_series(bucket: str, key: str) -> str | None:
     """Return why an address is not that of a whole series of IDC; None if it is."""
     if ".." in key.split("/"):
         return f"its path {key[:80]!r} contains '..'"
-    if not _SERIES_KEY.fullmatch(key):
+    uuid, suffix = key[:_UUID_CHARACTERS], key[_UUID_CHARACTERS:]
+    if not is_uuid(uuid) or suffix.lower() not in _SERIES_SUFFIXES:
         if re.search(r"[*?\[]", key.removesuffix("*")):
             return f"{key[:80]!r} is a pattern; expected a single series, <crdc_series_uuid>/*"
         return f"{key[:80]!r} is not a whole series; expected <crdc_series_uuid>/*"
     return None if bucket in BUCKETS else f"{bucket[:80]!r} is not a bucket of IDC"
+
+
+def _series_by(engine: Engine, column: str, values: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs (value, SeriesInstanceUID) of those values that occur in a column."""
+    wanted = sorted_unique(values)
+    if not wanted:
+        return []
+    columns = (column, "SeriesInstanceUID")
+    return [(value, uid) for value, uid in distinct_rows(engine, columns, [OneOf(column, wanted)])]
 
 
 def _prior_uuids(engine: Engine, uuids: set[str]) -> dict[str, str]:
@@ -117,9 +126,8 @@ def _prior_uuids(engine: Engine, uuids: set[str]) -> dict[str, str]:
         return {}
     columns = ("crdc_series_uuid", "SeriesInstanceUID", "max_idc_version")
     last: dict[str, tuple[int, str]] = {}
-    for uuid, uid, version in select_rows(
-        engine, columns, columns[0], uuids, "prior_versions_index"
-    ):
+    condition = OneOf("crdc_series_uuid", sorted_unique(uuids))
+    for uuid, uid, version in distinct_rows(engine, columns, [condition], "prior_versions_index"):
         last[uuid] = max(last.get(uuid, (0, "")), (version, uid))
     current = known_texts(engine, "SeriesInstanceUID", {uid for _, uid in last.values()})
     return {

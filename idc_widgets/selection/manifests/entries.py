@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..identifiers import is_uid
+from ...query import is_uid, is_uuid
 
 __all__ = [
     "ADDRESS",
     "EXPECTED",
     "KEYS",
     "MAX_LINE_CHARACTERS",
-    "UUID",
     "Entry",
     "Problem",
     "UnknownLine",
@@ -91,7 +90,6 @@ _MEANINGS = {
 #: The kinds of identifiers, the most exact first. Only the first that a row has is looked up.
 KEYS = ("series", "uuid", "url", "study", "patient")
 
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 ADDRESS = re.compile(r"(s3|gs|https?)://", re.IGNORECASE)
 #: Text with the apostrophe that `write` puts before what a spreadsheet takes for a formula.
 _ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r]")
@@ -119,7 +117,7 @@ def kind_of(text: str) -> str | None:
     """
     if is_uid(text):
         return "uid"
-    if UUID.fullmatch(text):
+    if is_uuid(text):
         return "uuid"
     return "url" if ADDRESS.match(text) else None
 

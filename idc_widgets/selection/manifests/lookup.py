@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from ...query import Cohort, Engine, known_texts
-from ..identifiers import MAX_UIDS, find_uids, is_uid
+from ...query import Cohort, Engine, OneOf, distinct_rows, is_uid, known_texts, sorted_unique
+from ..identifiers import MAX_UIDS, find_uids
 from .addresses import look_up_addresses
 from .entries import KEYS, Entry, UnknownLine, not_an_identifier, unknown_line
-from .rows import select_rows
 
 __all__ = ["look_up"]
 
@@ -81,7 +80,8 @@ def _look_up_patients(
     if not pairs:
         return set(), {}
     columns = ("collection_id", "PatientID")
-    rows = select_rows(engine, columns, "PatientID", {patient for _, patient in pairs})
+    patients = sorted_unique(patient for _, patient in pairs)
+    rows = distinct_rows(engine, columns, [OneOf("PatientID", patients)])
     known = pairs.intersection(rows)
     reasons = {
         (collection, patient): f"no patient {patient[:80]!r} in a collection {collection[:80]!r}"

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ...query import Engine, known_texts
-from ..identifiers import is_uid, split_uids
+from ...query import Engine, is_uid, known_texts
+from ..identifiers import split_uids
 from .entries import (
     KEYS,
     MAX_LINE_CHARACTERS,
