@@ -1,6 +1,7 @@
 from .disk import unfinished_files as unfinished_files
 from .job import DownloadJob as DownloadJob
 from .listing import list_series as list_series
+from .locations import IDC_BUCKETS as IDC_BUCKETS
 from .locations import Source as Source
 from .path_template import DEFAULT_TEMPLATE as DEFAULT_TEMPLATE
 from .path_template import FORMS as FORMS

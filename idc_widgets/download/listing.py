@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .._util import HttpError, count_objects
 from ..errors import DownloadError
-from .locations import GCS_BUCKETS, SERIES_URL, Source, choose_endpoint
+from .locations import SERIES_URL, Source, bucket_at, choose_endpoint
 
 __all__ = ["list_series"]
 
@@ -36,10 +36,7 @@ def list_series(
         match = SERIES_URL.fullmatch(url)
         if not match:
             raise DownloadError(f"{url!r} is not like 's3://bucket/uuid/*'")
-        bucket = match["bucket"] if source == "aws" else GCS_BUCKETS.get(match["bucket"])
-        if bucket is None:
-            raise DownloadError(f"{url!r} has no known copy at Google; use source='aws'")
-        folders[bucket, f"{match['prefix']}/"] = url
+        folders[bucket_at(source, match["bucket"]), f"{match['prefix']}/"] = url
     try:
         counts = count_objects(endpoint, folders, suffix=".dcm", max_pages=_MAX_PAGES)
     except HttpError as error:

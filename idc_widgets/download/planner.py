@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._util import plural
 from ..errors import DownloadError
-from .locations import GCS_BUCKETS, SERIES_URL
+from .locations import SERIES_URL, bucket_at
 from .path_template import (
     FORMS,
     WORK_FOLDER,
@@ -137,14 +137,10 @@ def _location(row: Mapping[str, Any], source: str) -> tuple[str, str]:
             f"{row['series_aws_url']!r}, not like 's3://bucket/uuid/*')"
         )
     bucket, prefix = url.groups()
-    if source == "gcs":
-        if bucket not in GCS_BUCKETS:
-            raise DownloadError(
-                f"series {uid} is in the bucket {bucket!r}, which has no known copy at Google "
-                f"(only {', '.join(GCS_BUCKETS)} have one); use source='aws'"
-            )
-        bucket = GCS_BUCKETS[bucket]
-    return bucket, prefix
+    try:
+        return bucket_at(source, bucket), prefix
+    except DownloadError as error:
+        raise DownloadError(f"series {uid}: {error}") from None
 
 
 def _amount(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -95,7 +95,10 @@ def prior_series(
 def _select(engine: Engine, uids: tuple[str, ...], version: int | None) -> pa.Table:
     """Return the row of the last matching version per series, by SeriesInstanceUID."""
     if _TABLE not in engine.tables():
-        raise InvalidQueryError(f"there is no table {_TABLE}; client.fetch({_TABLE!r}) gets it")
+        raise InvalidQueryError(
+            f"there is no table {_TABLE}, which is part of the package idc-index-data; run: "
+            "pip install --upgrade idc-index-data"
+        )
     params = Parameters()
     conditions = [OneOf(key, uids).sql(params.bind) for key in _KEYS if uids]
     where = f"({' OR '.join(conditions) or 'FALSE'})"

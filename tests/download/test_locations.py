@@ -97,7 +97,7 @@ def test_precedence_of_endpoints(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("gcs", r"series 1\.2\.1 is in the bucket 'bucket', which has no known copy at Google"),
+        ("gcs", r"series 1\.2\.1: the bucket 'bucket' has no known copy at Google"),
         ("gsc", "unknown source 'gsc'; did you mean 'gcs'"),
     ],
 )

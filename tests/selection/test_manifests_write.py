@@ -136,7 +136,7 @@ def test_unknown_formats_and_strange_uids_are_refused(study: Selection, tmp_path
         study.to_manifest(tmp_path / "m.csv", "s5cm")  # type: ignore[arg-type]
     own = tmp_path / "own.csv"
     own.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n#a,2,3,4\n")
-    with pytest.raises(InvalidQueryError, match="'#a' cannot be in a list"):
+    with pytest.raises(InvalidQueryError, match="'#a' cannot be written into a list"):
         IDCClient(own).cohort().select().to_manifest(tmp_path / "m.txt")
 
 

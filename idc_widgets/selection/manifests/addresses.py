@@ -5,18 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ...download import IDC_BUCKETS
 from ...query import Engine, OneOf, distinct_rows, is_uuid, known_texts, sorted_unique
 from .entries import Problem
 
 __all__ = ["look_up_addresses"]
-
-#: IDC's buckets at AWS and at Google; the last one is in manifests from before 2023.
-BUCKETS = frozenset(
-    (
-        *("idc-open-data", "idc-open-data-cr", "idc-open-data-two"),
-        *("idc-open-cr", "idc-open-idc1", "public-datasets-idc"),
-    )
-)
 
 
 def look_up_addresses(
@@ -108,7 +101,7 @@ def _why_not_a_series(bucket: str, key: str) -> str | None:
         if re.search(r"[*?\[]", key.removesuffix("*")):
             return f"{key[:80]!r} is a pattern; expected a single series, <crdc_series_uuid>/*"
         return f"{key[:80]!r} is not a whole series; expected <crdc_series_uuid>/*"
-    return None if bucket in BUCKETS else f"{bucket[:80]!r} is not a bucket of IDC"
+    return None if bucket in IDC_BUCKETS else f"{bucket[:80]!r} is not a bucket of IDC"
 
 
 def _series_by(engine: Engine, column: str, values: Iterable[str]) -> list[tuple[str, str]]:

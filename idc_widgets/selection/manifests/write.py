@@ -7,10 +7,10 @@ import itertools
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from ..._util import one_line, plural, write_whole
 from ...errors import InvalidQueryError, unknown_message
@@ -31,15 +31,6 @@ _SUFFIXES: Mapping[str, ManifestFormat] = {
     ".csv": "csv",
     ".txt": "uids",
 }
-_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "s5cmd": ("series_aws_url",),
-    "csv": (
-        *("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id"),
-        *("crdc_series_uuid", "series_aws_url", "license_short_name"),
-        *("instanceCount", "series_size_MB"),
-    ),
-    "uids": ("SeriesInstanceUID",),
-}
 
 
 def write_manifest(
@@ -54,21 +45,15 @@ def write_manifest(
                 '.s5cmd, .csv or .txt, or format="s5cmd", "csv" or "uids"'
             )
         format = _SUFFIXES[target.suffix.casefold()]
-    elif format not in _COLUMNS:
-        raise InvalidQueryError(unknown_message("format", format, _COLUMNS))
+    if format not in _WRITERS:
+        raise InvalidQueryError(unknown_message("format", format, _WRITERS))
+    writer = _WRITERS[format]
     where, params = cohort.predicate
     table = cohort.engine.query(
-        f"SELECT {', '.join(_COLUMNS[format])} FROM index WHERE {where} ORDER BY SeriesInstanceUID",
+        f"SELECT {', '.join(writer.columns)} FROM index WHERE {where} ORDER BY SeriesInstanceUID",
         params,
     )
-    data_version = cohort.engine.data_version
-    if format == "s5cmd":
-        lines = _s5cmd_lines(table, data_version, target.name)
-    elif format == "csv":
-        lines = _csv_lines(table)
-    else:
-        lines = _uid_lines(table, data_version)
-    write_whole(target, lines)
+    write_whole(target, writer.lines(table, cohort.engine.data_version, target.name))
     return target
 
 
@@ -104,7 +89,7 @@ def _comment(text: str) -> str:
     return f"# {one_line(text)}\n"
 
 
-def _csv_lines(table: pa.Table) -> Iterator[str]:
+def _csv_lines(table: pa.Table, _data_version: str, _name: str) -> Iterator[str]:
     line: list[str] = []
 
     class _Line:
@@ -126,10 +111,39 @@ def _escape_formula(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _uid_lines(table: pa.Table, data_version: str) -> Iterator[str]:
+def _uid_lines(table: pa.Table, data_version: str, _name: str) -> Iterator[str]:
     if not table.num_rows:  # an empty file would look like a failed write
         yield _comment(_title(table, data_version))
     for (uid,) in _rows(table):
         if uid.startswith("#") or split_uids(uid) != [uid] or not uid.isprintable():
-            raise InvalidQueryError(f"{uid!r} cannot be in a list of UIDs")
+            raise InvalidQueryError(
+                f"the SeriesInstanceUID {uid!r} cannot be written into a list of UIDs, where it "
+                'would not read as one UID; use format="csv"'
+            )
         yield f"{uid}\n"
+
+
+class _Writer(NamedTuple):
+    """How a format is written.
+
+    Args:
+        columns: The columns of the index that it needs.
+        lines: Yields the lines, given the rows, the data version and the name of the file.
+    """
+
+    columns: tuple[str, ...]
+    lines: Callable[[pa.Table, str, str], Iterator[str]]
+
+
+_WRITERS: Mapping[str, _Writer] = {
+    "s5cmd": _Writer(("series_aws_url",), _s5cmd_lines),
+    "csv": _Writer(
+        (
+            *("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id"),
+            *("crdc_series_uuid", "series_aws_url", "license_short_name"),
+            *("instanceCount", "series_size_MB"),
+        ),
+        _csv_lines,
+    ),
+    "uids": _Writer(("SeriesInstanceUID",), _uid_lines),
+}
