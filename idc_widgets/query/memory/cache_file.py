@@ -36,6 +36,9 @@ __all__ = ["is_sound", "load", "save"]
 
 _log = logging.getLogger(__name__)
 
+#: Rows whose SeriesInstanceUIDs are one array of the file, as a window needs only a few.
+_BLOCK_ROWS = 32_768
+
 #: How the names of arrays begin that are read when the file is opened.
 _GROUP_ARRAYS = (
     "patient_",
@@ -65,16 +68,19 @@ def save(engine: DuckDBEngine, index: EncodedIndex, path: Path) -> None:
     Raises:
         IndexFileError: The file cannot be written.
     """
-    uids = engine.query("SELECT SeriesInstanceUID FROM index").column(0).combine_chunks()
+    read: ArrowArray = engine.query("SELECT SeriesInstanceUID FROM index").column(0)
+    combined: ArrowArray = read.combine_chunks()
+    uids: ArrowArray = combined if isinstance(combined, pa.Array) else combined.chunk(0)
     hashes, rows = hash_series_uids(engine)
     arrays: dict[str, Any] = {
         "study_uids": index.study_uids,
-        "series_uids": uids if isinstance(uids, pa.Array) else uids.chunk(0),
         "uid_hashes.hashes": hashes,
         "uid_hashes.rows": rows,
         "patient_ids.values": index.patient_ids.values,
         "patient_ids.codes": index.patient_ids.codes,
     }
+    for block, start in enumerate(range(0, len(uids), _BLOCK_ROWS)):
+        arrays[f"series_uids.{block}"] = uids.slice(start, _BLOCK_ROWS)
     for name in _NUMBER_ARRAYS:
         arrays[name] = getattr(index, name)
     for kind in ("group_columns", "series_columns"):
@@ -151,7 +157,7 @@ def load(path: Path, source: str, make: Callable[[], EncodedIndex]) -> EncodedIn
         "group_of_series": file.group_of_series,
         "study_of_series": file.study_of_series,
         "study_uids": file.study_uids,
-        "series_uids": file.series_uids,
+        "uids_of": lambda: file.uids_of,
         "uid_hashes": file.uid_hashes,
     }
     return index
@@ -178,6 +184,8 @@ class _CacheFile:
     def __init__(self, path: Path, source: str, make: Callable[[], EncodedIndex]) -> None:
         self._path, self._make = path, make
         self._remade: EncodedIndex | None = None
+        #: The blocks of SeriesInstanceUIDs that have been read.
+        self._uids: dict[int, ArrowArray] = {}
         if not is_from_us(path):
             raise IndexFileError(f"{path} was written by another user")
         held = hold(path)
@@ -254,9 +262,20 @@ class _CacheFile:
         arrays = self._read_or_make("study_uids")
         return arrays[0] if arrays else self._made.study_uids
 
-    def series_uids(self) -> ArrowArray | None:
-        arrays = self._read_or_make("series_uids")
-        return arrays[0] if arrays else self._made.series_uids
+    def uids_of(self, rows: Array) -> list[str] | None:
+        """Return the SeriesInstanceUIDs of rows; None if they can no longer be read."""
+        uids = np.empty(len(rows), dtype=object)
+        blocks = rows // _BLOCK_ROWS
+        for block in np.unique(blocks).tolist():
+            if block not in self._uids:
+                arrays = self._read_or_make(f"series_uids.{block}")
+                if arrays is None:
+                    return None
+                self._uids[block] = arrays[0]
+            places = np.flatnonzero(blocks == block)
+            within = to_arrow(rows[places] - block * _BLOCK_ROWS)
+            uids[places] = self._uids[block].take(within).to_pylist()
+        return list(uids)
 
     def uid_hashes(self) -> tuple[Array, Array] | None:
         arrays = self._read_or_make("uid_hashes.hashes", "uid_hashes.rows")

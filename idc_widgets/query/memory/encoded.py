@@ -160,7 +160,8 @@ class EncodedIndex:
         collection_of_patient: The code of the collection in ``group_columns["collection_id"]``.
         patient_ids: The PatientIDs; codes per patient.
         study_uids: The StudyInstanceUIDs, by number of the study.
-        series_uids: The SeriesInstanceUIDs by row; None unless the index was loaded from a file.
+        uids_of: Returns the SeriesInstanceUIDs of rows, or None if they cannot be read; None unless
+            the index was loaded from a file.
         uid_hashes: The hashes of all SeriesInstanceUIDs in ascending order, and their rows; None
             until they are needed.
     """
@@ -178,7 +179,7 @@ class EncodedIndex:
     collection_of_patient: Array
     patient_ids: EncodedColumn
     study_uids: ArrowArray
-    series_uids: ArrowArray | None
+    uids_of: Callable[[Array], list[str] | None] | None
     uid_hashes: tuple[Array, Array] | None
     #: Attribute → what reads it from the cache file; see `__getattr__`.
     unread: Mapping[str, Callable[[], Any]] = field(default_factory=dict, repr=False)

@@ -302,8 +302,9 @@ class MemoryIndex(EncodedIndex):
 
     def series_uids_of(self, rows: Array) -> list[str]:
         """Return the SeriesInstanceUIDs of these rows, in their order."""
-        if self.series_uids is not None:
-            return list(self.series_uids.take(to_arrow(rows)).to_pylist())
+        uids = None if self.uids_of is None else self.uids_of(rows)
+        if uids is not None:
+            return uids
         return self.read_columns(rows, ["SeriesInstanceUID"])["SeriesInstanceUID"]
 
     def read_columns(self, rows: Array, columns: Sequence[str]) -> dict[str, list[Any]]:

@@ -138,7 +138,7 @@ def _read_index(engine: DuckDBEngine) -> EncodedIndex:
         collection_of_patient=(patient_keys // id_count).astype(collection.codes.dtype),
         patient_ids=EncodedColumn(patient_id.values, (patient_keys % id_count).astype(np.int32)),
         study_uids=study_uids,
-        series_uids=None,
+        uids_of=None,
         uid_hashes=uid_hashes,
     )
 

@@ -48,7 +48,7 @@ def test_an_index_from_the_cache_file_gives_the_same_results(
     monkeypatch.setattr(fresh.engine.index, "prepared_encoding", tmp_path / "encoding-1-1.arrow")
     loaded = loading.memory_index_of(fresh.engine)
     assert loaded is not None
-    assert loaded.series_uids is not None
+    assert loaded.uids_of is not None
     for filters in ({}, {"text": "lung 1.3.6.1.4.1.14519"}, {"StudyDate": ("2010-01-01", None)}):
         cohort, other = client.cohort(**filters), fresh.cohort(**filters)
         assert cohort.summary() == other.summary()
