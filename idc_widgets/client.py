@@ -30,14 +30,16 @@ class IDCClient(FirstApi):
             index of the installed idc-index-data.
         engine: The engine that runs the queries. By default, DuckDB in this process, on `index`;
             clients of the same files, unless an `Index` is passed, share one engine and its memory.
-        endpoint_url: The S3 server of `get_images` and `plan_prior`. By default, the environment
-            variable S3_ENDPOINT_URL, else AWS.
+        endpoint_url: The S3 server of `get_images` and `plan_prior`, and of the widgets on this
+            client. By default, the environment variable S3_ENDPOINT_URL, else AWS;
+            `Selection.download` takes its own.
         mirrors: The addresses of tables for `fetch`, tried in turn, with ``{version}`` and
             ``{name}``. By default, those of idc-index-data.
         metadata_endpoint_url: The S3 server of the clinical tables. By default, AWS.
 
     Raises:
         IndexFileError: The table cannot be read, or lacks a required column.
+        TypeError: Both `index` and `engine` are given.
 
     >>> client = IDCClient()
     >>> client.cohort(collection_id="nsclc_radiomics", Modality="CT").summary().patients

@@ -45,7 +45,8 @@ TIMEOUT_SECONDS = (10.0, 60.0)
 #: Pause before the first retry; it doubles before each further one.
 RETRY_PAUSE_SECONDS = 0.5
 
-#: Consecutive tries that bring less than `_PROGRESS_BYTES` each before a download is given up.
+#: A download is given up after this many tries in a row that bring less than `_PROGRESS_BYTES`
+#: each.
 _MAX_TRIES = 4
 _PROGRESS_BYTES = 1_000_000
 

@@ -1,6 +1,6 @@
 """Downloads: plan which object goes to which file, fetch the objects with s5cmd, verify the files.
 
-`selection` and `widgets` import from here. This folder sees only `errors` and `_util`: a download
+This folder sees only `errors` and `_util`: a download
 works on the rows of a table and does not know the index or the filters that they come from.
 
 >>> plan = DownloadPlan.make(rows, "~/idc")  # doctest: +SKIP

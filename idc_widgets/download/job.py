@@ -155,6 +155,9 @@ class DownloadJob:
         The callback is called in the thread of the job, at most about five times per second. Its
         exceptions are logged.
 
+        Args:
+            callback: Called with this job; what it returns is ignored.
+
         Returns:
             A function that removes the callback.
         """

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "ReportRow", "SeriesState", "as_dataframe", "report_rows"]
 
 SeriesState = Literal["complete", "partly", "missing", "failed"]
-"""Every file is on disk; some files are; none is; or the series had a problem."""
+"""What is on disk: "complete", every file; "partly", some files; "missing", none.
+
+"failed": the series had a problem, which the reason names.
+"""
 
 COLUMNS = (
     "SeriesInstanceUID",

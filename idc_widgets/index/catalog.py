@@ -138,12 +138,21 @@ class Index:
         raise InvalidQueryError(unknown_message("table", name, self.fetchable))
 
     def urls(self, name: str, mirrors: Sequence[str] = MIRRORS) -> list[str]:
-        """Return the addresses of one of `fetchable` in this release, one per mirror."""
+        """Return the addresses of a table in this release, one per mirror.
+
+        Args:
+            name: One of `fetchable`.
+            mirrors: Addresses with ``{version}`` and ``{name}``, which are filled in.
+        """
         version = self.release or ""
         return [url.replace("{version}", version).replace("{name}", name) for url in mirrors]
 
     def clinical_prefix(self, name: str) -> str:
-        """Return the beginning of the keys of a clinical table in `METADATA_BUCKET`."""
+        """Return the beginning of the keys of a clinical table in `METADATA_BUCKET`.
+
+        Args:
+            name: The short_table_name of the table in clinical_index.
+        """
         major = (self.release or "").split(".")[0]
         return f"bigquery_export/idc_v{major}_clinical/{name}/"
 

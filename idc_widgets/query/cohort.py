@@ -254,6 +254,9 @@ class Cohort:
             column: One of `RANGES`.
             bins: The number of bins.
 
+        Returns:
+            The edges of the bins, the series per bin, and the number of series without a value.
+
         Raises:
             InvalidQueryError: The column has no histogram, or there are no bins.
         """

@@ -393,7 +393,9 @@ class Uids:
 
 
 def sorted_unique(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Return the distinct values in order, None last, so that equal filters compare equal.
+    """Return the distinct values, sorted and with None last.
+
+    Filters with the same values are then equal, in whatever order the values were given.
 
     >>> sorted_unique(["MR", None, "CT", "MR"])
     ('CT', 'MR', None)
@@ -411,7 +413,7 @@ def sorted_unique(values: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def _mask_by_sql(condition: Condition, memory: MemoryIndex) -> Mask:
-    """Evaluate a condition on a column that is not in memory with a query on the file."""
+    """Evaluate a condition by SQL, because its column is not held in memory."""
     params = Parameters()
     sql = condition.sql(params.bind)
     return memory.mask_of_sql(sql, params)

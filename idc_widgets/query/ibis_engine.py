@@ -154,9 +154,9 @@ class IbisEngine:
 def _arrow_table(con: Any, sql: str) -> pa.Table:
     """Run a query on the database and return the result in Arrow.
 
-    Where there is a better way than through ibis, it is used: ibis first queries the columns of
-    each query, converts through pandas on Spark, and in version 12 calls methods that DuckDB 2
-    has removed.
+    Spark and DuckDB run it themselves. Through ibis, there would be a second query for the columns
+    of the result; Spark's result would be converted to pandas and back; and ibis 12 calls methods
+    that DuckDB 2 does not have any more.
     """
     table: pa.Table
     if con.name == "pyspark" and hasattr(frame := con.raw_sql(sql), "toArrow"):  # Spark 4

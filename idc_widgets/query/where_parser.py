@@ -400,7 +400,8 @@ def _parse_same_study(column: str) -> Callable[[Engine, object], SameStudy]:
                 )
             elif item.engine is not engine:
                 raise InvalidQueryError(
-                    f"{column}: that cohort is of another client; make it with this one"
+                    f"{column}={item!r}: the cohort belongs to another client; make it with "
+                    "client.cohort(...) of the client that you query"
                 )
             else:
                 sources.append(item.conditions)

@@ -1,7 +1,7 @@
 """Selections: fixed sets of series, and everything that can be done with them.
 
 A selection is looked at, downloaded, saved, cited or written to a manifest; manifests and pasted
-UIDs become selections. `client` and `widgets` import from here, and nothing here knows of widgets.
+UIDs become selections. Nothing here knows of widgets.
 """
 
 import lazy_loader as _lazy

@@ -52,7 +52,7 @@ def read_saved(path: str | os.PathLike[str]) -> SavedSeries:
 
     untyped: Any = path
     if not isinstance(untyped, str | os.PathLike):
-        raise InvalidQueryError(f"{path!r} is not a path")
+        raise InvalidQueryError(f"{path!r} is not a path; expected text or a Path")
     if is_folder(path):
         path = record_path(expand_home(path))
     text = read_text(path, "a selection", MAX_FILE_BYTES)
@@ -63,7 +63,10 @@ def read_saved(path: str | os.PathLike[str]) -> SavedSeries:
             uids = [str(uid) for uid in content["SeriesInstanceUID"]]
             return SavedSeries(path, uids, str(content["data_version"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidQueryError(f"{path} is not a selection saved by idc_widgets") from error
+        raise InvalidQueryError(
+            f"{path} is not a selection saved by idc_widgets: expected a file that "
+            "Selection.save has written, or the folder or idc_download.json of a download"
+        ) from error
     uids = [uid for download in downloads for uid in download.uids]
     versions = sorted({download.data_version for download in downloads})
     return SavedSeries(path, uids, ", ".join(versions))

@@ -94,6 +94,10 @@ class Selection:
     def of(cls, engine: Engine, uids: Iterable[str]) -> Selection:
         """Return the selection of the series with these SeriesInstanceUIDs.
 
+        Args:
+            engine: Where the series are, such as `IDCClient.engine`.
+            uids: The SeriesInstanceUIDs, in any order.
+
         Raises:
             InvalidQueryError: The index does not have one of them; the message names the first.
         """
@@ -189,12 +193,20 @@ class Selection:
         return describe(len(self), self.size_MB)
 
     def __or__(self, other: Selection) -> Selection:
+        """Return the series in this selection, in the other, or in both.
+
+        Raises:
+            TypeError: `other` is not a Selection. (Also of ``&`` and ``-``.)
+            InvalidQueryError: `other` is of other data. (Also of ``&`` and ``-``.)
+        """
         return self._with({*self.uids, *self._compatible(other).uids})
 
     def __and__(self, other: Selection) -> Selection:
+        """Return the series in both selections; errors are those of ``|``."""
         return self._with(self._contents.uid_set.intersection(self._compatible(other).uids))
 
     def __sub__(self, other: Selection) -> Selection:
+        """Return the series of this selection that are not in the other; errors as of ``|``."""
         return self._with(self._contents.uid_set.difference(self._compatible(other).uids))
 
     def _with(self, uids: Iterable[str]) -> Selection:

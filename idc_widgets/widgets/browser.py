@@ -39,11 +39,13 @@ class IDCBrowser(Closable, VBox):
     Args:
         client: The data to browse; by default ``IDCClient()``.
         download_dir: The folder for downloads.
-        endpoint_url: The S3 server; by default the environment variable S3_ENDPOINT_URL, else AWS.
+        endpoint_url: The S3 server. By default, that of the client; if it has none, the environment
+            variable S3_ENDPOINT_URL, else AWS.
         **filters: The initial filters, as for `Cohort.where`.
 
     Raises:
-        TypeError: A keyword argument is unknown; the message names the nearest.
+        TypeError: A keyword argument is unknown; the message names the nearest. Or `client` is not
+            an `IDCClient`.
         InvalidQueryError: A filter has an unknown value.
 
     Reading a trait waits for a click that is being worked in by another thread. Observers of the

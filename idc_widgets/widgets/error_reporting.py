@@ -47,8 +47,7 @@ class ErrorReporting(HasTraits):
     def report(self, error: Exception) -> None:
         """Show an error in the message area of the widgets, and log it.
 
-        An error that the package raises on purpose explains itself; any other is a bug, so its
-        traceback is logged.
+        The traceback is logged only if the error is not an `IDCError`: it is then a bug.
         """
         if isinstance(error, IDCError):
             _log.info("%s", error)
@@ -65,7 +64,7 @@ class ErrorReporting(HasTraits):
     def reporting(self) -> Iterator[None]:
         """Report an error of a callback that is not an action, such as the scrolling of a grid.
 
-        It holds the lock but starts no turn, and its success says nothing about the last error.
+        The lock is held, but no turn is started. Without an error, the last one stays shown.
         """
         try:
             with self.lock:

@@ -8,11 +8,12 @@ __all__ = ["FrontEndRequests"]
 
 
 class FrontEndRequests:
-    """Numbers of the requests that the views of one widget have sent: the later one wins.
+    """Numbers of the requests that the page views of one widget have sent: the later one wins.
 
-    A widget can be shown in several views. Each view numbers its requests, and waits until the
-    trait `_answered` contains the id of its last request; see `createRequests` in base.js. So a
-    request has to be answered whatever happens, or the control would be dead.
+    A widget can be shown at several places of a page, its *page views* (``view`` in messages). Each
+    page view numbers its requests, and waits until the trait `_answered` contains the id of its
+    last request; see `createRequests` in base.js. So a request has to be answered whatever
+    happens, or the control would be dead.
     """
 
     def __init__(self) -> None:

@@ -193,7 +193,8 @@ class BrowserState(ErrorReporting):
         filters = choices.get("filters", self._settled["filters"])
         if filters.engine is not self.client.engine:
             raise InvalidQueryError(
-                "this cohort belongs to another client; make one with browser.client.cohort(...)"
+                "this cohort belongs to another client; make it with the `client` of the "
+                "IDCBrowser or BrowserState: client.cohort(...)"
             )
         result: dict[str, Any] = {"filters": filters}
         shown, has_changed = filters, "filters" in choices
@@ -221,7 +222,8 @@ class BrowserState(ErrorReporting):
         The last error is cleared at the beginning. Users' observers are called at the end.
 
         Args:
-            reports: Show an error as `message` instead of raising it, for messages from the page.
+            reports: Show an error as `message` instead of raising it: for messages of the front
+                end.
         """
         if self.turns.is_mine():
             with self._reported(reports):

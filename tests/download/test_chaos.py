@@ -43,7 +43,11 @@ def started(plan: DownloadPlan) -> DownloadJob:
 
 
 def interrupt(kind: str, job: DownloadJob, chance: random.Random) -> list[str]:
-    """Interrupt a job; return what was done, which is nothing if it had finished."""
+    """Interrupt a running job in one of several ways.
+
+    Returns:
+        What was done; empty if the job ended before that.
+    """
     deadline = time.monotonic() + 10
     while not s5cmd.Process._running and job.state == "running":
         assert time.monotonic() < deadline

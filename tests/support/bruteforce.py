@@ -194,7 +194,7 @@ class BruteForce:
         self._pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         collection, patient = self.column("collection_id"), self.column("PatientID")
         by_number = collection.codes.astype(np.int64) * len(patient.values) + patient.codes
-        #: The number of the patient per row, in the order of collection_id and PatientID.
+        #: Per row: which patient; patients are numbered by collection_id and PatientID.
         self.patient = np.unique(by_number, return_inverse=True)[1].astype(np.int64)
         self.study = self.column("StudyInstanceUID").codes.astype(np.int64)
 
@@ -248,7 +248,7 @@ class BruteForce:
     # --- filters ---------------------------------------------------------------------------
 
     def matching(self, steps: Sequence[Step], ignoring: str | None = None) -> np.ndarray:
-        """Return the mask of rows that fulfill all steps except those on the column `ignoring`."""
+        """Return the mask of rows that fulfill all steps but those on the column `ignoring`."""
         mask = np.ones(len(self.rows), dtype=bool)
         for step in steps:
             if FILTERED.get(step[0], step[0]) != ignoring:

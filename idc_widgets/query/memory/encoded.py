@@ -95,7 +95,9 @@ class EncodedColumn:
 
 
 class ValuePatientPairs(NamedTuple):
-    """The distinct pairs of a facet's value and a patient: patients per value are pairs per value.
+    """The distinct pairs (value, patient) of a facet.
+
+    The number of patients who have a value is the number of its pairs.
 
     Args:
         pair_of_group: Per group: the number of its pair.
@@ -141,23 +143,24 @@ class UnreadMapping(Mapping[str, _Value]):
 
 @dataclass
 class EncodedIndex:
-    """The columns of an index that most queries are about, as numbers.
+    """The columns of an index that most queries use, as numbers.
 
     Patients are numbered by (collection_id, PatientID); studies by the lowest patient, date and
     description of their series and then by StudyInstanceUID. Each array names its axis.
 
     Args:
-        group_of_series: The number of the group, int32.
-        study_of_series: The number of the study, int32.
-        patient_of_group: The number of the patient, int32.
-        series_per_group: The number of series, int32.
-        files_per_group: The number of files of these series, int64.
-        size_MB_per_group: The size of these files in MB (10^6 bytes), float64.
+        group_of_series: Per series: which group, int32.
+        study_of_series: Per series: which study, int32.
+        patient_of_group: Per group: which patient, int32.
+        series_per_group: Per group: how many series, int32.
+        files_per_group: Per group: how many files these series have, int64.
+        size_MB_per_group: Per group: the size of these files in MB (10^6 bytes), float64.
         group_columns: Facet → its column; codes per group.
         value_patient_pairs: Facet → its pairs of a value and a patient.
         series_columns: Name → a column of dates or texts; codes per series.
         series_numbers: Name → a column of numbers per series; NaN for a missing value.
-        collection_of_patient: The code of the collection in ``group_columns["collection_id"]``.
+        collection_of_patient: Per patient: the code of the collection in
+            ``group_columns["collection_id"]``.
         patient_ids: The PatientIDs; codes per patient.
         study_uids: The StudyInstanceUIDs, by number of the study.
         uids_of: Returns the SeriesInstanceUIDs of rows, or None if they cannot be read; None unless

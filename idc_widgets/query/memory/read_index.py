@@ -219,7 +219,7 @@ def _number_studies(
 
 
 class _ColumnReader:
-    """Reads one column of the index after the other, so that few are held before encoding."""
+    """Reads the columns of the index one by one, so that only one at a time is held as text."""
 
     def __init__(self, engine: DuckDBEngine) -> None:
         self._engine = engine

@@ -218,11 +218,11 @@ class DataGridView:
                     callback(sort)
 
     def refuse_filter(self) -> None:
-        """Explain that the filters in the menu of a header, which bypass the state, do not work."""
+        """Refuse a filter of the menu of a header: the state would not know of it."""
         with self._turn():
             raise InvalidQueryError(
-                "the menu of a grid can sort but not filter; filter with the dropdowns above, or "
-                "with browser.filters in Python, so that all parts of the browser follow"
+                "the menu of a grid can sort but not filter; use a dropdown, or in Python assign "
+                "to `filters` of the IDCBrowser or BrowserState"
             )
 
     def close(self) -> None:
@@ -231,7 +231,7 @@ class DataGridView:
         self._shown.clear()
 
     def _without_hidden(self, keys: tuple[Any, ...], before: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Leave out keys that were picked before and whose rows are not shown any more."""
+        """Return `keys` without those of `before` whose rows are not shown any more."""
         assert self._rows is not None
         positions = self._rows.positions(before)
         shown = set(self._rows.keys(range(position, position + 1) for position in positions))

@@ -200,8 +200,7 @@ class PatientGrid(_LevelGrid):
         state: The state, which has the cohort and receives the picks.
         height: The height of the grid without its title, as CSS.
         view: Makes the `GridView`, called with the columns, `height`, `guard` and `turn`; by
-            default one
-            on ipydatagrid.
+            default, one on ipydatagrid.
 
     >>> from idc_widgets import BrowserState, PatientGrid
     >>> grid = PatientGrid(BrowserState(collection_id="nsclc_radiomics"), height="400px")
@@ -210,7 +209,7 @@ class PatientGrid(_LevelGrid):
     _level = "patient"
     _title = "Patients"
     _rows_trait = "filters"
-    _empty = "No patient matches all filters. Remove a filter above to see patients again."
+    _empty = "No patient matches all filters. Remove a filter to see patients again."
 
 
 class StudyGrid(_LevelGrid):
@@ -225,7 +224,7 @@ class StudyGrid(_LevelGrid):
     _level = "study"
     _title = "Studies"
     _rows_trait = "study_cohort"
-    _empty = "No study matches all filters. Remove a filter above to see studies again."
+    _empty = "No study matches all filters. Remove a filter to see studies again."
 
 
 class SeriesGrid(_LevelGrid):
@@ -242,7 +241,7 @@ class SeriesGrid(_LevelGrid):
     _level = "series"
     _title = "Series"
     _rows_trait = "cohort"
-    _empty = "No series matches all filters. Remove a filter above to see series again."
+    _empty = "No series matches all filters. Remove a filter to see series again."
 
     def __init__(
         self, state: BrowserState, *, download: DownloadWidget | None = None, **keywords: Any

@@ -14,7 +14,7 @@ __all__ = ["ShownRows"]
 #: received the first. A row takes a few bytes.
 _MAX_GENERATIONS = 64
 _MAX_KEPT_ROWS = 8_000_000
-#: Limit of pages, and of views, that are remembered.
+#: Limit of pages, and of page views, that are remembered.
 _MAX_VIEWS = 16
 
 
@@ -26,7 +26,8 @@ class ShownRows:
     - A *generation* is the number of a `RowSource` that a grid shows; each new source has the next
       number. A page reports every click with the generation that it had at that moment.
     - A *page* is a browser tab. It has one copy of the rows, so it shows one generation.
-    - A *view* is one place on a page where the grid is shown. Views scroll independently.
+    - A *page view* is one place on a page where the grid is shown, ``view`` in messages. Page views
+      scroll independently. (A view of `Turns` is another thing.)
 
     Messages of a page keep their order. So once a page requests rows of a generation, it reports no
     clicks on earlier ones, and these are forgotten when no page needs them. The one before is kept,
@@ -36,10 +37,10 @@ class ShownRows:
     def __init__(self) -> None:
         self._sources: dict[int, RowSource] = {}  # by generation
         self._pages: dict[str, int] = {}  # page → generation
-        self._windows: dict[str, tuple[int, int]] = {}  # by view, of the present generation
+        self._windows: dict[str, tuple[int, int]] = {}  # by page view, of the present generation
 
     def start(self, generation: int, rows: RowSource) -> None:
-        """Begin a generation. Every view that still exists will request a window of it."""
+        """Begin a generation. Every page view that still exists will request a window of it."""
         self._sources[generation] = rows
         self._windows.clear()
         self._forget()

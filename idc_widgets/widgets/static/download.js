@@ -335,7 +335,7 @@ function render({ model, el }) {
   root.addEventListener("keydown", (event) => {
     event.stopPropagation(); // these keys have other meanings in the notebook
     if (event.key === "Enter" && event.target === folder) {
-      event.preventDefault(); // the same key would press the button that gets the focus
+      event.preventDefault(); // otherwise Enter would also press Download, which gets the focus
       start.focus();
     }
   });

@@ -112,7 +112,7 @@ function render({ model, el }) {
    * Look up a list of UIDs.
    *
    * @param {string} text
-   * @param {boolean} isTyped Whether it stands in the box, from which it is then removed.
+   * @param {boolean} isTyped Whether the text is in the search box, which is then emptied.
    */
   function lookUp(text, isTyped) {
     if (text.length > MAX_CHARACTERS) {
