@@ -27,6 +27,7 @@ from .job_status import ACTIVE_STATES, job_status
 from .on_disk import OnDisk
 from .state import BrowserState
 from .telling import Teller
+from .turns import not_up_to_date
 
 __all__ = ["DownloadWidget"]
 
@@ -254,7 +255,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._show_offer()
 
     def _show_stale(self, reason: str) -> None:
-        hint = f"Not up to date: {reason}. The button downloads what is selected now."
+        hint = not_up_to_date(reason, "The button downloads what is selected now.")
         self._offer = {"text": "Download", "hint": hint, "enabled": True}
 
     def _notify_observers(self, event: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -17,6 +18,7 @@ from .assets import script, style
 from .closing import Closable
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
+from .turns import not_up_to_date
 
 __all__ = ["FacetDropdown", "FacetPanel"]
 
@@ -97,17 +99,17 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         chosen = self.state.filters.values(self.column)
         listed = [
             *counts[:MAX_LISTED_VALUES],
-            *(facet for facet in counts[MAX_LISTED_VALUES:] if facet.value in chosen),
+            *(counted for counted in counts[MAX_LISTED_VALUES:] if counted.value in chosen),
         ]
-        listed_values = {facet.value for facet in listed}
+        listed_values = {counted.value for counted in listed}
         # A ticked value stays listed when no series has it any more, so that it can be unticked.
         without_series = [FacetValue(value, 0, 0) for value in chosen if value not in listed_values]
         listed += without_series
         if self.column in _DESCENDING_COLUMNS:
-            listed.sort(key=lambda facet: (facet.value is not None, facet.value), reverse=True)
+            listed.sort(key=_rank, reverse=True)
         with self.hold_sync():
             self._distinct = len(counts) + len(without_series)
-            self._values = [[facet.value, facet.series, facet.patients] for facet in listed]
+            self._values = [[counted.value, counted.series, counted.patients] for counted in listed]
             self._chosen = list(chosen)
             self._stale = ""
             self._answered = self._last_request
@@ -120,26 +122,31 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
             self._values = [[value, 0, 0] for value in chosen]
             self._distinct = len(chosen)
             self._chosen = list(chosen)
-            self._stale = f"Not up to date: {reason}. The next click tries again."
+            self._stale = not_up_to_date(reason)
             self._answered = self._last_request
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") != "choose":
             return
-        request = self._requests.accept(content)
-        if request is None:
-            return
-        try:
-            # The counts and the request go back in one message, so no view mixes two answers.
-            with self.state.turn(reports=True), self.hold_sync():
-                if self._requests.is_last(request):
-                    self._last_request = request
-                    self.state.filter_values(self.column, content["values"])
-        finally:
-            # A turn that was interrupted before it began has changed nothing.
-            self._last_request = request if self._requests.is_last(request) else self._last_request
-            if not self.state.dropdown_counts.is_postponed():
-                self._answered = self._last_request
+        work = partial(self._choose, content)
+        self._requests.carry_out(content, self.state, work, self._answer)
+
+    def _choose(self, content: Any, request: str) -> None:
+        # The counts and the request go back in one message, so no view mixes two answers.
+        with self.hold_sync():
+            self._last_request = request
+            self.state.filter_values(self.column, content["values"])
+
+    def _answer(self, request: str) -> None:
+        # A turn that was interrupted before it began has changed nothing.
+        self._last_request = request
+        if not self.state.dropdown_counts.is_postponed():
+            self._answered = request
+
+
+def _rank(counted: FacetValue) -> tuple[bool, Any]:
+    """Return the key that sorts values in ascending order, a missing value first."""
+    return counted.value is not None, counted.value
 
 
 class FacetPanel(Closable, ipywidgets.Box):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from .state import BrowserState
 
 __all__ = ["FrontEndRequests"]
 
@@ -33,6 +36,32 @@ class FrontEndRequests:
             return None
         self._last_number[view] = number
         return f"{view}:{number}"
+
+    def carry_out(
+        self,
+        content: Any,
+        state: BrowserState,
+        work: Callable[[str], None],
+        answer: Callable[[str], None],
+    ) -> None:
+        """Carry out a request in a turn, unless it is outdated; answer it if it is the last.
+
+        Args:
+            content: The message: {view, number, ...}.
+            state: The state whose turn this is, which reports errors.
+            work: Does what is requested, given the id of the request.
+            answer: Answers the request, whatever happened to `work`.
+        """
+        request = self.accept(content)
+        if request is None:
+            return
+        try:
+            with state.turn(reports=True):
+                if self.is_last(request):
+                    work(request)
+        finally:
+            if self.is_last(request):
+                answer(request)
 
     def is_last(self, request: str) -> bool:
         """Return whether a view has sent no other request after this one."""

@@ -46,7 +46,7 @@ def job_status(job: DownloadJob, *, is_connected: bool = True, hint: str = "") -
         - more: the number of series without a row;
         - log: the last lines.
     """
-    is_active = job.state in ("planned", *ACTIVE_STATES)
+    is_active = not job.is_finished
     title, detail = _title_and_detail(job, is_connected, hint)
     # A job that failed as a whole has a single reason, which a list would only repeat.
     rows, more = ([], 0) if is_active or job.state == "failed" else _rows(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -19,6 +20,7 @@ from .closing import Closable
 from .filter_text import bound_text, filter_text, range_text
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
+from .turns import not_up_to_date
 
 __all__ = ["RangeFilter"]
 
@@ -174,32 +176,27 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         with self.hold_sync():
             self._histogram = {"version": self._version, "bars": [], "axis": [], "missing": 0}
             self._is_stale = True
-            self._problem = f"Not up to date: {reason}. The next click tries again."
+            self._problem = not_up_to_date(reason)
 
     # --- what it does ----------------------------------------------------------------------
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
             case {"kind": "count"}:
-                self.state.refresh(self._count)
+                self.state.turns.refresh(self._count)
             case {"kind": "bins", "first": int(first), "last": int(last)}:
                 self._choose(content, lambda: self._filters_of_bins(first, last))
             case {"kind": "range", "low": str(low), "high": str(high)}:
                 self._choose(content, lambda: self._filters_of_text(low, high))
 
     def _choose(self, content: Any, make_filters: Callable[[], Cohort]) -> None:
-        request = self._requests.accept(content)
-        if request is None:
-            return
-        try:
-            with self.state.turn(reports=True):
-                if self._requests.is_last(request):
-                    self._set_range(request, make_filters)
-        finally:
-            if self._requests.is_last(request):
-                self._answered = request
+        work = partial(self._set_range, make_filters)
+        self._requests.carry_out(content, self.state, work, self._answer)
 
-    def _set_range(self, request: str, make_filters: Callable[[], Cohort]) -> None:
+    def _answer(self, request: str) -> None:
+        self._answered = request
+
+    def _set_range(self, make_filters: Callable[[], Cohort], request: str) -> None:
         # All traits go back in one message, so that no view mixes two answers.
         with self.hold_sync():
             try:

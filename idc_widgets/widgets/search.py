@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -93,18 +94,13 @@ class SearchBox(Closable, anywidget.AnyWidget):
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") != "search":
             return
-        request = self._requests.accept(content)
-        if request is None:
-            return
-        try:
-            with self.state.turn(reports=True):
-                if self._requests.is_last(request):
-                    self._search(request, content)
-        finally:
-            if self._requests.is_last(request):
-                self._answered = request
+        work = partial(self._search, content)
+        self._requests.carry_out(content, self.state, work, self._answer)
 
-    def _search(self, request: str, content: Any) -> None:
+    def _answer(self, request: str) -> None:
+        self._answered = request
+
+    def _search(self, content: Any, request: str) -> None:
         # All traits go back in one message, so that no view mixes two answers.
         with self.hold_sync():
             filters, self._problem = self.state.filters, ""

@@ -281,14 +281,6 @@ class BrowserState(ErrorReporting):
             views.pop(view, None)
         self.turns.forget(view)
 
-    def refresh(self, view: View) -> None:
-        """Run a view now or, if a newer turn is waiting, in that turn."""
-        self.turns.refresh(view)
-
-    def is_late(self, view: View) -> bool:
-        """Return whether a view does not show the latest change yet."""
-        return self.turns.is_late(view)
-
 
 def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
     """Narrow a cohort to the picked rows of a level; without keys, return it unchanged."""

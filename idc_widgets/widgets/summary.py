@@ -16,6 +16,7 @@ from .assets import script, style
 from .closing import Closable
 from .filter_text import filter_text
 from .state import BrowserState
+from .turns import not_up_to_date
 
 __all__ = ["SummaryBar"]
 
@@ -71,7 +72,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         self.on_msg(self._on_message)
         self._show_state(state, self._show, _CHOICES, self._show_stale)
         self._on_close(state.on_message(self._show_message))
-        state.refresh(self._show)
+        state.turns.refresh(self._show)
 
     # --- what it shows ---------------------------------------------------------------------
 
@@ -96,7 +97,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
             self._clearable = self._has_choices()
             self._counts, self._licenses = [], []
             self._chips = [*self._filter_chips(), *self._pick_chips()]
-            self._problem = f"Not up to date: {reason}. The next click tries again."
+            self._problem = not_up_to_date(reason)
 
     def _has_choices(self) -> bool:
         return bool(self.state.filters.filters) or any(

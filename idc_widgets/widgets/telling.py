@@ -122,13 +122,13 @@ class _Report:
 def _observers(owner: HasTraits, change: Bunch) -> list[Callable[[Bunch], object]]:
     """Return the observers of a change, as `HasTraits` would call them."""
     notifiers = owner._trait_notifiers
-    found: list[Any] = []
+    handlers: list[Any] = []
     for name in (change["name"], All):
         for kind in (change["type"], All):
-            found += notifiers.get(name, {}).get(kind, [])
+            handlers += notifiers.get(name, {}).get(kind, [])
     return [
-        getattr(owner, observer.name)
-        if isinstance(observer, EventHandler) and observer.name is not None
-        else observer
-        for observer in found
+        getattr(owner, handler.name)
+        if isinstance(handler, EventHandler) and handler.name is not None
+        else handler
+        for handler in handlers
     ]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ..errors import QueryInterruptedError
 
-__all__ = ["Turns", "View"]
+__all__ = ["Turns", "View", "not_up_to_date"]
 
 #: Shows the state on the screen.
 View = Callable[[], None]
@@ -21,6 +21,15 @@ INTERRUPT_SECONDS = 0.02
 MAX_PASSES = 3
 
 _log = logging.getLogger(__name__)
+
+
+def not_up_to_date(reason: str, next_step: str = "The next click tries again.") -> str:
+    """Return the text of a widget that does not show the latest change.
+
+    >>> not_up_to_date("it was interrupted")
+    'Not up to date: it was interrupted. The next click tries again.'
+    """
+    return f"Not up to date: {reason}. {next_step}"
 
 
 class Turns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from idc_widgets import BrowserState
 from idc_widgets.widgets.front_end_requests import FrontEndRequests
 
 
@@ -17,3 +18,16 @@ def test_views_number_their_requests_independently() -> None:
     requests = FrontEndRequests()
     assert requests.accept({"view": "a", "number": 7}) == "a:7"
     assert requests.accept({"view": "b", "number": 1}) == "b:1"
+
+
+def test_a_request_is_answered_whatever_happens() -> None:
+    requests, state = FrontEndRequests(), BrowserState()
+    answered: list[str] = []
+
+    def fail(request: str) -> None:
+        raise ValueError(request)
+
+    requests.carry_out({"view": "a", "number": 1}, state, fail, answered.append)
+    assert (answered, state.message) == (["a:1"], "ValueError: a:1")
+    requests.carry_out({"view": "a", "number": 1}, state, fail, answered.append)
+    assert answered == ["a:1"], "an outdated request is neither carried out nor answered"

@@ -102,7 +102,7 @@ def test_a_turn_that_is_interrupted_while_it_waits_is_forgotten(
         started.set()
         assert leave.wait(30)
 
-    thread = threading.Thread(target=lambda: state.refresh(slow))
+    thread = threading.Thread(target=lambda: state.turns.refresh(slow))
     thread.start()
     assert started.wait(30)
     with monkeypatch.context() as patch:

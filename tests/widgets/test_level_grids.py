@@ -468,7 +468,7 @@ def test_clicks_in_a_grid_interrupt_an_older_view(state: BrowserState, action: s
             assert interrupted.wait(30)
             raise QueryInterruptedError("interrupted")
 
-    thread = threading.Thread(target=lambda: state.refresh(slow))
+    thread = threading.Thread(target=lambda: state.turns.refresh(slow))
     thread.start()
     assert started.wait(30)
     if action == "click":

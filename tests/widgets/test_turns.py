@@ -294,7 +294,7 @@ def test_a_newer_turn_interrupts_a_real_query(client: IDCClient) -> None:
             started.set()
             state.client.engine.rows(SLOW)
 
-    state.observe(lambda _: state.refresh(slow_view), "filters")
+    state.observe(lambda _: state.turns.refresh(slow_view), "filters")
 
     def older() -> None:
         with state.turn(reports=True):
@@ -309,7 +309,7 @@ def test_a_newer_turn_interrupts_a_real_query(client: IDCClient) -> None:
     assert state.filters == both, "no choice is lost"
     assert seen[-1] == both, "the view shows the last state"
     assert state.message == "", "an interruption is not an error"
-    assert not state.is_late(slow_view)
+    assert not state.turns.is_late(slow_view)
 
 
 def test_many_turns_at_once_end_in_the_last_state(client: IDCClient) -> None:
@@ -344,8 +344,8 @@ def test_an_error_in_a_view_becomes_the_message_of_the_state(client: IDCClient) 
     def broken() -> None:
         raise InvalidQueryError("this view is broken")
 
-    state.observe(lambda _: state.refresh(broken), "filters")
-    state.observe(lambda _: state.refresh(lambda: followed.append(state.filters)), "filters")
+    state.observe(lambda _: state.turns.refresh(broken), "filters")
+    state.observe(lambda _: state.turns.refresh(lambda: followed.append(state.filters)), "filters")
     with state.turn():
         state.filter_values("Modality", ["CT"])
     assert state.message == "this view is broken"

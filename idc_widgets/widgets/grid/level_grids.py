@@ -21,6 +21,7 @@ from ..assets import script, style
 from ..closing import Closable
 from ..download import DownloadWidget
 from ..state import BrowserState
+from ..turns import not_up_to_date
 from .columns import COLUMNS, ON_DISK, Column
 from .grid_view import GridView
 from .with_states import WithStates
@@ -120,12 +121,13 @@ class _LevelGrid(Closable, VBox):
     def _show_stale(self, reason: str) -> None:
         """Hide the rows, which are not those of the state, and say why."""
         self._is_stale = True
-        if not self._state.is_late(self._refill):  # it was only the picks that could not be shown
-            self._state.turns.mark(self._refill)
+        turns = self._state.turns
+        if not turns.is_late(self._refill):  # it was only the picks that could not be shown
+            turns.mark(self._refill)
         with self._heading.hold_sync():
             self._heading._count = 0
             self._heading._picked = len(self._picked)
-            self._heading._empty = f"Not up to date: {reason}. The next click tries again."
+            self._heading._empty = not_up_to_date(reason)
         self._body.layout.display = "none"
 
     @contextmanager
@@ -250,8 +252,9 @@ class SeriesGrid(_LevelGrid):
         check_keywords("SeriesGrid", keywords, ["state", "height", "view", "download"])
         super().__init__(state, **keywords)
         if download is not None:
-            self._on_close(partial(state.turns.forget, self._view.refresh))
-            self._on_close(download.on_disk.on_news(lambda: state.refresh(self._view.refresh)))
+            turns, refresh = state.turns, self._view.refresh
+            self._on_close(partial(turns.forget, refresh))
+            self._on_close(download.on_disk.on_news(lambda: turns.refresh(refresh)))
 
     def _columns(self) -> Sequence[Column]:
         columns = super()._columns()
