@@ -27,6 +27,7 @@ __all__ = [
     "file_state",
     "free_space",
     "remove_unfinished_files",
+    "set_aside",
     "tagged_files",
     "unfinished_files",
 ]
@@ -140,6 +141,21 @@ def _file_system_time(folder: Path) -> float:
         file.flush()
         return os.fstat(file.fileno()).st_mtime
     return 0.0  # nothing is older than this
+
+
+def set_aside(path: Path, word: str, *, beside: Path | None = None) -> Path:
+    """Rename a file to the first free name of `<name>.<word>-1`, `-2`, ..., and return that.
+
+    Args:
+        path: The file.
+        word: What it is kept as.
+        beside: The path that the new name is made of, if that is not `path`.
+    """
+    number, beside = 1, beside or path
+    while os.path.lexists(aside := beside.with_name(f"{beside.name}.{word}-{number}")):
+        number += 1
+    os.rename(path, aside)
+    return aside
 
 
 def check_folder(folder: Path) -> None:

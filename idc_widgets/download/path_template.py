@@ -18,6 +18,7 @@ __all__ = [
     "FORMS",
     "MAX_NAME_BYTES",
     "MAX_TAG_BYTES",
+    "RECORD_NAME",
     "WORK_FOLDER",
     "Template",
     "file_tag",
@@ -38,6 +39,9 @@ WORK_FOLDER = ".idc_widgets"
 """Hidden folder below the chosen folder, for lock files and, in the flat form, for files that are
 being fetched. It exists only while a download runs, or after one was killed. No template makes this
 name, because it begins with a dot."""
+
+RECORD_NAME = "idc_download.json"
+"""The record of the downloads into a folder."""
 
 MAX_NAME_BYTES = 255  # the limit of ext4, APFS and NTFS
 MAX_TAG_BYTES = 120  # leaves room for "_", the name of a file, and the suffix of an unfinished one

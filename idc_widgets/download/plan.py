@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .._util import human_size, plural
 from ..errors import LargeDownloadError
 from . import disk
+from .changed_files import changed_since, completion_times
 from .locations import Source, choose_endpoint
 from .path_template import DEFAULT_TEMPLATE
 from .planned_series import PlannedSeries
@@ -120,6 +121,7 @@ class DownloadPlan:
             size_bytes=self.size_bytes,
             files_to_fetch=files,
             bytes_to_fetch=size,
+            changed_files=self._count_changed(),
             free_bytes=free,
             margin_bytes=margin,
             licenses=dict(licenses.most_common()),
@@ -146,6 +148,17 @@ class DownloadPlan:
             f"all, pass max_GB={-(-size // 10**9)}, or choose fewer series",
             preview=str(self.preview()),
         )
+
+    def _count_changed(self) -> int:
+        """Return about how many files were changed since they were downloaded."""
+        count = 0
+        completed: dict[str, float] | None = None
+        for series, files in self.survey() if self.folder.exists() else ():
+            if files and not series.is_complete(files):
+                if completed is None:  # the record is read only if it matters
+                    completed = completion_times(self.folder)
+                count += changed_since(series, files, completed.get(series.SeriesInstanceUID))
+        return count
 
     def _to_fetch(self) -> tuple[int, int]:
         """Return the bytes and files that are not on disk.

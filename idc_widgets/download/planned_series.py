@@ -108,6 +108,31 @@ class PlannedSeries:
         wanted = self.only or {}
         return {name: size for name, size in wanted.items() if names.get(name) != size}
 
+    def keep_aside(self, name: str) -> bool:
+        """Rename a changed file to `<name>.changed-1`, or the next number, in the final folder.
+
+        An empty file has nothing to keep: it is removed.
+
+        Args:
+            name: Its name in `folder`.
+
+        Returns:
+            Whether it was kept.
+
+        Raises:
+            OSError: It cannot be renamed.
+        """
+        path = beside = self.folder / name
+        if self.final_folder is not None:
+            beside = self._final_path(name)
+            if not path.exists():
+                path = beside
+        if not path.stat().st_size:
+            path.unlink()
+            return False
+        disk.set_aside(path, "changed", beside=beside)
+        return True
+
     def stage(self, files: Mapping[Path, int]) -> dict[str, int]:
         """Prepare to fetch the missing files: move those in `final_folder` back to `folder`.
 

@@ -46,6 +46,9 @@ class Preview:
     """How many of the free bytes must stay free."""
     licenses: Mapping[str | None, int]
     """License to number of series, most frequent first; None stands for an unknown license."""
+    changed_files: int = 0
+    """About how many files were changed since they were downloaded. They are kept beside the
+    originals, which are fetched again."""
     MB_per_s: float | None = None
     """The last rate measured in this process; None if there is none yet."""
 
@@ -89,6 +92,12 @@ class Preview:
                     f"about {human_duration(self.seconds)} at {self.MB_per_s:,.1f} MB/s, "
                     "the rate of the last download"
                 )
+        if self.changed_files:
+            verb = "was" if self.changed_files == 1 else "were"
+            lines.append(
+                f"{plural(self.changed_files, 'file')} {verb} changed since the download: kept as "
+                "<name>.changed-1, and the original is fetched again"
+            )
         lines.extend(self._licenses_in_words())
         return "\n".join(lines)
 

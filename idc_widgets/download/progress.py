@@ -157,6 +157,11 @@ class ProgressTracker:
         self._tracked = {item.series.location: item for item in tracked}
         self.pending = dict(self._tracked)
 
+    def remove_file(self, tracked: TrackedSeries, name: str) -> None:
+        """Count a file no longer: it was renamed."""
+        tracked.finished_bytes -= tracked.files.pop(name)
+        self._recount(tracked)
+
     def update(self, event: s5cmd.Event) -> bool:
         """Count an event of s5cmd; return whether it is news."""
         if isinstance(event, s5cmd.Noise):

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._util import VERSION, is_non_commercial, locked, write_whole
-from . import s5cmd
+from . import disk, s5cmd
+from .path_template import RECORD_NAME
 from .plan import DownloadPlan
 from .report import ReportRow
 
@@ -37,7 +38,7 @@ __all__ = [
     "write",
 ]
 
-FILE_NAME = "idc_download.json"
+FILE_NAME = RECORD_NAME
 
 FORMAT = "idc_download 1"
 _MAX_FILE_BYTES = 1 << 28  # 1,000,000 series take 110 MB
@@ -130,7 +131,7 @@ def _add(path: Path, entry: dict[str, Any], lines: list[str], *, only_writer: bo
     try:
         earlier = _read(path)
     except _NotARecordError as error:
-        aside = _set_aside(path)
+        aside = disk.set_aside(path, "bak")
         lines.append(f"{path} {error}: it is {aside.name} now")
         earlier = []
     others = []
@@ -243,15 +244,6 @@ def _read(path: Path) -> list[dict[str, Any]]:
             ):
                 return downloads
     raise _NotARecordError("was not written by this version of idc_widgets")
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename a file to the first free backup name, and return that."""
-    number = 1
-    while os.path.lexists(aside := path.with_name(f"{path.name}.bak-{number}")):
-        number += 1
-    os.rename(path, aside)
-    return aside
 
 
 def _lines(downloads: list[dict[str, Any]]) -> Iterator[str]:

@@ -201,11 +201,12 @@ def cp_line(bucket: str, prefix: str, folder: Path, *, resume: bool = False) -> 
         bucket: The bucket of the objects.
         prefix: Their prefix.
         folder: Created if it does not exist.
-        resume: Skip files that have the right size, at the cost of one request per object.
+        resume: Skip files that exist, at the cost of one request per object. Those of another
+            size were renamed before, see `changed_files`; what was changed since is not replaced.
             (s5cmd's `sync` would do the same, but fails where a path has a no-break space, and
             fetches everything where it has a bracket.)
     """
-    options = [*(["--if-size-differ"] if resume else []), *_IDC_NAMES_ONLY, *_NO_PARENT_FOLDERS]
+    options = [*(["--no-clobber"] if resume else []), *_IDC_NAMES_ONLY, *_NO_PARENT_FOLDERS]
     return shlex.join(["cp", *options, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
 
 

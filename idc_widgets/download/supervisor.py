@@ -16,6 +16,7 @@ from typing import Literal
 from .._util import plural
 from ..errors import DownloadError, unknown_message
 from . import dicom, disk, record, s5cmd, s5cmd_errors
+from .changed_files import sizes_on_server
 from .controls import Controls
 from .folder_lock import FolderLock
 from .outcome import Outcome, State
@@ -99,6 +100,8 @@ class Supervisor:
         #: The first output of an s5cmd that reports nothing: why it cannot work. None before it
         #: prints a line, "" once it reports a file or an error.
         self._first_noise: str | None = None
+        #: The series whose files were compared with the server, by SeriesInstanceUID.
+        self._compared: set[str] = set()
 
     def run(self, lock: FolderLock) -> State:
         """Fetch, verify and record; return the final state."""
@@ -221,6 +224,7 @@ class Supervisor:
         self._log_line("paused")
         self._set_state("paused")
         self._controls.unpaused.wait()
+        self._compared.clear()
         if not self._controls.cancelled.is_set():
             self._log_line("resumed")
             self._set_state("running")
@@ -257,6 +261,7 @@ class Supervisor:
             return StopReason(str(error))
         if self._controls.halted.is_set():
             return _HALTED
+        self._keep_changed_files(tracker, missing)
         lines = [line for tracked in missing for line in _command_lines(tracked)]
         start, before = time.monotonic(), tracker.bytes_done
         self._first_noise = None
@@ -271,6 +276,39 @@ class Supervisor:
             seconds = time.monotonic() - start
             if seconds >= 1:  # in shorter runs, connecting takes most of the time
                 remember_rate((tracker.bytes_done - before) / 1e6 / seconds)
+
+    def _keep_changed_files(self, tracker: ProgressTracker, missing: list[TrackedSeries]) -> None:
+        """Rename files that were changed since they were downloaded, so that nothing is lost.
+
+        Files that this run has fetched are not looked at again, except after a pause.
+        """
+        partly = {t.uid: t for t in missing if t.files and t.uid not in self._compared}
+        sizes = sizes_on_server(
+            (tracked.series for tracked in partly.values()),
+            self._plan.endpoint_url,
+            self._controls.halted,
+        )
+        kept = 0
+        for uid, tracked in partly.items():
+            if uid not in sizes:
+                continue
+            on_server = sizes[uid]
+            for name, size in list(tracked.files.items()):
+                if on_server.get(name, size) != size:
+                    try:
+                        kept += tracked.series.keep_aside(name)
+                    except OSError as error:
+                        tracked.problem = f"{name} was changed, and cannot be renamed: {error}"
+                        self._log_line(tracked.problem)
+                        tracked.awaited.discard(name)  # else it would be overwritten
+                        continue
+                    tracker.remove_file(tracked, name)
+        self._compared.update(tracked.uid for tracked in missing)
+        if kept:
+            self._log_line(
+                f"{plural(kept, 'file')} {'was' if kept == 1 else 'were'} changed since the "
+                "download: kept as <name>.changed-1 or the next number"
+            )
 
     def _watch(
         self, process: s5cmd.Process, tracker: ProgressTracker, lock: FolderLock

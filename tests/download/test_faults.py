@@ -436,6 +436,10 @@ def test_a_file_with_too_many_bytes_is_replaced(server: S3Server, three: Downloa
     server.requests.clear()
     job = DownloadJob(three)
     job.wait(30)
+    for name, end in ((first, b"surplus"), (second, b"")):
+        kept = three.series[1].folder / f"{name}.changed-1"
+        assert kept.read_bytes().endswith(end)
+        kept.unlink()
     check(job, server, "complete")
     prefix = three.series[1].prefix
     assert server.requests[0] == Request("LIST", "bucket", f"{prefix}/")

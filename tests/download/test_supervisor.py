@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from support.downloads import (
     assert_identical,
@@ -19,7 +20,7 @@ from support.downloads import (
     small,
     until,
 )
-from support.s3server import S3Server
+from support.s3server import Fault, Request, S3Server, series_objects
 
 from idc_widgets.download import (
     DownloadJob,
@@ -45,7 +46,80 @@ def test_truncated_and_missing_files_are_fetched_again(server: S3Server, plan: P
     server.requests.clear()
     assert DownloadJob(series).wait() == "complete"
     assert sorted(server.keys("GET")) == [f"{series.series[0].prefix}/{n}" for n in job_files[:2]]
+    (series.series[0].folder / f"{first}.changed-1").unlink()
     assert_identical(series, server)
+
+
+@pytest.mark.parametrize("template", ["%SeriesInstanceUID", "flat"])
+@pytest.mark.parametrize("in_part", [False, True])
+def test_changed_files_are_kept_and_counted(
+    server: S3Server, tmp_path: Path, template: str, in_part: bool
+) -> None:
+    row = small()
+    server.objects = series_objects([row])
+    sizes = {key.split("/")[1]: size for (_, key), size in server.objects.items()}
+    plan = DownloadPlan.make(
+        pa.Table.from_pylist([row]),
+        tmp_path,
+        template=template,
+        endpoint_url=server.url,
+        only={"1.2.1": sizes} if in_part else None,
+    )
+    job = DownloadJob(plan)
+    assert job.wait() == "complete" and plan.preview().changed_files == 0
+    longer, shorter, empty, same, *_ = job.paths["1.2.1"]
+    texts = {path: path.read_bytes() for path in job.paths["1.2.1"]}
+    longer.write_bytes(texts[longer] + b"annotated")
+    shorter.write_bytes(b"cropped")
+    empty.write_bytes(b"")
+    same.write_bytes(texts[same][::-1])
+    later = time.time() + 100
+    for path in (longer, shorter):
+        os.utime(path, (later, later))
+    preview = plan.preview()
+    assert preview.changed_files == (3 if in_part else 2)
+    assert "files were changed since the download: kept as <name>.changed-1" in str(preview)
+    job = DownloadJob(plan)
+    assert job.wait() == "complete", (job.failed, job.log)
+    assert [line for line in job.log if "changed" in line] == [
+        "2 files were changed since the download: kept as <name>.changed-1 or the next number"
+    ]
+    assert sorted(job.paths["1.2.1"]) == sorted(texts), "kept files are not of the series"
+    for path, text in texts.items():
+        assert path.read_bytes() == (text[::-1] if path == same else text)
+    kept = {path.name: path.read_bytes() for path in tmp_path.rglob("*.changed-*")}
+    assert kept == {
+        f"{longer.name}.changed-1": texts[longer] + b"annotated",
+        f"{shorter.name}.changed-1": b"cropped",
+    }
+    assert plan.preview().changed_files == 0
+    longer.write_bytes(b"once more")
+    assert DownloadJob(plan).wait() == "complete"
+    assert longer.with_name(f"{longer.name}.changed-2").read_bytes() == b"once more"
+    assert not (tmp_path / ".idc_widgets").exists()
+
+
+def test_changed_files_are_not_replaced_if_the_server_does_not_list(
+    server: S3Server, plan: Plan
+) -> None:
+    series = plan(small())
+    assert DownloadJob(series).wait() == "complete"
+    folder = series.series[0].folder
+    first, second, *_ = names(series)
+    (folder / first).write_bytes(b"mine")
+    (folder / second).unlink()
+    listings = []
+
+    def fail(request: Request) -> Fault:
+        listings.append(request) if request.method == "LIST" else None
+        return 403 if request.method == "LIST" and len(listings) == 1 else None
+
+    server.fail = fail
+    job = DownloadJob(series)
+    assert job.wait() == "incomplete"
+    assert (folder / first).read_bytes() == b"mine" and (folder / second).exists()
+    assert job.retry().wait() == "complete"
+    assert (folder / f"{first}.changed-1").read_bytes() == b"mine"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")

@@ -1,0 +1,109 @@
+"""Files that were changed since they were downloaded: finds them, and keeps them aside.
+
+s5cmd gives a file its final name only when it is whole. So a file with the name of an object, but
+of another size, was changed by somebody, or its copy was cut off. It is not overwritten: it is
+renamed to `<name>.changed-1` (or the next number) before the object is fetched again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from .._util import HttpError, list_objects, open_http
+from .path_template import RECORD_NAME
+from .planned_series import PlannedSeries
+
+__all__ = ["changed_since", "completion_times", "sizes_on_server"]
+
+_MAX_RECORD_BYTES = 1 << 24  # reading a larger one would delay a preview
+_OBJECTS_PER_PAGE = 1_000
+_WORKERS = 16
+_CLOCK_SECONDS = 2.0  # the record is exact to a second
+
+
+def sizes_on_server(
+    series: Iterable[PlannedSeries], endpoint_url: str, stop: threading.Event
+) -> dict[str, Mapping[str, int]]:
+    """Return the sizes of the objects of series: SeriesInstanceUID to name to bytes.
+
+    Args:
+        series: Those that are wanted in part are not requested: their sizes are in the plan.
+        endpoint_url: The S3 server.
+        stop: Ends this early when it is set; the result is incomplete then.
+
+    Returns:
+        Without the series that the server does not list.
+    """
+    known: dict[str, Mapping[str, int]] = {}
+    whole: list[PlannedSeries] = []
+    for item in series:
+        if item.only is None:
+            whole.append(item)
+        else:
+            known[item.SeriesInstanceUID] = item.only
+
+    def list_share(share: Sequence[PlannedSeries]) -> dict[str, Mapping[str, int]]:
+        listed: dict[str, Mapping[str, int]] = {}
+        with open_http() as http:  # one session per thread
+            for item in share:
+                if stop.is_set():
+                    break
+                prefix = f"{item.prefix}/"
+                with suppress(HttpError):
+                    # Some servers list for ever
+                    pages = item.instances // _OBJECTS_PER_PAGE + 2
+                    objects = list_objects(http, endpoint_url, item.bucket, prefix, max_pages=pages)
+                    listed[item.SeriesInstanceUID] = {
+                        entry.key.removeprefix(prefix): entry.size for entry in objects
+                    }
+        return listed
+
+    if shares := [share for start in range(_WORKERS) if (share := whole[start::_WORKERS])]:
+        with ThreadPoolExecutor(len(shares), "DownloadJob-list") as pool:
+            for listed in pool.map(list_share, shares):
+                known |= listed
+    return known
+
+
+def completion_times(folder: Path) -> dict[str, float]:
+    """Return when series were last recorded as complete: SeriesInstanceUID to POSIX time.
+
+    The result is empty if `folder` has no record, or one that is damaged or large.
+    """
+    times: dict[str, float] = {}
+    with suppress(OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        path = folder / RECORD_NAME
+        if path.stat().st_size > _MAX_RECORD_BYTES:
+            return {}
+        for entry in json.loads(path.read_bytes())["downloads"]:
+            ended = datetime.fromisoformat(entry["ended"]).timestamp()
+            for uid, (state, *_) in entry["series"].items():
+                if state == "complete":
+                    times[uid] = max(ended, times.get(uid, 0.0))
+    return times
+
+
+def changed_since(series: PlannedSeries, files: Mapping[Path, int], completed: float | None) -> int:
+    """Estimate how many files of an incomplete series were changed, without a server.
+
+    Args:
+        series: The series.
+        files: Its files on disk, path to bytes.
+        completed: When it was complete, as POSIX time; None if that is not known.
+    """
+    if series.only is not None:
+        names = series.names(files)
+        return len(series.missing_objects(names).keys() & names.keys())
+    changed = 0
+    if completed is not None:
+        for path in files:
+            with suppress(OSError):
+                changed += path.stat().st_mtime > completed + _CLOCK_SECONDS
+    is_certain = len(files) >= series.instances or sum(files.values()) > series.size_bytes
+    return max(changed, int(is_certain and len(files) <= series.instances))
