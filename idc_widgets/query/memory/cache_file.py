@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..._util import hold, is_from_us, make_own_folder, replaced_when_complete
+from ..._util import ForkSafeLock, hold, is_from_us, make_own_folder, replaced_when_complete
 from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
 from .arrow import Array, ArrowArray, to_arrow, to_numpy
@@ -59,6 +59,15 @@ _NUMBER_ARRAYS = (
     "files_per_group",
     "size_MB_per_group",
     "collection_of_patient",
+)
+
+#: How the names of arrays begin that are read together when one of them is needed.
+_SERIES_ARRAYS = (
+    "group_of_series",
+    "study_of_series",
+    "study_uids",
+    "series_columns",
+    "series_numbers",
 )
 
 
@@ -184,6 +193,9 @@ class _CacheFile:
     def __init__(self, path: Path, source: str, make: Callable[[], EncodedIndex]) -> None:
         self._path, self._make = path, make
         self._remade: EncodedIndex | None = None
+        self._lock = ForkSafeLock()
+        #: Arrays that were read together with others and are not used yet.
+        self._arrays: dict[str, ArrowArray] = {}
         #: The blocks of SeriesInstanceUIDs that have been read.
         self._uids: dict[int, ArrowArray] = {}
         if not is_from_us(path):
@@ -237,13 +249,27 @@ class _CacheFile:
 
     def _read_or_make(self, *names: str) -> list[ArrowArray] | None:
         """Read arrays; return None, once and for all, if one of them cannot be read."""
-        if self._remade is None:
-            try:
-                return list(self.read(names).values())
-            except IndexFileError as error:
-                _log.warning("%s; reading the installed index instead", error)
-                self._remade = self._make()
+        with self._lock:
+            if self._remade is None:
+                try:
+                    return self._read_with_others(names)
+                except IndexFileError as error:
+                    _log.warning("%s; reading the installed index instead", error)
+                    self._arrays.clear()
+                    self._remade = self._make()
         return None
+
+    def _read_with_others(self, names: tuple[str, ...]) -> list[ArrowArray]:
+        """Read arrays, and those of `_SERIES_ARRAYS` all together.
+
+        To open the record takes as long as to read 10 MB, and a grid needs most of these arrays.
+        """
+        if names[0] not in self._arrays:
+            together: Sequence[str] = names
+            if names[0].startswith(_SERIES_ARRAYS):
+                together = [name for name in self.names if name.startswith(_SERIES_ARRAYS)]
+            self._arrays |= self.read(together)
+        return [self._arrays.pop(name) for name in names]
 
     @property
     def _made(self) -> EncodedIndex:
