@@ -291,7 +291,12 @@ function render({ model, el }) {
 
   // --- life ----------------------------------------------------------------------------------
 
-  follow(model, ["_values", "_chosen", "_answered", "_distinct", "_stale"], onModel, removed.signal);
+  follow(
+    model,
+    ["_values", "_chosen", "_answered", "_distinct", "_stale"],
+    onModel,
+    removed.signal,
+  );
   showChosen();
   return () => removed.abort();
 }
