@@ -16,6 +16,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +63,8 @@ OTHER_NAMES = {
 
 FILE = re.compile(r"(?<![\w/.:%<*-])(?:[\w-]+/)*[\w-]+\.(?:py|pyi|js|css|md|ipynb)\b(?![\w/(])")
 NAME = re.compile(r"(?<!`)`{1,2}([A-Za-z_][\w.]*)(?:\([^`]*\))?`{1,2}(?!`)")
+#: A comment in JavaScript or CSS; "//" in an address is not one.
+COMMENT = re.compile(r"/\*[\s\S]*?\*/|(?<![:\"'`/])//.*")
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -85,6 +88,8 @@ def prose(path: Path) -> str:
         return "\n".join("".join(cell["source"]) for cell in cells)
     if path.suffix == ".md":
         return re.sub(r"https?://\S+", "", text)
+    if path.suffix in (".js", ".css"):
+        return "\n".join(COMMENT.findall(text))
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
     return "\n".join([*comments, *(str(node.value) for node in docstrings(ast.parse(text)))])
@@ -163,6 +168,22 @@ def unknown_names(text: str, words: Set[str]) -> Iterator[str]:
             yield match[0]
 
 
+#: A name in a file, as CONTRIBUTING.md writes it: `NAME` in `file`.
+NAME_IN_FILE = re.compile(
+    r"((?:`[\w.]+`[^`.;|]{0,8})+) in (?:\w+ ){0,3}`([\w/]+\.(?:py|pyi|js|css))`"
+)
+
+
+def names_elsewhere(text: str) -> Iterator[str]:
+    """Yield the names of `NAME` in `file` that do not occur in that file of the package."""
+    for match in NAME_IN_FILE.finditer(re.sub(r"\s+", " ", text)):
+        paths = [path for path in PACKAGE if f"/{path.as_posix()}".endswith(f"/{match[2]}")]
+        words = {word for path in paths for word in re.findall(r"\w+", path.read_text("utf-8"))}
+        for name in re.findall(r"`([\w.]+)`", match[1]):
+            if paths and not set(name.split(".")) <= words:
+                yield f"`{name}` in `{match[2]}`"
+
+
 def unknown_files(text: str) -> Iterator[str]:
     """Yield the paths that do not exist in the repository, neither from its root nor below."""
     for path in sorted(set(FILE.findall(text))):
@@ -180,7 +201,7 @@ def _id(path: Path) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    [*MARKDOWN, *NOTEBOOKS, *(path for path in [*PACKAGE, *OTHER_CODE] if path.suffix == ".py")],
+    [*MARKDOWN, *NOTEBOOKS, *PACKAGE, *OTHER_CODE],
     ids=_id,
 )
 def test_every_file_and_name_exists(path: Path) -> None:
@@ -190,6 +211,7 @@ def test_every_file_and_name_exists(path: Path) -> None:
     assert list(unknown_files(text)) == []
     if path.name != "CHANGELOG.md":  # which also mentions former names
         assert list(unknown_names(text, words)) == []
+    assert list(names_elsewhere(text)) == []
 
 
 def test_a_name_that_does_not_exist_is_reported() -> None:
@@ -197,6 +219,12 @@ def test_a_name_that_does_not_exist_is_reported() -> None:
     assert list(unknown_names("`Cohort.where(...)` `client.sql` ``job.wait()``", words)) == []
     text = "`Cohort.wear(...)`, `client.no_such_call`, ``NoSuchClass``"
     assert list(unknown_names(text, words)) == text.split(", ")
+    assert (
+        list(names_elsewhere("`COLUMNS` in `index/columns.py`, `IDCClient` in `client.py`")) == []
+    )
+    assert list(names_elsewhere("`COLUMNS` and `FACETS` in `index/columns.py`")) == [
+        "`FACETS` in `index/columns.py`"
+    ]
     assert list(unknown_files("idc_widgets/client.py, client.py, docs/tables.md")) == []
     assert list(unknown_files("idc_widgets/clinet.py, no_such.md")) == [
         "idc_widgets/clinet.py",
@@ -250,7 +278,12 @@ def test_the_python_runs(
         for statement in ast.parse(block).body:
             text = ast.unparse(statement)
             if not NEEDS_MORE.search(text):
-                exec(compile(text, name, "exec"), names)
+                if isinstance(statement, ast.Expr):
+                    shown = eval(compile(ast.Expression(statement.value), name, "eval"), names)
+                    is_empty = isinstance(shown, pd.DataFrame) and shown.empty
+                    assert not is_empty or name != "README.md", text
+                else:
+                    exec(compile(text, name, "exec"), names)
 
 
 #: Statements that download, or that need rows of a fetched table or a clinical one.
