@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import islice, pairwise
 
 __all__ = [
+    "MAX_GB",
     "DownloadError",
     "FetchError",
     "IDCError",
@@ -66,6 +67,11 @@ class LargeDownloadError(DownloadError):
     def __init__(self, message: str, *, preview: str) -> None:
         super().__init__(message)
         self.preview = preview
+
+
+#: A download with more than this still to fetch (GB = 10^9 bytes) raises `LargeDownloadError`, by
+#: default. It is here because signatures need it before `download` is imported.
+MAX_GB = 50.0
 
 
 class FetchError(IDCError):

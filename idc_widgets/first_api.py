@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from ._util import plural
-from .errors import DownloadError, InvalidQueryError, nearest_choice, unknown_message
+from .errors import MAX_GB, DownloadError, InvalidQueryError, nearest_choice, unknown_message
 from .query import Cohort, Engine
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class FirstApi:
         seriesInstanceUid: OneOrMore,
         downloadDir: str | os.PathLike[str],
         download: bool = True,
-        max_GB: float | None = 50,
+        max_GB: float | None = MAX_GB,
     ) -> list[Path]:
         """Download series, and return the paths of their files when all are complete and verified.
 

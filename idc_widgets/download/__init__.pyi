@@ -5,12 +5,12 @@ from .locations import IDC_BUCKETS as IDC_BUCKETS
 from .locations import Source as Source
 from .path_template import DEFAULT_TEMPLATE as DEFAULT_TEMPLATE
 from .path_template import FORMS as FORMS
+from .path_template import template_or_default as template_or_default
 from .plan import DownloadPlan as DownloadPlan
 from .planned_series import PlannedSeries as PlannedSeries
-from .preview import MAX_GB as MAX_GB
-from .preview import Preview as Preview
 from .progress import Progress as Progress
 from .provenance import Provenance as Provenance
+from .record import MAX_RECORD_BYTES as MAX_RECORD_BYTES
 from .record import record_path as record_path
 from .record import recorded_series as recorded_series
 from .supervisor import Verify as Verify

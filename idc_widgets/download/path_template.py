@@ -17,16 +17,15 @@ __all__ = [
     "DEFAULT_TEMPLATE",
     "FORMS",
     "MAX_NAME_BYTES",
-    "MAX_TAG_BYTES",
     "RECORD_NAME",
     "WORK_FOLDER",
     "Template",
     "file_tag",
     "folded",
     "is_missing",
-    "legal_name",
     "max_path_length",
     "path_length",
+    "template_or_default",
 ]
 
 DEFAULT_TEMPLATE = "%collection_id/%PatientID/%StudyInstanceUID/%Modality_%SeriesInstanceUID"
@@ -107,6 +106,11 @@ class Template:
             parts = (_as_text(row[text]) if is_column else text for is_column, text in level)
             names.append(legal_name("".join(parts)))
         return names
+
+
+def template_or_default(template: str | None) -> str:
+    """Return a template as it is, and `DEFAULT_TEMPLATE` for None. An empty one is not missing."""
+    return DEFAULT_TEMPLATE if template is None else template
 
 
 def is_missing(value: object) -> bool:

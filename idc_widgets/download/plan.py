@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._util import human_size, plural
-from ..errors import LargeDownloadError
+from ..errors import MAX_GB, LargeDownloadError
 from . import disk
 from .changed_files import changed_since, completion_times
 from .locations import Source, choose_endpoint
-from .path_template import DEFAULT_TEMPLATE
+from .path_template import template_or_default
 from .planned_series import PlannedSeries
 from .planner import absolute_folder, plan_series
-from .preview import MAX_GB, Preview, remembered_rate
+from .preview import Preview, remembered_rate
 from .provenance import Provenance
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class DownloadPlan:
                 `source`; the folder cannot be used; the disk is too full; `only` has a wrong name
                 or size, or a series without a row.
         """
-        template = DEFAULT_TEMPLATE if template is None else template
+        template = template_or_default(template)
         root = absolute_folder(folder)
         endpoint = choose_endpoint(endpoint_url, source)
         series = plan_series(rows, root, template, source, only=only, platform=platform)

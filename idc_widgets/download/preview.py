@@ -8,10 +8,7 @@ from pathlib import Path
 
 from .._util import human_duration, human_size, is_non_commercial, plural
 
-__all__ = ["MAX_GB", "Preview", "remember_rate", "remembered_rate"]
-
-MAX_GB = 50.0
-"""A download with more than this still to fetch (GB = 10^9 bytes) needs consent."""
+__all__ = ["Preview", "remember_rate", "remembered_rate"]
 
 _rate: float | None = None
 

@@ -14,7 +14,10 @@ __all__ = ["progress_bar"]
 
 
 class _Job(Protocol):
-    """What a progress bar needs of a `DownloadJob`."""
+    """The part of a `DownloadJob` that a progress bar shows.
+
+    A protocol, because `job` imports this module.
+    """
 
     plan: DownloadPlan
 

@@ -31,7 +31,7 @@ from .report import ReportRow
 __all__ = [
     "FILE_NAME",
     "FORMAT",
-    "RecordedSeries",
+    "MAX_RECORD_BYTES",
     "now",
     "record_path",
     "recorded_series",
@@ -41,7 +41,7 @@ __all__ = [
 FILE_NAME = RECORD_NAME
 
 FORMAT = "idc_download 1"
-_MAX_FILE_BYTES = 1 << 28  # 1,000,000 series take 110 MB
+MAX_RECORD_BYTES = 1 << 28  # 1,000,000 series take 110 MB
 _LOCK_TIMEOUT_SECONDS = 30.0  # to wait for another job that is writing the file
 _LOCK_POLL_SECONDS = 0.02
 _UNLOCKED_TRIES = 5  # without a lock, until the entry is found in the file
@@ -228,7 +228,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         raise _NotARecordError("is a link")
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EEXIST, "something that is not a file has this name")
-    if status.st_size > _MAX_FILE_BYTES:
+    if status.st_size > MAX_RECORD_BYTES:
         raise _NotARecordError("is too large")
     try:
         content = json.loads(path.read_bytes())

@@ -10,7 +10,7 @@ from .plan import DownloadPlan
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "ReportRow", "SeriesState", "as_dataframe", "report_rows"]
+__all__ = ["COLUMNS", "ReportRow", "as_dataframe", "report_rows"]
 
 SeriesState = Literal["complete", "partly", "missing", "failed"]
 """What is on disk: "complete", every file; "partly", some files; "missing", none.

@@ -49,11 +49,11 @@ class _DiskFullError(Exception):
 class Options:
     """How a plan is carried out; see the arguments of `DownloadJob`."""
 
-    workers: int = 64
-    stall_timeout: float = 60.0
-    tries: int = 3
-    backoff: float = 1.0
-    verify: Verify = "size"
+    workers: int
+    stall_timeout: float
+    tries: int
+    backoff: float
+    verify: Verify
 
     def __post_init__(self) -> None:
         for name, value in (("workers", self.workers), ("tries", self.tries)):

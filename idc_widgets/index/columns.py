@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["COLUMNS", "DATES", "NUMERIC", "REQUIRED", "Column", "Kind", "column_info"]
+__all__ = ["COLUMNS", "DATES", "NUMERIC", "REQUIRED", "Column", "column_info"]
 
 #: What the values of a column are: "text"; "uid", a long identifier; "count", an integer;
 #: "number", an integer that is not a count; "size", megabytes of 10^6 bytes; "date", ISO 8601 text

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .memory import Mask, MemoryIndex
 
 __all__ = [
-    "PATIENT_KEY",
     "PATIENT_KEY_SQL",
     "Between",
     "Condition",
@@ -34,7 +33,7 @@ __all__ = [
 ]
 
 #: The columns that identify a patient.
-PATIENT_KEY = LEVELS["patient"].key
+_PATIENT_KEY = LEVELS["patient"].key
 
 #: The key of a patient as one text, for databases that cannot compare pairs. The separator is a
 #: control character, which neither part can contain (DICOM PS3.5, 6.1.3).
@@ -329,7 +328,7 @@ class Patients:
         """Return an IN list of pairs."""
         if not self.keys:
             return "FALSE"
-        columns = ", ".join(PATIENT_KEY)
+        columns = ", ".join(_PATIENT_KEY)
         if len(self.keys) <= _MAX_INLINE_VALUES or bind is literal:
             pairs = ", ".join(
                 f"({bind(collection)}, {bind(patient)})" for collection, patient in self.keys

@@ -56,7 +56,10 @@ _MAX_INTEGER = (1 << 63) - 1
 
 @runtime_checkable
 class Filtered(Protocol):
-    """A cohort, as ``originals_of=`` and ``derived_from=`` take it."""
+    """A cohort, as ``originals_of=`` and ``derived_from=`` take it.
+
+    A protocol, because `cohort` imports this module.
+    """
 
     @property
     def engine(self) -> Engine:

@@ -48,9 +48,9 @@ def plan_download(
     instances: str | Iterable[str] | None,
 ) -> DownloadPlan:
     """Plan the download of a cohort; arguments and errors are those of `Selection.plan`."""
-    from ..download import DEFAULT_TEMPLATE, FORMS, DownloadPlan
+    from ..download import DEFAULT_TEMPLATE, FORMS, DownloadPlan, template_or_default
 
-    template = DEFAULT_TEMPLATE if template is None else template
+    template = template_or_default(template)
     where, params = cohort.predicate
     wanted = None if instances is None else find_instances(cohort.engine, instances)
     if wanted is not None:

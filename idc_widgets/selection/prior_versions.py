@@ -35,9 +35,9 @@ def plan_prior(
     endpoint_url: str | None = None,
 ) -> DownloadPlan:
     """Plan the download of series of an earlier version; see `IDCClient.plan_prior`."""
-    from ..download import DEFAULT_TEMPLATE, DownloadPlan, Provenance
+    from ..download import DownloadPlan, Provenance, template_or_default
 
-    template = DEFAULT_TEMPLATE if template is None else template
+    template = template_or_default(template)
     rows = prior_series(engine, uids, version=version, source=source, endpoint_url=endpoint_url)
     plan = DownloadPlan.make(
         rows, folder, template=template, source=source, endpoint_url=endpoint_url

@@ -12,10 +12,7 @@ from .._util import write_whole
 from ..errors import InvalidQueryError
 from .files import expand_home, is_folder, read_text
 
-__all__ = ["SavedSeries", "read_saved", "write_saved"]
-
-#: The largest accepted file; the record of a download of 1,000,000 series has 110 MB.
-MAX_FILE_BYTES = 1 << 28
+__all__ = ["read_saved", "write_saved"]
 
 
 class SavedSeries(NamedTuple):
@@ -48,14 +45,14 @@ def read_saved(path: str | os.PathLike[str]) -> SavedSeries:
     Raises:
         InvalidQueryError: `path` is neither, or cannot be read.
     """
-    from ..download import record_path, recorded_series
+    from ..download import MAX_RECORD_BYTES, record_path, recorded_series
 
     untyped: Any = path
     if not isinstance(untyped, str | os.PathLike):
         raise InvalidQueryError(f"{path!r} is not a path; expected text or a Path")
     if is_folder(path):
         path = record_path(expand_home(path))
-    text = read_text(path, "a selection", MAX_FILE_BYTES)
+    text = read_text(path, "a selection", MAX_RECORD_BYTES)
     try:
         content = json.loads(text)
         downloads = recorded_series(content)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidQueryError
+from ..errors import MAX_GB, InvalidQueryError
 from ..query import Cohort, DuckDBEngine, Engine, Summary
 from .licenses import License
 from .manifests import ManifestFormat, write_manifest
@@ -232,7 +232,7 @@ class Selection:
         template: str | None = None,
         source: Source = "aws",
         endpoint_url: str | None = None,
-        max_GB: float | None = 50,
+        max_GB: float | None = MAX_GB,
         verify: Verify = "size",
         instances: str | Iterable[str] | None = None,
     ) -> DownloadJob:

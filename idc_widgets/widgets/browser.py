@@ -9,7 +9,8 @@ from typing import Any
 from ipywidgets import Box, VBox
 
 from ..client import IDCClient
-from ..download import MAX_GB, DownloadJob
+from ..download import DownloadJob
+from ..errors import MAX_GB
 from ..query import KEYWORDS, Cohort
 from ..selection import Selection
 from .argument_check import check_keywords

@@ -17,8 +17,8 @@ import anywidget
 from traitlets import Dict, Instance, Unicode
 
 from .._util import human_size, plural
-from ..download import DEFAULT_TEMPLATE, MAX_GB, DownloadJob, DownloadPlan
-from ..errors import DownloadError, IDCError, LargeDownloadError
+from ..download import DownloadJob, DownloadPlan
+from ..errors import MAX_GB, DownloadError, IDCError, LargeDownloadError
 from ..selection import Selection
 from .argument_check import check_keywords
 from .assets import script, style
@@ -26,8 +26,8 @@ from .closing import Closable
 from .job_status import ACTIVE_STATES, job_status
 from .on_disk import OnDisk
 from .state import BrowserState
-from .telling import Teller
 from .turns import not_up_to_date
+from .user_observers import Teller
 
 __all__ = ["DownloadWidget"]
 
@@ -119,7 +119,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             raise TypeError("pass a selection or a state, not both: a state has its own selection")
         keywords.setdefault("layout", {"margin": "0", "width": "auto"})
         self.state = state
-        self.template = template or DEFAULT_TEMPLATE
+        self.template = template
         if endpoint_url is None and state is not None:
             endpoint_url = state.client.endpoint_url
         self.endpoint_url = endpoint_url

@@ -13,7 +13,10 @@ __all__ = ["DropdownCounts"]
 
 
 class FilteredState(Protocol):
-    """The part of a `BrowserState` that counts depend on."""
+    """The part of a `BrowserState` that counts depend on.
+
+    A protocol, because `state` imports this module.
+    """
 
     turns: Turns
 
@@ -34,7 +37,10 @@ class FilteredState(Protocol):
 
 
 class Dropdown(Protocol):
-    """A widget that shows the counts of one column."""
+    """A widget that shows the counts of one column.
+
+    A protocol, because the widget is in `facets`, which imports `state`, and that this module.
+    """
 
     column: str
 

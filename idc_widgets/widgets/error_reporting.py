@@ -10,7 +10,7 @@ from typing import Any
 from traitlets import HasTraits, Unicode
 
 from ..errors import IDCError
-from .telling import Teller
+from .user_observers import Teller
 
 __all__ = ["ErrorReporting"]
 

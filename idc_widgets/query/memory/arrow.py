@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Array", "ArrowArray", "BoolArray", "rank_distinct", "to_arrow", "to_numpy"]
+__all__ = [
+    "Array",
+    "ArrowArray",
+    "BoolArray",
+    "rank_distinct",
+    "to_arrow",
+    "to_numpy",
+    "values_and_gaps",
+]
 
 Array: TypeAlias = "npt.NDArray[Any]"
 BoolArray: TypeAlias = "npt.NDArray[np.bool_]"

@@ -21,7 +21,7 @@ from .arrow import Array, ArrowArray, BoolArray, to_arrow, to_numpy
 from .encoded import EncodedIndex
 from .mask import Mask
 from .range_values import comparable, is_in_range
-from .recent import Recent
+from .recent_results import Recent
 from .uid_hashes import hash_series_uids, hash_texts
 
 __all__ = ["Maskable", "MemoryIndex"]
@@ -34,7 +34,10 @@ _MAX_SCANNED_ROWS = 100_000
 
 
 class Maskable(Protocol):
-    """A hashable condition that can be evaluated on the index in memory."""
+    """A hashable condition that can be evaluated on the index in memory.
+
+    A protocol, because `query.filters`, which has the conditions, imports from this folder.
+    """
 
     def mask(self, memory: MemoryIndex) -> Mask:
         """Return the groups or series that fulfill the condition."""

@@ -24,7 +24,7 @@ from ..state import BrowserState
 from ..turns import not_up_to_date
 from .columns import COLUMNS, ON_DISK, Column
 from .grid_view import GridView
-from .with_states import WithStates
+from .on_disk_column import WithStates
 
 __all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
 
