@@ -225,17 +225,18 @@ def test_memory_does_not_grow_with_the_runs_of_a_cell() -> None:
     with Kernel({"MALLOC_ARENA_MAX": "1"}) as kernel:
         kernel.run(SETUP)
 
-        def sizes(code: str, runs: int) -> tuple[list[float], set[int]]:
-            """Run a cell; return the memory in MB and the number of widgets after each run."""
+        def rss_of(code: str, runs: int) -> list[float]:
+            """Run a cell; return the memory in MB after the third run and after the last five."""
             measured = []
-            for _ in range(runs):
+            for run in range(runs):
                 kernel.run(code, code)
-                measured.append(json.loads(kernel.run("print([rss_MB(), len(registry())])")))
-            return [rss for rss, _ in measured], {widgets for _, widgets in measured}
+                assert open_widgets(kernel) == once
+                if run == 2 or run >= runs - 5:
+                    measured.append(float(kernel.run("print(rss_MB())")))
+            return measured
 
-        rss, widgets = sizes("browser = IDCBrowser()\nbrowser", 50)
-        assert len(widgets) == 1
-        assert max(rss[-5:]) - rss[2] <= 20, rss
-        rss, widgets_after = sizes("browser = IDCBrowser(); browser.close()", 20)
-        assert widgets_after == widgets
-        assert max(rss[-5:]) - rss[2] <= 20, rss
+        kernel.run(shown := "browser = IDCBrowser()\nbrowser", shown)
+        once = open_widgets(kernel)
+        for code, runs in ((shown, 50), ("browser = IDCBrowser(); browser.close()", 20)):
+            third, *last = rss_of(code, runs)
+            assert max(last) - third <= 20, (code, third, last)

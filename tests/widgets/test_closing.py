@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import tempfile
+import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -248,6 +251,46 @@ def test_browsers_come_and_go(own: IDCClient) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.02)  # a thread may still be looking at the disk
         gc.collect()
+
+
+def test_closing_frees_what_a_browser_has_made(
+    client: IDCClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    def census() -> tuple[Counter[str], int, list[str]]:
+        """Count objects and threads, and list the temporary files.
+
+        The objects of the folder query are left out, because an engine remembers recent cohorts.
+        """
+        gc.collect()
+        folders = ("widgets", "selection", "download")
+        modules = (*(f"idc_widgets.{name}" for name in folders), "ipywidgets", "ipydatagrid")
+        kinds = (type(item) for item in gc.get_objects())
+        ours = Counter(
+            f"{kind.__module__}.{kind.__qualname__}"
+            for kind in kinds
+            if str(kind.__module__).startswith(modules)
+        )
+        return ours, threading.active_count(), sorted(path.name for path in temporary.iterdir())
+
+    def use() -> None:
+        browser = IDCBrowser(client, download_dir=tmp_path / "data")
+        browser._filters.expanded = True
+        browser.pick(patients=["LUNG1-365"])
+        with browser.state.turn():
+            browser.state.filter_values("Modality", ["CT"])
+        browser.close()
+
+    use()  # fills the caches of the engine
+    before = census()
+    deadline = time.monotonic() + 30
+    use()
+    while (after := census()) != before:
+        assert time.monotonic() < deadline, (after[0] - before[0], after[1:], before[1:])
+        time.sleep(0.05)  # a thread may still be looking at the disk
 
 
 def test_a_closed_browser_follows_nothing(own: IDCClient, counted: list[str]) -> None:
