@@ -16,7 +16,7 @@ from idc_widgets.selection.prior_versions import prior_series
 
 @pytest.fixture(scope="module")
 def versions(client: IDCClient) -> pd.DataFrame:
-    """Return the rows of a small series with three prior versions, oldest first."""
+    """Return the rows of a small series with three earlier versions, oldest first."""
     return client.sql(
         "SELECT * FROM prior_versions_index WHERE SeriesInstanceUID = (SELECT SeriesInstanceUID"
         " FROM prior_versions_index GROUP BY 1 HAVING count(*) = 3 AND max(series_size_MB) < 1"

@@ -15,7 +15,7 @@ from idc_widgets.index import COLUMNS, FACETS
 
 @pytest.fixture(scope="module")
 def prior() -> pd.DataFrame:
-    """Return the table of the prior versions of series."""
+    """Return the table of the earlier versions of series."""
     return pd.read_parquet(data_folder() / "prior_versions_index.parquet")
 
 

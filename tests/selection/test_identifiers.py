@@ -19,7 +19,7 @@ UNKNOWN = "1.2.3.4.5.6.7"
 
 @pytest.fixture(scope="module")
 def prior() -> pd.DataFrame:
-    """Return the table of the prior versions of series."""
+    """Return the table of the earlier versions of series."""
     return pd.read_parquet(data_folder() / "prior_versions_index.parquet")
 
 

@@ -187,7 +187,7 @@ def test_the_filters_of_the_menu_are_refused_with_a_message(state: BrowserState)
     front.widget.set_state(
         {"_transforms": [{"type": "filter", "column": "Files", "operator": ">", "value": 3}]}
     )
-    assert "filter with the dropdowns" in state.message
+    assert "can sort but not filter; use a dropdown" in state.message
     assert front.widget._transforms == []
     assert front.widget._row_count == 4926
 
