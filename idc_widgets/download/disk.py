@@ -35,7 +35,7 @@ __all__ = [
 UNCHANGED_SECONDS = 60.0
 """After which nobody is writing an unfinished file any more."""
 
-_PROBE_TRIES = 20
+_PROBE_SECONDS = 2.0
 _PROBE_PAUSE_SECONDS = 0.001
 
 _devices_with_blocks: set[int] = set()  # st_dev of file systems that have reported a block
@@ -167,13 +167,14 @@ def check_folder(folder: Path) -> None:
     Raises:
         DownloadError: It is a file, is below a file, or cannot be written to.
     """
-    for tries_left in reversed(range(_PROBE_TRIES)):
+    deadline = time.monotonic() + _PROBE_SECONDS
+    while True:
         try:
             _probe(folder)
             return
         except OSError as error:
             # Another job may be removing its empty folders at this moment
-            if not (tries_left and isinstance(error, FileNotFoundError)):
+            if time.monotonic() > deadline or not isinstance(error, FileNotFoundError):
                 raise DownloadError(
                     f"cannot write to {folder}: {error.strerror or error}; choose another folder"
                 ) from error

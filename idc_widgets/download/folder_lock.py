@@ -48,7 +48,7 @@ __all__ = ["FolderLock"]
 
 # If two jobs start at the same instant, one waits before it looks again; the other waits for it
 _BACK_OFF_SECONDS = 0.2
-_GIVE_WAY_SECONDS = 0.5
+_GIVE_WAY_SECONDS = 3.0
 _WRITE_SECONDS = 1.0  # a process locks its file before it writes it; allow so long in between
 _MAX_DELAY_SECONDS = 5.0  # by all files of other jobs together
 _MAX_LOCK_FILES = 10_000  # that are looked at in one folder
@@ -298,6 +298,8 @@ class FolderLock:
                 if not self._concerns(other, place, self._hashes_below(place)):
                     return
                 owner = other.owner
+                if not other.is_new:  # it has looked, and does not give way any more
+                    raise DownloadError(self._in_use_message(owner, path))
         else:
             raise DownloadError(self._in_use_message(owner, path))
         if place != self._root:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ HEARTBEAT_SECONDS = 20.0
 
 _SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS  # after which a job on another computer has ended
 _ABANDONED_SECONDS = 86_400.0  # the same, for a lock file that cannot be read
+_NEW_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _MAX_LOCK_FILE_BYTES = 1 << 26  # 1,000,000 series take 20 MB
 
@@ -78,6 +79,8 @@ class LockFile:
     """Further lines: pid and start time of its s5cmd processes."""
     is_ours: bool = False
     """Whether it belongs to this user."""
+    is_new: bool = True
+    """Whether it was made just now, so that its job may still give way."""
 
     @property
     def is_from_here(self) -> bool:
@@ -128,17 +131,18 @@ def _inspect(file: int, now: float, patience: Patience, seconds: float) -> LockF
         # EBADF: the file system wants a file that is open for writing
         is_free = False if error.errno == errno.EBADF else None
     owner, orphans = _read(file, patience, seconds if is_free is False else 0)
-    known = LockFile(Status.ENDED, owner, orphans, is_ours)
+    is_new = now - status.st_mtime < _NEW_SECONDS
+    known = LockFile(Status.ENDED, owner, orphans, is_ours, is_new)
     if is_free is False:
-        return LockFile(Status.RUNNING, owner, orphans, is_ours)
+        return replace(known, status=Status.RUNNING)
     if known.is_from_here:
         if is_free is None and _is_alive(owner.get("pid")):
-            return LockFile(Status.UNKNOWN, owner, orphans, is_ours)
+            return replace(known, status=Status.UNKNOWN)
     elif now - status.st_mtime < _SILENCE_SECONDS and (
         isinstance(owner.get("host"), str) or is_free is None
     ):
         # Perhaps the file systems of two computers keep their locks to themselves
-        return LockFile(Status.UNKNOWN, owner, orphans, is_ours)
+        return replace(known, status=Status.UNKNOWN)
     return known
 
 

