@@ -225,18 +225,25 @@ def test_memory_does_not_grow_with_the_runs_of_a_cell() -> None:
     with Kernel({"MALLOC_ARENA_MAX": "1"}) as kernel:
         kernel.run(SETUP)
 
-        def rss_of(code: str, runs: int) -> list[float]:
-            """Run a cell; return the memory in MB after the third run and after the last five."""
-            measured = []
+        def rss_of(code: str, runs: int) -> tuple[float, float]:
+            """Run a cell; return the peak memory in MB of runs 3 to 12, and of the last ten.
+
+            Native libraries keep or release a buffer of 16 MB from run to run, so that single runs
+            cannot be compared.
+            """
+            first, last = [], []
             for run in range(runs):
                 kernel.run(code, code)
                 assert open_widgets(kernel) == once
-                if run == 2 or run >= runs - 5:
-                    measured.append(float(kernel.run("print(rss_MB())")))
-            return measured
+                rss = float(kernel.run("print(rss_MB())"))
+                if 2 <= run < 12:
+                    first.append(rss)
+                if run >= runs - 10:
+                    last.append(rss)
+            return max(first), max(last)
 
         kernel.run(shown := "browser = IDCBrowser()\nbrowser", shown)
         once = open_widgets(kernel)
-        for code, runs in ((shown, 50), ("browser = IDCBrowser(); browser.close()", 20)):
-            third, *last = rss_of(code, runs)
-            assert max(last) - third <= 20, (code, third, last)
+        for code, runs in ((shown, 50), ("browser = IDCBrowser(); browser.close()", 22)):
+            before, after = rss_of(code, runs)
+            assert after - before <= 20, code
