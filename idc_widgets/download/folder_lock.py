@@ -340,7 +340,7 @@ def _lock_new(file: int, path: Path) -> bool:
     except OSError:
         is_locked = None
     if is_locked is None:
-        _log.warning("%s is on a file system without locks", path)
+        _log.info("%s is on a file system without locks", path)
     # Not every file system reports the number of links
     return is_locked is not False and (bool(os.fstat(file).st_nlink) or path.exists())
 
