@@ -191,9 +191,9 @@ def test_quick_clicks_are_shown_at_once_and_sent_together(lab: Lab, page: Page) 
     lab.run(
         page,
         "changes = []\n"
-        "def slow(change):\n"
-        "    changes.append(change['new'].values('Modality')); time.sleep(1)\n"
-        "state.observe(slow, 'filters')",
+        "def slow():\n"
+        "    changes.append(state.filters.values('Modality')); time.sleep(1)\n"
+        "state.add_view(slow, ['filters'])",
     )
     button(page, "Modality").click()
     for name in ("CT", "SEG", "SR", "RTSTRUCT"):
