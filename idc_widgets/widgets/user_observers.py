@@ -35,6 +35,7 @@ class Teller:
         self._local = threading.local()
         self._left: deque[_Report] = deque()
         self._number = 0
+        self._lock = threading.Lock()
         #: (owner, trait) → the number of the last change that was reported.
         self._reported: dict[tuple[int, str], int] = {}
 
@@ -70,9 +71,12 @@ class Teller:
                     queue.clear()
                     errors.append(RuntimeError("observers change the state again and again"))
                     break
-                report = queue[0]
-                if not self._is_outdated(report):
-                    report.call(errors)
+                if not self._is_outdated(queue[0]):
+                    queue[0].call(errors)
+                    later = self._later(queue[0])
+                    if later is not None:
+                        queue[0] = later
+                        continue
                 queue.popleft()
         finally:
             self._local.is_telling = False
@@ -84,11 +88,25 @@ class Teller:
 
     def _is_outdated(self, report: _Report) -> bool:
         """Return whether another thread has reported a later change of the same trait."""
-        key = (id(report.owner), report.change["name"])
-        if self._reported.get(key, 0) > report.number:
-            return True
-        self._reported[key] = report.number
-        return False
+        with self._lock:
+            if self._reported.get(report.key, 0) > report.number:
+                return True
+            self._reported[report.key] = report.number
+            return False
+
+    def _later(self, report: _Report) -> _Report | None:
+        """Return a report of the change that another thread reported meanwhile, or None.
+
+        Some observers may have learned of that change first and of this one last, so they are
+        called again: the last value that an observer is given is that of the trait.
+        """
+        with self._lock:
+            number = self._reported[report.key]
+        if number <= report.number:
+            return None
+        name = report.change["name"]
+        change = Bunch(report.change, old=report.change["new"], new=getattr(report.owner, name))
+        return _Report(report.owner, change, number)
 
     def _queue(self) -> deque[_Report]:
         try:
@@ -103,6 +121,7 @@ class _Report:
 
     def __init__(self, owner: HasTraits, change: Bunch, number: int) -> None:
         self.owner, self.change, self.number = owner, change, number
+        self.key = (id(owner), change["name"])
         self.left: list[Callable[[Bunch], object]] | None = None
 
     def call(self, errors: list[Exception]) -> None:
