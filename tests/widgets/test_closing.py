@@ -288,7 +288,11 @@ def test_closing_frees_what_a_browser_has_made(
     before = census()
     deadline = time.monotonic() + 30
     use()
-    while (after := census()) != before:
+    while True:
+        after = census()
+        # Fewer is fine: a thread of another test may have ended meanwhile.
+        if not (after[0] - before[0]) and after[1] <= before[1] and after[2] == before[2]:
+            break
         assert time.monotonic() < deadline, (after[0] - before[0], after[1:], before[1:])
         time.sleep(0.05)  # a thread may still be looking at the disk
 
