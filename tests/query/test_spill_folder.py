@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,24 @@ def test_a_large_sort_spills_into_it(
     monkeypatch.setattr(spill_folder.SpillFolder, "settings", settings)
     engine = DuckDBEngine()
     seen: set[str] = set()
-    rows = engine._cursor().execute(
-        "SELECT md5(i::VARCHAR) AS a, sha256(i::VARCHAR) AS b FROM range(4_000_000) AS t(i)"
-        " ORDER BY a"
-    )
-    while rows.fetchmany(500_000):
-        seen |= {path.name for path in Path(_setting(engine, "temp_directory")).iterdir()}
+    folder, ended = Path(_setting(engine, "temp_directory")), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.002):
+            seen.update(path.name for path in folder.iterdir())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        rows = engine._cursor().execute(
+            "SELECT md5(i::VARCHAR) AS a, sha256(i::VARCHAR) AS b FROM range(4_000_000) AS t(i)"
+            " ORDER BY a"
+        )
+        while rows.fetchmany(500_000):
+            pass
+    finally:
+        ended.set()
+        watcher.join()
     assert any(name.startswith("duckdb_temp") for name in seen), seen
     assert not (temporary_folder / ".tmp").exists()
 
