@@ -134,7 +134,7 @@ class PlannedSeries:
         return True
 
     def stage(self, files: Mapping[Path, int]) -> dict[str, int]:
-        """Prepare to fetch the missing files: move those in `final_folder` back to `folder`.
+        """Prepare a resumed fetch: move the files that are in `final_folder` back to `folder`.
 
         s5cmd then sees them and does not fetch them again. Only series that are incomplete and
         wanted whole are moved; wanted objects are fetched one by one, so their files stay.

@@ -97,8 +97,8 @@ class Supervisor:
         self._outcome = outcome
         self._set_state = set_state
         self._notify = notify
-        #: The first output of an s5cmd that reports nothing: why it cannot work. None before it
-        #: prints a line, "" once it reports a file or an error.
+        #: The first line of s5cmd, if it is not a report of a file or an error: then it says why
+        #: s5cmd cannot work. None until s5cmd prints a line; "" after a report.
         self._first_noise: str | None = None
         #: The series whose files were compared with the server, by SeriesInstanceUID.
         self._compared: set[str] = set()

@@ -145,7 +145,7 @@ def _is_defined_above(table: exp.Table) -> bool:
             inside = node
         for cte in getattr(node, "ctes", ()):
             if cte is inside and not node.find(exp.With).recursive:
-                break  # neither itself nor a table that is defined after it is in scope
+                break  # a CTE that is not recursive sees only the CTEs that are defined before it
             if cte.alias.casefold() == name:
                 return True
         node = node.parent

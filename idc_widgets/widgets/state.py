@@ -19,7 +19,7 @@ from .turns import Turns, View
 
 __all__ = ["BrowserState"]
 
-#: Level → the trait with what is shown after the picks of this level narrow it.
+#: Level → the name of the trait with the cohort that picks at this level narrow.
 _NARROWED_TRAITS = {"patient": "study_cohort", "study": "cohort"}
 
 

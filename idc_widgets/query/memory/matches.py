@@ -187,7 +187,7 @@ class Matches:
         """
         memory, inner_edges = self.memory, edges[1:-1]
         shown = max(len(edges) - 1, 0)
-        missing_bin = len(inner_edges) + 1  # 1 even for an index without values, and so no edges
+        missing_bin = len(inner_edges) + 1  # an index without values has no edges: then 1
         if column in memory.series_numbers:
             bins = memory.bin_of_series(column, tuple(inner_edges))
             counts = np.bincount(bins[self.rows], minlength=missing_bin + 1)

@@ -65,7 +65,7 @@ class FixedOrder:
 
 
 class BlockOrder:
-    """An order of blocks, whose members are put in order only where they are needed.
+    """A sequence of blocks of rows; the rows within a block are sorted only when they are needed.
 
     A grid of a million series shows 40 of them: those of a few patients. Only these are sorted.
 

@@ -311,7 +311,7 @@ class _Grid(StreamingDataGrid):
         # could not be made.
         resorted = transforms != self._shown_transforms or transforms != self._transforms
         self._shown_transforms = transforms
-        # The front end paints once per message, so all changes go into as few as possible.
+        # The front end paints once per message, so the changes go into one message.
         with self.hold_sync():
             self.generation = generation
             self._data = {"data": empty, "schema": schema, "fields": self._data["fields"]}

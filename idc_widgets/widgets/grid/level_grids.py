@@ -51,7 +51,7 @@ class _LevelGrid(Closable, VBox):
 
     _level: str
     _title: str
-    #: The trait of the state that has the cohort whose rows are shown.
+    #: The name of the trait of `BrowserState` with the cohort that is shown.
     _rows_trait: str
     #: The text in place of a grid without rows.
     _empty: str
