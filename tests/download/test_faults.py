@@ -39,6 +39,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals a
 
 UIDS = ["1.2.1", "1.2.2", "1.2.3"]
 LARGE = 0.4  # MB; such a series takes a while at a low rate
+LONG = 4.0  # MB; such a series takes many seconds at a low rate, so a busy machine is in time
 
 
 def bad_key(server: S3Server) -> str:
@@ -225,9 +226,7 @@ def test_connection_refused(server: S3Server, three: DownloadPlan) -> None:
 
 @pytest.mark.parametrize("back", [True, False])
 def test_a_server_that_goes_away(server: S3Server, tmp_path: Path, back: bool) -> None:
-    plan = make_plan(
-        server, tmp_path / "data", *(small(i, series_size_MB=LARGE) for i in (1, 2, 3))
-    )
+    plan = make_plan(server, tmp_path / "data", *(small(i, series_size_MB=LONG) for i in (1, 2, 3)))
     server.rate_MB_s = 1.0
     job = DownloadJob(plan, workers=3, tries=8 if back else 2, backoff=0.1).start()
     until(lambda: job.progress.files_done > 2)
@@ -235,6 +234,7 @@ def test_a_server_that_goes_away(server: S3Server, tmp_path: Path, back: bool) -
     if back:
         time.sleep(0.5)
         server.come_back()
+        server.rate_MB_s = None
         job.wait(60)
         check(job, server, "complete")
         assert any("trying" in line for line in job.log)
@@ -347,7 +347,7 @@ def test_a_disk_that_becomes_read_only(server: S3Server, tmp_path: Path) -> None
 def test_s5cmd_is_killed(
     server: S3Server, tmp_path: Path, name: str, words: str, tries: int
 ) -> None:
-    plan = make_plan(server, tmp_path / "data", small(1), small(2, series_size_MB=LARGE))
+    plan = make_plan(server, tmp_path / "data", small(1), small(2, series_size_MB=LONG))
     server.rate_MB_s = 0.5
     job = DownloadJob(plan, workers=2, tries=tries, backoff=0.05).start()
     until(lambda: job.progress.files_done >= 12)
@@ -366,7 +366,7 @@ def test_s5cmd_is_killed(
 
 
 def test_a_machine_that_was_asleep(server: S3Server, tmp_path: Path) -> None:
-    plan = make_plan(server, tmp_path / "data", small(1, series_size_MB=LARGE))
+    plan = make_plan(server, tmp_path / "data", small(1, series_size_MB=LONG))
     server.rate_MB_s = 0.5
     job = DownloadJob(plan, workers=2, stall_timeout=20).start()
     pid = pid_of(job)
@@ -380,7 +380,7 @@ def test_a_machine_that_was_asleep(server: S3Server, tmp_path: Path) -> None:
 
 
 def test_an_s5cmd_that_stays_suspended(server: S3Server, tmp_path: Path) -> None:
-    plan = make_plan(server, tmp_path / "data", small(1, series_size_MB=LARGE))
+    plan = make_plan(server, tmp_path / "data", small(1, series_size_MB=LONG))
     server.rate_MB_s = 0.5
     job = DownloadJob(plan, workers=2, stall_timeout=2, backoff=0.05).start()
     os.kill(pid_of(job), signal.SIGSTOP)
@@ -536,7 +536,7 @@ def assert_identical_but(plan: DownloadPlan, server: S3Server, mine: Path) -> No
 
 
 def test_pause_and_resume(server: S3Server, tmp_path: Path) -> None:
-    plan = make_plan(server, tmp_path / "data", small(1, series_size_MB=LARGE))
+    plan = make_plan(server, tmp_path / "data", small(1, series_size_MB=LONG))
     server.rate_MB_s = 0.5
     job = DownloadJob(plan, workers=2)
     job.pause()
@@ -558,7 +558,7 @@ def test_pause_and_resume(server: S3Server, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("act", ["cancel", "twice"])
 def test_a_pause_that_is_cancelled_or_repeated(server: S3Server, tmp_path: Path, act: str) -> None:
-    plan = make_plan(server, tmp_path / "data", small(1, series_size_MB=LARGE))
+    plan = make_plan(server, tmp_path / "data", small(1, series_size_MB=LONG))
     server.rate_MB_s = 0.5
     job = DownloadJob(plan, workers=2).start()
     until(lambda: job.progress.files_done >= 1)
