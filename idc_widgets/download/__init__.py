@@ -1,7 +1,7 @@
 """Downloads: plan which object goes to which file, fetch the objects with s5cmd, verify the files.
 
-This folder sees only `errors` and `_util`: a download
-works on the rows of a table and does not know the index or the filters that they come from.
+This folder imports only from `errors` and `_util`: a download works on rows of a table, and does
+not know which index or filters they come from.
 
 >>> plan = DownloadPlan.make(rows, "~/idc")  # doctest: +SKIP
 >>> job = DownloadJob(plan).start()          # doctest: +SKIP

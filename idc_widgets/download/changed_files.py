@@ -1,8 +1,8 @@
-"""Files that were changed since they were downloaded: finds them, and keeps them aside.
+"""Finds files that were changed after their download, so that they are kept under another name.
 
-s5cmd gives a file its final name only when it is whole. So a file with the name of an object, but
-of another size, was changed by somebody, or its copy was cut off. It is not overwritten: it is
-renamed to `<name>.changed-1` (or the next number) before the object is fetched again.
+s5cmd gives a file its final name only when it is whole. So if a file has the name of an object but
+another size, somebody has changed it, or a copy of it was cut off. Before the object is fetched
+again, the file is renamed to `<name>.changed-1` (or the next number).
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ _CLOCK_SECONDS = 2.0  # the record is exact to a second
 def sizes_on_server(
     series: Iterable[PlannedSeries], endpoint_url: str, stop: threading.Event
 ) -> dict[str, Mapping[str, int]]:
-    """Return the sizes of the objects of series: SeriesInstanceUID to name to bytes.
+    """Return the size of each object: SeriesInstanceUID to object name to bytes.
 
     Args:
-        series: Those that are wanted in part are not requested: their sizes are in the plan.
+        series: If only some objects of a series are wanted, the plan has their sizes, and the
+            server is not asked.
         endpoint_url: The S3 server.
-        stop: Ends this early when it is set; the result is incomplete then.
+        stop: When this is set, the function returns early with an incomplete result.
 
     Returns:
-        Without the series that the server does not list.
+        The sizes; series that the server does not list are left out.
     """
     known: dict[str, Mapping[str, int]] = {}
     whole: list[PlannedSeries] = []
@@ -56,7 +57,7 @@ def sizes_on_server(
                     break
                 prefix = f"{item.prefix}/"
                 with suppress(HttpError):
-                    # Some servers list for ever
+                    # A faulty server may list without end
                     pages = item.instances // _OBJECTS_PER_PAGE + 2
                     objects = list_objects(http, endpoint_url, item.bucket, prefix, max_pages=pages)
                     listed[item.SeriesInstanceUID] = {
@@ -95,7 +96,7 @@ def changed_since(series: PlannedSeries, files: Mapping[Path, int], completed: f
     Args:
         series: The series.
         files: Its files on disk, path to bytes.
-        completed: When it was complete, as POSIX time; None if that is not known.
+        completed: When the series was recorded as complete, as POSIX time; None if unknown.
     """
     if series.only is not None:
         names = series.names(files)

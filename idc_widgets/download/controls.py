@@ -1,4 +1,4 @@
-"""Cancel, pause and resume: set by `DownloadJob` from any thread, followed by its own thread."""
+"""Switches to cancel, pause and resume a download: any thread sets them, the job's thread obeys."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ __all__ = ["Controls"]
 
 
 class Controls:
-    """Cancel, pause and resume, as set from any thread and followed by the supervisor."""
+    """Switches to cancel, pause and resume. Any thread may set them; the supervisor obeys them."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
         self.unpaused = threading.Event()
         self.unpaused.set()
         self.halted = threading.Event()
-        """Set by both `cancel` and `pause`: stop what is being done now."""
+        """Set by `cancel` and by `pause`: the supervisor stops s5cmd and other waits."""
 
     def cancel(self) -> None:
-        """End the run; what is complete stays."""
+        """End the run; complete series stay on disk."""
         self.cancelled.set()
         self.halted.set()
         self.unpaused.set()

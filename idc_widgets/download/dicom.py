@@ -1,4 +1,4 @@
-"""A check that files belong to the series they should: the only module that uses pydicom."""
+"""Checks that each file belongs to its series. No other module uses pydicom."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SOP_INSTANCE_UID = 0x00080018
 _SERIES_INSTANCE_UID = 0x0020000E
 _TAGS = [_SOP_INSTANCE_UID, _SERIES_INSTANCE_UID]
 
-_MAX_INFLATED_BYTES = 1 << 24  # the UID of a series comes after a few kB
+_MAX_INFLATED_BYTES = 1 << 24  # the UID of the series is in the first few kB
 _MAX_SHOWN_CHARACTERS = 64
 _READERS = 4
 
@@ -69,7 +69,7 @@ def find_wrong_series(
             if problem:
                 return f"{problem}; delete this file and try again: {path}"
             other = seen.setdefault(instance, path) if instance else path
-            if other != path:  # it is not known which of the two should be another instance
+            if other != path:  # either of the two may be the wrong one
                 return (
                     f"{path.name} repeats {other.name}: both are the instance "
                     f"{instance[:_MAX_SHOWN_CHARACTERS]!r}; "
@@ -77,7 +77,7 @@ def find_wrong_series(
                 )
         return None
 
-    # Threads help to wait for a slow disk; parsing is Python code, which runs in one at a time
+    # Threads help if the disk is slow; parsing is Python code, which runs in one thread at a time
     with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), "DownloadJob-dicom") as pool:
         problems = zip(paths, pool.map(first_problem, paths), strict=True)
         return {uid: problem for uid, problem in problems if problem}
@@ -88,7 +88,7 @@ class _DeflatedError(Exception):
 
 
 class _Reader(io.BufferedReader):
-    """A file that refuses to be read whole, as pydicom does to inflate it: 2 MB may become 4 GB."""
+    """A file that cannot be read whole: pydicom would then inflate it, and 2 MB may become 4 GB."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:
@@ -97,7 +97,7 @@ class _Reader(io.BufferedReader):
 
 
 def _read(path: Path, uid: str) -> tuple[str, str]:
-    """Return the problem of a file of the series `uid`, and its SOPInstanceUID; "" for neither."""
+    """Check a file of the series `uid`; return its problem ("" if none) and its SOPInstanceUID."""
     from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_dataset, read_partial
 

@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 UNCHANGED_SECONDS = 60.0
-"""After which nobody is writing an unfinished file any more."""
+"""If an unfinished file has not changed for this long, nobody is writing it."""
 
 _PROBE_SECONDS = 2.0
 _PROBE_PAUSE_SECONDS = 0.001
 
-_devices_with_blocks: set[int] = set()  # st_dev of file systems that have reported a block
+_devices_with_blocks: set[int] = set()  # st_dev of file systems that report blocks
 
 
 def dicom_files(folder: Path) -> dict[str, int]:
@@ -81,7 +81,7 @@ def unfinished_files(folder: Path) -> dict[str, str]:
 
 
 class FileState(NamedTuple):
-    """What the system reports about a file; any difference means that it was written to."""
+    """What the system reports about a file. If one of the values differs, the file was written."""
 
     size_bytes: int
     blocks: int
@@ -91,12 +91,12 @@ class FileState(NamedTuple):
 def file_state(path: str) -> tuple[int, FileState | None]:
     """Return how many bytes of an unfinished file have arrived, and its state.
 
-    Large objects arrive in several parts at a time, so the size of the file runs ahead of its data.
-    Blocks that are not written yet are not allocated. But some file systems (of FUSE, 9p, Windows)
-    never report a block: there, the size has to do.
+    Several parts of a large object arrive at the same time, so the file is longer than its data.
+    That is why allocated blocks are counted. Some file systems (FUSE, 9p, Windows) never report a
+    block; there the size is returned.
 
     Returns:
-        0 and None if the file does not exist.
+        The bytes and the state; 0 and None if the file does not exist.
     """
     try:
         status = os.stat(path)
@@ -122,7 +122,7 @@ def remove_unfinished_files(folder: Path, *, is_alone: Callable[[], bool] = lamb
     Args:
         folder: A folder of a series. No s5cmd of this job is writing into it.
         is_alone: Called if there are such files. If it returns False, the s5cmd of another job may
-            be writing them: then those stay that have changed within the last minute.
+            be writing them, and files that changed within the last minute stay.
     """
     paths = unfinished_files(folder)
     if not paths:
@@ -140,7 +140,7 @@ def _file_system_time(folder: Path) -> float:
         file.write(b"x")
         file.flush()
         return os.fstat(file.fileno()).st_mtime
-    return 0.0  # nothing is older than this
+    return 0.0  # at this time, no file is old
 
 
 def set_aside(path: Path, word: str, *, beside: Path | None = None) -> Path:
@@ -148,8 +148,8 @@ def set_aside(path: Path, word: str, *, beside: Path | None = None) -> Path:
 
     Args:
         path: The file.
-        word: What it is kept as.
-        beside: The path that the new name is made of, if that is not `path`.
+        word: The word in the new name.
+        beside: The path to put in place of `<name>`; by default `path`.
     """
     number, beside = 1, beside or path
     while os.path.lexists(aside := beside.with_name(f"{beside.name}.{word}-{number}")):
@@ -218,7 +218,7 @@ def free_space(folder: Path) -> tuple[int, int]:
     occupy somewhat more than their size.
 
     Raises:
-        DownloadError: There is no such disk.
+        DownloadError: The system cannot tell the space on the disk.
     """
     usage = _usage(folder)
     return usage.free, min(10**9, usage.total // 50)

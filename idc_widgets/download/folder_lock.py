@@ -13,8 +13,8 @@ The folder of one job may be inside that of another (`data` and `data/nlst`). So
 lock files in every folder above those of its series, and a lock file names the folders of its job
 relative to where it lies.
 
-Not every file system has locks, and some that have keep them to one computer. Then two jobs may
-write into one folder. The lock files still tell them that: see `is_alone`.
+Some file systems have no locks, and some keep the locks of each computer to itself. There, two jobs
+may write into one folder. Their lock files still show that: see `is_alone`.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ __all__ = ["FolderLock"]
 # If two jobs start at the same instant, one waits before it looks again; the other waits for it
 _BACK_OFF_SECONDS = 0.2
 _GIVE_WAY_SECONDS = 3.0
-_WRITE_SECONDS = 1.0  # a process locks its file before it writes it; allow so long in between
-_MAX_DELAY_SECONDS = 5.0  # by all files of other jobs together
-_MAX_LOCK_FILES = 10_000  # that are looked at in one folder
-_REGISTER_TRIES = 50  # other jobs may look at a new file, or remove its folder, so many times
+_WRITE_SECONDS = 1.0  # how long to wait for the content of a file that is locked but still empty
+_MAX_DELAY_SECONDS = 5.0  # the longest delay by the files of all other jobs together
+_MAX_LOCK_FILES = 10_000  # how many are read in one folder
+_REGISTER_TRIES = 50  # one fails if another job inspects the new file or removes its folder
 _REGISTER_PAUSE_SECONDS = 0.01
 
 _log = logging.getLogger(__name__)
 _folders_in_use: set[str] = set()
 _folders_in_use_lock = threading.Lock()
 
-#: The lock files of this process: name (which is unique) to content. They are never opened again:
-#: on NFS, the system does not tell the jobs of a process apart, and closing any descriptor of a
-#: file ends the lock on it.
+#: The lock files of this process: name (which is unique) to content. They are never opened again,
+#: because on NFS a lock belongs to the whole process, and ends when the process closes any
+#: descriptor of the file.
 _own_files: dict[str, dict[str, Any]] = {}
 _own_descriptors: set[int] = set()
 
@@ -74,7 +74,7 @@ class FolderLock:
     """
 
     def __init__(self, plan: DownloadPlan) -> None:
-        self._root = Path(os.path.realpath(plan.folder))  # it may have several names
+        self._root = Path(os.path.realpath(plan.folder))  # links give a folder several paths
         self._start = start = len(str(plan.folder))
         self._series = [f"{self._root}{str(series.folder)[start:]}" for series in plan.series]
         self._folders = set(map(_folded, self._series))
@@ -83,8 +83,7 @@ class FolderLock:
         self._file = -1
         self._last_heartbeat = 0.0
         self.is_locked = False
-        """Whether `lock` has looked for other processes; they may still be there, see `is_alone`.
-        """
+        """Whether `lock` has succeeded. Without locks, others may still write: see `is_alone`."""
         with _folders_in_use_lock:
             self.is_reserved = _folders_in_use.isdisjoint(self._folders)
             """False if another job of this process uses one of the folders."""
@@ -123,7 +122,7 @@ class FolderLock:
         self.is_locked = True
 
     def is_alone(self, folder: Path) -> bool:
-        """Return whether no other job can be writing into `folder` now, as far as can be known.
+        """Return whether, as far as can be known, only this job is writing into `folder` now.
 
         Args:
             folder: A folder of the series of this job.
@@ -169,7 +168,7 @@ class FolderLock:
 
     def _remove_lock_file(self) -> None:
         if self._path:
-            if sys.platform == "win32":  # it does not remove open files
+            if sys.platform == "win32":  # Windows does not remove open files
                 os.close(self._file)
             with suppress(OSError):
                 self._path.unlink()
@@ -184,7 +183,7 @@ class FolderLock:
         self._made = []
 
     def _lock_places(self) -> Iterator[Path]:
-        """Yield every folder above those of the series: lock files there may concern them."""
+        """Yield every folder above the folders of the series: lock files there may name these."""
         seen = {str(self._root)}
         yield self._root
         for path in (str(self._root), *self._series):
@@ -193,7 +192,7 @@ class FolderLock:
                 yield Path(path)
 
     def _hashes_below(self, place: Path) -> set[str]:
-        """Return the folders of the series in or below `place`, as a lock file there names them."""
+        """Return the hashes by which a lock file in `place` names folders of this job below it."""
         start = _start(place)
         return {
             _hash(folder[len(start) :])
@@ -262,7 +261,7 @@ class FolderLock:
         if owner is not None:
             return nullcontext(LockFile(Status.RUNNING, owner))
         now = time.time()
-        if self._path:  # the clock of the file system may be another
+        if self._path:  # the clock of the file system may differ from that of this computer
             with suppress(OSError):
                 os.utime(self._path)
             now = change_time(self._path) or now
@@ -271,7 +270,7 @@ class FolderLock:
     def _concerns(self, other: LockFile, place: Path, below: set[str]) -> bool:
         if other.owner:
             return not below.isdisjoint(map(str, other.owner["folders"]))
-        return place == self._root  # a file that cannot be read counts for its own folder only
+        return place == self._root  # an unreadable file counts only for the folder it is in
 
     def _check_lock_file(
         self, path: Path, place: Path, patience: Patience, give_way: float
@@ -282,7 +281,7 @@ class FolderLock:
             path: The lock file.
             place: The folder that it belongs to.
             patience: Bounds how long the files of other jobs can delay this one.
-            give_way: Seconds to wait for the other job if it is the one to back off.
+            give_way: Seconds to wait if the other job is the one that backs off.
 
         Raises:
             DownloadError: The other job is running and shares a folder with this one.
@@ -298,12 +297,12 @@ class FolderLock:
                 if not self._concerns(other, place, self._hashes_below(place)):
                     return
                 owner = other.owner
-                if not other.is_new:  # it has looked, and does not give way any more
+                if not other.is_new:  # it has finished its own check, and no longer gives way
                     raise DownloadError(self._in_use_message(owner, path))
         else:
             raise DownloadError(self._in_use_message(owner, path))
         if place != self._root:
-            with suppress(OSError):  # it has another lock file
+            with suppress(OSError):  # the folder has another lock file
                 path.parent.rmdir()
 
     def _in_use_message(self, owner: dict[str, Any], path: Path) -> str:
@@ -321,7 +320,7 @@ class FolderLock:
 
 
 def _make_work_folder(home: Path) -> None:
-    """Create a work folder, where everybody who may write into the folder above it may write."""
+    """Create a work folder. Everybody who may write into the folder above may write into it."""
     if home.is_dir():
         return
     home.mkdir(parents=True, exist_ok=True)
@@ -341,15 +340,15 @@ def _lock_new(file: int, path: Path) -> bool:
         is_locked = None
     if is_locked is None:
         _log.info("%s is on a file system without locks", path)
-    # Not every file system reports the number of links
+    # A removed file has no links, but not every file system counts them: so look at the path, too
     return is_locked is not False and (bool(os.fstat(file).st_nlink) or path.exists())
 
 
 def _is_trusted(place: Path) -> bool:
-    """Return whether the lock files in a folder above the chosen one can be from jobs there.
+    """Return whether to trust the lock files in a folder above the chosen one.
 
-    Anybody can create a work folder in the folder for temporary files, and delay or block the
-    downloads of others with it.
+    Anybody can create a work folder in a folder like /tmp, and so delay or block the downloads of
+    others.
     """
     if sys.platform == "win32":
         return True
@@ -363,7 +362,7 @@ def _is_trusted(place: Path) -> bool:
 
 
 def _clean_up(path: Path, other: LockFile) -> None:
-    """End what a job has left behind, and remove its lock file."""
+    """End the s5cmd processes that a job has left behind, and remove its lock file."""
     # Anyone with write access could list an arbitrary pid, so trust only lock files that this user
     # owns
     if other.is_ours and other.is_from_here:
@@ -406,5 +405,5 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_folders_in_use_lock.acquire,
         after_in_parent=_folders_in_use_lock.release,
-        after_in_child=_forget,  # the jobs are in the parent
+        after_in_child=_forget,  # the jobs stay with the parent
     )

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 class DownloadJob:
     """A download that runs in the background: start it, follow it, wait for it, cancel it.
 
-    A job on a plan that was carried out in part fetches only the missing files.
+    If the plan was carried out in part before, the job fetches only the missing files.
 
     >>> job = DownloadJob(plan).start()  # doctest: +SKIP
     >>> job.wait()                       # doctest: +SKIP
@@ -52,8 +52,8 @@ class DownloadJob:
         tries: How often a series is tried if its problem is transient: a busy server, a broken or
             stalled connection, an s5cmd that was killed. Other problems are final at once.
         backoff: Seconds before the second try; they double for each further try.
-        verify: "size" counts the files and bytes of each series; "dicom" also reads in every file
-            which series it belongs to, with pydicom.
+        verify: "size" counts the files and bytes of each series. "dicom" also reads the header of
+            every file with pydicom, to check which series it belongs to.
 
     Raises:
         DownloadError: An argument is wrong, or pydicom is missing.
@@ -102,7 +102,7 @@ class DownloadJob:
 
     @property
     def progress(self) -> Progress:
-        """How far it is: never goes backwards while it runs; at the end, what is on disk."""
+        """The bytes and files so far; they never decrease while the job runs."""
         return self._outcome.progress
 
     @property
@@ -122,7 +122,7 @@ class DownloadJob:
 
     @property
     def report(self) -> pd.DataFrame:
-        """One row per series: what is known now and, at the end, what became of it.
+        """A table with one row per series: its state now or, after the end, its final state.
 
         The columns are SeriesInstanceUID; state: "complete", "partly", "missing", or "failed" if
         there was a problem; reason; files and files_expected; size_MB and size_MB_expected
@@ -132,7 +132,7 @@ class DownloadJob:
 
     @property
     def log(self) -> tuple[str, ...]:
-        """The last 500 lines of what was done and of s5cmd's complaints."""
+        """The last 500 lines: the steps of the job, and what s5cmd printed about problems."""
         return tuple(self._outcome.lines)
 
     @property
@@ -182,8 +182,8 @@ class DownloadJob:
                 return self
             self._state = "running"
             finished = self._finished
-        # Whoever acquires this ends the job. An interrupt in `Thread.start` leaves open whether the
-        # thread will run.
+        # After an interrupt in `Thread.start`, it is not known whether the thread will run. So both
+        # this method and the thread try to acquire a lock, and the one that gets it ends the job.
         responsible = threading.Lock()
         lock: FolderLock | None = None
         try:
@@ -260,11 +260,12 @@ class DownloadJob:
     def wait(self, timeout: float | None = None, *, bar: bool = False) -> State:
         """Start the job if necessary, block until it is finished, and return its state.
 
-        Its observers have been called by then. An observer that calls this is not blocked.
+        All observers have been called before it returns. It does not block an observer that calls
+        it.
 
         Args:
             timeout: Seconds after which to return although the job is still running. None waits
-                without a limit, through a pause as well.
+                without a limit, also during a pause.
             bar: Show a progress bar in the terminal while waiting.
 
         Raises:
@@ -288,7 +289,7 @@ class DownloadJob:
         return self._state
 
     def __await__(self) -> Generator[object, None, DownloadJob]:
-        """Start the job if necessary, and wait without blocking the event loop; give the job.
+        """Start the job if necessary, wait without blocking the event loop, and return the job.
 
         Cancelling the task that awaits it cancels the job.
         """
@@ -337,7 +338,7 @@ class DownloadJob:
             state = supervisor.run(lock)
         except BaseException as error:  # also SystemExit of an observer: wait() must return
             _log.error("%r ended unexpectedly", self, exc_info=error)
-            outcome.error = outcome.error or f"it ended unexpectedly: {error!r}"
+            outcome.error = outcome.error or f"the download ended unexpectedly: {error!r}"
             outcome.fail_remaining(self.plan, outcome.error)
         finally:
             try:

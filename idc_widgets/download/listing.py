@@ -1,4 +1,4 @@
-"""Listings of series on the server, for series whose number of files no table has."""
+"""Lists series on the server, if no table has their number of files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def list_series(
         source: Whose copy is listed: "aws" (Amazon) or "gcs" (Google, other bucket names).
 
     Returns:
-        The number of files and of their bytes, by address.
+        The number of files and their bytes in total, by address.
 
     Raises:
         DownloadError: An address is wrong, a bucket has no copy at `source`, or a series cannot be

@@ -21,7 +21,7 @@ class _Copy(NamedTuple):
     Args:
         provider: Who hosts it.
         endpoint: The address of its S3 server.
-        buckets: The name of a bucket at AWS → that of the bucket here with the same objects.
+        buckets: Name of a bucket at AWS → name of its copy here.
     """
 
     provider: str
@@ -61,9 +61,10 @@ SERIES_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]+)/(?P<prefix>[\w.-]
 
 
 def bucket_at(source: str, bucket: str) -> str:
-    """Return the bucket at a source with the same objects as a bucket at AWS.
+    """Return the name of a source's copy of a bucket at AWS.
 
-    At AWS itself, that is any bucket, as users' own tables may name buckets that are not IDC's.
+    For AWS itself, every name is returned as it is: users' own tables may name other buckets than
+    those of IDC.
 
     Raises:
         DownloadError: The source has no known copy of the bucket.
@@ -83,8 +84,8 @@ def choose_endpoint(url: str | None, source: str) -> str:
     """Return the address of the S3 server to fetch from.
 
     Args:
-        url: What the user chose; None or "" for the environment variable S3_ENDPOINT_URL (only
-            for "aws"), else the server of `source`.
+        url: The user's choice. None or "" stands for the environment variable S3_ENDPOINT_URL
+            (only for "aws") or, if that is not set, the server of `source`.
         source: "aws" or "gcs".
 
     Raises:
@@ -102,8 +103,9 @@ def choose_endpoint(url: str | None, source: str) -> str:
         # Do not repeat the address: it may contain a secret
         raise DownloadError(
             "the address of the server (endpoint_url, or the variable S3_ENDPOINT_URL) has one of "
-            "the characters @ ? #, as before or after a password or token, which the record and "
-            f"lists of processes would show; expected one like {SOURCES['aws'].endpoint}"
+            "the characters @ ? #; such an address may contain a password or token, which the "
+            f"record and lists of processes would show; expected one like "
+            f"{SOURCES['aws'].endpoint}"
         )
     url = url.rstrip("/")
     try:

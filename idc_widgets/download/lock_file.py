@@ -24,7 +24,7 @@ __all__ = ["HEARTBEAT_SECONDS", "LockFile", "Patience", "Status", "change_time",
 HEARTBEAT_SECONDS = 20.0
 """While its s5cmd runs, a job changes the time of its lock file this often."""
 
-_SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS  # after which a job on another computer has ended
+_SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS  # a job on another computer, silent so long, has ended
 _ABANDONED_SECONDS = 86_400.0  # the same, for a lock file that cannot be read
 _NEW_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -32,10 +32,10 @@ _MAX_LOCK_FILE_BYTES = 1 << 26  # 1,000,000 series take 20 MB
 
 
 class Patience:
-    """A number of seconds to spend on waiting, in any number of waits.
+    """A budget of seconds that several waits share.
 
     Args:
-        seconds: All of them. It bounds how long the files of others can delay a job.
+        seconds: The budget. It bounds how long the files of other jobs can delay this one.
         cancelled: Ends every wait when it is set.
     """
 
@@ -45,11 +45,11 @@ class Patience:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether there is no need to go on."""
+        """Whether the waits were cancelled."""
         return self._cancelled.is_set()
 
     def moments(self, limit: float) -> Iterator[None]:
-        """Yield at once, and again after each of some short waits, `limit` seconds in total."""
+        """Yield at once, and again after each short wait, for at most `limit` seconds."""
         deadline = time.monotonic() + limit
         yield
         while self._seconds_left > 0 and time.monotonic() < deadline:
@@ -64,7 +64,7 @@ class Status(Enum):
 
     RUNNING = "running"
     UNKNOWN = "unknown"
-    """It may run on another computer, or the file system has no locks."""
+    """The job may run on another computer, or the file system has no locks."""
     ENDED = "ended"
 
 
@@ -94,14 +94,14 @@ def inspect(
 ) -> Iterator[LockFile | None]:
     """Look at a lock file that this process does not hold.
 
-    As long as the block runs, no job can take the file if its status is `ENDED`, so it can be
-    removed safely.
+    While the block runs, no job can take a file whose status is `ENDED`, so the caller can remove
+    it safely.
 
     Args:
         path: The file.
         now: The time, by the clock of the file system.
-        patience: How long to wait in total until a process has written the file that it locked.
-        seconds: The same for this file.
+        patience: The budget for waiting until processes have written the files that they locked.
+        seconds: The longest wait for this file.
 
     Yields:
         None if it is gone, or is not a regular file.
@@ -109,7 +109,7 @@ def inspect(
     try:
         file = _open_regular(path)
     except PermissionError:
-        # Somebody is there, unless it was left behind long ago
+        # Another user's job is running, unless it left the file behind long ago
         is_old = now - change_time(path) > _ABANDONED_SECONDS
         yield None if is_old else LockFile(Status.RUNNING)
         return
@@ -141,7 +141,7 @@ def _inspect(file: int, now: float, patience: Patience, seconds: float) -> LockF
     elif now - status.st_mtime < _SILENCE_SECONDS and (
         isinstance(owner.get("host"), str) or is_free is None
     ):
-        # Perhaps the file systems of two computers keep their locks to themselves
+        # The file system may hide the locks of one computer from others
         return replace(known, status=Status.UNKNOWN)
     return known
 

@@ -1,4 +1,4 @@
-"""The state of a job, and what it has reached: `DownloadJob` shows it, `Supervisor` fills it."""
+"""The states and results of a job: `Supervisor` records the results, `DownloadJob` shows them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_LOG_LINES = 500
 
 
 class Outcome:
-    """What one run of a job has reached so far and, at its end, what became of each series."""
+    """The results of one run of a job: its progress and, at the end, the files of each series."""
 
     def __init__(self, plan: DownloadPlan, *, needs_check: bool = False) -> None:
         self.plan = plan
@@ -33,7 +33,7 @@ class Outcome:
         self.failed: dict[str, str] = {}
         """Why a series is not complete, by SeriesInstanceUID; set at the end."""
         self.problems: set[str] = set()
-        """Those of `failed` that have a problem and are not merely unfinished."""
+        """The series in `failed` that have a problem and are not merely unfinished."""
         self.on_disk: dict[str, tuple[int, int]] = {}
         """Finished files and their bytes, by SeriesInstanceUID."""
         self.needs_check = needs_check
@@ -44,7 +44,7 @@ class Outcome:
         self.series_done = 0
 
     def advance(self, tracker: ProgressTracker, MB_per_s: float | None = None) -> bool:
-        """Take over the counts of a tracker, but no lower ones; return whether that is news."""
+        """Copy the counts of a tracker, except lower ones; return whether the progress changed."""
         bytes_done = max(tracker.bytes_done, self.progress.bytes_done)
         files_done = max(tracker.files_done, self.progress.files_done)
         self.series_done = max(tracker.series_done, self.series_done)
@@ -54,12 +54,12 @@ class Outcome:
         return is_news
 
     def report_rows(self, plan: DownloadPlan) -> Iterator[ReportRow]:
-        """Yield one row per series: what is known now and, at the end, what became of it."""
+        """Yield one row per series: its state now or, after the end, its final state."""
         unchecked = "its files are not read yet" if self.needs_check else None
         return report_rows(plan, self.on_disk, self.failed, self.problems, unchecked)
 
     def settle(self, tracker: ProgressTracker) -> None:
-        """Take over the final counts of a tracker, even if they are lower."""
+        """Copy the final counts of a tracker, even if they are lower."""
         self.progress, self.series_done = tracker.progress(), tracker.series_done
 
     def fail_remaining(self, plan: DownloadPlan, reason: str) -> None:

@@ -54,7 +54,7 @@ class Template:
     """A parsed folder template."""
 
     levels: tuple[tuple[tuple[bool, str], ...], ...]
-    """The parts of each folder level: whether the part is a column, and its name or text."""
+    """The parts of each folder level: (True, name of a column) or (False, text)."""
 
     @classmethod
     def parse(cls, text: str, columns: Iterable[str]) -> Template:
@@ -63,7 +63,7 @@ class Template:
         Args:
             text: `%Column` is the value of that column (the longest name that fits), `%%` a
                 percent sign, `/` (or a backslash) a new level; or a name in `FORMS`.
-            columns: The names that may stand in it.
+            columns: The columns that it may name.
 
         Raises:
             DownloadError: It is not text, names an unknown column, or has a lone %.
@@ -109,7 +109,7 @@ class Template:
 
 
 def template_or_default(template: str | None) -> str:
-    """Return a template as it is, and `DEFAULT_TEMPLATE` for None. An empty one is not missing."""
+    """Return `DEFAULT_TEMPLATE` for None, and any other template, even "", as it is."""
     return DEFAULT_TEMPLATE if template is None else template
 
 
@@ -135,7 +135,7 @@ def legal_name(text: str, limit: int = MAX_NAME_BYTES) -> str:
         limit: The most bytes (UTF-8) that the name may have; a longer one ends in a hash.
     """
     name = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in text)
-    name = name.strip(" .") or "_"  # no "..", nothing hidden, no end that Windows would drop
+    name = name.strip(" .") or "_"  # no "..", no hidden file, no final dot, which Windows drops
     if _RESERVED.fullmatch(name):
         name = f"_{name}"
     encoded = name.encode()
@@ -151,7 +151,7 @@ def file_tag(prefix: str) -> str:
     It has no "_", so that the first "_" in the name of a file ends the tag.
 
     Args:
-        prefix: Of the objects of the series; usually a UUID, which is its own tag.
+        prefix: The prefix of the objects. Usually it is a UUID, and the tag is the same.
     """
     return legal_name(prefix, MAX_TAG_BYTES).replace("_", "-")
 

@@ -155,7 +155,7 @@ class DownloadPlan:
         completed: dict[str, float] | None = None
         for series, files in self.survey() if self.folder.exists() else ():
             if files and not series.is_complete(files):
-                if completed is None:  # the record is read only if it matters
+                if completed is None:  # read the record only if a series is incomplete
                     completed = completion_times(self.folder)
                 count += changed_since(series, files, completed.get(series.SeriesInstanceUID))
         return count
@@ -163,8 +163,8 @@ class DownloadPlan:
     def _to_fetch(self) -> tuple[int, int]:
         """Return the bytes and files that are not on disk.
 
-        An incomplete series counts with the bytes that it lacks; where only some objects are
-        wanted, each missing or wrong one counts whole.
+        For an incomplete series, the bytes that it lacks are counted. If only some of its objects
+        are wanted, each object that is missing or has the wrong size is counted whole.
         """
         size, files = self.size_bytes, self.instances
         if not self.folder.exists():
@@ -218,13 +218,13 @@ class DownloadPlan:
                 "short" is `%collection_id/%PatientID/%crdc_series_uuid`; "flat" puts the files of
                 all series directly into `folder`, named `<prefix of the series>_<name>`.
             source: Whose copy is fetched: "aws" (Amazon) or "gcs" (Google, other bucket names).
-            endpoint_url: The S3 server, without credentials, as it is recorded. By default, for
-                "aws", the environment variable S3_ENDPOINT_URL; else https://s3.amazonaws.com or
-                https://storage.googleapis.com.
+            endpoint_url: The S3 server, without credentials, because the record contains it. By
+                default, for "aws", the environment variable S3_ENDPOINT_URL; else
+                https://s3.amazonaws.com or https://storage.googleapis.com.
             check_disk: False for a folder that is only read: it need not be writable or have
                 space.
-            platform: Paths keep the length limit of this platform (see `sys.platform`); names are
-                legal on all platforms.
+            platform: The platform whose limit of path lengths applies (see `sys.platform`); names
+                are legal on all platforms.
             only: The wanted objects of a series that is fetched in part: SeriesInstanceUID to name
                 (`<uuid>.dcm`) to bytes. Other series are fetched whole.
 

@@ -36,27 +36,27 @@ class PlannedSeries:
     size_bytes: int
     license: str | None = None
     final_folder: Path | None = None
-    """None: the files stay in `folder`."""
+    """Where the files are moved at the end; None if they stay in `folder`."""
     only: Mapping[str, int] | None = field(default=None, hash=False)
     """The wanted objects, name to bytes; None for all objects."""
 
     @property
     def location(self) -> str:
-        """`bucket/prefix`."""
+        """Where the objects are: `bucket/prefix`."""
         return f"{self.bucket}/{self.prefix}"
 
     @property
     def destination(self) -> Path:
-        """The folder that the files are in at the end."""
+        """The folder of the files after the download."""
         return self.final_folder or self.folder
 
     def is_complete(self, files: Mapping[Any, int]) -> bool:
-        """Return whether files are as many and as large as this series has.
+        """Return whether the number and total size of files are those of this series.
 
         If only some objects are wanted, each must have its own size.
 
         Args:
-            files: name or path to bytes.
+            files: Name or path to bytes.
         """
         if (len(files), sum(files.values())) != (self.instances, self.size_bytes):
             return False
@@ -71,7 +71,7 @@ class PlannedSeries:
         If only some objects are wanted, the files of others are left out.
 
         Args:
-            tagged: what `disk.tagged_files` returns for `final_folder`; by default it is called.
+            tagged: The result of `disk.tagged_files(final_folder)`; by default it is called.
         """
         files = {
             self.folder / name: size
@@ -91,7 +91,7 @@ class PlannedSeries:
         }
 
     def names(self, files: Mapping[Path, int]) -> dict[str, int]:
-        """Return the same files by the names that they have in `folder`."""
+        """Return the files by the names that they have in `folder`: name to bytes."""
         if self.final_folder is None:
             return {path.name: size for path, size in files.items()}
         return {self._name_in_folder(path): size for path, size in files.items()}
@@ -103,7 +103,7 @@ class PlannedSeries:
         known.
 
         Args:
-            names: the files on disk, name to bytes.
+            names: The files on disk, name to bytes.
         """
         wanted = self.only or {}
         return {name: size for name, size in wanted.items() if names.get(name) != size}
@@ -117,7 +117,7 @@ class PlannedSeries:
             name: Its name in `folder`.
 
         Returns:
-            Whether it was kept.
+            Whether it was renamed; False if it was removed.
 
         Raises:
             OSError: It cannot be renamed.
@@ -136,11 +136,12 @@ class PlannedSeries:
     def stage(self, files: Mapping[Path, int]) -> dict[str, int]:
         """Prepare a resumed fetch: move the files that are in `final_folder` back to `folder`.
 
-        s5cmd then sees them and does not fetch them again. Only series that are incomplete and
-        wanted whole are moved; wanted objects are fetched one by one, so their files stay.
+        s5cmd then sees them and does not fetch them again. Only incomplete series that are wanted
+        whole are moved. If only some objects are wanted, they are fetched one by one, so their
+        files stay.
 
         Args:
-            files: what `files` returns.
+            files: The result of `files`.
 
         Returns:
             The files, name to bytes, without those that could not be moved.
@@ -160,13 +161,13 @@ class PlannedSeries:
         return staged
 
     def finalize(self, files: Mapping[Path, int] | None = None) -> list[Path]:
-        """Move the files of a complete series to `final_folder`; return the sorted paths of all.
+        """Move the files of a complete series to `final_folder`; return their paths, sorted.
 
-        Does nothing for an incomplete series and for one without `final_folder`. A call that was
-        interrupted is completed by the next. `folder` is removed when it is empty.
+        Does nothing for an incomplete series and for one without `final_folder`. After an
+        interrupted call, the next call moves the rest. `folder` is removed when it is empty.
 
         Args:
-            files: what `files` returns; by default it is called.
+            files: The result of `files`; by default it is called.
 
         Raises:
             DownloadError: A file cannot be moved.

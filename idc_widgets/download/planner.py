@@ -38,9 +38,9 @@ __all__ = ["absolute_folder", "plan_series"]
 
 _REQUIRED_COLUMNS = ("SeriesInstanceUID", "series_aws_url", "instanceCount", "series_size_MB")
 
-_ADDRESS = re.compile(r"(s3|gs|https?|ftp|file):/", re.IGNORECASE)  # a Path keeps one of two "/"
+_ADDRESS = re.compile(r"(s3|gs|https?|ftp|file):/", re.IGNORECASE)  # a Path turns "//" into "/"
 
-_COUNT_LIMIT = 1 << 63  # files or bytes of a series are fewer
+_COUNT_LIMIT = 1 << 63  # more than the files or bytes of any series
 _FILE_NAME_CHARACTERS = len("00000000-0000-0000-0000-000000000000.dcm")
 _TEMP_SUFFIX_CHARACTERS = 10  # digits that s5cmd adds to the name of an unfinished file
 
@@ -72,7 +72,7 @@ def absolute_folder(folder: str | os.PathLike[str]) -> Path:
     # it refuses names that are not Unicode (a lone surrogate in Python)
     if bad := sorted(set(re.findall(r"[*?\x00-\x1f\x7f-\x9f\ud800-\udfff]", root))):
         raise DownloadError(
-            f"the folder {root!r} has characters that a download cannot have: "
+            f"the folder {root!r} has characters that a folder for downloads cannot have: "
             f"{' '.join(map(repr, bad))}; choose another folder"
         )
     if expanded.startswith("~"):
@@ -116,7 +116,7 @@ def _plan_rows(rows: pa.Table, root: Path, template: str, source: str) -> Iterat
         bucket, prefix = _location(row, source)
         count, size = _amount(row)
         if is_missing(row.get("crdc_series_uuid")):
-            row["crdc_series_uuid"] = prefix  # the same for IDC's own series
+            row["crdc_series_uuid"] = prefix  # for IDC's own series, both are the same
         if template == "flat":
             folder, final_folder = root / WORK_FOLDER / file_tag(prefix), root
         else:
@@ -154,7 +154,7 @@ def _amount(row: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _is_within(value: Any, least: int, limit: float) -> bool:
-    """Return whether a value is a number from `least` to below `limit`; False for NaN."""
+    """Return whether a value is a number, and least <= value < limit; False for NaN."""
     return isinstance(value, (int, float, Decimal)) and least <= value < limit
 
 
@@ -163,7 +163,7 @@ def _restricted(
 ) -> tuple[PlannedSeries, ...]:
     """Restrict series to the wanted objects, by SeriesInstanceUID."""
     if unknown_uids := only.keys() - {planned.SeriesInstanceUID for planned in series}:
-        raise DownloadError(f"objects of series {min(unknown_uids)} are wanted, which has no row")
+        raise DownloadError(f"series {min(unknown_uids)} is in `only`, but has no row")
     for uid, files in only.items():
         if not files:
             raise DownloadError(f"no object of series {uid} is wanted; expected at least one")
@@ -193,7 +193,7 @@ def _check_folders_are_separate(series: tuple[PlannedSeries, ...], template: str
     for planned in series:
         uid = planned.SeriesInstanceUID
         if uid in uids:
-            raise DownloadError(f"series {uid} is there twice")
+            raise DownloadError(f"series {uid} has two rows; expected one row per series")
         uids.add(uid)
         other = seen.setdefault(folded(str(planned.folder)), planned)
         if other is planned:

@@ -33,12 +33,12 @@ class Preview:
     series: int
     files: int
     size_bytes: int
-    """Of all files, including those on disk."""
+    """The bytes of all files, including those on disk."""
     files_to_fetch: int
-    """The least number: files of an incomplete series that are on disk may be damaged."""
+    """At least this many: files of an incomplete series that are on disk may be damaged."""
     bytes_to_fetch: int
     free_bytes: int
-    """On the disk of `folder`."""
+    """The free bytes on the disk of `folder`."""
     margin_bytes: int
     """How many of the free bytes must stay free."""
     licenses: Mapping[str | None, int]

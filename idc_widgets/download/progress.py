@@ -26,9 +26,9 @@ class Progress:
     files_done: int
     files_total: int
     MB_per_s: float | None = None
-    """Over the last 5 seconds (MB = 10^6 bytes); None until that is known, and at the end."""
+    """The rate over the last 5 s (MB = 10^6 bytes); None until it is known, and at the end."""
     seconds_left: float | None = None
-    """At that rate."""
+    """The seconds that the rest takes at that rate."""
 
     @property
     def fraction(self) -> float:
@@ -44,7 +44,7 @@ class StopReason:
     may_pass: bool = True
     """Whether another try may succeed."""
     stalled: frozenset[str] | None = None
-    """The locations (`bucket/prefix`) to blame; None for all. The others went well."""
+    """The locations (`bucket/prefix`) of the series that caused this; None if all did."""
     fits_all: bool = True
     """False if it explains missing files, but not files of the wrong size."""
 
@@ -65,13 +65,13 @@ class TrackedSeries:
     fetched: tuple[int, int] = (0, 0)
     """Bytes and files that s5cmd has reported."""
     reported: set[str] = field(default_factory=set)
-    """The names of these files."""
+    """The names of the files that s5cmd has reported."""
     counted: tuple[int, int] = (0, 0)
     """Bytes and files that the totals of the tracker include."""
     was_complete: bool = False
     """Whether the tracker has counted this series as done."""
     problem: str | None = None
-    """The error that s5cmd reported; a permanent one rather than a transient one."""
+    """The error that s5cmd reported; a permanent error has precedence over a transient one."""
     may_pass: bool = False
     """Whether another try may fetch more."""
     awaited: set[str] = field(default_factory=set)
@@ -87,8 +87,8 @@ class TrackedSeries:
         return self.series.SeriesInstanceUID
 
     def counts(self) -> tuple[int, int]:
-        """Return bytes and files on disk, at most what the series has."""
-        # An unfinished file that will replace a truncated one adds only what it has more
+        """Return the bytes and files on disk, but not more than the series has."""
+        # An unfinished file that will replace a truncated one adds only its additional bytes
         growth = sum(max(0, n - self.files.get(f, 0)) for f, n in self.growing.items())
         return (
             min(self.finished_bytes + growth, self.series.size_bytes),
@@ -115,10 +115,10 @@ class TrackedSeries:
         self.files[name] = size_bytes
 
     def describe(self) -> str:
-        """Return in words how much has arrived, for a series that is not complete."""
+        """Describe how much of an incomplete series has arrived."""
         files, instances = len(self.files), self.series.instances
         size, expected = human_size(self.finished_bytes), human_size(self.series.size_bytes)
-        if size == expected:  # rounded; exact numbers show the difference
+        if size == expected:  # equal after rounding: show exact numbers
             size, expected = f"{self.finished_bytes:,}", f"{self.series.size_bytes:,} bytes"
         if files > instances:
             return (
@@ -138,7 +138,7 @@ class ProgressTracker:
         self.on_disk: dict[str, tuple[int, int]] = {}
         """Finished files and their bytes, by SeriesInstanceUID."""
         self.excessive: set[str] = set()
-        """The locations of series of which more was fetched than they have."""
+        """The locations of series with more or larger files than the index lists."""
         self.pending: dict[str, TrackedSeries] = {}
         """Series that are not complete, by location, in the order of s5cmd's lines."""
         self._tracked: dict[str, TrackedSeries] = {}  # `pending`, and those that became complete
@@ -158,7 +158,7 @@ class ProgressTracker:
         self.pending = dict(self._tracked)
 
     def remove_file(self, tracked: TrackedSeries, name: str) -> None:
-        """Count a file no longer: it was renamed."""
+        """Stop counting a file, because it was renamed."""
         tracked.finished_bytes -= tracked.files.pop(name)
         self._recount(tracked)
 
@@ -177,10 +177,10 @@ class ProgressTracker:
             if tracked.problem is None or not may_pass:
                 tracked.problem = event.message
             tracked.may_pass |= may_pass
-            is_over = name == "*"  # the whole line failed: it will bring nothing more
+            is_over = name == "*"  # the whole command failed: it fetches nothing more
             is_news = True
         else:
-            is_news = tracked.files.get(name) != event.size_bytes  # some servers list for ever
+            is_news = tracked.files.get(name) != event.size_bytes  # a server may list it again
             if is_news:
                 size_bytes, files = tracked.fetched
                 tracked.fetched = size_bytes + event.size_bytes, files + 1
@@ -202,8 +202,8 @@ class ProgressTracker:
         s5cmd takes its lines in order and works on as many at a time as it has workers.
 
         Args:
-            limit: how many pending series to look at; None for all.
-            now: seconds on any clock, for `stalled`.
+            limit: How many pending series to look at; None for all.
+            now: Seconds on any clock, for `stalled`.
         """
         before, is_moving = self.bytes_done, False
         for location, tracked in islice(self.pending.items(), limit):
@@ -218,7 +218,7 @@ class ProgressTracker:
                 is_moving |= known is not None and known[0] != state
                 growth[path] = known if known and known[0] == state else (state, now)
             for name in tracked.growing.keys() - growing.keys() - tracked.files.keys():
-                # It has got its final name, and s5cmd's report of that is on its way
+                # s5cmd has given it its final name, and will report that soon
                 growing[name] = disk.allocated_bytes(os.path.join(tracked.series.folder, name))
             tracked.growing, tracked.growth = growing, growth
             self._recount(tracked)
@@ -230,8 +230,8 @@ class ProgressTracker:
         """Find unfinished files that have not changed since a point in time.
 
         Args:
-            since: on the clock of `poll`.
-            limit: how many pending series to look at; None for all.
+            since: Seconds on the clock of `poll`.
+            limit: How many pending series to look at; None for all.
 
         Returns:
             The locations of their series, and the number of files.
@@ -260,7 +260,7 @@ class ProgressTracker:
         files_done: int | None = None,
         MB_per_s: float | None = None,
     ) -> Progress:
-        """Return the counts so far, or those given."""
+        """Return the progress, with the given counts or, by default, those so far."""
         bytes_done = self.bytes_done if bytes_done is None else bytes_done
         files_done = self.files_done if files_done is None else files_done
         left = (self.bytes_total - bytes_done) / 1e6
@@ -277,7 +277,7 @@ class ProgressTracker:
         """Explain why series did not arrive.
 
         Args:
-            stop: why s5cmd stopped early; None if it did not.
+            stop: Why s5cmd stopped early; None if it did not.
 
         Returns:
             By SeriesInstanceUID, the reason and whether another try may help. The reason is the
@@ -322,6 +322,6 @@ class Speed:
 
     @property
     def MB_per_s(self) -> float | None:
-        """10^6 bytes per second; None until measurements span a second."""
+        """The rate in MB/s (10^6 bytes); None until the measurements span a second."""
         (start, before), (now, after) = self._points[0], self._points[-1]
         return (after - before) / 1e6 / (now - start) if now - start >= 1.0 else None

@@ -44,14 +44,14 @@ FORMAT = "idc_download 1"
 MAX_RECORD_BYTES = 1 << 28  # 1,000,000 series take 110 MB
 _LOCK_TIMEOUT_SECONDS = 30.0  # to wait for another job that is writing the file
 _LOCK_POLL_SECONDS = 0.02
-_UNLOCKED_TRIES = 5  # without a lock, until the entry is found in the file
+_UNLOCKED_TRIES = 5  # how often to write without a lock, until the file has the entry
 _MAX_REASON_CHARACTERS = 500
 
 _log = logging.getLogger(__name__)
 
 
 class _NotARecordError(Exception):
-    """The file is not a record that this version can add to; the message continues its name."""
+    """The file is not a record that this version can add to. Its path precedes the message."""
 
 
 class RecordedSeries(NamedTuple):
@@ -67,7 +67,7 @@ def record_path(folder: str | os.PathLike[str]) -> Path:
 
 
 def recorded_series(content: Any) -> list[RecordedSeries] | None:
-    """Return the series per download of a record; None if `content` is not a record.
+    """Return the series of each download in a record; None if `content` is not a record.
 
     Args:
         content: The parsed JSON of a file.
@@ -100,7 +100,7 @@ def write(plan: DownloadPlan, rows: Iterable[ReportRow], *, state: str, started:
         plan: What was to be fetched.
         rows: What became of it.
         state: The state of the job as a whole.
-        started: When it began, as of `now`.
+        started: When it began, as `now` returns it.
 
     Returns:
         Problems, as lines for the log. They are not raised, because the data matters more.
@@ -201,7 +201,7 @@ def _entry(
 
 
 def _identity(plan: DownloadPlan) -> str:
-    """Return a hash that is equal for plans of the same objects that go to the same places."""
+    """Return a hash that is equal for plans that fetch the same objects to the same places."""
     digest = hashlib.sha256(str(plan.provenance.data_version).encode())
     root = len(str(plan.folder))
     for line in sorted(
@@ -272,7 +272,7 @@ def _locked(path: Path) -> Iterator[bool]:
         False if there is no lock: the file system has none, or another user left the file behind.
 
     Raises:
-        OSError: That takes too long, or the file cannot be created.
+        OSError: The wait takes too long, or the file cannot be created.
     """
     deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
     while True:
@@ -287,9 +287,11 @@ def _locked(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def _locked_once(path: Path) -> Iterator[bool | None]:
-    """Try once to hold a lock file; yield None, as without locks, if it may not even be opened.
+    """Try once to hold a lock file.
 
-    Such a file belongs to another user, who may have left it behind.
+    Yields:
+        Whether this process holds it; None without locks, or if this user may not open the file.
+        Another user may have left such a file behind.
     """
     with ExitStack() as stack:
         try:

@@ -58,10 +58,10 @@ def report_rows(
 
     Args:
         plan: What was to be fetched.
-        on_disk: Files and bytes on disk, by SeriesInstanceUID. Missing series are looked up.
+        on_disk: Files and bytes on disk, by SeriesInstanceUID. Other series are looked up on disk.
         reasons: Why a series is not complete, even if its files and bytes are right.
-        problems: Those of them that had a problem and are not merely unfinished.
-        unchecked: Why no series counts as complete yet; None if they do.
+        problems: The series in `reasons` that have a problem and are not merely unfinished.
+        unchecked: Why no series counts as complete yet; None if series may.
     """
     licenses_and_dois = plan.provenance.licenses_and_dois
     for series in plan.series:

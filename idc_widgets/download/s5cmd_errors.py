@@ -44,7 +44,7 @@ def _meaning(message: str) -> tuple[str, bool]:
 
 
 def in_plain_words(message: str) -> str:
-    """Explain an error of s5cmd to people who do not know S3; its own words follow.
+    """Explain an error of s5cmd to people who do not know S3, and quote it in parentheses.
 
     >>> in_plain_words("AccessDenied: Access Denied status code: 403, request id: , host id:")
     'the server refuses access (AccessDenied: Access Denied status code: 403)'
@@ -56,7 +56,7 @@ def in_plain_words(message: str) -> str:
 
 
 def may_pass(message: str) -> bool:
-    """Return whether an error is transient, as of a busy server, but not of a full disk."""
+    """Return whether an error is transient: a busy server is, a full disk is not."""
     return _meaning(message)[1]
 
 

@@ -74,11 +74,11 @@ class Supervisor:
 
     Args:
         plan: What to fetch, and where to.
-        options: How.
-        controls: Followed while it runs.
-        outcome: Filled while it runs.
+        options: How to fetch and verify it.
+        controls: Switches that the run obeys.
+        outcome: Where the run records its results.
         set_state: Called with "paused", "running" and "verifying".
-        notify: Called when there is news of the progress.
+        notify: Called when the progress has changed.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class Supervisor:
         self._outcome = outcome
         self._set_state = set_state
         self._notify = notify
-        #: The first line of s5cmd, if it is not a report of a file or an error: then it says why
-        #: s5cmd cannot work. None until s5cmd prints a line; "" after a report.
+        #: The first line of s5cmd, if it reports neither a file nor an error: it says why s5cmd
+        #: cannot work. None until s5cmd prints a line; "" once it has reported a file or an error.
         self._first_noise: str | None = None
         #: The series whose files were compared with the server, by SeriesInstanceUID.
         self._compared: set[str] = set()
@@ -166,8 +166,8 @@ class Supervisor:
         """Fetch the missing files, trying again where that may help.
 
         Returns:
-            What went wrong, by SeriesInstanceUID; and what is on disk, if nothing was fetched since
-            the last look.
+            The last problem of each series, by SeriesInstanceUID; and the survey of the disk, or
+            None if files may have arrived after it.
         """
         disk.check_folder(self._plan.folder)
         lock.lock(self._controls.cancelled)
@@ -191,7 +191,7 @@ class Supervisor:
             missing.sort(key=lambda tracked: tries[tracked.uid])  # those without problems first
             tracker.restrict_to(missing)
             stop = self._transfer(tracker, missing, lock, is_first)
-            for tracked in tracker.pending.values():  # an s5cmd that is killed leaves them behind
+            for tracked in tracker.pending.values():  # a killed s5cmd leaves unfinished files
                 self._remove_unfinished_files(tracked.series, lock)
             failures = tracker.failures(stop)
             # Count a try even if s5cmd reports a file that is not on disk, so that this ends
@@ -280,7 +280,7 @@ class Supervisor:
     def _keep_changed_files(self, tracker: ProgressTracker, missing: list[TrackedSeries]) -> None:
         """Rename files that were changed since they were downloaded, so that nothing is lost.
 
-        Files that this run has fetched are not looked at again, except after a pause.
+        A run compares each series with the server only once, and again after a pause.
         """
         partly = {t.uid: t for t in missing if t.files and t.uid not in self._compared}
         sizes = sizes_on_server(
@@ -400,8 +400,8 @@ def _reason_for_exit(exit_code: int, first_noise: str | None) -> StopReason | No
     """Return why s5cmd ended before it was done; None if it did all it could.
 
     Args:
-        exit_code: That of s5cmd.
-        first_noise: The first line of an s5cmd that printed nothing but noise.
+        exit_code: The exit code of s5cmd.
+        first_noise: The first line that s5cmd printed, if no line is a report.
     """
     if exit_code in (126, 127):  # as setpriv and shells report a program that does not start
         return StopReason("s5cmd cannot be started, see the log", may_pass=False)

@@ -1,4 +1,4 @@
-"""What is on disk at the end of a download: counts the files of each series, and reads headers."""
+"""Verifies a download: counts the files of each series on disk, and reads their headers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .progress import ProgressTracker
 __all__ = ["Survey", "check_headers", "finalize", "verify"]
 
 Survey = Iterable[tuple[PlannedSeries, dict[Path, int]]]
-"""Series with their files on disk, path to bytes; as of `DownloadPlan.survey`."""
+"""Series with their files on disk, path to bytes, as `DownloadPlan.survey` yields them."""
 
 _TRIES = 5  # to verify a series whose files another job may be moving
 _PAUSE_SECONDS = 0.2
@@ -33,9 +33,9 @@ def verify(
     """Count the files of every series on disk, and set the final outcome.
 
     Args:
-        outcome: Filled.
-        survey: What is on disk.
-        reasons: What went wrong, by SeriesInstanceUID; it is the reason for an incomplete series.
+        outcome: Where the results are recorded.
+        survey: The files on disk.
+        reasons: The problem of each series that had one, by SeriesInstanceUID.
         lock: Tells whether another job may be moving the same files.
         controls: Tell whether the download was cancelled.
     """
@@ -88,7 +88,7 @@ def finalize(outcome: Outcome, series: PlannedSeries, files: dict[Path, int]) ->
 
 
 def check_headers(outcome: Outcome, controls: Controls) -> None:
-    """Fail series that are complete but have files of another series."""
+    """Mark complete series as failed if their headers show wrong files."""
     wrong = dicom.find_wrong_series(outcome.paths, controls.cancelled)
     outcome.problems.update(uid for uid in wrong if wrong[uid] != dicom.CANCELLED)
     outcome.failed.update(wrong)

@@ -680,7 +680,7 @@ NAME = "00000000-0000-0000-0000-000000000000.dcm"
 @pytest.mark.parametrize(
     ("only", "message"),
     [
-        ({"1.2.9": {NAME: 1}}, r"series 1\.2\.9 are wanted, which has no row"),
+        ({"1.2.9": {NAME: 1}}, r"series 1\.2\.9 is in `only`, but has no row"),
         ({"1.2.1": {}}, r"no object of series 1\.2\.1 is wanted"),
         ({"1.2.1": {"x.dcm": 1}}, "'x.dcm' of series .* is not the name of an object"),
         ({"1.2.1": {f"../{NAME}": 1}}, "is not the name of an object"),

@@ -47,7 +47,7 @@ def test_two_series_in_one_folder(tmp_path: Path, patients: tuple[str, str]) -> 
 @pytest.mark.parametrize("patient", ["p", "another"])
 def test_one_series_twice(tmp_path: Path, patient: str) -> None:
     rows = [index_row(), index_row(PatientID=patient)]
-    with pytest.raises(DownloadError, match=r"series 1\.2\.1 is there twice"):
+    with pytest.raises(DownloadError, match=r"series 1\.2\.1 has two rows"):
         DownloadPlan.make(pa.Table.from_pylist(rows), tmp_path)
 
 
@@ -100,7 +100,7 @@ def test_rows_that_lack_a_column(ct: pa.Table, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a*", "a?", "a\nb", "a\tb", "a\udcffb"])
 def test_a_folder_that_s5cmd_cannot_write(ct: pa.Table, tmp_path: Path, name: str) -> None:
-    with pytest.raises(DownloadError, match="characters that a download cannot have"):
+    with pytest.raises(DownloadError, match="characters that a folder for downloads cannot have"):
         DownloadPlan.make(ct, tmp_path / name)
 
 
@@ -119,7 +119,7 @@ def test_a_folder_that_s5cmd_cannot_write(ct: pa.Table, tmp_path: Path, name: st
             "~nobody of that name/x",
             "the home folder of a user who does not exist; .* pass './~nobody",
         ),
-        ("~a\0/x", "characters that a download cannot have"),
+        ("~a\0/x", "characters that a folder for downloads cannot have"),
     ],
 )
 def test_an_invalid_folder(ct: pa.Table, folder: Any, message: str) -> None:
