@@ -1,4 +1,4 @@
-"""HTTP requests with retry and resume: the only module that imports requests.
+"""HTTP requests with retry and resume.
 
 Nothing that a server sends is put into an error message.
 """
@@ -21,6 +21,7 @@ import requests
 
 from .atomic import remove
 from .formatting import human_duration, human_size, plural
+from .http_session import Session
 from .own_files import open_partial, partial_size, require_space
 
 __all__ = [
@@ -42,6 +43,12 @@ Progress: TypeAlias = "Callable[[int, int | None], object]"
 #: Time to connect, and time without a byte before a request is given up.
 TIMEOUT_SECONDS = (10.0, 60.0)
 
+#: A short answer must be complete after this time, redirects and the retry included.
+_MAX_ANSWER_SECONDS = 120.0
+
+#: The headers and each chunk of a file must arrive within this number of read timeouts.
+_TIMEOUTS_PER_CHUNK = 2
+
 #: Pause before the first retry; it doubles before each further one.
 RETRY_PAUSE_SECONDS = 0.5
 
@@ -58,9 +65,6 @@ _SPACE_CHECK_BYTES = 1 << 26
 
 _CHUNK_BYTES = 1 << 14  # small, because an incomplete chunk is lost when the connection breaks
 _HASH_CHUNK_BYTES = 1 << 20
-
-#: Redirects that are followed for one request. A resolver of DOIs needs two or three.
-_MAX_REDIRECTS = 10
 
 _TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
 
@@ -114,32 +118,6 @@ class FileCheck:
         return ""
 
 
-class _Session(requests.Session):
-    """A session that sends a password only to the server whose address has it.
-
-    That of requests also sends those of ~/.netrc, to any server if there is a `default`. Proxies
-    and certificates still come from the environment.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.auth = _auth_from_url
-        self.max_redirects = _MAX_REDIRECTS
-
-    def rebuild_auth(
-        self, prepared_request: requests.PreparedRequest, response: requests.Response
-    ) -> None:
-        """Remove the password from a request that is redirected to another server."""
-        old, new = response.request.url, prepared_request.url
-        if self.should_strip_auth(old, new):  # type: ignore[no-untyped-call]
-            prepared_request.headers.pop("Authorization", None)
-
-
-def _auth_from_url(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    user, password = requests.utils.get_auth_from_url(str(request.url))
-    return requests.auth.HTTPBasicAuth(user, password)(request) if user or password else request
-
-
 @contextmanager
 def open_http(
     timeout: tuple[float, float] = TIMEOUT_SECONDS, pause: float = RETRY_PAUSE_SECONDS
@@ -150,7 +128,7 @@ def open_http(
         timeout: Seconds to connect, and seconds without a byte.
         pause: Seconds before the first retry.
     """
-    with _Session() as session:
+    with Session() as session:
         session.headers["User-Agent"] = "idc_widgets"
         # Downloads of images follow this variable, too; that of requests takes precedence
         certificates = os.environ.get("AWS_CA_BUNDLE", "")
@@ -166,7 +144,7 @@ class Http:
     All methods raise `HttpError` when the server fails and OSError when the disk does.
     """
 
-    session: requests.Session
+    session: Session
     timeout: tuple[float, float]
     pause: float
 
@@ -198,6 +176,7 @@ class Http:
             max_bytes: A longer answer is an error.
             accept: The media type to request.
         """
+        self.session.deadline.set_in(_MAX_ANSWER_SECONDS)
         try:
             return self._get_once(url, max_bytes, accept)
         except HttpError as error:
@@ -217,6 +196,7 @@ class Http:
             headers = {"Range": f"bytes={done}-"} if done else {}
             if done and etag:  # if the file was replaced meanwhile, the server sends all of it
                 headers["If-Range"] = etag
+            self.session.deadline.set_in(_TIMEOUTS_PER_CHUNK * self.timeout[1])
             try:
                 with self._request(url, headers) as response:
                     has_answered, etag = True, _strong_etag(response)
@@ -272,11 +252,14 @@ class Http:
             remove(part)
             raise
         except requests.RequestException as error:
+            arrived = _amount(partial_size(part), total)
+            # No retry, which could take as long again: the next mirror is the better choice.
+            if not self.session.deadline.seconds_left:
+                raise HttpError(f"sends too slowly: only {arrived} arrived") from error
             if "timed out" in str(error):
-                # No retry, which could take as long again: the next mirror is the better choice.
                 silence = f"sent nothing for {self._read_timeout()}"
-                raise HttpError(f"{silence}, after {_amount(done, total)}") from error
-            raise HttpError(f"broke off after {_amount(done, total)}", retry=True) from error
+                raise HttpError(f"{silence}, after {arrived}") from error
+            raise HttpError(f"broke off after {arrived}", retry=True) from error
         if total is not None and done < total:
             raise HttpError(f"broke off after {_amount(done, total)}", retry=True)
 
@@ -297,6 +280,7 @@ class Http:
                 raise _TooLongError(f"sends more than the expected {plural(limit, 'byte')}")
             file.write(chunk)
             done += len(chunk)
+            self.session.deadline.set_in(_TIMEOUTS_PER_CHUNK * self.timeout[1])
             if done >= next_check:
                 require_space(folder, _SPACE_CHECK_BYTES)
                 next_check = done + _SPACE_CHECK_BYTES
@@ -317,6 +301,8 @@ class Http:
                     if len(body) > max_bytes:
                         raise HttpError("answers with something else than requested")
             except requests.RequestException as error:
+                if not self.session.deadline.seconds_left:
+                    raise HttpError("sends too slowly") from error
                 raise HttpError("broke off", retry=True) from error
             return bytes(body)
 
@@ -329,6 +315,8 @@ class Http:
             reason = f"does not answer within {human_duration(self.timeout[0])} (offline?)"
             raise HttpError(reason, answered=False) from error
         except requests.Timeout as error:
+            if not self.session.deadline.seconds_left:
+                raise HttpError("sends too slowly", answered=False) from error
             raise HttpError(f"sent nothing for {self._read_timeout()}", answered=False) from error
         except requests.exceptions.SSLError as error:
             reason = "has a certificate that is not trusted (a proxy in between?)"

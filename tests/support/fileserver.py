@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -62,6 +63,17 @@ class Unsized:
     size: int
 
 
+@dataclass(frozen=True)
+class Drip:
+    """Send one byte of the answer after the other, for ever.
+
+    The first `at_once` bytes of the body are sent at once.
+    """
+
+    where: Literal["headers", "body"]
+    at_once: int = 0
+
+
 class IgnoreRange:
     """Send the whole file, as servers may."""
 
@@ -70,7 +82,7 @@ class HangUp:
     """End the connection without an answer."""
 
 
-Fault = Cut | Stall | Answer | Unsized | IgnoreRange | HangUp | None
+Fault = Cut | Stall | Drip | Answer | Unsized | IgnoreRange | HangUp | None
 
 
 class FileServer:
@@ -143,6 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, Answer):
             headers = {"Content-Type": fault.content_type, **fault.headers}
             return self._send(fault.status, fault.body, headers)
+        if isinstance(fault, Drip):
+            return self._drip(fault)
         if isinstance(fault, Unsized):
             return self._send_unsized(fault.size)
         if "list-type" in query:
@@ -186,6 +200,20 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             for start in range(0, size, 100_000):
                 self.wfile.write(bytes(min(100_000, size - start)))
+        self.close_connection = True
+
+    def _drip(self, fault: Drip) -> None:
+        self.send_response(200)
+        if fault.where == "headers":
+            self.flush_headers()
+            self.wfile.write(b"X-Endless: ")
+        else:
+            self.send_header("Content-Length", "1000000000")
+            self.end_headers()
+        with suppress(ConnectionError):
+            self.wfile.write(b"x" * fault.at_once)
+            while not self.server_.stopping.wait(0.05):
+                self.wfile.write(b"x")
         self.close_connection = True
 
     def _listing(self, bucket: str, query: Mapping[str, str]) -> bytes:

@@ -7,9 +7,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from support.fileserver import Answer, Cut, FileServer, HangUp, Request, Stall, Unsized
+from support.fileserver import Answer, Cut, Drip, FileServer, HangUp, Request, Stall, Unsized
 
 from idc_widgets._util import FileCheck, HttpError, open_http, server_of, shown_url
 from idc_widgets._util import http as http_module
@@ -169,6 +170,44 @@ def test_no_more_is_written_than_a_file_can_have(
     assert max(written) <= (size or 100_000)
     assert list(tmp_path.iterdir()) == []
     assert len(server.requests) == 1, "another try would send as much"
+
+
+@pytest.mark.parametrize("where", ["headers", "body"])
+def test_a_server_that_drips_is_given_up(
+    server: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Literal["headers", "body"],
+) -> None:
+    monkeypatch.setattr(http_module, "_MAX_ANSWER_SECONDS", 1.0, raising=False)
+    monkeypatch.setattr(http_module, "_TIMEOUTS_PER_CHUNK", 0.02, raising=False)
+    server.fault = lambda request: Drip(where) if request.path == "slow" else None
+    with open_http(timeout=(30.0, 60.0), pause=0.01) as http:
+        with pytest.raises(HttpError, match="sends too slowly"):
+            http.get(f"{server.url}/slow", 10_000_000)
+        with pytest.raises(HttpError, match="sends too slowly"):
+            http.download(f"{server.url}/slow", tmp_path / "part", FileCheck(), None)
+        assert len(server.requests) == 2, "another try would take as long"
+        assert http.get(f"{server.url}/text", 100) == b"a short answer"
+
+
+def test_each_chunk_of_a_file_has_its_time(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_module, "_TIMEOUTS_PER_CHUNK", 0.05, raising=False)
+    server.fault = lambda request: Drip("body", at_once=40_000)
+    expected = r"^sends too slowly: only (16\.4|32\.8) kB of 1\.0 GB arrived"
+    with open_http(timeout=(30.0, 60.0)) as http, pytest.raises(HttpError, match=expected):
+        http.download(f"{server.url}/slow", tmp_path / "part", FileCheck(), None)
+
+
+def test_the_body_of_a_redirect_is_not_read(server: FileServer) -> None:
+    moved = Answer(302, bytes(10**6), headers={"Location": f"{server.url}/text"})
+    server.fault = lambda request: moved if request.path == "moved" else None
+    with open_http() as http:
+        assert http.get(f"{server.url}/moved", 100) == b"a short answer"
+        [redirect] = http.session.get(f"{server.url}/moved", stream=True).history
+    assert redirect.content == b""
 
 
 def test_a_compressed_answer_is_refused(server: FileServer) -> None:

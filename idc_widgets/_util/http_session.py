@@ -1,0 +1,151 @@
+"""The session of `http`: what it sends to whom, and a time by which answers must have arrived.
+
+The timeout of requests bounds one read from a socket, and a read that brings a byte begins it anew.
+So a server that sends a byte per second, in the headers or in the body, could hold a request for
+hours.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from typing import Any
+
+import requests
+import requests.adapters
+
+__all__ = ["Session"]
+
+#: Redirects that are followed for one request. A resolver of DOIs needs two or three.
+_MAX_REDIRECTS = 10
+
+
+class Session(requests.Session):
+    """A session that sends a password only to the server whose address has it.
+
+    That of requests also sends those of ~/.netrc, to any server if there is a `default`. Proxies
+    and certificates still come from the environment.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = _auth_from_url
+        self.max_redirects = _MAX_REDIRECTS
+        #: Bounds the request that is under way.
+        self.deadline = Deadline()
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _Adapter(self.deadline))
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Remove the password from a request that is redirected to another server."""
+        old, new = response.request.url, prepared_request.url
+        if self.should_strip_auth(old, new):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("Authorization", None)
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Connections that keep a deadline, and read no more of a redirect than its headers."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self._bound(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        is_new = proxy not in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **options)
+        if is_new:
+            self._bound(manager)
+        return manager
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        response = super().send(*args, **options)
+        if response.is_redirect:
+            # requests reads and decompresses the whole body, whatever its size.
+            response.raw.close()
+            response._content = b""
+        return response
+
+    def _bound(self, manager: Any) -> None:
+        manager.pool_classes_by_scheme = {
+            scheme: _with_deadline(pool_class, self._deadline)
+            for scheme, pool_class in manager.pool_classes_by_scheme.items()
+        }
+
+
+def _auth_from_url(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    user, password = requests.utils.get_auth_from_url(str(request.url))
+    return requests.auth.HTTPBasicAuth(user, password)(request) if user or password else request
+
+
+class Deadline:
+    """A time after which no byte is read any more; there is none at first."""
+
+    def __init__(self) -> None:
+        self._time = float("inf")
+
+    def set_in(self, seconds: float) -> None:
+        """Set the time, counted from now."""
+        self._time = time.monotonic() + seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """The time that is left; 0 if the deadline has passed."""
+        return max(0.0, self._time - time.monotonic())
+
+
+def _with_deadline(pool_class: Any, deadline: Deadline) -> Any:
+    """Return a class of connection pools of urllib3 whose connections keep a deadline.
+
+    Reading from such a connection raises TimeoutError when the deadline has passed.
+
+    Args:
+        pool_class: The class to derive from; it has the class of its connections.
+        deadline: It may be set anew at any time.
+    """
+
+    class Response(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+            super().__init__(sock, *args, **options)
+            self.fp.close()
+            self.fp = io.BufferedReader(_TimedReader(sock, deadline))
+
+    class Connection(pool_class.ConnectionCls):  # type: ignore[misc]
+        response_class = Response
+
+    class Pool(pool_class):  # type: ignore[misc]
+        ConnectionCls = Connection
+
+    return Pool
+
+
+class _TimedReader(io.RawIOBase):
+    """The bytes of a socket, until a deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self._socket, self._deadline = sock, deadline
+        self._bytes = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left, usual = self._deadline.seconds_left, self._socket.gettimeout()
+        if not left:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(left if usual is None else min(left, usual))
+        try:
+            return self._bytes.readinto(buffer)
+        finally:
+            self._socket.settimeout(usual)
+
+    def close(self) -> None:
+        self._bytes.close()
+        super().close()
