@@ -25,7 +25,7 @@ from .._util import (
 from ..errors import IndexFileError, InvalidQueryError, QueryInterruptedError
 from ..index import COLUMNS, Index
 from .engine import identifier
-from .opened_files import OpenedFiles
+from .opened_files import OpenedFiles, changed_error
 from .own_table import csv_query, parquet_select
 from .prepared_copy import clean_cache_folder, nothing_to_prepare, write_prepared_copy
 from .spill_folder import SpillFolder
@@ -46,6 +46,9 @@ _WRITING_KEYWORDS = re.compile(rb"(?i:INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE)\
 
 #: Rows per batch of a long result.
 _BATCH_ROWS = 1_000_000
+
+#: A query runs at most so often: once, and again whenever the prepared copy goes while it runs.
+_MAX_RUNS = 3
 
 #: A longer message of DuckDB is cut in the error for a table.
 _MAX_MESSAGE_CHARACTERS = 400
@@ -74,8 +77,8 @@ class DuckDBEngine:
         #: The files of the tables.
         self.opened = OpenedFiles(self.index)
         self._local = threading.local()
-        #: Ident of a thread → its cursor, while the thread lives.
-        self._cursors: dict[int, weakref.ref[duckdb.DuckDBPyConnection]] = {}
+        #: Cursor → the ident of its thread, while the thread lives.
+        self._cursors: dict[weakref.ref[duckdb.DuckDBPyConnection], int] = {}
         self._open_tables(self.index.tables)
         self._process = os.getpid()
         call_in_forked_children(self)
@@ -132,11 +135,9 @@ class DuckDBEngine:
         Args:
             thread: The ident of a thread; by default the queries of all threads.
         """
-        for ident, reference in list(self._cursors.items()):
+        for reference, ident in self._cursors.copy().items():
             cursor = reference()
-            if cursor is None:  # the thread has ended
-                self._cursors.pop(ident, None)
-            elif thread in (None, ident):
+            if cursor is not None and thread in (None, ident):
                 cursor.interrupt()
 
     def prepare(self) -> Path:
@@ -341,7 +342,7 @@ class DuckDBEngine:
         with _translated_errors():
             self._check_reads_only(sql)
             self._check_files(sql)
-            while True:
+            for _ in range(_MAX_RUNS):
                 try:
                     result = run()
                 except duckdb.InterruptException:
@@ -352,10 +353,11 @@ class DuckDBEngine:
                 else:
                     if not self._check_files(sql):
                         return result
+        raise changed_error(self.files["index"])  # others write and remove the copy all the time
 
     def after_fork(self) -> None:
         """Leave the connection of the parent alone: closing it waits for threads of the parent."""
-        never_free(self._connection, *(reference() for reference in self._cursors.values()))
+        never_free(self._connection, *(reference() for reference in self._cursors))
         self._local, self._cursors = threading.local(), {}
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -365,7 +367,7 @@ class DuckDBEngine:
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if cursor is None:
             cursor = self._local.cursor = self._connection.cursor()
-            self._cursors[threading.get_ident()] = weakref.ref(cursor)
+            self._cursors[weakref.ref(cursor, self._cursors.pop)] = threading.get_ident()
         return cursor
 
     def _check_reads_only(self, sql: str) -> None:

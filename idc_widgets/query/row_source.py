@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .cohort import Cohort
+    from .engine import Engine
 
 __all__ = ["RowSource", "Window", "row_source"]
 
@@ -83,7 +84,7 @@ def row_source(
     matches = cohort.matches
     if matches is None:
         return _FetchedRows(level, names, cohort.engine.query(*cohort.level_sql(level)), sort)
-    return _RowsInMemory(level, names, matches, sort)
+    return _RowsInMemory(level, names, cohort.engine, matches, sort)
 
 
 def _check_sort(columns: Sequence[str], sort: Sort | None) -> None:
@@ -92,11 +93,27 @@ def _check_sort(columns: Sequence[str], sort: Sort | None) -> None:
 
 
 class _RowsInMemory:
+    """The rows of the index in memory.
+
+    Args:
+        level: The level.
+        columns: The columns of a window.
+        engine: The engine of the matches, which only have a weak reference to it.
+        matches: The matching series.
+        sort: The order; None for that of the tables of a cohort.
+    """
+
     def __init__(
-        self, level: str, columns: Sequence[str], matches: Matches, sort: Sort | None
+        self,
+        level: str,
+        columns: Sequence[str],
+        engine: Engine,
+        matches: Matches,
+        sort: Sort | None,
     ) -> None:
         _check_sort(columns, sort)
         self.sort, self._level, self._columns, self._matches = sort, level, columns, matches
+        self._engine = engine  # windows are read from it, and may be the last to need it
         if level == "series":
             self._rows: SeriesRows | AggregateRows = SeriesRows(matches, sort)
         else:
@@ -124,7 +141,7 @@ class _RowsInMemory:
         return positions
 
     def sorted(self, sort: Sort | None) -> _RowsInMemory:
-        return _RowsInMemory(self._level, self._columns, self._matches, sort)
+        return _RowsInMemory(self._level, self._columns, self._engine, self._matches, sort)
 
 
 class _FetchedRows:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from idc_widgets import (
+    DuckDBEngine,
     IDCClient,
     InvalidQueryError,
     QueryInterruptedError,
@@ -87,6 +88,20 @@ def test_many_threads_can_query_at_once(client: IDCClient) -> None:
     for thread in threads:
         thread.join()
     assert counts == expected
+
+
+def test_threads_that_have_ended_leave_no_cursor(client: IDCClient) -> None:
+    engine = client.engine
+    assert isinstance(engine, DuckDBEngine)
+    engine.rows("SELECT 1")
+    before = len(engine._cursors)
+    for _ in range(20):
+        thread = threading.Thread(target=engine.rows, args=["SELECT 1"])
+        thread.start()
+        thread.join()
+    assert len(engine._cursors) == before
+    engine.interrupt()
+    assert engine.rows("SELECT 1") == [(1,)]
 
 
 #: A query that takes hours.

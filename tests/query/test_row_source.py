@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from typing import Any
 
 import pandas as pd
 import pytest
+from support.own_table import OwnTable
 from support.rows import records
 
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
@@ -130,6 +133,21 @@ def test_a_patient_is_identified_by_collection_and_PatientID(client: IDCClient) 
     keys = keys_in_order(source)
     assert len(keys) == 2
     assert source.positions([keys[1]]) == [1]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_rows_outlive_their_client(own_table: OwnTable, level: str) -> None:
+    client = own_table("Modality", "1.1,1,Ann,mine,CT", "1.2,1,Ann,mine,MR", "1.3,2,Bob,mine,CT")
+    engine = weakref.ref(client.engine)
+    source = row_source(client.cohort(Modality="CT"), level)
+    del client
+    gc.collect()
+    assert len(records(source.window(0, 9))) == 2
+    source = source.sorted(Sort("PatientID", descending=True))
+    assert source.positions(source.keys([range(2)])) == [0, 1]
+    del source
+    gc.collect()
+    assert engine() is None
 
 
 def test_unknown_levels_and_columns_are_rejected(cohort: Cohort) -> None:
