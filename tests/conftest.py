@@ -1,13 +1,16 @@
-"""Fixtures of all tests: a client, Chromium, and the built wheel."""
+"""Fixtures of all tests: a client, a small index, Chromium, and the built wheel."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.lab import find_chromium
 from support.own_table import OwnTable
+from support.small_index import installed as installed_package
+from support.small_index import write_package
 from support.wheel import ROOT, build, install
 
 
@@ -59,6 +62,21 @@ def client():
     from idc_widgets import IDCClient
 
     return IDCClient()
+
+
+@pytest.fixture(scope="session")
+def small_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the tables of idc-index-data, in which the index is small."""
+    return write_package(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture
+def small_index(small_package: Path, tmp_path: Path) -> Iterator[Path]:
+    """Use a copy of that folder and an empty cache folder; return the copy, which may change."""
+    package = tmp_path / "idc_index_data"
+    shutil.copytree(small_package, package)
+    with installed_package(package, tmp_path / "cache"):
+        yield package
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.small_index import SERIES
 
 from idc_widgets import IDCClient, Index
 from idc_widgets.index.folders import cache_folder, data_folder
@@ -15,7 +16,7 @@ from idc_widgets.index.folders import cache_folder, data_folder
 USE = """
 from idc_widgets import FetchError, IDCClient, IndexFileError
 client = IDCClient()
-assert client.cohort(Modality="XC").summary().series == 4
+assert client.cohort().summary().series == SERIES
 assert len(client.sql("SELECT 1")) == 1
 assert len(client.tables()) >= 5
 """
@@ -35,14 +36,21 @@ except FetchError as error:
 )
 
 
-def _run(script: str, home: str, **env: str) -> str:
+def _run(package: Path, script: str, home: str, **env: str) -> str:
+    """Run a script in a new process, with the small index in place of the whole one."""
+    small = f"""
+import pathlib
+from idc_widgets.index import catalog
+catalog.package_folder = lambda: pathlib.Path({str(package)!r})
+SERIES = {SERIES}
+"""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("IDC_WIDGETS_", "XDG_", "HOME"))
     }
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", small + script],
         capture_output=True,
         text=True,
         check=False,
@@ -53,7 +61,7 @@ def _run(script: str, home: str, **env: str) -> str:
 
 
 def test_a_relative_folder_stays_where_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -62,7 +70,7 @@ def test_a_relative_folder_stays_where_it_was(
     IDCClient().prepare()
     client = IDCClient()
     monkeypatch.chdir(tmp_path / "other")
-    assert client.sql("SELECT count(*) AS n FROM index").n[0] == 1_044_191
+    assert client.sql("SELECT count(*) AS n FROM index").n[0] == SERIES
     assert Index().prepared != client.engine.index.prepared  # type: ignore[attr-defined]
 
 
@@ -79,19 +87,21 @@ def test_a_tilde_is_the_home_folder(
     assert cache_folder() == data_folder() == expected
 
 
-def test_a_client_opens_without_a_home() -> None:
+def test_a_client_opens_without_a_home(small_package: Path) -> None:
     script = (
         "import platformdirs\n"
         "def missing(*args, **options): raise RuntimeError('no home')\n"
         "platformdirs.user_cache_path = platformdirs.user_data_path = missing\n" + REFUSED
     )
-    output = _run(script, "/nonexistent")
+    output = _run(small_package, script, "/nonexistent")
     assert "set the environment variable IDC_WIDGETS_CACHE_DIR" in output
     assert "set the environment variable IDC_WIDGETS_DATA_DIR" in output
 
 
 @pytest.mark.parametrize("kind", ["a file", "not entered", "not there"])
-def test_a_client_opens_with_a_home_that_cannot_be_used(kind: str, tmp_path: Path) -> None:
+def test_a_client_opens_with_a_home_that_cannot_be_used(
+    kind: str, small_package: Path, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     prelude = ""
     if kind == "a file":
@@ -116,13 +126,13 @@ os.mkdir = mkdir
 """
     else:
         home = Path("/proc/nowhere")
-    output = _run(prelude + REFUSED, str(home))
+    output = _run(small_package, prelude + REFUSED, str(home))
     assert "prepare: cannot write" in output
     assert "fetch: cannot fetch seg_index" in output
 
 
-def test_a_client_opens_in_a_folder_that_was_deleted(tmp_path: Path) -> None:
+def test_a_client_opens_in_a_folder_that_was_deleted(small_package: Path, tmp_path: Path) -> None:
     script = f"import os; os.chdir({str(tmp_path)!r}); os.mkdir('x'); os.chdir('x')\n"
-    _run(script + "os.rmdir('../x')\n" + USE, str(tmp_path))
+    _run(small_package, script + "os.rmdir('../x')\n" + USE, str(tmp_path))
     relative = {"IDC_WIDGETS_CACHE_DIR": "cache", "IDC_WIDGETS_DATA_DIR": "data"}
-    _run(script + "os.rmdir('../x')\n" + USE, str(tmp_path), **relative)
+    _run(small_package, script + "os.rmdir('../x')\n" + USE, str(tmp_path), **relative)

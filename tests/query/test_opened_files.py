@@ -9,9 +9,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from support import small_index as small
 
 from idc_widgets import DuckDBEngine, IDCClient, Index, IndexFileError
-from idc_widgets.query import row_source
+from idc_widgets.query import duckdb_engine, row_source
 
 SERIES = 40
 
@@ -77,32 +78,12 @@ def test_a_csv_file_is_read_once_and_may_change(tmp_path: Path) -> None:
     assert IDCClient(own).cohort().series().SeriesInstanceUID.tolist() == ["1.2"]
 
 
-@pytest.fixture
-def installed_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Install the index once more, into a folder that may be changed; return the folder."""
-    from idc_widgets.index import catalog
-
-    source, package = Index().shipped.parent, tmp_path / "idc_index_data"
-    package.mkdir()
-    for path in source.glob("*.parquet"):
-        os.link(path, package / path.name) if _can_link(path, tmp_path) else shutil.copy(
-            path, package
-        )
-    monkeypatch.setattr(catalog, "package_folder", lambda: package)
-    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "cache"))
-    return package
-
-
-def _can_link(path: Path, folder: Path) -> bool:
-    return path.stat().st_dev == folder.stat().st_dev
-
-
 @pytest.mark.parametrize("table", ["idc_index.parquet", "collections_index.parquet"])
-def test_an_upgrade_of_the_installed_index_is_noticed(installed_copy: Path, table: str) -> None:
+def test_an_upgrade_of_the_installed_index_is_noticed(small_index: Path, table: str) -> None:
     client = IDCClient()
     name = table.removesuffix(".parquet").removeprefix("idc_")
     assert len(client.sql(f"SELECT * FROM {name} LIMIT 1")) == 1
-    path = installed_copy / table
+    path = small_index / table
     shutil.copy(path, path.with_name("new"))
     os.replace(path.with_name("new"), path)
     with pytest.raises(IndexFileError, match="make a new client"):
@@ -134,13 +115,13 @@ def _replace(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [_remove, _truncate, _replace])
 def test_queries_go_on_when_the_prepared_copy_is_gone(
-    installed_copy: Path, spoil: Callable[[Path], None], tmp_path: Path
+    small_index: Path, spoil: Callable[[Path], None], tmp_path: Path
 ) -> None:
     client, engine, copy = _prepared()
     cohort = client.cohort(PatientID="LUNG1-365")
     before = (cohort.series().SeriesInstanceUID.tolist(), cohort.histogram("StudyDate"))
     spoil(copy)
-    assert client.sql("SELECT count(*) AS n FROM index").n[0] == 1_044_191
+    assert client.sql("SELECT count(*) AS n FROM index").n[0] == small.SERIES
     assert engine.files["index"] == engine.index.shipped
     assert (cohort.series().SeriesInstanceUID.tolist(), cohort.histogram("StudyDate")) == before
     plan = cohort.select().plan(tmp_path / "data")
@@ -151,7 +132,7 @@ def test_queries_go_on_when_the_prepared_copy_is_gone(
 
 
 def test_a_copy_that_goes_while_a_query_runs(
-    installed_copy: Path, monkeypatch: pytest.MonkeyPatch
+    small_index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, engine, copy = _prepared()
     runs = []
@@ -162,27 +143,43 @@ def test_a_copy_that_goes_while_a_query_runs(
         runs.append(1)
         return engine._cursor().execute("SELECT count(*) FROM index").fetchall()
 
-    assert engine._answer("SELECT count(*) FROM index", run) == [(1_044_191,)]
+    assert engine._answer("SELECT count(*) FROM index", run) == [(small.SERIES,)]
     assert len(runs) == 2
 
 
+def test_a_copy_that_goes_again_and_again_is_refused(small_index: Path) -> None:
+    _, engine, copy = _prepared()
+    runs: list[int] = []
+
+    def run() -> list[tuple[object, ...]]:
+        runs.append(1)
+        engine.prepare()
+        copy.unlink()
+        return engine._cursor().execute("SELECT 1").fetchall()
+
+    with pytest.raises(IndexFileError, match="make a new client"):
+        engine._answer("SELECT 1", run)
+    assert len(runs) == duckdb_engine._MAX_RUNS
+
+
 def test_a_copy_of_an_index_that_was_replaced_serves_and_then_is_refused(
-    installed_copy: Path,
+    small_index: Path,
 ) -> None:
     client, _, copy = _prepared()
-    shipped = installed_copy / "idc_index.parquet"
-    shutil.copy(installed_copy / "collections_index.parquet", shipped.with_name("new"))
+    shipped = small_index / "idc_index.parquet"
+    shutil.copy(small_index / "collections_index.parquet", shipped.with_name("new"))
     os.replace(shipped.with_name("new"), shipped)
-    assert client.sql("SELECT count(*) AS n FROM index").n[0] == 1_044_191, "still its own data"
+    assert client.sql("SELECT count(*) AS n FROM index").n[0] == small.SERIES, "still its own data"
     copy.unlink()
     with pytest.raises(IndexFileError, match="make a new client"):
         client.sql("SELECT count(*) AS n FROM index")
 
 
 def test_the_files_of_other_versions_go_when_they_are_old_and_not_in_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_index: Path,
 ) -> None:
-    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
+    cache = small_index.with_name("cache")
+    cache.mkdir()
     month_ago = 40 * 24 * 3600
     names = {
         "index-1.0.0.parquet": month_ago,
@@ -198,20 +195,20 @@ def test_the_files_of_other_versions_go_when_they_are_old_and_not_in_use(
         "notes.tmp": month_ago,
     }
     for name, age in names.items():
-        path = tmp_path / name
+        path = cache / name
         path.touch()
         time = path.stat().st_mtime - age
         os.utime(path, (time, time))
     from idc_widgets._util import hold
 
-    in_use = hold(tmp_path / "index-3.0.0.parquet")
+    in_use = hold(cache / "index-3.0.0.parquet")
     assert in_use is not None
-    os.utime(tmp_path / "index-3.0.0.parquet", (1, 1))
+    os.utime(cache / "index-3.0.0.parquet", (1, 1))
     try:
         IDCClient().prepare()
     finally:
         os.close(in_use)
-    left = {path.name for path in tmp_path.iterdir()} & set(names)
+    left = {path.name for path in cache.iterdir()} & set(names)
     assert left == {
         "index-2.0.0.parquet",
         "encoding-2.0.0-1.arrow",
@@ -221,9 +218,7 @@ def test_the_files_of_other_versions_go_when_they_are_old_and_not_in_use(
     }
 
 
-def test_a_copy_of_another_user_is_not_used(
-    installed_copy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_of_another_user_is_not_used(small_index: Path) -> None:
     _, _, copy = _prepared()
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")

@@ -89,8 +89,7 @@ def test_a_table_fetched_by_another_process_is_attached(own: Path) -> None:
         assert again.sql("SELECT number FROM seg_index").number.tolist() == [number]
 
 
-def test_a_prepared_client_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
+def test_a_prepared_client_is_shared(small_index: Path) -> None:
     client = IDCClient()
     client.prepare()
     assert IDCClient().engine is client.engine
