@@ -1,4 +1,4 @@
-"""A check of keyword arguments: ipywidgets ignores misspelled ones, ours raise."""
+"""Refuses misspelled keyword arguments, which ipywidgets would ignore."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_keywords"]
 
 
 def check_keywords(owner: str, given: Iterable[str], allowed: Iterable[str]) -> None:
-    """Raise TypeError if there is a keyword argument that the owner does not have.
+    """Check that a class has all the keyword arguments that it was given.
 
     Args:
         owner: The class that got the arguments.
@@ -18,7 +18,7 @@ def check_keywords(owner: str, given: Iterable[str], allowed: Iterable[str]) -> 
         allowed: The names that the class has.
 
     Raises:
-        TypeError: A name is not allowed; the message has the nearest allowed one, or all.
+        TypeError: A name is not allowed; the message has the nearest allowed name, or all of them.
 
     >>> check_keywords("FacetPanel", {"colums": ()}, ["columns", "layout"])
     Traceback (most recent call last):

@@ -45,12 +45,12 @@ class IDCBrowser(Closable, VBox):
         **filters: The initial filters, as for `Cohort.where`.
 
     Raises:
-        TypeError: A keyword argument is unknown; the message names the nearest. Or `client` is not
-            an `IDCClient`.
+        TypeError: A keyword argument is unknown (the message names the nearest one), or `client`
+            is not an `IDCClient`.
         InvalidQueryError: A filter has an unknown value.
 
-    Reading a trait waits for a click that is being worked in by another thread. Observers of the
-    traits are called last, when all parts of the browser have followed.
+    If another thread is handling a click, reading a trait waits until it is done. Observers of the
+    traits are called last, after all parts of the browser show the change.
 
     >>> browser = IDCBrowser(collection_id="nsclc_radiomics")
     >>> browser.pick(patients=["LUNG1-365"])
@@ -172,20 +172,20 @@ class IDCBrowser(Closable, VBox):
     # --- observers -------------------------------------------------------------------------
 
     def _read(self, name: str) -> Any:
-        """Return a trait as the state or the download has it; a closed browser keeps its own."""
+        """Return the value that the state or download has, or had when the browser was closed."""
         if name in self._last_values:
             return self._last_values[name]
         return self._download.paths if name == "paths" else getattr(self.state, name)
 
     def _choose(self, name: str, value: Any) -> None:
-        """Let the state work in an assignment."""
+        """Pass the assignment of a trait to the state."""
         setattr(self.state, name, value)
 
     def _keep_values(self) -> None:
         self._last_values = {name: self._read(name) for name in ("filters", "selection", "paths")}
 
     def _mirror(self, name: str, old: Any, new: Any) -> None:
-        """Call the observers of this widget, too, at the end of a turn."""
+        """Queue a change, so that this widget's observers are called at the end of the turn."""
         if name in ("filters", "selection"):
             self.state.teller.add(self, name, old, new)
 

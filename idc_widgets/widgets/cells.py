@@ -3,9 +3,9 @@
 ipywidgets keeps every widget that was not closed, and a notebook only replaces its output. So each
 run of a cell with ``IDCBrowser()`` would leave a browser in memory, which nobody can see.
 
-A widget is *used* by the cells that made it (`note_made`) or showed it (`note_shown`). When a cell
-has run again, its earlier uses end. A widget without uses is closed, unless a variable of the user
-leads to it or it is in a box that is open.
+A cell *uses* the widgets that it made (`note_made`) or showed (`note_shown`). When a cell has run
+again, the uses of its earlier run end. A widget without uses is closed, unless a variable of the
+user leads to it or it is in a box that is open.
 
 JupyterLab, Jupyter Notebook 7 and VS Code send the id of a cell with its code. Elsewhere, as in
 Colab, two cells with the same code cannot be told apart, so nothing is closed.
@@ -31,15 +31,15 @@ from .state import BrowserState
 
 __all__ = ["note_made", "note_shown"]
 
-#: How far, in references, and through how many objects a variable is followed to a widget.
+#: Limits of the search for widgets that a variable leads to: references in a row, and objects.
 MAX_REFERENCE_DEPTH = 6
 MAX_FOLLOWED_OBJECTS = 20_000
 
-#: A variable is not followed through these: they lead to the widgets that observe them, or to
-#: everything.
+#: The search does not go through objects of these types: they lead to the widgets that observe
+#: them, or to everything.
 _OPAQUE = (Widget, BrowserState, DownloadJob, InteractiveShell, ModuleType, type)
 
-#: The key of uses that never end: by a callback, an `Output`, or a cell without an id.
+#: The key in `_uses` for uses that never end: by a callback, an `Output`, or a cell without an id.
 _ELSEWHERE = ""
 
 _log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def note_shown(widget: Widget) -> None:
 
 
 def _current_run(shell: Any) -> _Run | None:
-    """Return the run of the cell that the main thread is running; None if it has no id."""
+    """Return the run of the cell that the main thread is running; None for a cell without an id."""
     if not hasattr(shell, "get_parent"):  # no shell, or that of a terminal
         return None
     if threading.current_thread() is not threading.main_thread():
@@ -97,21 +97,21 @@ def _current_run(shell: Any) -> _Run | None:
 
 
 def _is_captured(run: _Run) -> bool:
-    """Return whether an `Output` widget, which may be in another cell, takes the output."""
+    """Return whether an `Output` widget captures the output; it may be in another cell."""
     return any(
         widget.msg_id == run.message for widget in _open_widgets() if isinstance(widget, Output)
     )
 
 
 def _watch(shell: InteractiveShell) -> None:
-    """Call `_after_cell` after every cell, from the running one on."""
+    """Call `_after_cell` after the running cell and after every later one."""
     if shell not in _watched:
         shell.events.register("post_run_cell", _after_cell)
         _watched.add(shell)
 
 
 def _after_cell(_result: object) -> None:
-    """End the uses by earlier runs of a cell that has run, and close what nothing uses."""
+    """End the uses by earlier runs of the cell that has run, and close the widgets without uses."""
     shell = get_ipython()
     run = _current_run(shell)
     if run is None:
@@ -124,7 +124,7 @@ def _after_cell(_result: object) -> None:
             unused.append(widget)
     if not unused:
         return
-    # Functions lead to all variables and so to the history, which does not count.
+    # Functions lead to all variables, and so to the history of outputs, which does not count.
     skipped = [shell.user_ns, shell.user_ns_hidden, shell.user_ns.get("_oh")]
     kept = _reachable(_user_values(shell), unused, skipped)
     for widget in unused:
@@ -174,7 +174,7 @@ def _user_values(shell: InteractiveShell) -> Iterator[Any]:
 def _reachable(
     values: Iterable[Any], widgets: Iterable[Widget], skipped: Iterable[object]
 ) -> set[int]:
-    """Return the `id` of each of the widgets to which some values lead, not through `skipped`.
+    """Return the `id` of each widget that can be reached from `values` without using `skipped`.
 
     References are followed through containers, functions and objects of any class. If there are too
     many to follow, all widgets count as reachable.

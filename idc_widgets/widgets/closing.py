@@ -1,4 +1,4 @@
-"""What closing a widget does: remove its observers, and close the widgets that it consists of."""
+"""Closes widgets: removes their observers, and closes the widgets that they consist of."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Closable", "close_whole"]
 
 
 class Closable:
-    """A mixin for widgets that observe a state: its `close` undoes all that the widget has set up.
+    """A mixin for widgets that observe a state: `close` undoes everything that the widget set up.
 
     The `close` of ipywidgets only ends the connection to the front end. This one also removes the
     observers of the widget and closes its parts (children, layout, renderers). Afterwards nothing
@@ -53,13 +53,13 @@ class Closable:
         self._on_close(lambda: state.remove_view(view))
 
     def _on_close(self, undo: Callable[[], object]) -> None:
-        """Call `undo` when this widget is closed; what was added last is called first."""
+        """Call `undo` when this widget is closed; the function that was added last comes first."""
         self._undo = (undo, *self._undo)
 
     def _repr_mimebundle_(self, **keywords: Any) -> Any:
         note_shown(self)
         show = getattr(super(), "_repr_mimebundle_", None)
-        return show(**keywords) if show is not None else None  # None: closed, in ipywidgets 7
+        return show(**keywords) if show is not None else None  # ipywidgets 7 returns None if closed
 
     def _handle_displayed(self, **keywords: Any) -> None:  # ipywidgets 7 calls this
         note_shown(self)

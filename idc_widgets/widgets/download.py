@@ -33,7 +33,7 @@ __all__ = ["DownloadWidget"]
 
 _log = logging.getLogger(__name__)
 
-#: The seconds of which the speed is shown.
+#: The speed of the last seconds is shown, as many as this.
 SPEED_HISTORY_SECONDS = 60
 
 #: How long `start` waits for an earlier download that is being cancelled.
@@ -87,14 +87,15 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     """What the status says when every series is complete. Type: str."""
 
     _offer = Dict().tag(sync=True)
-    """The button. Type: {text, hint, enabled}."""
+    """What the button offers. Type: {text, hint, enabled}."""
 
     _folder = Dict().tag(sync=True)
-    """The folder as typed and as an absolute path. Type: {given, resolved}."""
+    """The folder, as typed and as an absolute path. Type: {given, resolved}."""
 
     _status = Dict().tag(sync=True)
-    """The status of `job`; default: {}. Type: the dict of `job_status`, with `number`, which
-    increases with each status, and `rates`, the speed in MB/s in each second of the last minute.
+    """The status of `job`; default: {}. Type: the dict of `job_status`, with two more keys:
+    `number` increases with each status, and `rates` has the speed in MB/s in each second of the
+    last minute.
     """
 
     _message = Unicode().tag(sync=True)
@@ -125,7 +126,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self.endpoint_url = endpoint_url
         #: Held while a download is being started.
         self._starting = threading.RLock()
-        #: The threads that are changing traits, so that observers have to wait.
+        #: The threads that are changing traits; until they are done, users' observers wait.
         self._changing: set[int] = set()
         #: Calls the users' observers: after a turn, if there is a state.
         self._teller = Teller() if state is None else state.teller
@@ -187,7 +188,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
 
     def _start_or_find(self, max_GB: float | None) -> DownloadJob:
         """Return the running job of the same selection, or start a new one."""
-        # Reading waits for a click that is being worked in by another thread.
+        # Reading waits if another thread is handling a click.
         selection = self.selection if self.state is None else self.state.selection
         if self.job is not None and self.job.is_cancelling:
             self.job.wait(CANCEL_WAIT_SECONDS)
@@ -216,8 +217,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self.job = job
         self.paths = {}
         self._message = ""
-        # A message from the thread of the job may not reach every front end. This one does,
-        # and makes the front end poll for the others.
+        # Some front ends do not get messages from the thread of the job. They do get this one,
+        # and then poll for the others.
         self._show_status(job)
         return job.start()
 
@@ -251,7 +252,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     def _show_selection(self) -> None:
         assert self.state is not None
         self.selection = self.state.selection
-        # If all series are picked, the selection is equal but the text is not.
+        # If all series are picked, the selection is the same but the text of the button is not.
         self._show_offer()
 
     def _show_stale(self, reason: str) -> None:
@@ -259,7 +260,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._offer = {"text": "Download", "hint": hint, "enabled": True}
 
     def _notify_observers(self, event: Any) -> None:
-        """React to a change of a trait at once; users' observers wait until that is done."""
+        """Handle a change of a trait at once, and call users' observers after that."""
         name = event["name"]
         if name not in _REPORTED_TRAITS or event["type"] != "change":
             super()._notify_observers(event)
@@ -295,7 +296,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         """Call the users' observers, unless this thread is still changing something.
 
         Args:
-            is_python: Raise the first error of an observer, instead of reporting it.
+            is_python: Whether Python code made the change: then the first error of an observer is
+                raised, otherwise it is reported.
         """
         if threading.get_ident() in self._changing or (
             self.state is not None and self.state.is_changing()
@@ -313,13 +315,13 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             self._message = f"{type(error).__name__}: {error}"
 
     def on_paths(self, mirror: Callable[[Any, Any], object]) -> Callable[[], None]:
-        """Call `mirror` with the old and new `paths`; return what removes it."""
+        """Call `mirror` with the old and new `paths`; return a function that removes it."""
         self._paths_mirrors.append(mirror)
         return lambda: self._paths_mirrors.remove(mirror)
 
     def _show_folder(self) -> None:
         resolved = os.path.expanduser(self.download_dir)
-        with suppress(FileNotFoundError):  # the working folder was deleted; planning says so
+        with suppress(FileNotFoundError):  # the working folder was deleted; planning reports that
             resolved = os.path.abspath(resolved)
         self._folder = {"given": self.download_dir, "resolved": resolved}
         self.on_disk.look()
@@ -359,7 +361,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
 
     def _show_status(self, job: DownloadJob) -> None:
         with self._status_lock:
-            # The first report of a running job comes before it has reached the server.
+            # A running job makes its first report before it has reached the server.
             self._running_reports = self._running_reports + 1 if job.state == "running" else 0
             is_connected = self._running_reports > 1
             status = job_status(job, is_connected=is_connected, hint=self.done_hint)
@@ -417,7 +419,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             case {"kind": "folder", "folder": str(folder)}:
                 self.download_dir = folder.strip()
             case {"kind": "poll", "number": int(number)}:
-                # This reply arrives even where a message from the thread of the job does not.
+                # This reply arrives even in front ends that do not get messages from a thread.
                 is_new = self._status.get("number", 0) > number
                 self.send({"kind": "status", "status": self._status if is_new else None})
 

@@ -39,7 +39,7 @@ class FilteredState(Protocol):
 class Dropdown(Protocol):
     """A widget that shows the counts of one column.
 
-    A protocol, because the widget is in `facets`, which imports `state`, and that this module.
+    A protocol, because `facets` has the widget, and imports `state`, which imports this module.
     """
 
     column: str
@@ -58,7 +58,7 @@ class Dropdown(Protocol):
 class DropdownCounts:
     """The counts of all columns for which one state has dropdowns.
 
-    Observes the filters only while there are dropdowns.
+    It observes the filters only while there are dropdowns.
 
     Args:
         state: The state whose filters the counts follow.
@@ -74,8 +74,7 @@ class DropdownCounts:
     def count(self, columns: Iterable[str]) -> None:
         """Count the values of those columns that have no counts yet, with one query.
 
-        Call it before you add several dropdowns, each of which would otherwise need a query of
-        its own.
+        Call this before you add several dropdowns: otherwise each of them runs its own query.
 
         Raises:
             InvalidQueryError: A column is unknown.
@@ -88,7 +87,7 @@ class DropdownCounts:
                 self._state.add_view(self._recount, ["filters"], self._show_stale)
 
     def add(self, dropdown: Dropdown) -> None:
-        """Show a dropdown its counts, now and after every change of the filters."""
+        """Give a dropdown its counts, now and after every change of the filters."""
         with self._state.turns.lock:
             self.count([dropdown.column])
             self._dropdowns.add(dropdown)
@@ -107,7 +106,7 @@ class DropdownCounts:
         return self._state.turns.is_late(self._recount)
 
     def is_postponed(self) -> bool:
-        """Return whether the counts are late and a turn waits that will bring them up to date."""
+        """Return whether the counts are late, and a waiting turn will bring them up to date."""
         return self.is_late() and self._state.turns.is_awaited()
 
     def _recount(self) -> None:

@@ -1,4 +1,4 @@
-"""Errors of callbacks, which are shown in the widgets and logged instead of raised."""
+"""Shows errors of callbacks in the widgets and logs them, instead of raising them."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class ErrorReporting(HasTraits):
         super().__init__()
 
     def is_changing(self) -> bool:
-        """Return whether this thread is changing the state, so that observers have to wait."""
+        """Return whether this thread is changing the state; users' observers then have to wait."""
         return False
 
     def on_message(self, view: Callable[[], object]) -> Callable[[], None]:
-        """Call `view`, which shows the message, at each change; return what removes it."""
+        """Call `view`, which shows the message, at each change; return a function to remove it."""
         self._message_views.append(view)
         return lambda: self._message_views.remove(view)
 
     def report(self, error: Exception) -> None:
         """Show an error in the message area of the widgets, and log it.
 
-        The traceback is logged only if the error is not an `IDCError`: it is then a bug.
+        An error that is not an `IDCError` is a bug, so its traceback is logged, too.
         """
         if isinstance(error, IDCError):
             _log.info("%s", error)
@@ -64,7 +64,7 @@ class ErrorReporting(HasTraits):
     def reporting(self) -> Iterator[None]:
         """Report an error of a callback that is not an action, such as the scrolling of a grid.
 
-        The lock is held, but no turn is started. Without an error, the last one stays shown.
+        The lock is held, but no turn is started. Without a new error, the last error stays shown.
         """
         try:
             with self.lock:

@@ -22,7 +22,7 @@ from .turns import not_up_to_date
 
 __all__ = ["FacetDropdown", "FacetPanel"]
 
-#: The most frequent values that a dropdown lists; picked ones are listed in addition.
+#: How many of the most frequent values a dropdown lists, besides the picked ones.
 MAX_LISTED_VALUES = 1000
 
 #: Columns whose values are listed in descending order instead of by frequency.
@@ -30,7 +30,7 @@ _DESCENDING_COLUMNS = ("series_init_idc_version",)
 
 
 class FacetDropdown(Closable, anywidget.AnyWidget):
-    """A button that opens a list of the values of a column, in which one ticks those to filter by.
+    """A button that opens a list of the values of a column. The ticked values are the filter.
 
     Each value is shown with the number of series and patients that have it under the filters on
     all other columns.
@@ -132,13 +132,14 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         self._requests.carry_out(content, self.state, work, self._answer)
 
     def _choose(self, content: Any, request: str) -> None:
-        # The counts and the request go back in one message, so no view mixes two answers.
+        # The counts and the answered request go back in one message, so that no page view mixes
+        # two answers.
         with self.hold_sync():
             self._last_request = request
             self.state.filter_values(self.column, content["values"])
 
     def _answer(self, request: str) -> None:
-        # A turn that was interrupted before it began has changed nothing.
+        # Not earlier: a turn that was interrupted before it began has changed nothing.
         self._last_request = request
         if not self.state.dropdown_counts.is_postponed():
             self._answered = request
@@ -173,7 +174,7 @@ class FacetPanel(Closable, ipywidgets.Box):
             state.dropdown_counts.count(columns)
             #: Column → its dropdown.
             self.dropdowns = {column: FacetDropdown(state, column) for column in columns}
-        # ipywidgets 7 knows the gap of a flex box by its older name only.
+        # ipywidgets 7 has only the older name for the gap of a flex box.
         keywords.setdefault(
             "layout", {"flex_flow": "row wrap", "grid_gap": "8px", "overflow": "visible"}
         )

@@ -85,7 +85,7 @@ def bound_text(column: str, value: Any) -> str:
     if not isinstance(value, float):
         return _value_text(column, value)
     if column == "PatientAge" and math.nextafter(value, math.inf).is_integer():
-        # The range ends just before a birthday: until then, a person has the age before it.
+        # The range ends just before a birthday; until then, the age is one year less.
         value = math.floor(value)
     return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
 

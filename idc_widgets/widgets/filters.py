@@ -22,12 +22,12 @@ __all__ = ["FilterPanel"]
 #: The columns that the second row filters by.
 _MORE_COLUMNS = (*MORE_FACETS, *RANGES)
 
-# ipywidgets 7 knows the gap of a flex box by its older name only.
+# ipywidgets 7 has only the older name for the gap of a flex box.
 _ROW_LAYOUT = {"flex_flow": "row wrap", "grid_gap": "8px", "overflow": "visible"}
 
 
 class _Toggle(anywidget.AnyWidget):
-    """The button "More filters", with the number of active filters behind it."""
+    """The button "More filters", with the number of active filters in the second row."""
 
     _esm = script("toggle")
     _css = style("toggle")
@@ -43,7 +43,7 @@ class _Toggle(anywidget.AnyWidget):
 
 
 class FilterPanel(Closable, VBox):
-    """A search box, dropdowns for the usual columns, and a button that shows a row of more.
+    """A search box, dropdowns for the usual columns, and a button that shows a second row.
 
     The second row is made when it is first shown. While it is hidden, it runs no query.
 
@@ -76,7 +76,7 @@ class FilterPanel(Closable, VBox):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns whose filters are visible here now, and "text" and "uids"."""
+        """The columns whose filters the panel shows now, together with "text" and "uids"."""
         return ("text", "uids", *FACETS, *(_MORE_COLUMNS if self.expanded else ()))
 
     def _show_count(self) -> None:

@@ -11,22 +11,22 @@ __all__ = ["FrontEndRequests"]
 
 
 class FrontEndRequests:
-    """Numbers of the requests that the page views of one widget have sent: the later one wins.
+    """The numbers of the last requests from the page views of one widget: a later request wins.
 
     A widget can be shown at several places of a page, its *page views* (``view`` in messages). Each
     page view numbers its requests, and waits until the trait `_answered` contains the id of its
-    last request; see `createRequests` in base.js. So a request has to be answered whatever
-    happens, or the control would be dead.
+    last request; see `createRequests` in base.js. So every request must be answered, even after an
+    error: otherwise the control would wait forever.
     """
 
     def __init__(self) -> None:
-        self._last_number: dict[str, int] = {}  # by view
+        self._last_number: dict[str, int] = {}  # by page view
 
     def accept(self, content: Any) -> str | None:
         """Return the id of a request, "view:number", or None if it is outdated.
 
-        A kernel may handle two messages in two threads, so an earlier request may be handled after
-        a later one of the same view, which has replaced it.
+        A kernel may handle two messages in two threads. So an earlier request may come after a
+        later one of the same page view, which has replaced it.
 
         Args:
             content: The message: {view, number, ...}.
@@ -48,9 +48,9 @@ class FrontEndRequests:
 
         Args:
             content: The message: {view, number, ...}.
-            state: The state whose turn this is, which reports errors.
-            work: Does what is requested, given the id of the request.
-            answer: Answers the request, whatever happened to `work`.
+            state: The state that gives the turn and reports errors.
+            work: Called with the id of the request, to carry it out.
+            answer: Called with the id to answer the request, even if `work` raised.
         """
         request = self.accept(content)
         if request is None:
@@ -64,6 +64,6 @@ class FrontEndRequests:
                 answer(request)
 
     def is_last(self, request: str) -> bool:
-        """Return whether a view has sent no other request after this one."""
+        """Return whether the page view of this request has sent no later one."""
         view, _, number = request.rpartition(":")
         return self._last_number.get(view) == int(number)

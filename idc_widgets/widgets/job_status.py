@@ -10,7 +10,7 @@ from ..download import DownloadJob, PlannedSeries, Progress
 
 __all__ = ["ACTIVE_STATES", "job_status"]
 
-#: The states of a started job in which Cancel has an effect.
+#: The states of a started job that Cancel can end.
 ACTIVE_STATES = ("running", "paused", "verifying")
 
 #: The number of series that the report lists, failed ones first.
@@ -19,7 +19,7 @@ MAX_ROWS = 200
 #: The number of lines of the log that are shown, the last ones.
 MAX_LOG_LINES = 200
 
-#: The number of characters of such a line.
+#: The number of characters of a line of the log.
 MAX_LOG_LINE_CHARACTERS = 400
 
 
@@ -37,14 +37,14 @@ def job_status(job: DownloadJob, *, is_connected: bool = True, hint: str = "") -
         - state: `DownloadJob.state`;
         - active: whether Cancel has an effect;
         - title: the state as one word;
-        - detail: one line about it;
-        - percent: the bytes on the disk, in percent of all;
+        - detail: one line that explains the state;
+        - percent: the bytes on disk, in percent of all bytes;
         - folder: the download folder;
         - files: after the end, the number of files that are known to be complete;
         - can_retry: whether the job has ended and a series is not complete;
         - rows: after the end, [name, folder, is complete, outcome] per series;
         - more: the number of series without a row;
-        - log: the last lines.
+        - log: the last lines of the log.
     """
     is_active = not job.is_finished
     title, detail = _title_and_detail(job, is_connected, hint)
@@ -93,7 +93,7 @@ def _title_and_detail(job: DownloadJob, is_connected: bool, hint: str) -> tuple[
 def _size_done(progress: Progress) -> str:
     done, total = human_size(progress.bytes_done), human_size(progress.bytes_total)
     if done.split()[1] == total.split()[1]:
-        done = done.split()[0]  # name the unit once: "35.1 of 70.5 MB"
+        done = done.split()[0]  # if both have the same unit, name it once: "35.1 of 70.5 MB"
     return f"{done} of {total}"
 
 

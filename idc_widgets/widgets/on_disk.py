@@ -1,8 +1,8 @@
-"""The state of the files of those series that a grid shows: complete, being fetched, or neither.
+"""Finds out which of the series in a grid are on disk: complete, being fetched, or neither.
 
 Only the few series on the screen are examined, in the folder where a download would put them. So
-files of an earlier session count as well, and nothing has to be stored. Disks can be slow, so a
-thread examines them and calls back when a state changes.
+files of an earlier session are found, too, and nothing has to be stored. Disks can be slow, so a
+thread examines them, and calls back when a state changes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class OnDisk:
         self._lock = threading.Lock()
         self._shown_uids: list[str] = []
         self._states: dict[str, str] = {}
-        #: A folder and the plans for it; None for a series that cannot be planned.
+        #: A folder, and the plans for it by SeriesInstanceUID; None if planning a series failed.
         self._planned: tuple[Path | None, dict[str, PlannedSeries | None]] = (None, {})
         self._job: DownloadJob | None = None
         self._job_state = ""
@@ -91,7 +91,7 @@ class OnDisk:
         return remove
 
     def close(self) -> None:
-        """Remove all callbacks; a thread that is examining the disk ends without calling back."""
+        """Remove all callbacks. A thread that is examining the disk ends without calling back."""
         self._callbacks.clear()
 
     def follow(self, job: DownloadJob) -> None:
@@ -137,7 +137,7 @@ class OnDisk:
             states = dict.fromkeys(uids, "")
             try:
                 states = dict(zip(uids, self._examine(uids), strict=True))
-            except (IDCError, OSError) as error:  # the Download button reports it, if it matters
+            except (IDCError, OSError) as error:  # a download would report the same error
                 _log.debug("the state of the files is unknown: %s", error)
             except Exception:
                 _log.exception("cannot examine the files of the series")
@@ -177,7 +177,7 @@ class OnDisk:
         In a user's own table, a single row may be invalid.
 
         Raises:
-            IDCError: No series can be planned, or each can but not all of them together.
+            IDCError: No series can be planned, or only their combination cannot.
         """
         planned: dict[str, PlannedSeries | None] = dict.fromkeys(uids)
         try:
@@ -197,7 +197,7 @@ class OnDisk:
 
 
 def _state(series: PlannedSeries, job: DownloadJob | None) -> str:
-    """Return the state of a series whose folder may be the target of a job."""
+    """Return the state of a series, which `job` may be downloading."""
     files = series.files()
     if series.is_complete(files):
         return COMPLETE

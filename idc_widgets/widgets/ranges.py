@@ -29,12 +29,13 @@ BINS = 20
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", re.ASCII)
 
-#: A number whose commas can only separate thousands; in much of the world they precede decimals.
+#: A number whose commas can only separate thousands. (In many countries, a comma is a decimal
+#: point.)
 _WITH_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?", re.ASCII)
 
 
 class RangeFilter(Closable, anywidget.AnyWidget):
-    """A button that opens a histogram of a column, in which one chooses a range of values.
+    """A button that opens a histogram of a column, to choose a range of values.
 
     The histogram follows the filters on all other columns. It is computed only while it is open.
 
@@ -45,7 +46,8 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         layout: As for every ipywidgets widget.
 
     Raises:
-        InvalidQueryError: The column has no histogram; the message names the nearest that has.
+        InvalidQueryError: The column has no histogram; the message names the nearest one with a
+            histogram.
 
     >>> state = BrowserState()
     >>> age = RangeFilter(state, "PatientAge")
@@ -78,8 +80,8 @@ class RangeFilter(Closable, anywidget.AnyWidget):
     _version = Int().tag(sync=True)
     """The version of the filters on other columns. Type: int.
 
-    It increases when they change, which makes a histogram of an earlier version useless; the front
-    end then requests a new one if it shows one.
+    It increases when these filters change. Histograms of an earlier version are then out of date,
+    and the front end requests a new one if it shows one.
     """
 
     _problem = Unicode().tag(sync=True)
@@ -172,7 +174,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
             self._show_filter()
 
     def _show_stale(self, reason: str) -> None:
-        """Show why there is no histogram; the page would wait for it otherwise."""
+        """Show why there is no histogram, so that the page does not wait for it."""
         with self.hold_sync():
             self._histogram = {"version": self._version, "bars": [], "axis": [], "missing": 0}
             self._is_stale = True
@@ -197,7 +199,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         self._answered = request
 
     def _set_range(self, make_filters: Callable[[], Cohort], request: str) -> None:
-        # All traits go back in one message, so that no view mixes two answers.
+        # All traits go back in one message, so that no page view mixes two answers.
         with self.hold_sync():
             try:
                 self._problem = ""
@@ -218,7 +220,8 @@ class RangeFilter(Closable, anywidget.AnyWidget):
 
     def _filters_of_range(self, low: Any, high: Any) -> Cohort:
         others = self.state.filters.without(self.column)
-        # Here, the whole range means no filter. In Python, (None, None) drops missing values.
+        # In the widget, the whole range means no filter. In Python, (None, None) means any value
+        # that is not missing.
         if low is None and high is None:
             return others
         return others.where(**{self.column: (low, high)})
@@ -254,7 +257,7 @@ def _parse(column: str, text: str) -> object:
 
 
 def _readings(text: str) -> list[str]:
-    """Return what a number with a comma can mean: the comma before decimals, then as a separator.
+    """Return what a number with a comma can mean: as a decimal point, then as a separator.
 
     >>> _readings("0,5"), _readings("1.000,5"), _readings("much, more")
     (['0.5', '5'], ['1000.5', '1.0005'], [])

@@ -1,4 +1,4 @@
-"""The search box: words to filter by as they are typed, and lists of UIDs that are pasted."""
+"""The search box, which filters by words as they are typed and by lists of UIDs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["SearchBox"]
 class SearchBox(Closable, anywidget.AnyWidget):
     """A text box that filters by words while they are typed, and by UIDs that are pasted.
 
-    Each word must occur in a description, an identifier or the name of the collection. A text of
-    several lines, or of nothing but UIDs, is looked up as UIDs of series and studies. A line below
-    the box says how many of them were found, how many only earlier versions of IDC have, and how
-    many are unknown.
+    Each word must occur in a description, an identifier or the name of the collection. If the text
+    has several lines or only UIDs, its UIDs of series and studies are looked up. A line below the
+    box says how many were found, how many exist only in earlier versions of IDC, and how many are
+    unknown.
 
     Args:
         state: The state to filter.
@@ -59,8 +59,8 @@ class SearchBox(Closable, anywidget.AnyWidget):
         super().__init__(**keywords)
         self.state = state
         self._requests = FrontEndRequests()
-        # What a person typed and the filter that it became: the filter alone does not keep the
-        # spelling, nor what was found.
+        # The typed text and the filter made from it: the filter alone keeps neither the spelling
+        # nor the result of the look-up.
         self._typed_text: tuple[str, object] = ("", None)
         self._typed_uids: tuple[dict[str, str], object] = ({}, None)
         with state.lock:
@@ -101,7 +101,7 @@ class SearchBox(Closable, anywidget.AnyWidget):
         self._answered = request
 
     def _search(self, content: Any, request: str) -> None:
-        # All traits go back in one message, so that no view mixes two answers.
+        # All traits go back in one message, so that no page view mixes two answers.
         with self.hold_sync():
             filters, self._problem = self.state.filters, ""
             earlier = self._typed_text, self._typed_uids

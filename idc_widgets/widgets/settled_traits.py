@@ -1,4 +1,4 @@
-"""Traits whose value is what the last turn has settled, never what is only being set."""
+"""Traits that read as the value of the last finished turn, even while a turn changes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Settled(TraitType):
         return obj._read(self.name)
 
     def set(self, obj: Any, value: Any) -> None:
-        """Let the owner work in a value; traitlets calls this for ``obj.name = value``."""
+        """Pass a value to the owner; traitlets calls this for ``obj.name = value``."""
         if self.read_only:
             raise TraitError(f"{self.name} follows from the choices and cannot be set")
         obj._choose(self.name, self._validate(obj, value))

@@ -19,7 +19,7 @@ from .turns import Turns, View
 
 __all__ = ["BrowserState"]
 
-#: Level → the name of the trait with the cohort that picks at this level narrow.
+#: Level → the trait with the cohort after the picks of this level.
 _NARROWED_TRAITS = {"patient": "study_cohort", "study": "cohort"}
 
 
@@ -29,13 +29,13 @@ class BrowserState(ErrorReporting):
     Widgets write the four *choices* `filters`, `patients`, `studies` and `series`, and show these
     and the *consequences* `study_cohort`, `cohort` and `selection`. No widget needs another widget.
 
-    Every change is a *turn* (see `Turns`). It sets all choices and consequences together, then the
-    views follow, and last the observers are called that users have registered with `observe`. So
-    observers see a consistent state, and may change it. An observer that raises keeps neither a
-    view nor another observer from following; its error is raised by the assignment, or shown as
-    `message` after a click.
+    Every change is a *turn* (see `Turns`). First it sets all choices and consequences together,
+    then it runs the views, and last it calls the observers that users have registered with
+    `observe`. So observers see a consistent state, and may change it. If an observer raises, the
+    views and the other observers still follow. The assignment raises the error; after a click,
+    `message` shows it.
 
-    Reading a trait waits for a turn that is under way in another thread.
+    If a turn is under way in another thread, reading a trait waits for its end.
 
     Args:
         client: The data to browse; by default ``IDCClient()``.
@@ -82,7 +82,7 @@ class BrowserState(ErrorReporting):
                 "IDCClient('my.csv')"
             )
         self.client = client if client is not None else IDCClient()
-        #: Decides which thread may write, and when views follow.
+        #: Decides which thread may write, and when views run.
         self.turns = Turns(interrupt=self.client.engine.interrupt, report=self.report)
         #: Held during a change, because callbacks may come from several threads.
         self.lock = self.turns.lock
@@ -166,7 +166,7 @@ class BrowserState(ErrorReporting):
             return self._settled[name]
 
     def _choose(self, name: str, value: Any) -> None:
-        """Work in the assignment of a choice."""
+        """Change the state as the assignment of a choice demands."""
         with self.turn():
             if value != self._settled[name]:
                 self._update(**{name: value})
@@ -202,7 +202,7 @@ class BrowserState(ErrorReporting):
             keys = tuple(choices.get(level.plural, self._settled[level.plural]))
             has_changed = has_changed or level.plural in choices
             if has_changed and keys:
-                # The grid would not show such a pick, and yet it would narrow what follows.
+                # Drop picks that the grid does not show: they would still narrow the next level.
                 known = known_keys(shown.engine, shown.conditions, level.name, keys)
                 keys = tuple(key for key in keys if key in known)
             result[level.plural] = keys
@@ -266,7 +266,7 @@ class BrowserState(ErrorReporting):
         """Run a view in every turn that changes one of the traits `names`.
 
         Args:
-            view: Shows the state. Several calls in one turn are one.
+            view: Shows the state. A turn runs it once, even if several traits changed.
             names: Traits of this class.
             on_stale: Makes the view show that it is not up to date, given the reason.
         """

@@ -1,4 +1,4 @@
-"""A line that sums up the selection, with a chip for everything that narrows it."""
+"""A line that sums up the selection, with a chip for each filter and pick that narrows it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     _css = style("summary")
 
     _counts: List[list[str]] = List().tag(sync=True)
-    """The size of the selection; empty if it is empty. Type: list of [number, noun]."""
+    """The size of the selection; [] for an empty selection. Type: list of [number, noun]."""
 
     _licenses: List[list[Any]] = List().tag(sync=True)
     """The licenses of the selection, most series first. Type: list of [name, non_commercial]."""
@@ -56,7 +56,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     """Whether there is a filter or pick for "Clear all" to remove. Type: bool."""
 
     _problem = Unicode().tag(sync=True)
-    """Why the selection is empty; empty if it is not. Type: str."""
+    """Why the selection is empty, or "". Type: str."""
 
     _message = Unicode().tag(sync=True)
     """The last error: `BrowserState.message`. Type: str."""
@@ -155,7 +155,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         ]
 
     def _chips_of_empty_selection(self) -> list[dict[str, str]]:
-        """Return a chip per filter, those first whose removal leaves the most series."""
+        """Return a chip per filter; the filter whose removal leaves the most series comes first."""
         filters = self.state.filters
         left = {column: _series_count(filters.without(column)) for column in filters.filters}
         return [

@@ -1,4 +1,4 @@
-"""The scheduler of the widgets: which thread may change the state, and when each view follows."""
+"""The scheduler of the widgets: which thread may change the state, and when each view runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def not_up_to_date(reason: str, next_step: str = "The next click tries again.") 
 
 
 class Turns:
-    """Decides which thread may change a state, and when the views of the state follow.
+    """Decides which thread may change a state, and when the views of the state run.
 
     Three terms:
 
@@ -59,10 +59,10 @@ class Turns:
     2. While it waits, it interrupts the thread in `_refreshing` again and again: a query that is
        only about to begin does not notice an interruption.
     3. While a turn waits, no view is started; it stays late.
-    4. A change marks every view that it affects as late (`mark`) *before* the first of them runs,
-       so whatever happens to one of them, the others are not forgotten.
+    4. A change marks every view that it affects as late (`mark`) *before* the first of them runs.
+       So if one of them fails, the others are not forgotten.
     5. Late views run (`run_late`) in the order in which they became late: those of earlier turns
-       come first. What happens to one does not concern the next:
+       come first. If one of them fails, the next one still runs:
 
        ==========================  ========================================================
        the view                    then
@@ -96,7 +96,7 @@ class Turns:
         self.lock = threading.RLock()
         #: The threads whose turns wait for `lock`; a dict, because it changes in one step.
         self._waiting: dict[int, None] = {}
-        #: The thread whose turn it is, and what tells this turn from earlier ones.
+        #: The thread whose turn it is, and an object that identifies the turn.
         self._owner: int | None = None
         self._this_turn = object()
         #: The thread in which a view runs, which a newer turn may interrupt.
@@ -111,12 +111,12 @@ class Turns:
         self._stale: set[View] = set()
         #: The turn in which the loop of `run_late` is running.
         self._running_late: object = None
-        #: View → what makes it show that it is stale.
+        #: View → the function that makes it show that it is stale.
         self._show_stale: dict[View, Callable[[str], None]] = {}
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold `lock` for one action; see the class for what that does to views."""
+        """Hold `lock` for one action, and then run the late views; see the rules of the class."""
         thread = threading.get_ident()
         if self.is_mine():
             yield  # a part of the turn under way
@@ -142,13 +142,13 @@ class Turns:
             self.show_stale_views()
 
     def is_mine(self) -> bool:
-        """Return whether the turn under way is one of this thread."""
+        """Return whether this thread holds the turn that is under way."""
         # An interrupt may have kept an earlier turn from resetting `_owner`.
         is_owned: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]
         return self._owner == threading.get_ident() and is_owned()
 
     def mark(self, view: View) -> None:
-        """Make a view late: it does not show the latest change yet."""
+        """Mark a view as late: it does not show the latest change yet."""
         self._marks += 1
         self._late[view] = self._marks
         self._failed.discard(view)
@@ -157,7 +157,7 @@ class Turns:
     def run_late(self) -> None:
         """Run the late views, unless a newer turn waits. Call it with the lock."""
         if self._running_late is self._this_turn:
-            return  # a view changed the state: the loop that runs it goes on with the new ones
+            return  # a view changed the state; the loop that runs this view also runs the new ones
         try:
             self._running_late = self._this_turn
             for _ in range(MAX_PASSES):
@@ -165,7 +165,7 @@ class Turns:
                 for view in views:
                     if self._waiting:
                         return
-                    if view in self._late:  # not if the view before it closed its widget
+                    if view in self._late:  # false if an earlier view has closed its widget
                         self._run(view)
                 if not views:
                     return
@@ -187,7 +187,7 @@ class Turns:
         return view in self._late
 
     def is_awaited(self) -> bool:
-        """Return whether a turn waits, which will run the late views."""
+        """Return whether another turn waits; it will run the late views."""
         return bool(self._waiting)
 
     def forget(self, view: View) -> None:
@@ -198,7 +198,7 @@ class Turns:
         self._stale.discard(view)
 
     def _interrupt_running_view(self, thread: int) -> None:
-        """Interrupt the view that another thread runs until it ends."""
+        """Interrupt the view that runs in another thread, again and again until the view ends."""
         # `_run` sets `_refreshing` before it looks at `_waiting`, and `turn` enters itself in
         # `_waiting` before it looks at `_refreshing`. So one of them always sees the other.
         while (other := self._refreshing) is not None and other != thread:

@@ -1,4 +1,4 @@
-"""How users' observers learn of changes: last, without a lock, and each on its own."""
+"""Calls users' observers after a change: last, without a lock, and independently of each other."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Teller:
 
     traitlets calls observers inside the assignment, and stops at the first that raises. Here,
     changes are queued while the state is being changed, and reported afterwards. An observer may
-    change the state: what follows is queued in turn. One that raises does not keep the others
-    from being called.
+    change the state again; these changes are queued, too. If an observer raises, the others are
+    still called.
 
-    Each thread reports the changes that it made. What a KeyboardInterrupt left unreported is
-    reported by the next call, whatever its thread.
+    Each thread reports the changes that it made. If a KeyboardInterrupt leaves changes unreported,
+    the next call in any thread reports them.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Teller:
         self._reported: dict[tuple[int, str], int] = {}
 
     def add(self, owner: HasTraits, name: str, old: Any, new: Any) -> None:
-        """Queue a change of a trait; it is merged with an earlier one that was not reported yet."""
+        """Queue a change of a trait; merge it with an earlier change that is still in the queue."""
         self._number += 1
         queue = self._queue()
         for report in queue:
@@ -53,8 +53,8 @@ class Teller:
     def tell(self) -> Exception | None:
         """Report the queued changes, and return the first error of an observer.
 
-        Does nothing when an observer, called from here, changes the state: the changes are
-        reported after it.
+        If an observer that this method calls changes the state, the inner call does nothing: the
+        outer call reports those changes after the observer.
         """
         queue = self._queue()
         if getattr(self._local, "is_telling", False) or not (queue or self._left):
@@ -97,8 +97,8 @@ class Teller:
     def _later(self, report: _Report) -> _Report | None:
         """Return a report of the change that another thread reported meanwhile, or None.
 
-        Some observers may have learned of that change first and of this one last, so they are
-        called again: the last value that an observer is given is that of the trait.
+        Some observers may have got the later change first and this one last. They are called again,
+        so that the last value that they get is the current one.
         """
         with self._lock:
             number = self._reported[report.key]
@@ -117,7 +117,7 @@ class Teller:
 
 
 class _Report:
-    """A change, and the observers that have not been called yet (None: nobody has been)."""
+    """A change, and the observers that are still to be called; None before the first call."""
 
     def __init__(self, owner: HasTraits, change: Bunch, number: int) -> None:
         self.owner, self.change, self.number = owner, change, number

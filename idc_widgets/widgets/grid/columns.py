@@ -11,11 +11,11 @@ __all__ = ["COLUMNS", "ON_DISK", "Column"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a grid. Its header and kind are those of the table of columns in `index`.
+    """A column of a grid. Its header and kind come from the table of columns in `index`.
 
     Args:
         name: The name of the column in the `RowSource`.
-        width: The width in pixels, which has room for the header and its menu button.
+        width: The width in pixels, enough for the header and its menu button.
     """
 
     name: str
@@ -70,5 +70,6 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
 }
 
-#: Whether the files of a series are on the disk: a column that only a grid with a download has.
+#: The column that shows whether the files of a series are on disk. Only a grid with a download
+#: widget has it.
 ON_DISK = Column("on_disk", 96)

@@ -1,7 +1,7 @@
 """A `GridView` on ipydatagrid's streaming grid, which requests windows of rows while scrolling.
 
-The defects of ipydatagrid 1.4.0 are worked around here, each with a comment at its place, so that
-no other module has to know them.
+This module works around the defects of ipydatagrid 1.4.0, with a comment at each place, so that no
+other module needs to know them.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class DataGridView:
         self._guard, self._turn = guard, turn
         self._rows: RowSource | None = None
         self._shown = ShownRows()
-        #: Whether no view has requested rows further down since `show`.
+        #: Whether all page views still show the top of the rows given to `show`.
         self._at_top = True
         self._requests = FrontEndRequests()
         self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
@@ -97,7 +97,7 @@ class DataGridView:
         self.widget.tick()
 
     def refresh(self) -> None:
-        """Show the visible rows of every view again with their current values."""
+        """Show the visible rows of every page view again with their current values."""
         for start, stop in self._shown.windows():
             self._send(start, stop)
 
@@ -112,24 +112,24 @@ class DataGridView:
         self._picked_callbacks.append(callback)
 
     def on_sort(self, callback: Callable[[Sort | None], None]) -> None:
-        """Call back when a person requests another order; None for the first one."""
+        """Call back when a person requests another order; None is the original order."""
         self._sort_callbacks.append(callback)
 
     # --- messages from the front end --------------------------------------------------------
 
     def on_request(self, start: int, stop: int, content: Mapping[str, Any]) -> None:
-        """Send the rows [start, stop), which a view is about to show.
+        """Send the rows [start, stop), which a page view is about to show.
 
         Args:
             start: The first row.
             stop: The row after the last.
-            content: The message, with the page, the view and the generation that it shows, unless
-                the front end has only ipydatagrid's own script.
+            content: The message. It names the page, the page view and the generation shown there,
+                unless the front end has only ipydatagrid's own script.
         """
         with self._guard():
             self._shown.hear(content)
             if content.get("generation", self.widget.generation) != self.widget.generation:
-                return  # the view has not yet received newer rows, and will request again
+                return  # the page view will request again when it has received newer rows
             window = (start - _MARGIN_ROWS, stop + _MARGIN_ROWS)
             self._shown.set_window(str(content.get("view", "")), *window)
             self._at_top = self._at_top and start == 0
@@ -150,8 +150,8 @@ class DataGridView:
                     content["selections"], content["before"], generation=content["generation"]
                 )
         finally:
-            # A page shows its own picks until the last of them is answered, and then the rows that
-            # are picked here.
+            # A page shows its own picks until the last one is answered. Then it shows the picks of
+            # the kernel.
             self.widget.answer(content, is_new=self.widget.selections != selections)
 
     def on_select(
@@ -167,11 +167,11 @@ class DataGridView:
             rectangles: The picked rows as rectangles of cells.
             before: The rectangles that were picked until then.
             generation: The generation of the rows that the page showed. None if the page does not
-                know it: then it is the present one, whose first rows have been sent.
+                know it: then the present generation, whose first rows have been sent.
 
         Raises:
-            InvalidQueryError: Too many rows are picked, or the rows that the page showed are not
-                known any more. Reported by `turn`.
+            InvalidQueryError: Too many rows are picked, or the rows that the page showed have been
+                forgotten. `turn` reports this error.
         """
         with self._turn():
             if self._rows is None:
@@ -197,7 +197,7 @@ class DataGridView:
                 callback(keys)
 
     def on_header_click(self, title: str) -> None:
-        """Sort by a column: ascending, then descending, then in the first order again."""
+        """Sort by a column: first ascending, then descending, then in the original order again."""
         with self._turn():
             column = self._name(title)
             sort = self._rows.sort if self._rows is not None else None
@@ -218,7 +218,7 @@ class DataGridView:
                     callback(sort)
 
     def refuse_filter(self) -> None:
-        """Refuse a filter of the menu of a header: the state would not know of it."""
+        """Refuse a filter that a person chose in the menu of a header: the state cannot know it."""
         with self._turn():
             raise InvalidQueryError(
                 "the menu of a grid can sort but not filter; use a dropdown, or in Python assign "
@@ -226,12 +226,12 @@ class DataGridView:
             )
 
     def close(self) -> None:
-        """Forget all rows: nothing can be clicked any more."""
+        """Forget all rows. Later clicks have no effect."""
         self._rows = None
         self._shown.clear()
 
     def _without_hidden(self, keys: tuple[Any, ...], before: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return `keys` without those of `before` whose rows are not shown any more."""
+        """Return `keys` without the keys in `before` whose rows are no longer shown."""
         assert self._rows is not None
         positions = self._rows.positions(before)
         shown = set(self._rows.keys(range(position, position + 1) for position in positions))
@@ -242,7 +242,7 @@ class DataGridView:
         return next(column.name for column in self._columns if column.title == title)
 
     def _transforms(self, sort: Sort | None) -> list[dict[str, Any]]:
-        """Return an order as ipydatagrid expects it, which draws the arrow in the header."""
+        """Return an order in the form that makes ipydatagrid draw the arrow in the header."""
         if sort is None:
             return []
         title = next(column.title for column in self._columns if column.name == sort.column)
@@ -267,7 +267,7 @@ class _Grid(StreamingDataGrid):
     _data: Any
     _transforms: Any
 
-    #: The number of the present rows, which clicks report; see `DataGridView`.
+    #: The number of the present generation of rows, which clicks report; see `DataGridView`.
     generation = Int(-1).tag(sync=True)
 
     def __init__(self, view: DataGridView, columns: Sequence[Column], height: str) -> None:
@@ -275,7 +275,7 @@ class _Grid(StreamingDataGrid):
         self._columns = columns
         self._shown_transforms: list[dict[str, Any]] = []
         self._header_clicked: str | None = None
-        #: The selection that the kernel set last; any other one was made by a person.
+        #: The selection that the kernel set last. If the selection differs, a person made it.
         self._known_selections: list[dict[str, int]] = []
         super().__init__(
             pd.DataFrame({column.title: [] for column in columns}),
@@ -300,15 +300,15 @@ class _Grid(StreamingDataGrid):
             The number of the new generation of rows.
         """
         generation = self.generation + 1
-        # The selection comes first: the front end would report its loss as a person's choice.
+        # Empty the selection first: otherwise the front end reports its loss as a person's choice.
         self.set_selections([])
         # The columns are empty but named: without names a header shows no arrow, and a click on a
         # cell raises a TypeError in the front end.
         names = [field["name"] for field in self._data["schema"]["fields"]]
         empty = {name: pd.Series([], dtype="int64") for name in names}
         schema = {**self._data["schema"], "generation": generation}
-        # The menu of a header may have set `_transforms` already, to these or to an order that
-        # could not be made.
+        # The menu of a header may already have set `_transforms`, either to this order or to one
+        # that failed.
         resorted = transforms != self._shown_transforms or transforms != self._transforms
         self._shown_transforms = transforms
         # The front end paints once per message, so the changes go into one message.
@@ -321,7 +321,7 @@ class _Grid(StreamingDataGrid):
         self._row_count = row_count
         if resorted:
             # A new order does not repaint the headers, but a new default size does. The size of
-            # row headers has no visible effect, as there are none.
+            # row headers is not visible, because the grid has no row headers.
             self.base_row_header_size = 64 + generation % 2
         return generation
 
@@ -335,7 +335,7 @@ class _Grid(StreamingDataGrid):
 
         Args:
             content: The message of the page.
-            is_new: Whether the selection has already been sent since the click.
+            is_new: Whether the selection was already sent after the click.
         """
         if not is_new:
             self.send_state("selections")
@@ -345,7 +345,7 @@ class _Grid(StreamingDataGrid):
         """Send the cells of the rows from `start` on, given by column."""
         count = len(next(iter(cells.values())))
         numbers = list(range(start, start + count))
-        # In the order of the schema, as the front end finds the sorted column by its place.
+        # In the order of the schema: the front end finds the sorted column by its position.
         data = {"key": numbers, **cells, "ipydguuid": numbers}
         self.send(
             {
@@ -369,7 +369,7 @@ class _Grid(StreamingDataGrid):
         elif content.get("type") == "click":
             self._view.on_click(content)
         elif content.get("type") == "unique-values-request":
-            # The menu lists values to filter by; here the dropdowns do that, with counts.
+            # The menu wants to list values to filter by. The dropdowns do that, with counts.
             self.send(
                 {
                     "event_type": "unique-values-reply",
@@ -378,8 +378,8 @@ class _Grid(StreamingDataGrid):
                 }
             )
         elif content.get("event_type") == "cell-click":
-            # This message precedes the selection that the same click makes. It also comes when a
-            # column is resized or the menu is opened, without a selection.
+            # This message precedes the selection that the same click makes. It also comes, without
+            # a selection, when a column is resized or the menu is opened.
             in_header = content.get("region") == "column-header"
             self._header_clicked = str(content.get("column")) if in_header else None
 

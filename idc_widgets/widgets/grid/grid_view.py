@@ -36,5 +36,5 @@ class GridView(Protocol):
         ...
 
     def on_sort(self, callback: Callable[[Sort | None], None]) -> None:
-        """Call back when a person requests another order; None for the first one."""
+        """Call back when a person requests another order; None is the original order."""
         ...

@@ -40,9 +40,9 @@ class _Title(anywidget.AnyWidget):
     _picked = Int().tag(sync=True)
     _empty = Unicode().tag(sync=True)
     _height = Unicode().tag(sync=True)
-    #: Names of the columns that the index has, shown as tooltips of the headers; others are empty.
+    #: The tooltips of the headers: the names of columns of the index, and "" for other columns.
     _columns: List[str] = List().tag(sync=True)
-    #: The grid below, which the front end of this widget speeds up.
+    #: The grid below the title; the script of the title speeds it up.
     _grid = Instance(DOMWidget).tag(sync=True, **widget_serialization)
 
 
@@ -100,7 +100,7 @@ class _LevelGrid(Closable, VBox):
         return COLUMNS[self._level]
 
     def _source(self, rows: RowSource) -> RowSource:
-        """Return the rows as they are shown."""
+        """Return the rows to show; a subclass may add a column."""
         return rows
 
     def _refill(self) -> None:
@@ -119,10 +119,10 @@ class _LevelGrid(Closable, VBox):
             self._show_counts()
 
     def _show_stale(self, reason: str) -> None:
-        """Hide the rows, which are not those of the state, and say why."""
+        """Hide the rows, because they are not those of the state, and say why."""
         self._is_stale = True
         turns = self._state.turns
-        if not turns.is_late(self._refill):  # it was only the picks that could not be shown
+        if not turns.is_late(self._refill):  # the rows are right, only the picks are not shown
             turns.mark(self._refill)
         with self._heading.hold_sync():
             self._heading._count = 0
@@ -132,7 +132,7 @@ class _LevelGrid(Closable, VBox):
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Hold a turn for an action in the grid; if it fails, the grid shows the state again."""
+        """Hold a turn for an action in the grid; after an error, show the state again."""
         turns = self._state.turns
         try:
             with self._state.turn(reports=True):
@@ -164,7 +164,7 @@ class _LevelGrid(Closable, VBox):
             picked = set(self._picked)
             hidden = [key for key in clicked if key not in picked]
             if hidden:
-                if not picked:  # a click that cannot be carried out changes nothing
+                if not picked:  # a click on rows that are no longer there changes nothing
                     setattr(self._state, self._picks_trait, before)
                 raise InvalidQueryError(_no_longer_shown(self._level, hidden))
 
@@ -236,8 +236,8 @@ class SeriesGrid(_LevelGrid):
         state: The state, which has the cohort and receives the picks.
         height: The height of the grid without its title, as CSS.
         view: Makes the `GridView`, as in `PatientGrid`.
-        download: The download widget for whose folder and job a column shows which series are on
-            the disk or on their way.
+        download: A download widget. If given, a column shows which series are in its folder or
+            being downloaded.
     """
 
     _level = "series"

@@ -1,4 +1,4 @@
-"""Rows of series with a column that tells whether their files are on the disk."""
+"""Rows of series with a column that shows whether their files are on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class WithStates:
 
     Args:
         rows: The series.
-        on_disk: Looks at the disk for the series of each window.
+        on_disk: Examines the disk for the series of each window.
     """
 
     def __init__(self, rows: RowSource, on_disk: OnDisk) -> None:

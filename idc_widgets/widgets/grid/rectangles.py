@@ -1,4 +1,4 @@
-"""Rows as the rectangles of cells in which ipydatagrid expresses a selection."""
+"""Converts rows to rectangles of cells, as ipydatagrid describes a selection, and back."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def rectangles_of(positions: Sequence[int], columns: int) -> list[dict[str, int]
 
 
 def split_everything(rectangles: list[dict[str, int]], count: int) -> list[dict[str, int]]:
-    """Split a rectangle of all rows in two, so that a click on a header changes the selection."""
+    """Split a rectangle of all rows in two, so that a click on a header is seen as a change."""
     if count > 1 and is_everything(rectangles, count):
         return [{**rectangles[0], "r2": 0}, {**rectangles[0], "r1": 1}]
     return rectangles
 
 
 def ranges_of(rectangles: Iterable[dict[str, int]], count: int) -> list[range]:
-    """Return rectangles as sorted ranges of rows, which neither overlap nor exceed the grid."""
+    """Return the rows of rectangles as sorted ranges, without overlaps, within the grid."""
     spans = sorted(sorted((part["r1"], part["r2"])) for part in rectangles)
     ranges: list[range] = []
     done = 0
@@ -39,5 +39,5 @@ def ranges_of(rectangles: Iterable[dict[str, int]], count: int) -> list[range]:
 
 
 def is_everything(rectangles: Sequence[dict[str, int]], count: int) -> bool:
-    """Return whether the rectangles are a single one of all rows."""
+    """Return whether there is exactly one rectangle, with all rows."""
     return len(rectangles) == 1 and rectangles[0]["r1"] == 0 and rectangles[0]["r2"] >= count - 1

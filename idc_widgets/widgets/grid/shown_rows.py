@@ -1,4 +1,4 @@
-"""What the pages show of a grid: which rows, and which part of them."""
+"""Remembers which rows of a grid each page shows, and where each page view has scrolled to."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ...query import RowSource
 
 __all__ = ["ShownRows"]
 
-#: Limits of what is kept for clicks on rows that have been replaced in the meantime: generations,
-#: and rows of all of them together. A burst of clicks makes many generations before the page has
-#: received the first. A row takes a few bytes.
+#: Replaced rows are kept for clicks that are still on their way: at most so many generations, with
+#: so many rows in total. Quick clicks make many generations before the page has received the
+#: first. A row takes a few bytes.
 _MAX_GENERATIONS = 64
 _MAX_KEPT_ROWS = 8_000_000
-#: Limit of pages, and of page views, that are remembered.
+#: How many pages are remembered, and how many page views.
 _MAX_VIEWS = 16
 
 
 class ShownRows:
-    """The rows that pages show, or have shown until a moment ago.
+    """The rows that pages show, or showed a moment ago.
 
     Three terms:
 
@@ -27,11 +27,11 @@ class ShownRows:
       number. A page reports every click with the generation that it had at that moment.
     - A *page* is a browser tab. It has one copy of the rows, so it shows one generation.
     - A *page view* is one place on a page where the grid is shown, ``view`` in messages. Page views
-      scroll independently. (A view of `Turns` is another thing.)
+      scroll independently. (In `Turns`, a view is something else.)
 
-    Messages of a page keep their order. So once a page requests rows of a generation, it reports no
-    clicks on earlier ones, and these are forgotten when no page needs them. The one before is kept,
-    because a kernel may handle a click and the request after it in two threads.
+    The messages of a page arrive in order. So once a page has requested rows of a generation, it
+    reports no clicks on earlier generations, and they are forgotten when no page needs them. Only
+    the previous one is kept: a kernel may handle a click, and the request after it, in two threads.
     """
 
     def __init__(self) -> None:
@@ -46,11 +46,11 @@ class ShownRows:
         self._forget()
 
     def rows(self, generation: int) -> RowSource | None:
-        """Return the rows of a generation; None if they are not known any more."""
+        """Return the rows of a generation; None if they have been forgotten."""
         return self._sources.get(generation)
 
     def hear(self, content: Mapping[str, Any]) -> None:
-        """Take the page and its generation from a message, if it has them."""
+        """Note the page of a message and the generation that it shows, if the message has them."""
         page, generation = content.get("page"), content.get("generation")
         if isinstance(page, str) and isinstance(generation, int):
             self._pages.pop(page, None)
@@ -59,13 +59,13 @@ class ShownRows:
             self._forget()
 
     def set_window(self, view: str, start: int, stop: int) -> None:
-        """Remember that a view shows the rows [start, stop)."""
+        """Remember that a page view shows the rows [start, stop)."""
         self._windows.pop(view, None)
         self._windows[view] = (start, stop)
         _keep_last(self._windows, _MAX_VIEWS)
 
     def windows(self) -> list[tuple[int, int]]:
-        """Return the rows that the views show as (start, stop), sorted and without overlaps."""
+        """Return the rows that page views show as (start, stop), sorted and without overlaps."""
         merged: list[tuple[int, int]] = []
         for start, stop in sorted(self._windows.values()):
             if merged and start <= merged[-1][1]:

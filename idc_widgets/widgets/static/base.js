@@ -1,9 +1,10 @@
-// What all widgets share. A widget has only one module and there is no bundler, so `script()` in
-// assets.py joins files as text: this one, then what the widget lists, then the file with `render`.
+// Functions that all widgets use. A widget has one module, and there is no bundler, so `script()`
+// in assets.py joins files as text: first this one, then those that the widget lists, and last the
+// file with `render`.
 //
-// The type checker sees the same scopes: a file without `export` is a script, whose names are
-// global to every other file; a file with `export default` is a module, whose names are its own.
-// It does not see that `script()` lists every file that a module uses; test_assets.py checks that.
+// To the type checker, a file without `export` is a script, whose names all files can use; a file
+// with `export default` is a module with names of its own. It cannot check that `script()` lists
+// every file that a module uses; test_assets.py does.
 
 /**
  * @template {Record<string, any>} Traits
@@ -33,7 +34,7 @@ function h(tag, className, text) {
  *
  * @param {string} className
  * @param {string} [text]
- * @param {string} [label] Tooltip and accessible name, where the text does not say what it does.
+ * @param {string} [label] Tooltip and accessible name, for a text that does not explain the button.
  * @param {() => void} [onClick]
  */
 function button(className, text, label, onClick) {
@@ -93,7 +94,7 @@ async function copy(text) {
   }
 }
 
-/** Return an id that no other element or view on the page has. */
+/** Return an id that no other element or page view has. */
 function uniqueId() {
   // Plain http hosts other than localhost are not a secure context and lack `randomUUID`.
   if (typeof crypto.randomUUID === "function") return `idc-${crypto.randomUUID()}`;
@@ -115,8 +116,8 @@ function listen(model, event, callback, signal) {
 }
 
 /**
- * Call `draw` after any of these traits changes, until the signal is aborted. Traits that change
- * together arrive as an event each; `draw` is called once for all of them.
+ * Call `draw` after any of these traits changes, until the signal is aborted. If several traits
+ * change together, each has its own event, but `draw` is called once.
  *
  * @template {Record<string, any>} Traits
  * @param {Model<Traits>} model
@@ -138,12 +139,12 @@ function follow(model, names, draw, signal) {
 }
 
 /**
- * Send requests to Python one at a time. What is requested while one is on its way is merged into
- * the next, in which the latest value of each key wins. Python answers by setting the trait
- * `_answered` to "view:number".
+ * Send the requests of a page view to Python, one at a time. Requests that are made before the
+ * answer are merged into one, in which the latest value of each key wins. Python answers by setting
+ * the trait `_answered` to "view:number".
  *
  * @param {Model<any>} model
- * @param {string} view The id of the view, unique on the page.
+ * @param {string} view The id of the page view.
  */
 function createRequests(model, view) {
   /** @type {string | null} */
@@ -166,7 +167,7 @@ function createRequests(model, view) {
       else sendNow(content);
     },
 
-    /** Take in an answer, if there is one. Return whether the model shows the last request. */
+    /** Look for an answer. Return whether the model shows the last request. */
     settle() {
       if (pending && model.get("_answered") === pending) {
         pending = null;
@@ -176,7 +177,7 @@ function createRequests(model, view) {
       return pending === null;
     },
 
-    /** Send at once what waits, so that a cell that is run next sees it even in a busy kernel. */
+    /** Send a waiting request at once, so that the next cell sees it even if the kernel is busy. */
     flush() {
       if (next) sendNow(next);
       next = null;

@@ -1,6 +1,6 @@
-// Clicks in the grids of ipydatagrid. Alone, ipydatagrid reports the numbers of the selected rows,
-// merges what it reports while the kernel is busy, and does not say which rows it showed. A click
-// that crosses new rows on the way to the kernel would then be lost, or pick another row.
+// Clicks in the grids of ipydatagrid. By itself, ipydatagrid reports only the numbers of the
+// selected rows, not which rows it showed, and merges its reports while the kernel is busy. If new
+// rows arrive before the kernel gets a click, the click would be lost, or pick another row.
 //
 // Here, each click is a message of its own, with the generation of the rows that the page shows.
 // To Python: {type: "click", page, number, generation, kind, ...}, with kind "pick", {selections,
@@ -18,17 +18,17 @@
  * @property {{ connect: (handler: (sender: Selected) => void) => void }} changed
  */
 
-// After this long without an answer, it may be lost, and nothing waits for it.
+// After this time without an answer, nothing waits for it any more: it may be lost.
 const ANSWER_MS = 5000;
 
 /** @type {WeakMap<object, { addView: (view: any) => void }>} */
 const clickReporters = new WeakMap();
 
 /**
- * Report the clicks of a page on a grid. Return what adds a view of the grid; null where the grid
- * is built in another way, and reports its clicks by itself.
+ * Report the clicks on a grid of this page. Return an object to add page views of the grid, or null
+ * if this version of ipydatagrid is unknown; then ipydatagrid reports clicks itself.
  *
- * @param {any} model The grid's model, which all views of the page share.
+ * @param {any} model The grid's model, which all its page views share.
  */
 function reportClicks(model) {
   const known = clickReporters.get(model);
@@ -41,7 +41,7 @@ function reportClicks(model) {
   if (!isKnownKind) return null;
 
   const page = uniqueId();
-  // The page shows the rows of the generation before until the first rows of the next arrive.
+  // The page shows the rows of one generation until the first rows of the next arrive.
   let generation = model.get("generation");
   /** @type {HTMLElement[]} */
   const nodes = [];
@@ -49,14 +49,14 @@ function reportClicks(model) {
   let answered = 0;
   let sentAt = 0;
   /** @type {object & { generation: number, before: Cells[] } | null} */
-  let held = null; // a pick that waits for the answer to the one before
+  let held = null; // a pick that waits for the answer to the previous click
   /** @type {Cells[]} */
-  let selections = model.get("selections"); // those that this page shows
+  let selections = model.get("selections"); // the selection that this page shows
   /** @type {Cells[] | null} */
-  let fromKernel = null; // those of the kernel, which are shown when all clicks are answered
+  let fromKernel = null; // the kernel's selection, to be shown when all clicks are answered
   /** @type {string | null} */
-  let header = null; // that is being clicked
-  let isReceiving = false; // while the model takes in what the kernel sent
+  let header = null; // the title of the header that is being clicked
+  let isReceiving = false; // whether the model is being set to values from the kernel
 
   const isPending = () => answered < sent && Date.now() - sentAt < ANSWER_MS;
 
@@ -75,8 +75,8 @@ function reportClicks(model) {
 
   // --- the selection -------------------------------------------------------------------------
 
-  // The selection of the model follows the page, but is not sent as a part of its state. What the
-  // kernel sends before it has seen all clicks is outdated.
+  // The selection of the model follows the page, but is not sent with the model's state. Until the
+  // kernel has seen all clicks, the selections that it sends are outdated.
   const { set } = model;
   /** @param {any} key @param {any} value @param {any} options */
   model.set = function (key, value, options) {
@@ -125,7 +125,7 @@ function reportClicks(model) {
     if (model.synchingWithKernel) return;
     const isEmptied = !(window.event instanceof UIEvent) && sender.isEmpty;
     if (isReceiving || isEmptied || sender !== model.selectionModel) {
-      selections = []; // new rows have replaced those that were selected; no one has clicked
+      selections = []; // nobody has clicked: new rows have replaced the selected ones
       return;
     }
     const before = selections;
@@ -176,7 +176,7 @@ function reportClicks(model) {
 
   // --- the order of clicks -------------------------------------------------------------------
 
-  // What is clicked next on the page comes after a pick that is still held.
+  // Send a held pick before a click elsewhere on the page, so that the kernel gets both in order.
   /** @param {Event} event */
   const onOther = (event) => {
     const { target } = event;
@@ -200,7 +200,7 @@ function reportClicks(model) {
       const id = uniqueId();
       if (view.grid.node) nodes.push(view.grid.node);
       view.grid.cellClicked?.connect((/** @type {unknown} */ _, /** @type {any} */ cell) => {
-        // The selection follows in the same event, if the click selects anything: resizing does not.
+        // If the click selects anything, that happens in the same event. (Resizing does not.)
         header = cell.region === "column-header" ? String(cell.column) : null;
         setTimeout(() => {
           header = null;

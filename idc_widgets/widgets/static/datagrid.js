@@ -1,11 +1,11 @@
 // Improvements to the grids of ipydatagrid, which paints on a canvas with Lumino's DataGrid. They
-// touch our grids only, and change nothing where DataGrid is built in another way.
+// affect only our grids, and do nothing if this version of DataGrid is unknown.
 //
-// - Speed: DataGrid draws each cell off screen and copies it to the screen by itself. Without a
-//   GPU, a copy takes a millisecond, and three grids have a thousand cells. Here the copies of one
-//   painting become a single one.
+// - Speed: DataGrid draws each cell off screen and copies it to the screen, one by one. Without a
+//   GPU, a copy takes a millisecond, and three grids have a thousand cells. Here, one copy moves
+//   all cells of a painting.
 // - Tooltips: headers show the names of their columns.
-// - Clicks: each is reported with the rows that the page shows; see clicks.js.
+// - Clicks: a click is reported together with the rows that the page shows; see clicks.js.
 
 /**
  * @typedef {{ x: number, y: number, right: number, bottom: number, area: number }} Rectangle
@@ -23,12 +23,12 @@
 const improvedGrids = new WeakSet();
 
 /**
- * Improve the views of a grid: those that exist, and later ones as soon as they request rows.
+ * Improve the page views of a grid: present ones now, later ones as soon as they request rows.
  *
  * @param {{ get_model(id: string): Promise<any> }} manager
  * @param {string} reference The grid's model, as "IPY_MODEL_<id>".
- * @param {string[]} tooltips Of the headers, from the left; "" for none.
- * @param {AbortSignal} signal Aborted when the view is removed.
+ * @param {string[]} tooltips The tooltips of the headers, from the left; "" for none.
+ * @param {AbortSignal} signal Aborted when the page view of the title is removed.
  */
 async function improveGrid(manager, reference, tooltips, signal) {
   const model = await manager.get_model(reference.replace("IPY_MODEL_", ""));
@@ -80,7 +80,7 @@ function copyInOnePiece(grid) {
 }
 
 /**
- * Return the rectangle around all cells if they fill it without a gap; otherwise the cells.
+ * Return one rectangle if the cells fill it without a gap; otherwise return the cells.
  *
  * @param {Rectangle[]} cells
  */

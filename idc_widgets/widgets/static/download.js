@@ -15,10 +15,10 @@
  * @property {string} detail
  * @property {number} percent
  * @property {string} folder
- * @property {number} files How many files can be copied as paths.
+ * @property {number} files How many files have paths that can be copied.
  * @property {boolean} can_retry
- * @property {[name: string, place: string, complete: boolean, outcome: string][]} rows A series
- *   each, after the end of the job.
+ * @property {[name: string, place: string, complete: boolean, outcome: string][]} rows One row per
+ *   series, after the end of the job.
  * @property {number} more How many series have no row.
  * @property {string[]} log
  * @property {number[]} rates MB/s, one per second of the last minute.
@@ -30,7 +30,7 @@
  * @property {{ given: string, resolved: string }} _folder
  * @property {Status | {}} _status Empty before the first job.
  * @property {string} _message Why no download could be started, or "".
- * @property {string} _question What a large download would do, if it has to be confirmed.
+ * @property {string} _question The preview of a large download to confirm, or "".
  */
 
 const COPY_FOLDER = "Copy folder path";
@@ -38,11 +38,11 @@ const COPY_PATHS = "Copy file paths";
 /** @type {Record<string, string>} */
 const RETRY_TEXTS = { cancelled: "Resume", failed: "Try again" };
 const POLL_MS = 500;
-const POLL_TIMEOUT_MS = 5000; // after this long without a reply, poll again
+const POLL_TIMEOUT_MS = 5000; // after this time without a reply, poll again
 const COPIED_MS = 1500; // how long a button says "Copied"
 
 /**
- * Create a path that is cut in the middle where space is short: its ends tell the most.
+ * Create an element for a path. If space is short, the middle is cut, because the ends say most.
  *
  * @param {string} path
  */
@@ -100,7 +100,7 @@ function render({ model, el }) {
   track.append(fill);
   const line = h("div", "idc-download-line");
   const title = h("span", "idc-download-title");
-  title.setAttribute("aria-live", "polite"); // read the state out, but not every step of progress
+  title.setAttribute("aria-live", "polite"); // screen readers read the state, but not the progress
   const detail = h("span", "idc-download-detail");
   const sparkline = createSparkline();
   line.append(title, detail, sparkline.svg);
@@ -177,7 +177,7 @@ function render({ model, el }) {
   }
 
   /**
-   * Describe a large download, with buttons to start it or not.
+   * Describe a large download, with buttons to start or to decline it.
    *
    * @param {string} question
    */
@@ -265,7 +265,7 @@ function render({ model, el }) {
   /**
    * @param {HTMLButtonElement} element
    * @param {string} name
-   * @param {string} progressText Shown instead after the button was pressed.
+   * @param {string} progressText The text after the button was pressed.
    */
   function showPressed(element, name, progressText) {
     element.setAttribute("aria-disabled", String(pressed.has(element))); // keeps the focus
@@ -273,11 +273,11 @@ function render({ model, el }) {
   }
 
   /**
-   * Pass the focus on when the element that has it disappears: without a focus in the widget,
-   * single keys are commands to the notebook.
+   * Keep the focus in the widget when the element with the focus disappears. Otherwise, single keys
+   * would be commands to the notebook.
    *
    * @param {boolean} active
-   * @param {Element | null} focused What had the focus.
+   * @param {Element | null} focused The element that had the focus.
    */
   function moveFocus(active, focused) {
     if (!focused?.closest("[hidden], :disabled")) return;
@@ -311,8 +311,8 @@ function render({ model, el }) {
   // --- actions -------------------------------------------------------------------------------
 
   /**
-   * Send a message when a button is pressed, once per state of the job. The second click of a
-   * double click is ignored: it was meant for the button that was here before.
+   * Send a message when a button is pressed, once per state of the job. Ignore the second click of
+   * a double click, because it was meant for the button that was here before.
    *
    * @param {HTMLButtonElement} element
    * @param {() => string} kind
@@ -342,9 +342,9 @@ function render({ model, el }) {
 
   // --- news ----------------------------------------------------------------------------------
 
-  // Some front ends ignore what a kernel sends from a thread, but not its replies: so poll.
+  // Some front ends ignore messages that the kernel sends from a thread, but not replies. So poll.
   /** @type {number | null} */
-  let polledAt = null; // when the poll was sent that has no reply yet
+  let polledAt = null; // when the last poll was sent; null if it was answered
   const timer = setInterval(() => {
     const isWaiting = polledAt !== null && Date.now() - polledAt < POLL_TIMEOUT_MS;
     if (!status.active || isWaiting) return;

@@ -10,7 +10,7 @@
  * @property {string} _missing The name of the missing value.
  * @property {[value: Value, series: number, patients: number][]} _values In the order shown.
  * @property {number} _distinct How many values there are; `_values` may hold fewer.
- * @property {Value[]} _chosen The values that are filtered by.
+ * @property {Value[]} _chosen The values of the filter.
  * @property {string} _stale Why the counts are not up to date, or "".
  * @property {string} _answered The last answered request, as "view:number".
  */
@@ -103,7 +103,7 @@ function render({ model, el }) {
   }
 
   function onModel() {
-    if (!requests.settle()) return; // these are counts of an earlier choice
+    if (!requests.settle()) return; // the counts belong to an earlier choice
     chosen = model.get("_chosen");
     showChosen();
     if (isOpen()) showRows();
@@ -115,7 +115,7 @@ function render({ model, el }) {
   let rows = []; // in the order shown
   let current = -1;
   /** @type {Value[]} */
-  let onTop = []; // chosen when the list was opened; fixed, or rows would jump under the mouse
+  let onTop = []; // those chosen when the list opened; fixed, so that no row moves under the mouse
 
   /**
    * @param {[value: Value, series: number, patients: number]} counted
@@ -167,7 +167,7 @@ function render({ model, el }) {
   }
 
   /**
-   * Show how many values there are, and why the list is empty or shorter than that.
+   * Show the number of values, and why the list is empty or does not have them all.
    *
    * @param {number} listed
    */
@@ -187,7 +187,7 @@ function render({ model, el }) {
     head.hidden = !rows.length;
   }
 
-  /** @param {number} index Of the row that the keyboard acts on; -1 for none. */
+  /** @param {number} index The row that the keyboard acts on; -1 for none. */
   function setCurrent(index) {
     rows[current]?.element.classList.remove("idc-facet-current");
     current = index;

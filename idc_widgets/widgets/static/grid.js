@@ -1,11 +1,11 @@
-// The line above a grid: its title, the number of rows and of picks, or why it is empty.
-// To Python: {kind: "clear"} when all picks are taken back.
+// The line above a grid: its title and the numbers of rows and picks, or why the grid is empty.
+// To Python: {kind: "clear"}, to remove all picks.
 
 /**
  * @typedef {object} GridTitleTraits
  * @property {string} _title
- * @property {number} _count Rows of the grid.
- * @property {number} _picked
+ * @property {number} _count The number of rows of the grid.
+ * @property {number} _picked The number of picked rows.
  * @property {string} _empty Shown instead of the grid if it has no rows.
  * @property {string} _height The height of the grid, as CSS.
  * @property {string[]} _columns The tooltips of the headers; "" for none.
@@ -42,7 +42,7 @@ function render({ model, el }) {
   show();
   const grid = model.get("_grid");
   improveGrid(model.widget_manager, grid, model.get("_columns"), removed.signal).catch((error) => {
-    // A host that builds its widgets in another way still has a grid that works, only slower.
+    // In a host with other internals, the grid still works, but slower.
     console.warn("idc_widgets: grids paint slowly here:", error);
   });
   return () => removed.abort();

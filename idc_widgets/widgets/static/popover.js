@@ -3,7 +3,7 @@
 const MIN_SPACE_PX = 240; // with less space above and below, the popover opens in the page's flow
 
 /**
- * What a filter is set to: the button shows the first value and "+N", its tooltip all of them.
+ * The values of a filter. The button shows the first one and "+N", its tooltip shows all.
  *
  * @typedef {object} FilterValue
  * @property {string | undefined} first Undefined if nothing is filtered.
@@ -18,13 +18,13 @@ const MIN_SPACE_PX = 240; // with less space above and below, the popover opens 
  * @param {string} options.label The name of the filter.
  * @param {string} options.column The column that it filters, shown in the tooltip.
  * @param {"listbox" | "dialog"} options.kind The kind of popup, for `aria-haspopup`.
- * @param {number} options.maxHeight Of the popover, in px.
- * @param {() => HTMLElement} options.onOpen Fill the popover; return the element to focus.
+ * @param {number} options.maxHeight The height limit of the popover, in px.
+ * @param {() => HTMLElement} options.onOpen Fills the popover; returns the element to focus.
  * @param {() => void} options.onClose
  * @param {() => void} options.onClear Called when the × is pressed.
  * @param {(event: KeyboardEvent) => void} options.onKey Called for keys other than Escape that
  *   are pressed while the popover is open.
- * @param {AbortSignal} options.signal Aborted when the view is removed.
+ * @param {AbortSignal} options.signal Aborted when the page view is removed.
  */
 function createPopover({
   el,
@@ -99,7 +99,7 @@ function createPopover({
     onClose();
   }
 
-  /** Place the panel below the button, or above it if there is more space; always in the window. */
+  /** Place the panel within the window: below the button, or above it if there is more space. */
   function place() {
     if (!isOpen() || root.classList.contains("idc-popover-inline")) return;
     const anchor = box.getBoundingClientRect();

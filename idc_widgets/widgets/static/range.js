@@ -1,5 +1,5 @@
-// A button, and the histogram that it opens. A range of it is chosen by dragging, by keyboard, or
-// by typing its ends. To Python: {kind: "bins", view, number, first, last} or
+// A button, and the histogram that it opens. People choose a range by dragging, by keyboard, or by
+// typing its ends. To Python: {kind: "bins", view, number, first, last} or
 // {kind: "range", view, number, low, high}, see `createRequests` for the answer; and
 // {kind: "count"}, which requests the histogram of the current `_version`.
 
@@ -9,9 +9,10 @@
  * @typedef {object} RangeTraits
  * @property {string} _label The text of the button.
  * @property {string} _column The name of the column: the DICOM keyword where there is one.
- * @property {{ unit: string, example: string }} _hints Shown beside and in the inputs; may be "".
+ * @property {{ unit: string, example: string }} _hints The unit beside the inputs, and the example
+ *   in them; may be "".
  * @property {{ words: string, low: string, high: string, span: [first: number, last: number] | [] }}
- *   _filter `words` is "" without a filter; `span` is empty where the filter is not a range.
+ *   _filter `words` is "" without a filter; `span` is empty if the filter is not a range.
  * @property {{ version?: number, bars?: Bin[], axis?: string[], missing?: number }} _histogram
  *   The last histogram; `missing` counts series without a value.
  * @property {number} _version Increases when the histogram goes out of date.
@@ -113,7 +114,7 @@ function render({ model, el }) {
     bars.replaceChildren(
       ...bins().map(([series]) => {
         const bar = h("div", "idc-range-bar");
-        // On a square-root scale a bin with 1 % of the highest one's series can still be seen.
+        // On a square-root scale, a bin is visible even if it has 1 % of the series of the highest.
         bar.style.height = series ? `max(2px, ${100 * Math.sqrt(series / most)}%)` : "0";
         return bar;
       }),
@@ -150,11 +151,11 @@ function render({ model, el }) {
 
   const requests = createRequests(model, uniqueId());
   /** @type {[first: number, last: number] | null} */
-  let span = null; // bins chosen by mouse or keyboard, until they are answered
+  let span = null; // bins chosen by mouse or keyboard, until Python answers
   /** @type {string | null} */
-  let requestedWords = null; // the requested filter in words, until it is answered
-  let isEdited = false; // whether the inputs hold a text that has not been applied
-  let sentInputs = ""; // what they held when they were sent last
+  let requestedWords = null; // the requested filter in words, until Python answers
+  let isEdited = false; // whether the inputs have text that has not been applied
+  let sentInputs = ""; // the text of the inputs when they were last sent
   /** @type {number | null} */
   let keyTimer = null;
 
@@ -256,7 +257,7 @@ function render({ model, el }) {
     popover.show({ first: words || undefined, all: words, isPending: requests.isPending() });
   }
 
-  /** @param {string} text Why a range was refused; "" takes the message away. */
+  /** @param {string} text Why a range was refused; "" removes the message. */
   function complain(text) {
     alert.replaceChildren(...(text ? [createAlert(text)] : []));
     for (const input of [lowInput, highInput]) {
@@ -270,7 +271,7 @@ function render({ model, el }) {
       const problem = model.get("_problem");
       requestedWords = null;
       if (wasPending) complain(problem);
-      // A refused text stays, so that it can be corrected; so does what was typed since.
+      // A refused text stays, so that people can correct it. Text that was typed later stays, too.
       if (wasPending && !problem && textOfInputs() === sentInputs) isEdited = false;
       if (dragStart === null && keyTimer === null) span = null;
       showFilter();
@@ -314,7 +315,7 @@ function render({ model, el }) {
   // --- mouse -----------------------------------------------------------------------------------
 
   /** @type {number | null} */
-  let dragStart = null; // the bin at the end of the range that does not follow the mouse
+  let dragStart = null; // the bin at the fixed end of the range, during a drag
 
   /** @param {PointerEvent} event */
   function binAt(event) {

@@ -1,20 +1,20 @@
-// The search box. To Python: {kind: "search", view, number, text, uids}, where either may be
-// missing and "" removes the filter; see `createRequests` for the answer.
+// The search box. To Python: {kind: "search", view, number, text, uids}. Either `text` or `uids`
+// may be missing, and "" removes the filter; see `createRequests` for the answer.
 
 /**
  * @typedef {object} SearchTraits
- * @property {string} _text The words that are filtered by, as typed.
- * @property {{ count?: string, found?: string, unknown?: string }} _uids The UIDs that are
- *   filtered by: their number and what was found, in words; the unknown ones, one per line.
+ * @property {string} _text The words of the filter, as typed.
+ * @property {{ count?: string, found?: string, unknown?: string }} _uids The UIDs of the filter:
+ *   their number and what was found, in words; the unknown UIDs, one per line.
  * @property {string} _problem Why the last list of UIDs was refused, or "".
  * @property {string} _answered The last answered request, as "view:number".
  */
 
-const TYPING_PAUSE_MS = 200; // without a key for this long, what was typed is sent
+const TYPING_PAUSE_MS = 200; // after this time without a key, the text is sent
 const MAX_CHARACTERS = 8e6; // a longer message does not reach the kernel
 
 /**
- * Split a text as Python does.
+ * Split a text into UIDs, at the same characters as Python does.
  *
  * @param {string} text
  */
@@ -79,7 +79,7 @@ function render({ model, el }) {
   /** @type {number | null} */
   let typingTimer = null;
   /** @type {{ words: string, typed: string, left: string } | null} */
-  let lookup = null; // the list being looked up: in words, as typed, and what it left in the box
+  let lookup = null; // the list being looked up: in words, as typed, and the text left in the box
 
   /** @param {{ text?: string, uids?: string }} content */
   function request(content) {
@@ -132,7 +132,7 @@ function render({ model, el }) {
 
   input.addEventListener("input", () => {
     stopTypingTimer();
-    // Nearly everything matches a single letter: it is searched only on Enter or on leaving.
+    // Nearly everything matches a single letter, so search it only on Enter or on leaving the box.
     if (input.value.trim().length !== 1) typingTimer = setTimeout(sendText, TYPING_PAUSE_MS);
     complain("");
     show();
@@ -163,7 +163,7 @@ function render({ model, el }) {
 
   // --- display -------------------------------------------------------------------------------
 
-  /** @param {string} text Why a list was refused; "" takes the message away. */
+  /** @param {string} text Why a list was refused; "" removes the message. */
   function complain(text) {
     const dismiss = () => {
       complain("");

@@ -1,4 +1,5 @@
-// Counts of the selection, a chip per filter and pick that removes it, and the message area.
+// The counts of the selection, a chip for each filter and pick that can be removed, and the message
+// area.
 // To Python: {kind: "filter" | "pick", name}, {kind: "clear"}, {kind: "dismiss"}.
 
 /**
@@ -65,7 +66,7 @@ function render({ model, el }) {
     chips.replaceChildren(...elements);
     chips.hidden = !elements.length;
     showClear();
-    // The × that was pressed is gone: focus the one in its place.
+    // The × that was pressed is gone: focus the × that is now in its place.
     const buttons = chips.querySelectorAll("button");
     if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
   }

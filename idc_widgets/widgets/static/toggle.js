@@ -4,7 +4,7 @@
 /**
  * @typedef {object} ToggleTraits
  * @property {string} _text
- * @property {number} _count Filters in use.
+ * @property {number} _count The number of filters in use.
  * @property {boolean} _expanded
  */
 
