@@ -28,15 +28,15 @@ lab: .venv/.lab
 	.venv/bin/python -c 'from idc_widgets import IDCClient; IDCClient().prepare()'
 	.venv/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/browse.ipynb
 
-# Colab first, because that run is shorter.
+# The run on Colab's packages comes first, because it is shorter.
 test: .venv-colab/.test .venv/.test chromium
 	@echo '== All tests except those in a browser, on the packages of Google Colab'
 	IDC_WIDGETS_EXAMPLES=60 .venv-colab/bin/python -m pytest -m 'not browser' $(TEST_ARGS)
 	@echo '== All tests, on the newest releases'
 	.venv/bin/python -m pytest $(TEST_ARGS)
 
-# Not part of `make test`, because Spark is 400 MB. With the variable set, a missing package is a
-# failure instead of a skip.
+# Not part of `make test`, because Spark has 400 MB. With IDC_WIDGETS_ENGINES, a test fails if a
+# package is missing; without, it is skipped.
 test-engines: .venv-engines/.test-engines java
 	IDC_WIDGETS_ENGINES=1 .venv-engines/bin/python -m pytest tests/other_engines $(TEST_ARGS)
 
@@ -63,7 +63,7 @@ bench: .venv-bench/.bench
 clean:
 	rm -rf .venv .venv-colab .venv-bench .venv-engines node_modules dist screenshots
 
-# --- environments: a stamp per extra, newer than pyproject.toml when the extra is up to date -----
+# --- environments: one file per extra; the extra is up to date if it is newer than pyproject.toml -
 
 .venv/.lab .venv/.test .venv/.dev: .venv/.%: pyproject.toml | .venv/.made
 	@echo 'Installing the $* packages into .venv (a minute or two the first time)'
@@ -94,14 +94,14 @@ clean:
 	@$(PYTHON) -m venv $*
 	@touch $@
 
-# --- the checkers of the front end: in the versions of package-lock.json -------------------------
+# --- the checkers of the front end, in the versions that package-lock.json names -----------------
 
 node_modules/.installed: package-lock.json .npmrc | .venv/.dev
 	@echo 'Installing Biome and TypeScript into node_modules'
 	@.venv/bin/npm ci --loglevel=error >/dev/null
 	@touch $@
 
-# --- Chromium for the browser tests: installed from Debian if it is missing and we may -----------
+# --- Chromium for the browser tests: installed from Debian if it is missing, and if we may --------
 # Playwright's own Node needs libatomic1, which minimal images lack. Without Chromium the browser
 # tests fail, with instructions.
 
