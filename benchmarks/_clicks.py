@@ -1,4 +1,4 @@
-"""Random clicks like those of a person, and everything that the screen shows after one.
+"""Random clicks like those of a person, and everything that the screen shows after each.
 
 This imports idc_widgets, so only processes that measure idc_widgets import it.
 """
@@ -51,7 +51,7 @@ class Screen:
 
 
 def make(state: BrowserState, click: Click | None) -> Screen:
-    """Apply a click, or none if it is None, and compute the whole screen."""
+    """Apply a click (None for no click), and compute the whole screen."""
     before = time.perf_counter()
     if click is not None:
         apply(state, click)
@@ -88,7 +88,7 @@ def apply(state: BrowserState, click: Click) -> None:
 
 
 def walk(rng: random.Random, state: BrowserState) -> Iterator[tuple[Click, Screen]]:
-    """Yield 2 to 6 clicks, each on something that the screen shows after the last one."""
+    """Yield 2 to 6 clicks, each on something that the screen shows after the previous click."""
     state.clear()
     screen = make(state, None)
     for _ in range(rng.randint(2, 6)):
@@ -137,7 +137,7 @@ def _range(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any]
 
 
 def _words(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
-    """Search for one or two words: frequent ones, or some of a description that is shown."""
+    """Search for one or two words: from `_WORDS`, or from a description on the screen."""
     descriptions = screen.windows["series"]["SeriesDescription"]
     seen = {word.lower() for text in descriptions for word in _WORD.findall(text or "")}
     words = rng.sample(_WORDS, 1)

@@ -1,5 +1,6 @@
 """Helpers of the benchmarks: alternating turns, percentiles, fresh processes, and tables.
 
+In a *turn*, a benchmark measures each of the compared programs once.
 Nothing here imports a package that is measured. Versions are read from the packages' metadata.
 """
 
@@ -24,7 +25,7 @@ _Figure = TypeVar("_Figure")
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: what was measured, and the figure of each turn."""
+    """A line of the table: a task, with one figure per turn for idc_widgets and for idc-index."""
 
     what: str
     unit: str
@@ -72,8 +73,8 @@ def in_turns(
 ) -> tuple[list[_Figure], list[_Figure]]:
     """Return the figures of `ours` and `peer`, measured alternately (A B A B …).
 
-    Alternating makes a busy machine slow both alike. The first turn is not counted: it fills the
-    file cache of the system and compiles Python files.
+    They alternate, so that a busy machine slows both equally. The first turn is not counted: it
+    fills the file cache of the system and compiles Python files.
     """
     ours(), peer()
     pairs = [(ours(), peer()) for _ in range(turns)]
@@ -162,7 +163,7 @@ def _with_range(figures: Sequence[float]) -> str:
 
 
 def number(value: float) -> str:
-    """Format a number with three significant digits, and with all digits before the point."""
+    """Format a number with three significant digits or, from 1000 on, as a whole number."""
     decimals = 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:,.{decimals}f}"
 

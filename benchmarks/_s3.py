@@ -111,9 +111,9 @@ def serving(
 
     Args:
         folder: The folder that was passed to `write`.
-        limits: Name of a server to directives of nginx that limit it. The zone `files` limits
-            requests to `files_per_second`, and delays those above.
-        files_per_second: The limit of that zone.
+        limits: For each server, by its name, the directives of nginx that limit it. They may use
+            the zone `files`, which delays requests beyond `files_per_second`.
+        files_per_second: The limit of the zone `files`.
     """
     ports = {name: _free_port() for name in limits}
     servers = [SERVER.format(port=ports[name], limit=limit) for name, limit in limits.items()]
@@ -140,7 +140,7 @@ def serving(
 
 
 def _nginx() -> str:
-    # Debian installs it in a folder that is only on the PATH of root
+    # Debian installs nginx in a folder that is only on the PATH of root
     return (
         shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
     )

@@ -1,12 +1,12 @@
-"""This checkout against another one: start-up, queries, and what every click recomputes.
+"""Compare this checkout with another one: start-up, queries, and the work after a click.
 
     git worktree add ../before <commit>
     python benchmarks/before_after.py ../before
 
-Both checkouts answer the same tasks through the public API, each in a process of its own, in turns
-(A B A B ...), so that a busy machine slows both alike. The other checkout's dependencies are those
-of this Python. A ratio is time here / time there, of the medians; above 1 this checkout is slower.
-The noise is the same comparison of the other checkout with itself.
+Both checkouts run the same tasks through the public API, each in its own process. They alternate
+(A B A B ...), so that a busy machine slows both equally. Both use the packages that are installed
+for this Python. A ratio is the median time of this checkout / that of the other; above 1, this
+checkout is slower. The noise is the same comparison of the other checkout with itself.
 """
 
 from __future__ import annotations

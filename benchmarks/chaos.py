@@ -1,9 +1,10 @@
-"""Interrupt hundreds of downloads at random moments: none may report what is not on disk.
+"""Interrupt hundreds of downloads at random moments: none may report files that are not on disk.
 
-Downloads of a few small series are cancelled, paused and resumed, their s5cmd and their Python are
-killed, and other processes download into the same folder. A third of them runs on a disk with
-locks, a third with those of NFS (emulated), and a third without any. Every file of every series
-that is reported as complete is compared with its object, and all downloads complete in the end.
+Each download fetches a few small series. It is cancelled, paused and resumed, its s5cmd and its
+Python are killed, and other processes download into the same folder. A third of the downloads uses
+a disk with locks, a third has the locks of NFS (emulated), and a third has no locks. Every file of
+every series that is reported as complete is compared with its object. In the end, all downloads
+must be complete.
 
 It stops at the first failure, and prints the seed to repeat it.
 """

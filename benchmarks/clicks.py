@@ -9,12 +9,12 @@ times are measured in the page. They begin at the time stamp of the click and en
   last    the frame after which nothing is painted or changed any more. A grid requests its rows
           again when it has received new ones, and paints the same picture twice.
 
-A grid is a canvas: what it shows is the texts that it draws and their positions. The limit is a
-round trip to the kernel alone, by a widget whose Python answers each message at once.
+A grid is a canvas, so its content is taken from the texts that it draws and their positions. The
+lower limit is a round trip to the kernel: a widget sends a message, and its Python answers at once.
 
-At last, the benchmark types into the search box and measures the time from each key to the frame
-that shows its letter: with an idle kernel, and so slowly that the search for each letter is
-answered between the keys.
+Finally, the benchmark types into the search box and measures the time from each key to the frame
+that shows its letter: first with an idle kernel, then so slowly that the search for each letter is
+answered before the next key.
 
 This needs Chromium and the packages of the tests: pip install 'idc-widgets[test]'.
 """
@@ -254,8 +254,8 @@ SPY = r"""() => {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clicks", type=int, default=50, help="in each run (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the random clicks (%(default)s)")
+    parser.add_argument("--clicks", type=int, default=50, help="clicks per run (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the clicks (%(default)s)")
     options = parser.parse_args()
     if missing := missing_requirement():
         print(f"not measured: {missing}")
@@ -317,7 +317,7 @@ def shown_browser() -> Iterator[tuple[Any, Any]]:
     from support.lab import Lab
 
     with tempfile.TemporaryDirectory() as folder:
-        # Without files that earlier sessions have prepared or fetched.
+        # Empty folders, so that no file is used that earlier sessions have prepared or fetched.
         empty_folders = {
             f"IDC_WIDGETS_{name}_DIR": f"{folder}/{name}" for name in ("CACHE", "DATA")
         }
@@ -331,7 +331,7 @@ def shown_browser() -> Iterator[tuple[Any, Any]]:
 
 
 def run(lab: Any, page: Any, rng: random.Random, clicks: int) -> list[dict[str, Any]]:
-    """Make clicks; return for each what happened when."""
+    """Make clicks; return the times of the events after each click."""
     page.mouse.move(5, 5)
     # Not measured: the first clicks are slower, because caches are empty.
     for _ in range(3):
@@ -351,7 +351,7 @@ def run(lab: Any, page: Any, rng: random.Random, clicks: int) -> list[dict[str, 
 
 
 def click(page: Any, rng: random.Random) -> dict[str, Any]:
-    """Tick or untick a value and return what happened when; sometimes clear all before that."""
+    """Sometimes clear all; then tick or untick a value, and return the times of the events."""
     clear = page.get_by_role("button", name="Clear all")
     if rng.random() < 0.1 and clear.is_visible():
         page.evaluate("() => window.clicks.begin()")
@@ -393,12 +393,12 @@ def echo(page: Any) -> float:
 
 
 def wait(page: Any, quiet_ms: int = QUIET_MS) -> None:
-    """Wait until the kernel has answered and nothing has happened for this long."""
+    """Wait until the kernel has answered and nothing has happened for `quiet_ms`."""
     page.wait_for_function("(quiet) => window.clicks.isOver(quiet)", arg=quiet_ms)
 
 
 def summarize(result: dict[str, Any]) -> dict[str, Any]:
-    """Add the times of one click to what the page recorded, in ms after the click."""
+    """Add to the record of one click the times of its steps, in ms after the click."""
     zero, messages, frames = result["from"], result["messages"], result["frames"]
     requests = [message for message in messages if message["sent"] and message["kind"] == "choose"]
     assert len(requests) == 1, messages

@@ -5,18 +5,19 @@ nginx on 127.0.0.1 serves objects like those of real series: 100 series of 20 fi
 destination and are in the cache of the system. Each turn has a fresh destination, which is deleted
 afterwards; the disk is synced before each turn, but not during it.
 
-  s5cmd            `s5cmd run` alone, with the lines, options and environment of a job, started by
-                   a process that has made the same plan; measured twice per turn, so that the
-                   difference shows the noise
+  s5cmd            `s5cmd run` alone, with the lines, options and environment of a job. It is
+                   started by a process that has made the same plan, and measured twice per turn,
+                   so that the difference shows the noise
   DownloadJob      from start() to the end of wait(); and the whole process, including the start of
                    Python, the client and the plan
-  idc-index        likewise: download_from_selection, and the whole process
+  idc-index        the same: download_from_selection, and the whole process
   cp -r            the limit: the same files copied from folder to folder
 
 CPU is user and system time of the process and its children, without nginx.
 
-Then: the reported progress of a download of 10 s against the files on disk; a plan of 10,000 series
-with 200,000 files; and the cost of watching a slow download of that size.
+Then the benchmark compares the reported progress of a download of 10 s with the files on disk. It
+measures a plan of 10,000 series with 200,000 files, and the cost of watching a slow download of
+that size.
 
 The benchmark needs nginx (sudo apt-get install nginx-light) and 4 GB of disk.
 """
@@ -57,7 +58,8 @@ from _measure import (
 
 PARTS = ("speed", "progress", "plan", "polling")
 
-#: Aims of the project: times bare s5cmd, percent of all bytes, seconds, MB, and percent of a core.
+#: Aims of the project. Time and CPU of a job, as multiples of those of s5cmd alone; error of the
+#: progress, in % of all bytes; time in s and memory in MB of a plan; CPU to watch, in % of a core.
 AIM_WALL, AIM_CPU, AIM_ERROR, AIM_PLAN_S, AIM_PLAN_MB, AIM_POLLING = 1.03, 1.05, 2, 2, 300, 2
 
 WORKERS = 64  # the default of DownloadJob
@@ -67,7 +69,7 @@ PROGRESS_S, POLLING_S = 10, 15
 
 PART_BYTES = 50 * 2**20  # s5cmd fetches larger files in parts
 
-#: Number of queued series in the slow download that have objects.
+#: How many of the queued series of the slow download have objects.
 SERVED_SERIES = 500
 
 S5CMD, AGAIN, OURS, OURS_WHOLE = (
@@ -186,7 +188,7 @@ def compare(
 
 
 def one_turn(folder: Path, series: list[Any], url: str, peer: bool, first: int) -> dict[str, Cost]:
-    """Measure each way once, beginning with number `first`, and return the costs by name."""
+    """Measure each way once, starting with the way number `first`; return the costs by name."""
     to = folder / "to"
     costs: dict[str, Cost] = {}
 
@@ -229,7 +231,7 @@ def fresh(to: Path, series: list[Any], do: Callable[[], object]) -> Cost:
 
 
 class Clock:
-    """Measures from its creation on, including child processes that were waited for."""
+    """Measures the time since its creation, including the CPU time of ended child processes."""
 
     def __init__(self) -> None:
         self._cpu = self._cpu_now()
@@ -320,7 +322,7 @@ def watch(folder: Path, series: list[Any]) -> dict[str, Any]:
 
 
 def show_progress(result: dict[str, Any]) -> None:
-    """Print how far the reported progress was off."""
+    """Print the differences between the reported progress and the files on disk."""
     points, total = result["points"], result["total"]
     errors = [(reported - actual) / total * 100 for reported, actual in points]
     reports = [reported for reported, _ in points]
@@ -348,7 +350,7 @@ def show_plan(stages: list[dict[str, Any]], series: list[Any]) -> None:
     print()
     [made] = [stage for stage in stages if stage["after"] == "DownloadPlan.make"]
     aim("DownloadPlan.make", made["s"], AIM_PLAN_S, "s")
-    aim("RSS of the process then", made["now"], AIM_PLAN_MB, "MB")
+    aim("RSS after DownloadPlan.make", made["now"], AIM_PLAN_MB, "MB")
 
 
 def poll(folder: Path, series: list[Any], seconds: float) -> dict[str, Any]:
@@ -499,7 +501,7 @@ def progress(uids: list[str], folder: str, url: str) -> dict[str, Any]:
 
 
 def _on_disk(folder: str) -> int:
-    """Return the bytes of all files, including unfinished ones without the holes in them."""
+    """Return the bytes of all files; for unfinished files, only those that have arrived."""
     total = 0
     for path, _, names in os.walk(folder):
         for name in names:

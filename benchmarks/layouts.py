@@ -44,7 +44,7 @@ STATES: dict[str, dict[str, Any]] = {
     "“lung”": {"text": "lung"},
 }
 
-#: A measurement is repeated until it has taken this long, or often enough.
+#: A measurement is repeated at most for this long.
 MAX_SECONDS = 5
 
 PATIENT = "(collection_id, PatientID)"
@@ -300,7 +300,7 @@ class Series(Groups):
         import numpy as np
 
         memory = self.memory
-        # Per column: the value of each series, and its pair of value and patient.
+        # Column → code of each series, its pair of value and patient, and the value of each pair.
         self.coded, self.arrays = {}, {}
         for column in COLUMNS:
             pair, value_of_pair = memory.value_patient_pairs[column]
@@ -432,7 +432,7 @@ def measure(layout: type[Layout], turns: int) -> dict[str, Any]:
 
 
 def others(turns: int) -> dict[str, Any]:
-    """Measure a bare scan; then sorting, a window and finding UIDs, in the file and in memory."""
+    """Measure a bare scan; then a sort, a window and a look-up of UIDs, on file and in memory."""
     import numpy as np
 
     from idc_widgets import IDCClient
@@ -522,7 +522,7 @@ def _grouping_sets(rows: str, series: str, patient: str) -> str:
 
 def _by_column(rows: Sequence[tuple[Any, ...]]) -> Counts:
     counts: Counts = {column: {} for column in COLUMNS}
-    # GROUPING sets a bit per column, the highest for the first, unless rows are grouped by it.
+    # GROUPING has one bit per column, the highest for the first: 0 if rows are grouped by it.
     all_bits = (1 << len(COLUMNS)) - 1
     index_of = {all_bits ^ 1 << (len(COLUMNS) - 1 - index): index for index in range(len(COLUMNS))}
     for grouping, *values, series, patients in rows:

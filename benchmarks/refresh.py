@@ -1,7 +1,7 @@
 """Measure the whole screen after a click: the time to compute it, and the memory that it needs.
 
-Click paths are random, from a seed: 2 to 6 clicks from the unfiltered state, such as a person makes
-(see _clicks.py). The whole screen is all facets with cross-filtered counts of series and patients,
+A click path is 2 to 6 random clicks like those of a person, starting without filters (see
+_clicks.py). The whole screen is all facets with cross-filtered counts of series and patients,
 the summary, the licenses, and the first 40 rows of the three grids. The five histograms are
 measured separately.
 
@@ -44,7 +44,7 @@ AIM_P95_MS, AIM_RSS_MB = 100, 250
 
 
 def main() -> None:
-    """Run all measurements, or the one that this process was started for."""
+    """Run all measurements or, in a process that `in_a_process` started, one of them."""
     todo = task()
     if todo is not None:
         known = {"engine": engine, "browser": browser, "prepare": prepare, "peer": peer}
@@ -53,7 +53,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--paths", type=int, default=200, help="click paths (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the random clicks (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the clicks (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="10 paths, without idc-index")
     given = parser.parse_args()
     paths = 10 if given.quick else given.paths
@@ -157,7 +157,7 @@ class Stages:
         self._before = time.perf_counter()
 
     def add(self, after: str) -> None:
-        """End the current stage."""
+        """End the current stage; `after` is its name."""
         seconds = time.perf_counter() - self._before
         memory = ProcessMemory.of_this_process()._asdict()
         self.stages.append({"after": after, "seconds": seconds, **memory})
@@ -275,7 +275,7 @@ def _is_for_the_peer(state: Any) -> bool:
 
 
 def _questions(state: Any, screen: Any) -> dict[str, Any]:
-    """Return the whole screen as few SQL queries, with the expected results."""
+    """Return a few SQL queries for the whole screen, with the expected results."""
     from idc_widgets.index import COLLECTION_FACETS
     from idc_widgets.query.filters import IsCommercial
 

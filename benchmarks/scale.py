@@ -42,7 +42,7 @@ ROWS_PER_ROW_GROUP = 122_880
 
 
 def main() -> None:
-    """Run all measurements, or the one that this process was started for."""
+    """Run all measurements or, in a process that `in_a_process` started, one of them."""
     todo = task()
     if todo is not None:
         what = {"write": write, "measure": measure}[todo.pop("what")]
@@ -51,8 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--factors", type=int, nargs="+", default=[1, 10], help="(%(default)s)")
     parser.add_argument("--paths", type=int, default=10, help="click paths per file (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the random clicks (%(default)s)")
-    parser.add_argument("--folder", type=Path, help="of the files; by default temporary")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the clicks (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="folder of the files; by default temporary")
     given = parser.parse_args()
     factors = sorted({1, *given.factors})  # the others are compared with 1
 

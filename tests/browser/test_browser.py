@@ -222,7 +222,7 @@ def test_headers_have_tooltips(page: Page) -> None:
     expect(series.count).to_have_text("1,044,191")
     page.wait_for_timeout(1000)
     box = series.box()
-    # The column "On disk" is not in the index, the third one is, and a row has no tooltip.
+    # The header "On disk" and a row have no tooltip; the third column has one.
     for x, y, tooltip in ((48, 14, ""), (96 + 140 + 58, 14, "PatientID"), (294, 60, "")):
         page.mouse.move(box["x"] + x, box["y"] + y)
         page.wait_for_timeout(100)

@@ -25,7 +25,7 @@ from idc_widgets.widgets.state import BrowserState
 from idc_widgets.widgets.summary import SummaryBar
 """
 
-# Give the page the model of a dropdown, which it cannot reach in another way.
+# A widget that gives the page the model of a dropdown: the page cannot find it by itself.
 REACH = """
 import anywidget
 from traitlets import Unicode
@@ -70,7 +70,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -
 
 @pytest.fixture
 def page(lab: Lab) -> Iterator[Page]:
-    """Dropdowns and summary of the installed index, filtered to one collection."""
+    """Show dropdowns and summary of the installed index, filtered to one collection."""
     state = "state = BrowserState(IDCClient(), collection_id='nsclc_radiomics')"
     shown = lab.open_notebook([SETUP + state, SHOW])
     lab.run_all(shown)
@@ -80,7 +80,7 @@ def page(lab: Lab) -> Iterator[Page]:
 
 @pytest.fixture
 def own(lab: Lab) -> Iterator[Page]:
-    """Dropdowns and summary of a small table with hostile values, and a Download button."""
+    """Show dropdowns, summary and Download button of a small table with hostile values."""
     cells = [
         SETUP + "state = BrowserState(IDCClient('own.csv'))",
         SHOW,
@@ -203,7 +203,7 @@ def test_quick_clicks_are_shown_at_once_and_sent_together(lab: Lab, page: Page) 
     assert lab.run(page, "print(len(changes), len(changes[-1]))") == "2 4"
 
 
-def test_two_views_show_the_same(lab: Lab, page: Page) -> None:
+def test_two_page_views_show_the_same(lab: Lab, page: Page) -> None:
     lab.run(page, "panel")
     buttons = button(page, "Modality")
     expect(buttons).to_have_count(2)
@@ -225,7 +225,7 @@ def test_the_tooltip_names_the_column(lab: Lab, page: Page) -> None:
     expect(opener).to_have_attribute("title", "Body part: LUNG, (missing)\nBodyPartExamined")
 
 
-def test_a_removed_view_no_longer_follows_its_model(lab: Lab, page: Page) -> None:
+def test_a_removed_page_view_no_longer_follows_its_model(lab: Lab, page: Page) -> None:
     lab.run(page, REACH)
     page.wait_for_function("() => window.model !== undefined")
     listeners = "() => window.model._events['change:_chosen'].length"
@@ -366,7 +366,7 @@ def hold(s3: S3Server) -> Callable[[], None]:
 
 
 def test_download_by_keyboard(lab: Lab, own: Page, s3: S3Server) -> None:
-    """The focus stays in the widget: to the notebook, single keys are commands."""
+    """Check that the focus stays in the widget: elsewhere, single keys are commands."""
     cells = lab.cell_count(own)
 
     def press(key: str) -> None:

@@ -1,4 +1,4 @@
-"""Fast clicks and typing: the last one wins, however busy the kernel is."""
+"""Fast clicks and typing: the last click or text wins, even if the kernel is busy."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ while Path("busy").exists() and time.monotonic() < patience:
     time.sleep(0.05)
 """
 
-# Accept CT at once, but hold CT with MR until the file is deleted.
+# An observer that holds the turn after CT and MR are ticked until a file is deleted.
 HOLD = """
 import time
 from pathlib import Path
@@ -125,7 +125,7 @@ WAITING = ".idc-popover-waiting, .idc-search-waiting"
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[tuple[Lab, Page]]:
-    """One notebook for all tests; `page` removes all filters before each."""
+    """Open one notebook for all tests; `page` removes all filters before each."""
     with Lab(tmp_path_factory.mktemp("lab"), chromium=chromium) as lab:
         shown = lab.open_notebook([SHOW], height=1300)
         lab.run_all(shown)
@@ -142,7 +142,7 @@ def lab(opened: tuple[Lab, Page]) -> Lab:
 
 @pytest.fixture
 def page(opened: tuple[Lab, Page]) -> Page:
-    """The browser without filters and without pending requests."""
+    """Return the browser without filters and without pending requests."""
     lab, shown = opened
     expect(shown.locator(WAITING)).to_have_count(0)
     lab.run(shown, "browser.state.clear(); seen.clear()")
@@ -191,7 +191,7 @@ def states() -> list[dict[str, list[str]]]:
 
 
 def assert_agrees(lab: Lab, page: Page, **filters: Any) -> None:
-    """Assert that the kernel has these filters, and that the screen shows them and stays so."""
+    """Assert that the kernel has these filters, and that the screen keeps showing them."""
     expect(page.locator(WAITING)).to_have_count(0)
     same = f"browser.filters == browser.cohort == browser.client.cohort(**{filters!r})"
     printed = lab.run(page, f"print({same}, browser.filters)")
@@ -201,7 +201,7 @@ def assert_agrees(lab: Lab, page: Page, **filters: Any) -> None:
     while (shown := page.evaluate(SHOWN)) != expected and time.monotonic() < deadline:
         page.wait_for_timeout(50)
     assert shown == expected
-    page.wait_for_timeout(1000)  # no outdated answer arrives later
+    page.wait_for_timeout(1000)  # an outdated answer would arrive now
     assert page.evaluate(SHOWN) == expected
     assert lab.run(page, f"print({same}, repr(browser.state.message))") == "True ''"
 
@@ -246,7 +246,7 @@ def test_clicks_while_a_cell_runs(lab: Lab, page: Page) -> None:
             ticked = [value for value, (is_ticked, *_) in chosen[label].items() if is_ticked]
             assert ticked == states()[-1].get(column, []), label
     assert_agrees(lab, page, **states()[-1])
-    # The kernel had no other filters than those after one of the clicks, in their order.
+    # The filters that the kernel had are those after some of the clicks, in the same order.
     clicked = f"iter([browser.client.cohort(**filters) for filters in {states()!r}])"
     in_order = f"clicked = {clicked}\nprint(all(filters in clicked for filters in seen))"
     assert lab.run(page, in_order) == "True", lab.run(page, "print(*seen, sep='\\n')")

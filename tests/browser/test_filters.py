@@ -32,7 +32,7 @@ panel, bar = FilterPanel(state), SummaryBar(state, columns=[])
 ipywidgets.VBox([panel, bar], layout={"width": "100%"})
 """
 
-# JavaScript: what Ctrl+V does. The clipboard itself is not available on every machine.
+# JavaScript: paste a text as Ctrl+V does. Not every machine has a clipboard.
 PASTE = """(input, text) => {
   input.focus();
   const clipboardData = new DataTransfer();
@@ -50,7 +50,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab
 
 @pytest.fixture(scope="module")
 def opened(lab: Lab) -> Iterator[Page]:
-    """One notebook for all tests; `page` resets its state after each."""
+    """Open one notebook for all tests; `page` resets its state after each."""
     shown = lab.open_notebook([SETUP, SHOW])
     lab.run_all(shown)
     shown.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
@@ -91,7 +91,7 @@ def wait_for_answers(page: Page) -> None:
 
 
 def filters(lab: Lab, page: Page) -> str:
-    """Return the filters. Running a cell takes the focus, which closes any popover."""
+    """Return the filters. This runs a cell, which takes the focus and so closes any popover."""
     wait_for_answers(page)
     return lab.run(page, "print(state.filters.without('collection_id'))")
 
@@ -126,7 +126,7 @@ def test_the_last_text_wins_and_typing_never_waits(lab: Lab, page: Page) -> None
     texts = lab.run(page, "print(texts); state.remove_view(slow)")
     *others, last = ast.literal_eval(texts)
     assert last == "lung1-365"
-    # While a request waits, only the last text is kept: fewer than the nine texts that were typed.
+    # While a request waits, only the last text is kept. So not all nine typed texts are sent.
     assert len(others) <= 4, texts
     search(page).click()
     page.keyboard.press("Escape")
@@ -226,7 +226,7 @@ def test_range_by_mouse(lab: Lab, page: Page) -> None:
     expect(button(page, "Age")).to_have_text("Age60 – 79 years")
     expect(dialog.locator(".idc-range-out")).to_have_count(16)
     expect(chip(page, "Age 60 – 79 years")).to_be_visible()
-    # A handle moves its own end only.
+    # A handle moves only its own end.
     page.mouse.move(box["x"] + 12 * bar, y)
     page.mouse.down()
     page.mouse.move(box["x"] + 14.5 * bar, y, steps=4)
@@ -283,7 +283,7 @@ def test_text_that_is_not_a_range_is_explained(lab: Lab, page: Page) -> None:
     first.fill(HOSTILE)
     dialog.get_by_role("button", name="Apply").click()
     expect(alert).to_contain_text(f"'{HOSTILE}' is not a date")
-    expect(page.locator(".idc-chip")).to_have_count(1)  # that of the collection
+    expect(page.locator(".idc-chip")).to_have_count(1)  # the chip of the collection
     first.fill("20090101")
     first.press("Enter")
     expect(alert).to_be_empty()

@@ -21,7 +21,7 @@ grids = VBox([grid(state) for grid in (PatientGrid, StudyGrid, SeriesGrid)])
 grids
 """
 
-# Give the page Lumino's DataGrids, which it cannot reach in another way.
+# A widget that gives the page Lumino's DataGrids: the page cannot find them by itself.
 REACH = """
 class Reach(anywidget.AnyWidget):
     _esm = '''
@@ -87,7 +87,7 @@ def page(lab: Lab) -> Iterator[Page]:
 
 
 def reach_grids(lab: Lab, page: Page, views: int) -> None:
-    """Wait until each view has requested rows, then give the page all their grids."""
+    """Wait until each page view has requested rows, then give the page all grids."""
     page.locator(f".ipydatagrid-widget >> nth={views - 1}").wait_for()
     page.wait_for_timeout(1000)
     lab.run(page, REACH)
@@ -110,11 +110,11 @@ def test_the_picture_is_the_same_with_one_copy_per_part(
         assert painted["colors"] > 20, "nothing was painted"
         assert painted["ratio"] == ratio
         assert painted["different"] == 0
-        # A copy for the headers, one for the body, and those of a last section made to fit.
+        # One copy for the headers and one for the body; a stretched last section needs its own.
         assert painted["quick"] <= 4 < 40 < painted["slow"], painted
 
 
-def test_a_second_view_of_the_same_grids_is_patched_too(lab: Lab, page: Page) -> None:
+def test_a_second_page_view_of_the_same_grids_is_patched_too(lab: Lab, page: Page) -> None:
     lab.run(page, "grids")
     reach_grids(lab, page, 6)
     for grid in range(6):

@@ -31,7 +31,7 @@ browser = IDCBrowser(PatientID={PATIENT!r}, download_dir=FOLDER)
 browser
 """
 
-# Give the page the grid of series, which it cannot reach in another way.
+# A widget that gives the page the grid of series: the page cannot find it by itself.
 REACH = """
 import anywidget
 from traitlets import Unicode
@@ -65,8 +65,8 @@ class Gate:
     """A server that treats each of four series in its own way.
 
     It sends all files of the first series. While the gate is closed, it sends some files of the
-    second series and none of the third: requests for the others wait. Until `mend` is called, it
-    answers "not found" for one file of the fourth series.
+    second series and none of the third; requests for the other files wait. Until `mend` is called,
+    it answers "not found" for one file of the fourth series.
     """
 
     def __init__(self, s3: S3Server, uids: dict[str, str]) -> None:
@@ -101,7 +101,7 @@ class Gate:
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
-    """The four series, in the order in which they are downloaded."""
+    """Return the rows of the four series, in the order in which they are downloaded."""
     table = pq.read_table(
         Index.default().tables["index"], filters=[("PatientID", "=", PATIENT)]
     ).to_pylist()

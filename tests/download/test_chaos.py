@@ -1,4 +1,4 @@
-"""Interruptions at random moments, with and without locks: reports stay true, and all complete."""
+"""Interrupts downloads at random, with and without locks: no report is wrong, all complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEED = int(os.environ.get("IDC_WIDGETS_CHAOS_SEED", random.randrange(10**6)))
 
 
 @pytest.mark.parametrize("disk", DISKS)
-# Half a minute each, but a busy machine takes ten times that for so many processes
+# Each takes half a minute. There are many processes, so a busy machine takes ten times as long
 @pytest.mark.timeout(1200)
 def test_chaos(tmp_path: Path, disk: str) -> None:
     print(f"IDC_WIDGETS_CHAOS_SEED={SEED}")

@@ -34,7 +34,7 @@ def test_bytes_that_have_not_arrived_do_not_count(tmp_path: Path) -> None:
     assert disk.allocated_bytes(str(tmp_path / "gone")) == 0
 
 
-def test_the_size_counts_where_no_block_was_ever_reported(
+def test_the_size_is_used_if_no_block_was_ever_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "part"
@@ -51,7 +51,7 @@ def test_the_size_counts_where_no_block_was_ever_reported(
     assert disk.allocated_bytes(str(path)) == 10_000
     blocks = 8
     assert disk.allocated_bytes(str(path)) == 8 * 512
-    blocks = 0  # of another file that is nothing but a hole
+    blocks = 0  # now of another file, which consists of one hole
     assert disk.allocated_bytes(str(path)) == 0
 
 
@@ -133,7 +133,7 @@ def test_a_folder_that_is_a_file(ct: pa.Table, tmp_path: Path) -> None:
     assert file.read_text() == "mine"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc is where even root cannot write")
+@pytest.mark.skipif(sys.platform != "linux", reason="even root cannot write into /proc")
 def test_a_folder_that_cannot_be_written(ct: pa.Table) -> None:
     with pytest.raises(DownloadError, match=r"cannot write to /proc/x/y: .*; choose another"):
         DownloadPlan.make(ct, "/proc/x/y")

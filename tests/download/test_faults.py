@@ -97,7 +97,7 @@ def pid_of(job: DownloadJob) -> int:
         ("stall", "no data for 2 s", True),
     ],
 )
-def test_one_object(
+def test_a_fault_of_one_object(
     server: S3Server, three: DownloadPlan, fault: Fault, words: str, passes: bool
 ) -> None:
     bad = bad_key(server)
@@ -113,7 +113,7 @@ def test_one_object(
     tries = 2 if passes else 1
     requests = 1 if fault in (403, 404, "stall") else 1 + s5cmd.REQUEST_RETRIES
     gets = server.keys("GET").count(bad)
-    heads = server.keys("HEAD").count(bad)  # sent by the second try; it may fail as well
+    heads = server.keys("HEAD").count(bad)  # the second try sends them, and they may fail, too
     assert requests <= gets and gets + heads in (tries * requests, tries * requests + tries - 1)
     assert server.count("GET") == 29 + gets, "nothing else was fetched twice"
     assert server.count("LIST") == 3 + tries - 1, "complete series are not listed again"
@@ -124,7 +124,9 @@ def test_one_object(
     ("status", "words"),
     [(404, "not on the server"), (403, "the server refuses"), (503, "the server is overloaded")],
 )
-def test_a_whole_series(server: S3Server, three: DownloadPlan, status: int, words: str) -> None:
+def test_a_fault_of_a_whole_series(
+    server: S3Server, three: DownloadPlan, status: int, words: str
+) -> None:
     server.fail = lambda r: status if r.method == "LIST" and r.key.startswith("00000002") else None
     job = DownloadJob(three, tries=1)
     job.wait(60)
@@ -178,7 +180,7 @@ def test_the_delay_doubles_with_each_try(server: S3Server, three: DownloadPlan) 
 
 
 def test_a_stalled_file_does_not_hold_up_the_others(server: S3Server, tmp_path: Path) -> None:
-    """A stalled file is noticed while others grow, and those are not fetched twice."""
+    """Check that a stalled file is noticed while others grow; the others are fetched once."""
     plan = make_plan(server, tmp_path / "data", small(2), small(3, series_size_MB=3.0))
     bad, stalls = bad_key(server), []
 
@@ -198,7 +200,7 @@ def test_a_stalled_file_does_not_hold_up_the_others(server: S3Server, tmp_path: 
 
 
 def test_stalled_files_do_not_take_all_workers(server: S3Server, tmp_path: Path) -> None:
-    """When half of the workers are stalled, s5cmd is restarted with the other series first."""
+    """Check that s5cmd is restarted, with other series first, when half of its workers stall."""
     plan = make_plan(server, tmp_path / "data", small(2), small(3, series_size_MB=3.0))
     bad = bad_key(server)
     server.fail = lambda request: "stall" if request.key == bad else None
@@ -256,7 +258,7 @@ def test_a_server_with_a_wrong_clock(server: S3Server, three: DownloadPlan, date
 
 
 def test_objects_newer_than_our_clock(server: S3Server, three: DownloadPlan) -> None:
-    """s5cmd skips them without a message and exits with 0."""
+    """Check the message, as s5cmd itself skips these objects without one and exits with 0."""
     server.modified = "2100-01-01T00:00:00.000Z"
     job = DownloadJob(three)
     job.wait(60)
@@ -394,7 +396,7 @@ def test_an_s5cmd_that_stays_suspended(server: S3Server, tmp_path: Path) -> None
 def test_the_python_process_is_killed(
     server: S3Server, tmp_path: Path, signal_name: str, dies_with_us: bool
 ) -> None:
-    """Python cannot clean up after SIGKILL, nor after SIGTERM without a handler."""
+    """Check that the next job cleans up, as a killed Python process cannot."""
     if dies_with_us and not s5cmd._death_signal_prefix():
         pytest.skip("setpriv is missing: it is part of util-linux, on Linux only")
     row = small(1, series_size_MB=3.0)
@@ -404,7 +406,7 @@ def test_the_python_process_is_killed(
     script = run_script(plan, row, code="time.sleep(60)", before=before)
     assert script.stdout is not None
     pid = int(script.stdout.readline())
-    # While it runs, another process must not write there
+    # While the script runs, another job must not write into its folders
     job = DownloadJob(plan)
     assert job.wait(60) == "failed"
     assert job.error and f"(pid {script.pid} on " in job.error and "wait for it" in job.error
@@ -414,7 +416,7 @@ def test_the_python_process_is_killed(
     if dies_with_us:
         until(lambda: not is_running(pid), 30)
     else:
-        assert is_running(pid), "it outlives its parent for a while"
+        assert is_running(pid), "s5cmd outlives its parent for a while"
     there = {name for name in names(plan) if name.endswith(".dcm")}
     server.requests.clear()
     server.rate_MB_s = None
@@ -580,7 +582,7 @@ def test_a_pause_that_is_cancelled_or_repeated(server: S3Server, tmp_path: Path,
 
 
 def test_without_a_fault_everything_is_complete(three: DownloadPlan, server: S3Server) -> None:
-    """The tests above would fail without their faults."""
+    """Check that the jobs of this file fail only because of their faults."""
     job = DownloadJob(three)
     job.wait(60)
     check(job, server, "complete")

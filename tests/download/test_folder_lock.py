@@ -31,18 +31,18 @@ from support.s3server import S3Server
 from idc_widgets.download import DownloadJob, DownloadPlan, disk, folder_lock, record, s5cmd
 
 if sys.platform == "win32":
-    pytest.skip("other processes are not seen there", allow_module_level=True)
+    pytest.skip("the tests use fcntl, which Windows lacks", allow_module_level=True)
 
 import fcntl
 
-#: Put in before the job of a process: the rules of NFS, where flock takes a lock of the process
-#: that needs a descriptor that is open for writing; and file systems without locks.
+#: Code that a process runs before its job, to imitate file systems. On NFS, a lock belongs to the
+#: whole process, and needs a descriptor that is open for writing.
 NFS = "import fcntl; fcntl.flock = fcntl.lockf"
 NO_LOCKS = (
     "import errno, fcntl; "
     "exec('def refuse(file, how): raise OSError(errno.ENOLCK, str())'); fcntl.flock = refuse"
 )
-#: Two computers that keep their locks to themselves
+#: The same, to imitate another computer whose locks this one does not see.
 OTHER_HOST = (
     "import fcntl, socket; fcntl.flock = lambda file, how: None; "
     "socket.gethostname = lambda: 'elsewhere'"
@@ -77,7 +77,7 @@ def test_another_process_is_seen(
 def test_jobs_of_one_process_see_each_other_on_nfs(
     server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There, a process does not see its own locks, and loses them when it closes the file."""
+    """Check this on NFS, where a process does not see its own locks and easily loses them."""
     monkeypatch.setattr(fcntl, "flock", fcntl.lockf)
     test_another_job_of_this_session_by_another_path(server, tmp_path)
 
@@ -211,7 +211,7 @@ def test_work_folders_that_anybody_could_have_made_are_ignored(tmp_path: Path) -
 
 
 def test_jobs_of_a_shared_folder_see_each_other(server: S3Server, tmp_path: Path) -> None:
-    """The work folder and the lock files are as open to the others as the folder itself."""
+    """Check that users who may write into the folder can use its work folder and lock files."""
     plan = make_plan(server, tmp_path / "data", small(1))
     plan.folder.mkdir()
     plan.folder.chmod(0o2775)
@@ -401,7 +401,7 @@ def test_lock_files_that_no_job_made(server: S3Server, tmp_path: Path, kind: str
 
 
 def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> None:
-    """It protects the folder that it lies in, and no folder below."""
+    """Check that it protects the folder that it is in, and no folder below."""
     plan = make_plan(server, tmp_path / "data", small(1))
     below = make_plan(server, tmp_path / "data" / "below", small(1))
     path = plan.folder / folder_lock.WORK_FOLDER / "0.lock"
@@ -420,7 +420,7 @@ def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> No
 def test_an_orphaned_s5cmd_is_identified_by_pid_and_start_time(
     server: S3Server, three: DownloadPlan
 ) -> None:
-    """Another process may have got the same pid."""
+    """Check both, because another process may have got the same pid."""
     with subprocess.Popen(["sleep", "60"]) as bystander:
         started = s5cmd._process(bystander.pid)[1]
         home = three.folder / folder_lock.WORK_FOLDER

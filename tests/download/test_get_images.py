@@ -38,7 +38,7 @@ def test_get_images_in_every_spelling(s3: S3Server, tmp_path: Path) -> None:
     s3.requests.clear()
     assert client.get_images(seriesInstanceUID=[CT], downloadDir=str(tmp_path)) == paths
     assert client.get_images(CT, tmp_path, download=False) == paths
-    assert not s3.requests, "what is complete costs no request"
+    assert not s3.requests, "complete series need no request"
 
 
 def test_get_images_reports_missing_series_and_keeps_the_rest(s3: S3Server, tmp_path: Path) -> None:
@@ -66,7 +66,9 @@ def test_get_images_asks_before_a_large_download(
         client.get_images(seriesInstanceUID=CT, downloadDir=tmp_path / "data", max_GB=0.07)
     assert not s3.requests and not (tmp_path / "data").exists()
     assert len(client.get_images(CT, tmp_path / "data", True, None)) == 134
-    assert len(client.get_images(CT, tmp_path / "data", max_GB=0)) == 134, "nothing is to fetch"
+    assert len(client.get_images(CT, tmp_path / "data", max_GB=0)) == 134, (
+        "nothing is left to fetch"
+    )
 
 
 def test_a_selection_downloads(s3: S3Server, tmp_path: Path, client: IDCClient) -> None:
@@ -101,12 +103,12 @@ def test_the_endpoint_of_s5cmds_own_variable(
     assert plan.size_bytes == 70_513_634
 
 
-def test_looking_needs_no_disk(s3: S3Server, client: IDCClient) -> None:
+def test_finding_files_needs_no_writable_folder(s3: S3Server, client: IDCClient) -> None:
     assert client.get_images(CT, "/proc/none", download=False) == []
 
 
 @pytest.mark.parametrize("kind", ["broken link", "loop", "long name"])
-def test_folders_that_cannot_be(client: IDCClient, tmp_path: Path, kind: str) -> None:
+def test_folders_that_cannot_exist(client: IDCClient, tmp_path: Path, kind: str) -> None:
     folder = tmp_path / ("x" * 256 if kind == "long name" else "link")
     if kind != "long name":
         folder.symlink_to(tmp_path / ("nowhere" if kind == "broken link" else "link"))

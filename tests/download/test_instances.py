@@ -24,7 +24,11 @@ from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries, disk,
 from idc_widgets.download.progress import ProgressTracker, TrackedSeries
 
 TABLE = "sm_instance_index"
-KINDS = ["THUMBNAIL", "LABEL", "VOLUME"]  # of the files of a slide; all after the third are VOLUME
+KINDS = [
+    "THUMBNAIL",
+    "LABEL",
+    "VOLUME",
+]  # ImageType of the files of a slide; further ones are VOLUME
 THUMBNAILS = f"SELECT SOPInstanceUID FROM {TABLE} WHERE list_contains(ImageType, 'THUMBNAIL')"
 
 Row = dict[str, Any]
@@ -84,7 +88,7 @@ def instances(slides: list[Row]) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def own(slides: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a table with the same rows alone, which is quicker to query than the whole index."""
+    """Return a table with only these rows, which is quicker to query than the whole index."""
     path = tmp_path_factory.mktemp("own") / "slides.parquet"
     pq.write_table(pa.Table.from_pylist(slides), path)
     return path
@@ -157,7 +161,7 @@ def on_server(server: S3Server, *keys: str) -> dict[str, bytes]:
 
 
 def planned(server: S3Server, folder: Path, only: Any, *rows: Row) -> DownloadPlan:
-    """Return a plan of rows, whose objects are put on the server."""
+    """Put the objects of some rows on the server, and return the plan of the rows."""
     server.objects |= series_objects(rows)
     return DownloadPlan.make(
         pa.Table.from_pylist(list(rows)),
@@ -265,7 +269,7 @@ def test_thumbnails_then_levels_then_whole_series(
     assert download(0, 2).paths == second.paths and server.requests == [], "all files exist already"
     assert first.plan.complete() == first.paths
     counts = [len(entry["series"]) for entry in records(tmp_path / "data")]
-    assert counts == [2, 2, 2, 2], "an entry each: thumbnails, with levels, whole series, labels"
+    assert counts == [2, 2, 2, 2], "one entry per call of download with other instances"
 
 
 @pytest.mark.parametrize("template", ["short", "flat"])
@@ -435,7 +439,7 @@ def test_an_object_with_another_size_than_in_the_table_is_not_complete(
 
 
 def test_a_series_with_all_files_reported_is_not_pending(server: S3Server, tmp_path: Path) -> None:
-    """Check the list of pending series, of which s5cmd works on the first."""
+    """Check `pending`: only the first pending series are polled, so finished ones must leave it."""
     row = small()
     names = [place[1].partition("/")[2] for place in series_objects([row])][:2]
     plan = planned(server, tmp_path, {"1.2.1": dict.fromkeys(names, 10_000)}, row)

@@ -1,8 +1,8 @@
 """Plans from columns with random content.
 
-A plan is refused, or each of its paths is legal, inside the folder, and used by one series only.
-The rules for legal names are repeated here, from the documentation of Windows, macOS and Linux, and
-share nothing with the tested code.
+Either a plan is refused, or each of its paths is legal, inside the folder, and used by one series
+only. This file has its own rules for legal names, from the documentation of Windows, macOS and
+Linux, which share nothing with the tested code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from idc_widgets.download import DEFAULT_TEMPLATE, DownloadPlan, PlannedSeries
 from idc_widgets.errors import DownloadError
 
 FILE = "ffffffff-ffff-4fff-8fff-ffffffffffff.dcm"
-DIGITS = "4294967295"  # the most that s5cmd adds
+DIGITS = "4294967295"  # the longest suffix that s5cmd adds to an unfinished file
 PLATFORMS = ["linux", "darwin", "win32"]
 COLUMNS = [
     "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id", "Modality",
@@ -72,7 +72,7 @@ def wrong_with_path(path: str, platform: str) -> str | None:
 
 
 def same_file(path: str) -> str:
-    """Return a key that is equal for paths that match by Unicode's canonical caseless match."""
+    """Return a key that is equal for paths that match under Unicode's canonical caseless rule."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
@@ -94,7 +94,7 @@ def assert_law(plan: DownloadPlan, platform: str) -> None:
                     assert wrong_with_name(name, each) is None, (name, each)
             assert wrong_with_path(path, platform) is None
             owner = seen.setdefault(same_file(path), series.SeriesInstanceUID)
-            assert owner == series.SeriesInstanceUID, "of one series alone"
+            assert owner == series.SeriesInstanceUID, "only one series uses the path"
         alone = seen.setdefault(same_file(str(series.folder)), series.SeriesInstanceUID)
         assert alone == series.SeriesInstanceUID
 
@@ -220,7 +220,7 @@ def test_every_path_is_inside_unique_and_legal(
             assert_refusal_helps(chosen, root, template, platform, message)
             return
         assert "two series would share the folder" in message and len(chosen) > 1
-        assert template != "flat" and not template.endswith(("UID", "uuid")), "these tell apart"
+        assert template != "flat" and not template.endswith(("UID", "uuid")), "UIDs differ"
         assert template != "short"
         return
     assert len(plan.series) == len(chosen)
@@ -261,7 +261,7 @@ def assert_refusal_helps(
     chosen: list[dict[str, Any]], root: str, template: str, platform: str, message: str
 ) -> None:
     """Assert that the advice in a message works."""
-    short = "/d"  # names are the same below it, and fit unless they are extremely long themselves
+    short = "/d"  # the names below it are the same; only extremely long names do not fit
     if advised := re.search(r"use the template '([^']+)', or a folder", message):
         assert_law(make(chosen, root, advised[1], platform), platform)
     else:
@@ -281,7 +281,7 @@ def assert_refusal_helps(
         return
     longer = len(root) - len(short)  # roots are ASCII
     worst = max((str(path) for one in plan.series for path in paths(one)), key=len)
-    assert wrong_with_path(worst + "x" * longer, platform), "refused, and would have fitted"
+    assert wrong_with_path(worst + "x" * longer, platform), "it was refused, but fits"
 
 
 def _fits(chosen: list[dict[str, Any]], root: str, template: str, platform: str) -> bool:

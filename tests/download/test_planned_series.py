@@ -58,7 +58,7 @@ def place(plan: DownloadPlan, server: S3Server, *, final: int, staged: int) -> P
 
 
 def assert_final(plan: DownloadPlan, server: S3Server, *others: str) -> None:
-    """Assert that the folder holds what the server has, to the byte, and `others`."""
+    """Assert that the folder has exactly the files of the server, byte for byte, and `others`."""
     expected = {key.replace("/", "_"): (bucket, key) for bucket, key in server.objects}
     on_disk = set(os.listdir(plan.folder)) - {record.FILE_NAME}
     assert sorted(on_disk) == sorted([*expected, *others])

@@ -136,7 +136,7 @@ def test_a_strange_folder(ct: pa.Table, tmp_path: Path, name: str) -> None:
     assert DownloadPlan.make(ct, tmp_path / name).folder == tmp_path / name
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the folder one works in cannot be removed")
+@pytest.mark.skipif(sys.platform == "win32", reason="the current folder cannot be removed")
 def test_the_current_folder_is_gone(
     ct: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -285,7 +285,7 @@ def test_leftovers_of_another_user_do_not_stop_the_record(kind: str, sticky: boo
                    series_aws_url="s3://bucket/a/*")
         plan = DownloadPlan.make(pa.Table.from_pylist([row]), sys.argv[1],
                                  template="%SeriesInstanceUID", check_disk=False)
-        record._entry(plan, (), "complete", "")  # imports what another user may not read
+        record._entry(plan, (), "complete", "")  # imports modules that another user may not read
         os.setuid(65534)
         for line in record.write(plan, (), state="complete", started=""):
             print(line)
@@ -326,7 +326,7 @@ def test_no_entry_is_lost_without_locks(tmp_path: Path, monkeypatch: pytest.Monk
     def lose(*arguments: Any, **options: Any) -> None:
         monkeypatch.setattr(record, "write_whole", replace)
         replace(*arguments, **options)
-        path.write_bytes(of_the_other)  # another process had read the file before
+        path.write_bytes(of_the_other)  # another process read the file earlier, and writes now
 
     monkeypatch.setattr(record, "write_whole", lose)
     assert record.write(one, (), state="complete", started="") == []

@@ -243,7 +243,7 @@ def test_file_systems_that_report_no_blocks(
     monkeypatch: pytest.MonkeyPatch,
     reported: tuple[bool, bool, bool],
 ) -> None:
-    """A file moves when any of its size, its blocks or its time of change does."""
+    """Check that a file counts as growing if its size, blocks or time of change differs."""
     stat = os.stat
     has_size, has_blocks, has_time = reported
 
@@ -269,8 +269,8 @@ def test_file_systems_that_report_no_blocks(
 
 
 def test_progress_outside_the_window_counts(server: S3Server, plan: Plan) -> None:
-    # Two series differ from the index, so they stay pending, and they fill the window of pending
-    # series that is polled for one worker
+    # Two series differ from the index and so stay pending. With one worker, only two pending
+    # series are polled
     three = plan(small(1), small(2), small(3, instanceCount=1, series_size_MB=6.0))
     for series in three.series[:2]:
         server.objects[max(k for k in server.objects if series.prefix in k[1])] = b"short"

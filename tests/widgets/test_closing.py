@@ -1,4 +1,4 @@
-"""A closed widget: nothing observes, nothing is recomputed, and nothing stays in memory."""
+"""A closed widget observes nothing, recomputes nothing, and leaves nothing in memory."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def observers(state: BrowserState) -> list[Any]:
 
 
 def shown(widget: Any) -> dict[str, Any]:
-    """Return what the front end would be sent, without the parts of the widget."""
+    """Return the synchronized values of a widget, without its parts."""
     return {name: getattr(widget, name) for name in widget.keys if name != "layout"}
 
 

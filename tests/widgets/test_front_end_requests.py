@@ -1,4 +1,4 @@
-"""The order of requests: a later request of a view wins, even if it arrives first."""
+"""The order of requests: a later request of a page view wins, even if it arrives first."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def test_an_outdated_request_is_not_accepted() -> None:
     assert requests.accept({"view": "a", "number": 3}) == "a:3"
 
 
-def test_views_number_their_requests_independently() -> None:
+def test_page_views_number_their_requests_independently() -> None:
     requests = FrontEndRequests()
     assert requests.accept({"view": "a", "number": 7}) == "a:7"
     assert requests.accept({"view": "b", "number": 1}) == "b:1"
 
 
-def test_a_request_is_answered_whatever_happens() -> None:
+def test_a_request_is_answered_even_after_an_error() -> None:
     requests, state = FrontEndRequests(), BrowserState()
     answered: list[str] = []
 

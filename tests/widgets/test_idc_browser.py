@@ -77,12 +77,12 @@ def test_observers_of_the_browser_get_old_and_new_values(browser: IDCBrowser) ->
 
 
 def test_a_cell_after_a_click_sees_the_click(browser: IDCBrowser) -> None:
-    """Python code in one thread, while another thread works in a click."""
+    """Run Python code in one thread while another thread handles a click."""
     entered = threading.Event()
     seen: list[Any] = []
 
     def view() -> None:
-        entered.set()  # the parts of the browser that follow later have not followed yet
+        entered.set()  # the other parts of the browser are not updated yet
         cell.join(0.3)
 
     def click() -> None:

@@ -71,7 +71,7 @@ def _counts(state: BrowserState) -> Any:
 
 
 @pytest.mark.parametrize("name", ["facets", "summary"])
-def test_the_browser_is_of_one_mind_after_an_interrupted_click(
+def test_all_parts_agree_after_an_interrupted_click(
     own: IDCClient, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     browser = IDCBrowser(own)
@@ -154,7 +154,7 @@ thread.start(); thread.join(); print(threads)
 
 
 class Kernel:
-    """A kernel in which a page clicks: the messages come through a comm."""
+    """A kernel that gets clicks as a page sends them, through a comm."""
 
     def __init__(self, manager: KernelManager, client: Any) -> None:
         self.manager, self.client = manager, client

@@ -62,7 +62,7 @@ class FrontEnd:
 class Page(FrontEnd):
     """A page that runs clicks.js: its messages have the generation of the rows that it shows.
 
-    It shows new rows only when `receive` is called, as if the messages to it were on their way.
+    It shows new rows only after `receive` is called. Until then, messages to it are on their way.
     """
 
     def __init__(self, grid: Any, name: str = "page") -> None:
@@ -74,7 +74,7 @@ class Page(FrontEnd):
         self.request(0, 10)
 
     def receive(self) -> None:
-        """Take in all messages of the kernel."""
+        """Handle all messages from the kernel."""
         self.generation = self.widget.generation
         self.selections = [dict(rectangle) for rectangle in self.widget.selections]
 
@@ -299,7 +299,7 @@ def test_two_pages_click_on_their_own_rows(state: BrowserState) -> None:
     assert state.patients == grid._rows.keys([range(5, 6)])
 
 
-def test_every_view_is_refreshed(state: BrowserState) -> None:
+def test_every_page_view_is_refreshed(state: BrowserState) -> None:
     page = Page(SeriesGrid(state))
     page.request(100, 110, view="first")
     page.request(4000, 4010, view="second")
@@ -416,7 +416,7 @@ def test_unknown_keywords_name_the_nearest(state: BrowserState) -> None:
         SeriesGrid(state, hight="100px")
 
 
-def test_the_title_takes_all_picks_back(state: BrowserState) -> None:
+def test_the_title_removes_all_picks(state: BrowserState) -> None:
     front = FrontEnd(PatientGrid(state))
     front.click(0, 1)
     assert len(front.grid._picked) == 2
@@ -441,7 +441,7 @@ def test_a_grid_that_cannot_follow_says_so_until_it_can(
         patch.setattr("idc_widgets.widgets.grid.level_grids.row_source", broken)
         with state.turn(reports=True):
             state.filter_values("Modality", ["SEG"])
-    assert messages == ["quota exceeded"], "the click in which it failed does not wipe it"
+    assert messages == ["quota exceeded"], "the message stays after the turn that failed"
     assert series._body.layout.display == "none"
     heading = series._heading
     assert (heading._count, heading._empty) == (

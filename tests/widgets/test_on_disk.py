@@ -26,7 +26,7 @@ UIDS = [f"s.{i}" for i in range(4)]
 
 
 class View:
-    """A grid without a screen, which keeps the states that it would show."""
+    """Stands for a grid: it records the states that a grid would show."""
 
     def __init__(self, columns: Any, **_unused: Any) -> None:
         from ipywidgets import Label

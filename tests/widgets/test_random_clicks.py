@@ -1,7 +1,6 @@
-"""Random clicks from two threads, while views and observers raise: nothing stays behind.
+"""Random clicks from two threads, while views and observers raise: all widgets agree in the end.
 
-The number of examples is in the environment variable IDC_WIDGETS_EXAMPLES, by default 300; one more
-property has as many again.
+The environment variable IDC_WIDGETS_EXAMPLES sets the number of examples per test (by default 300).
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from idc_widgets.widgets.grid.datagrid import DataGridView
 
 EXAMPLES = int(os.environ.get("IDC_WIDGETS_EXAMPLES", "300"))
 
-#: Functions that run in a turn: some in views, some in the part that works a choice in.
+#: Functions that run in a turn: some in views, some while a choice is applied.
 POINTS: list[tuple[Any, str]] = [
     (Cohort, "facets"),
     (Cohort, "histogram"),
@@ -62,11 +61,11 @@ DOWNLOAD_TRAITS = ["selection", "download_dir", "job", "paths"]
 
 
 class BrokenError(Exception):
-    """What a view or an observer may raise."""
+    """The error that views and observers raise."""
 
 
 class Bombs:
-    """Raises errors at some of the points that are passed, counted over all threads."""
+    """Raises errors in certain calls of `pass_by`, counted over all threads."""
 
     def __init__(self) -> None:
         self.errors: dict[int, type[BaseException]] = {}
@@ -216,7 +215,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> IDCClient:
 
 @pytest.fixture(scope="module")
 def expected(own: IDCClient, tmp_path_factory: pytest.TempPathFactory) -> Page:
-    """Return a browser that nothing happens to; it shows what another one should."""
+    """Return a browser in which no error occurs; the tested browser must show the same."""
     return open_page(own, tmp_path_factory.mktemp("data"))
 
 
@@ -227,7 +226,7 @@ def open_page(own: IDCClient, folder: Path) -> Page:
 
 
 class Mined:
-    """A page whose observers pass by bombs; it is made anew after an example that failed."""
+    """Makes a page whose observers may raise, and a new page after each failed example."""
 
     def __init__(self, own: IDCClient, folder: Path) -> None:
         self._own, self._folder = own, folder
@@ -287,7 +286,7 @@ BOMBS = st.dictionaries(
 )
 
 
-#: Threads take turns as they like, so an example cannot be made smaller.
+#: The order of threads is random, so Hypothesis cannot shrink an example.
 unhurried = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -313,7 +312,7 @@ def run_in_threads(page: Page, clicks: list[list[tuple[Any, ...]]]) -> None:
 
 
 def check_that_nothing_stays(page: Page, expected: Page) -> None:
-    """Check that views equal the state, no lock is held, nothing waits, no control is dead."""
+    """Check that views show the state, no lock is held, nothing waits, and controls work."""
     turns = page.state.turns
     locks: list[bool] = []
 
@@ -326,7 +325,7 @@ def check_that_nothing_stays(page: Page, expected: Page) -> None:
     thread.start()
     thread.join(120)
     assert locks == [True, True]
-    with turns.lock:  # the thread that looks at the disk refreshes a grid when it likes
+    with turns.lock:  # the thread that examines the disk may refresh a grid at any time
         assert not turns._waiting
         assert not turns._late
         assert turns._refreshing is None
@@ -362,7 +361,7 @@ def test_after_any_error_the_next_click_brings_everything_up_to_date(
         mined.bombs.errors = dict(bombs)
         run_in_threads(page, [one, other])
         mined.bombs.errors.clear()
-        assert page.dead_controls() == [], "each request is answered, whatever happens"
+        assert page.dead_controls() == [], "each request is answered, even after an error"
         page.do(("facet", "Modality", last))
         assert set(page.state.filters.values("Modality")) == set(last)
         check_that_nothing_stays(page, expected)

@@ -34,7 +34,7 @@ def type_in(widget: RangeFilter, low: str, high: str) -> str:
 
 
 def count(widget: RangeFilter) -> list[list]:
-    """Request the histogram as the front end does while it shows it; return the bars."""
+    """Request the histogram as an open popover does; return the bars."""
     widget._handle_custom_msg({"kind": "count"}, [])
     assert widget._histogram["version"] == widget._version
     return widget._histogram["bars"]

@@ -62,7 +62,7 @@ def test_hostile_words_are_words(state, box):
     assert state.message == box._problem == ""
 
 
-def test_uids_filter_and_what_was_found_is_said(state, box):
+def test_uids_filter_and_the_result_is_shown(state, box):
     answer = send(box, uids=f"{CT}\n{STUDY}\n{UNKNOWN}\n")
     assert box._answered == answer
     assert box._uids == {

@@ -234,7 +234,7 @@ def test_observers_are_called_without_the_lock(state: BrowserState) -> None:
     assert is_free == [True]
 
 
-def test_what_an_interrupt_left_unreported_is_reported_after_the_next_turn(
+def test_changes_that_an_interrupt_left_unreported_are_reported_after_the_next_turn(
     state: BrowserState, notified: list[str]
 ) -> None:
     def interrupted(_change: Any) -> None:
@@ -269,7 +269,7 @@ def test_filter_values_keeps_a_click_of_another_thread(
     def slow_where(self: Cohort, *args: Any, **keywords: Any) -> Cohort:
         if "Modality" in keywords:
             entered.set()
-            clicked.wait(0.5)  # the click cannot come in between: this ends by itself
+            clicked.wait(0.5)  # times out, as the click cannot come in between
         return where(self, *args, **keywords)
 
     monkeypatch.setattr(Cohort, "where", slow_where)

@@ -201,7 +201,7 @@ def test_a_view_that_failed_says_so_and_is_tried_again_in_the_next_turn_only(lab
     assert (len(tries), reasons, lab.turns.is_late(view)) == (2, ["quota exceeded"], False)
 
 
-def test_a_view_whose_interruption_nobody_waits_for_is_tried_again(lab: Lab) -> None:
+def test_an_interrupted_view_is_tried_again_if_no_turn_waits(lab: Lab) -> None:
     tries: list[str] = []
 
     def view() -> None:
@@ -289,7 +289,7 @@ def test_a_newer_turn_interrupts_a_real_query(client: IDCClient) -> None:
 
     def slow_view() -> None:
         if state.filters.values("PatientSex"):
-            seen.append(state.filters)  # both choices are in: quick from now on
+            seen.append(state.filters)  # both choices are made: run no slow query any more
         else:
             started.set()
             state.client.engine.rows(SLOW)

@@ -1,4 +1,4 @@
-"""Calling users' observers from several threads."""
+"""Users' observers are called from several threads, and get the last value last."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from idc_widgets.widgets.user_observers import Teller
 
 
 class Owner(HasTraits):
-    """Has a trait whose changes are reported by hand."""
+    """An object with one trait; `change` reports its changes in place of traitlets."""
 
     value = Int()
 
@@ -23,7 +23,7 @@ def change(owner: Owner, teller: Teller, value: int) -> None:
     assert teller.tell() is None
 
 
-def test_the_last_value_that_an_observer_is_given_is_that_of_the_trait() -> None:
+def test_the_last_value_that_an_observer_gets_is_the_current_one() -> None:
     owner, teller = Owner(), Teller()
     begun, overtaken = threading.Event(), threading.Event()
     values: list[int] = []
