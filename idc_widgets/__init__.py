@@ -1,6 +1,6 @@
 """Browse and download the NCI Imaging Data Commons from a notebook.
 
-`IDCClient` is the entry in plain Python, `IDCBrowser` that in a notebook. The public names are
+Start with `IDCClient` in plain Python, and with `IDCBrowser` in a notebook. The public names are
 listed in ``__init__.pyi`` and imported on first use, so that ``import idc_widgets`` is fast and
 needs no Jupyter.
 """

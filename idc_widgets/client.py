@@ -1,4 +1,4 @@
-"""IDCClient: the package in plain Python."""
+"""`IDCClient`, the entry point of the package in plain Python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .query import Cohort, DuckDBEngine, Engine, TableCatalog, run_interruptible
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ._util import Progress
+    from ._util import ProgressCallback
     from .download import DownloadPlan, Source
     from .selection import FoundUids, Manifest
 
@@ -28,13 +28,13 @@ class IDCClient(FirstApi):
     Args:
         index: A table of series of your own (.parquet or .csv), or an `Index`. By default, the
             index of the installed idc-index-data.
-        engine: The engine that runs the queries. By default, DuckDB in this process, on `index`;
-            clients of the same files, unless an `Index` is passed, share one engine and its memory.
-        endpoint_url: The S3 server of `get_images` and `plan_prior`, and of the widgets on this
-            client. By default, the environment variable S3_ENDPOINT_URL, else AWS;
-            `Selection.download` takes its own.
-        mirrors: The addresses of tables for `fetch`, tried in turn, with ``{version}`` and
-            ``{name}``. By default, those of idc-index-data.
+        engine: The engine that runs the queries. By default, DuckDB in this process, on `index`.
+            Clients of the same files share one engine and its memory, unless you pass an `Index`.
+        endpoint_url: The S3 server that `get_images`, `plan_prior` and the widgets of this client
+            download from. By default, that in the environment variable S3_ENDPOINT_URL, else AWS.
+            `Selection.download` has an argument of its own.
+        mirrors: The addresses that `fetch` tries in turn; ``{version}`` and ``{name}`` in them
+            stand for those of the table. By default, the addresses of idc-index-data.
         metadata_endpoint_url: The S3 server of the clinical tables. By default, AWS.
 
     Raises:
@@ -60,7 +60,7 @@ class IDCClient(FirstApi):
         if engine is None:
             if isinstance(index, Index):
                 engine = DuckDBEngine(index)
-            else:  # the clients of the same files share them
+            else:  # clients of the same files share one engine
                 engine = shared_engine(Index(None if index is None else Path(index)))
         elif index is not None:
             raise TypeError("pass an index or an engine, not both: an engine has its own tables")
@@ -87,11 +87,11 @@ class IDCClient(FirstApi):
         return Cohort(self.engine).where(**filters)
 
     def find_uids(self, given: str | Iterable[str]) -> FoundUids:
-        """Look up a list of UIDs of series and studies, such as one that was pasted.
+        """Look up UIDs of series and studies, such as those of a pasted text.
 
         Args:
-            given: A text with one UID per line (or with other separators), or the UIDs; 100,000 at
-                most.
+            given: A text with one UID per line (or with other separators), or a list of UIDs; at
+                most 100,000.
 
         Returns:
             The known UIDs and the cohort of their series, the UIDs that only earlier versions of
@@ -124,19 +124,18 @@ class IDCClient(FirstApi):
         >>> DownloadJob(plan).wait()  # doctest: +SKIP
 
         Args:
-            uids: SeriesInstanceUIDs; or StudyInstanceUIDs, for those of their series that were
-                changed or removed.
-            folder: The folder to download into, which is created when the download starts. Choose
-                one of its own: by default, a series that was changed since goes to a folder of the
-                same name as today's series.
-            version: The IDC version whose files to download, such as 20. By default, the last
+            uids: SeriesInstanceUIDs, or StudyInstanceUIDs. A study stands for those of its series
+                that were changed or removed.
+            folder: The folder to download into. It is created when the download starts. Choose one
+                without today's series: a changed series has, by default, a folder of the same name.
+            version: The IDC version whose files to download, such as 20. By default, the newest
                 version of each series that differs from today's.
             template: See `Selection.download`; the columns are those of prior_versions_index.
             source: "aws" for the copy at Amazon, "gcs" for the copy at Google.
             endpoint_url: The S3 server. By default, that of this client, else that of `source`.
 
         Raises:
-            InvalidQueryError: A UID is not in that table, or not in that version.
+            InvalidQueryError: A UID is not in prior_versions_index, or not in `version`.
             DownloadError: The server cannot list the files, or their sizes differ from those in the
                 table; or the download cannot be planned, see `Selection.download`.
         """
@@ -159,16 +158,16 @@ class IDCClient(FirstApi):
         when you start the download. A series that is named twice is taken once.
 
         Args:
-            source: A path, or the text itself: an s5cmd manifest of the IDC portal or of
+            source: A path, or the text itself. It may be an s5cmd manifest of the IDC portal or of
                 idc-index; CSV or TSV with a column SeriesInstanceUID, crdc_series_uuid,
-                series_aws_url, StudyInstanceUID, or PatientID and collection_id (of several, the
-                first that has a value in a row counts); JSON with the same fields; a .tcia
-                manifest; or a list of UIDs, crdc_series_uuids or addresses. 200 MB at most.
+                series_aws_url, StudyInstanceUID, or PatientID and collection_id (in each row, the
+                first of these that has a value counts); JSON with the same fields; a .tcia
+                manifest; or a list of UIDs, crdc_series_uuids or addresses. At most 200 MB.
 
         Returns:
-            The selection, and the lines that name no series with the reason: commands other than
-            ``cp`` and ``sync``, syntax of a shell, a destination with ``..`` or in a bucket,
-            other buckets, series that only earlier versions of IDC had, and unknown series.
+            The selection, and each line that names no series, with the reason: a command other
+            than ``cp`` and ``sync``, syntax of a shell, a destination with ``..`` or in a bucket,
+            another bucket, a series that only earlier versions of IDC had, or an unknown series.
 
         Raises:
             InvalidQueryError: The file does not exist or is too large, or nothing in it is
@@ -222,15 +221,15 @@ class IDCClient(FirstApi):
         """
         return self._table_catalog.describe(table)
 
-    def fetch(self, name: str, *, progress: bool | Progress = True) -> Path:
+    def fetch(self, name: str, *, progress: bool | ProgressCallback = True) -> Path:
         """Fetch a further table, once per data version, so that it can be queried in SQL.
 
         It is stored in the user's data folder ($IDC_WIDGETS_DATA_DIR, or that of the platform),
         where later sessions find it. An interrupted fetch is resumed by the next call.
 
         Args:
-            name: One of `tables`, such as "seg_index"; or a clinical table by its short_table_name
-                in clinical_index, which is then fetched as well.
+            name: One of `tables`, such as "seg_index"; or the short_table_name of a clinical table
+                in clinical_index, and then clinical_index is fetched, too.
             progress: True to show the progress in one line on stderr (in a terminal or Jupyter);
                 or a function to call instead, with the number of bytes on disk and the total
                 number or None.
@@ -241,7 +240,7 @@ class IDCClient(FirstApi):
         Raises:
             InvalidQueryError: The table does not exist; the message names the nearest.
             FetchError: The table cannot be fetched or written, or its checksum is wrong; the
-                message names each mirror and its problem. Nothing has changed then.
+                message names each mirror and its problem. The tables are then unchanged.
         """
         return self._table_catalog.fetch(name, progress)
 
@@ -253,14 +252,15 @@ class IDCClient(FirstApi):
         """Make the first click, and lookups of one study or series, fast in all later sessions.
 
         This writes to the user's cache folder, once per data version: a copy of the index (see
-        `DuckDBEngine.prepare`), and the in-memory index of facets and grids, which is then
-        available at once. docs/performance.md has the cost.
+        `DuckDBEngine.prepare`), and the in-memory index of facets and grids, which later sessions
+        read instead of building it. docs/performance.md has the cost.
 
         Returns:
             The path of the copy of the index.
 
         Raises:
-            IndexFileError: It cannot be written, or there is nothing to prepare.
+            IndexFileError: A file cannot be written, or the engine does not query the installed
+                index.
         """
         if not isinstance(self.engine, DuckDBEngine):
             raise IndexFileError("only the installed index, queried with DuckDB, can be prepared")

@@ -25,9 +25,9 @@ _MIN_SIMILARITY = 0.6
 #: Number of choices up to which a message lists all of them.
 _MAX_LISTED_CHOICES = 30
 
-#: Bounds of the search for a similar choice, which then takes some 30 ms at most: further choices
-#: are ignored; of these, so many share most pairs of letters with the name and are compared with
-#: `difflib`; and so many characters of a name and of a choice are looked at.
+#: Bounds that keep the search for a similar choice below some 30 ms. Only so many choices are
+#: considered; only so many of them, which share most pairs of letters with the name, are compared
+#: by `difflib`; and only so many characters of each.
 _MAX_CHOICES = 5_000
 _MAX_COMPARED_CHOICES = 50
 _MAX_COMPARED_CHARACTERS = 64
@@ -45,7 +45,7 @@ class IndexFileError(IDCError):
 
 
 class InvalidQueryError(IDCError, ValueError):
-    """A filter, column, value, level or SQL text is not valid; the message names what is."""
+    """A filter, column, value, level or SQL text is not valid; the message says what would be."""
 
 
 class QueryInterruptedError(IDCError):
@@ -69,8 +69,8 @@ class LargeDownloadError(DownloadError):
         self.preview = preview
 
 
-#: A download with more than this still to fetch (GB = 10^9 bytes) raises `LargeDownloadError`, by
-#: default. It is here because signatures need it before `download` is imported.
+#: Default limit of a download in GB (10^9 bytes): if more is left to fetch, it raises
+#: `LargeDownloadError`. It is here because signatures need it before `download` is imported.
 MAX_GB = 50.0
 
 
@@ -81,8 +81,8 @@ class FetchError(IDCError):
 def nearest_choice(name: object, choices: Iterable[object]) -> str | None:
     """Return the choice that is most similar to `name`, or None if none is similar.
 
-    Letter case is ignored. Only the first 5,000 choices are looked at, so that a message never
-    takes long; pass those that are likely.
+    Letter case is ignored. Only the first 5,000 choices are compared, so that a message never
+    takes long: pass the likely ones.
 
     >>> nearest_choice("modalty", ["Modality", "Manufacturer"])
     'Modality'
@@ -111,10 +111,10 @@ def _shared_pairs(pairs: set[tuple[str, str]], choice: str) -> float:
 
 
 def unknown_message(kind: str, name: object, choices: Iterable[object]) -> str:
-    """Return the message for an unknown name, with the nearest choice or all of a few choices.
+    """Return the message for an unknown name, with the nearest choice, or with all if they are few.
 
     Args:
-        kind: What the name should be the name of, such as "column".
+        kind: The kind of thing that should have this name, such as "column".
         name: The unknown name; 200 characters of it are shown.
         choices: The valid names; see `nearest_choice`.
 

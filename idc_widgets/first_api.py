@@ -25,7 +25,7 @@ OneOrMore: TypeAlias = "str | Sequence[str]"
 
 _OUTPUT_FORMATS = ("json", "df", "list")
 
-#: Spelling of an argument in use → its name here. The examples of the first API mix them.
+#: Other spelling of an argument → its name here. The examples of the first API use all of them.
 _SPELLINGS = {
     "seriesInstanceUID": "seriesInstanceUid",
     "SeriesInstanceUID": "seriesInstanceUid",
@@ -105,7 +105,7 @@ class FirstApi:
             "SELECT series_size_MB FROM index WHERE SeriesInstanceUID = ?", [seriesInstanceUid]
         )
         if not rows:
-            # Raises an error that says what is wrong with a text.
+            # If the value is a text, this raises an error that says what is wrong with it.
             Cohort(self.engine).where(SeriesInstanceUID=seriesInstanceUid)
             raise InvalidQueryError(f"{seriesInstanceUid!r} is not one SeriesInstanceUID")
         return float(rows[0][0] or 0)
@@ -217,7 +217,7 @@ class FirstApi:
             seriesInstanceUid: One SeriesInstanceUID or several.
             downloadDir: The folder to download into. Each series has a folder of its own in it:
                 ``collection_id/PatientID/StudyInstanceUID/Modality_SeriesInstanceUID``.
-            download: False to download nothing and return the files that are there.
+            download: False to download nothing and only return the files that are complete.
             max_GB: The largest amount to download, in GB (10^9 bytes); None for no limit.
 
         Returns:
@@ -255,7 +255,7 @@ class FirstApi:
             raise InvalidQueryError(unknown_message("outputFormat", outputFormat, _OUTPUT_FORMATS))
         given = {column: value for column, value in filters.items() if value is not None}
         if all(isinstance(value, str) for value in given.values()):
-            # If there are rows, all values are known; otherwise the check below finds the unknown.
+            # A row proves that all values are known. Without rows, `where` finds the unknown one.
             where = " AND ".join(f"{column} = ?" for column in given) or "TRUE"
             table = self.engine.query(sql.format(where=where), list(given.values()))
             if table.num_rows:

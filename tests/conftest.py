@@ -1,10 +1,11 @@
-"""Fixtures of all tests: a client, a small index, Chromium, and the built wheel."""
+"""Fixtures of all tests: clients, a small index, a server of tables, Chromium, and the wheel."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.lab import find_chromium
@@ -12,6 +13,11 @@ from support.own_table import OwnTable
 from support.small_index import installed as installed_package
 from support.small_index import write_package
 from support.wheel import ROOT, build, install
+
+if TYPE_CHECKING:
+    from support.fileserver import FileServer
+
+    from idc_widgets import IDCClient
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,6 +89,39 @@ def small_index(small_package: Path, tmp_path: Path) -> Iterator[Path]:
 def own_table(tmp_path: Path) -> OwnTable:
     """Return a function that writes a small table of series and opens a client of it."""
     return OwnTable(tmp_path)
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Use an empty data folder, and return the folder in it for tables of this release."""
+    from support.table_server import use_data_folder
+
+    return use_data_folder(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def mirror(data_folder: Path) -> Iterator[FileServer]:
+    """Start a server of the tables that can be fetched."""
+    from support.table_server import table_server
+
+    with table_server() as server:
+        yield server
+
+
+@pytest.fixture
+def own_path(data_folder: Path, tmp_path: Path) -> Path:
+    """Write a small table of series and return its path."""
+    from support.table_server import write_own_table
+
+    return write_own_table(tmp_path)
+
+
+@pytest.fixture
+def fetching_client(own_path: Path, mirror: FileServer) -> IDCClient:
+    """Return a client of `own_path` that fetches tables from `mirror`."""
+    from support.table_server import client_of
+
+    return client_of(own_path, mirror.url)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Check the documentation, docstrings and comments against the code.
 
-Every file and name in them exists. The Python in Markdown files parses; that in README.md and
-docs/tables.md runs.
+Every file and name that they mention must exist. The Python in Markdown files must parse, and that
+in README.md and docs/tables.md must run.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def words_of_code(package_only: bool) -> frozenset[str]:
 
 @functools.cache
 def classes() -> dict[str, list[ast.ClassDef]]:
-    """Return the classes of the package by name, which several modules may use."""
+    """Return name → the classes of the package with this name."""
     by_name: dict[str, list[ast.ClassDef]] = {}
     for path in PACKAGE:
         if path.suffix == ".py":
@@ -157,7 +157,7 @@ def _defines(node: ast.ClassDef, member: str) -> bool:
 
 
 def unknown_names(text: str, words: Set[str]) -> Iterator[str]:
-    """Yield the names between backticks that are not among `words`, or not of the class named."""
+    """Yield the names between backticks that are not in `words`, or not in the class they name."""
     for match in NAME.finditer(text):
         parts = match[1].rstrip(".").split(".")
         if FILE.fullmatch(match[1]) or parts[-1] in ("json", "sha256", "parquet", "toml"):
@@ -175,7 +175,7 @@ NAME_IN_FILE = re.compile(
 
 
 def names_elsewhere(text: str) -> Iterator[str]:
-    """Yield the names of `NAME` in `file` that do not occur in that file of the package."""
+    """Yield each "`NAME` in `file`" whose name does not occur in that file of the package."""
     for match in NAME_IN_FILE.finditer(re.sub(r"\s+", " ", text)):
         paths = [path for path in PACKAGE if f"/{path.as_posix()}".endswith(f"/{match[2]}")]
         words = {word for path in paths for word in re.findall(r"\w+", path.read_text("utf-8"))}
@@ -185,7 +185,7 @@ def names_elsewhere(text: str) -> Iterator[str]:
 
 
 def unknown_files(text: str) -> Iterator[str]:
-    """Yield the paths that do not exist in the repository, neither from its root nor below."""
+    """Yield the paths that exist neither at the root of the repository nor below its folders."""
     for path in sorted(set(FILE.findall(text))):
         if (ROOT / path).exists():
             continue
@@ -286,5 +286,5 @@ def test_the_python_runs(
                     exec(compile(text, name, "exec"), names)
 
 
-#: Statements that download, or that need rows of a fetched table or a clinical one.
+#: Statements that download, or that need rows of a fetched or clinical table.
 NEEDS_MORE = re.compile(r"\.download\(|\bjob\b|thumbnails\)|_clinical|mirrors=|list\(uids\)")

@@ -45,13 +45,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
 
 def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
     """Execute all cells in a kernel of this Python; raise the error of a cell that fails."""
-    # Without the kernelspecs of the machine, "python3" is ipykernel's own, which is this Python.
+    # Without the machine's own kernelspecs, "python3" is that of ipykernel, which runs this Python.
     manager = AsyncKernelManager(
         kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
     )
     resources = {"metadata": {"path": str(folder)}}
     client = NotebookClient(notebook, km=manager, timeout=120, resources=resources)
-    client.execute(cleanup_kc=True)  # the client does not stop a kernel of our own manager itself
+    client.execute(cleanup_kc=True)  # otherwise, a kernel of our own manager keeps running
 
 
 def read(path: Path) -> nbformat.NotebookNode:

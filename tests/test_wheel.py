@@ -1,4 +1,4 @@
-"""Test the wheel that users install: its files, its import, and a browser."""
+"""Test the wheel that users install: its files, its import, and `IDCBrowser`."""
 
 from __future__ import annotations
 

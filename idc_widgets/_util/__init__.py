@@ -1,4 +1,4 @@
-"""Helpers that know nothing of IDC: files, locks, HTTP and numbers in words.
+"""Helpers that know nothing of IDC: files, locks, HTTP, and numbers as text.
 
 Every other folder may import from here. Nothing here imports from another folder, except `errors`.
 """

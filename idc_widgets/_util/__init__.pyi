@@ -25,7 +25,7 @@ from .http import TIMEOUT_SECONDS as TIMEOUT_SECONDS
 from .http import FileCheck as FileCheck
 from .http import Http as Http
 from .http import HttpError as HttpError
-from .http import Progress as Progress
+from .http import ProgressCallback as ProgressCallback
 from .http import open_http as open_http
 from .http import server_of as server_of
 from .http import shown_url as shown_url

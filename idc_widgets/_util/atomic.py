@@ -26,13 +26,13 @@ def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterat
     Args:
         target: The file to write or to replace. Its folder must exist.
         only_writer: True if the caller holds a lock that excludes all other writers of `target`.
-            The hidden file then always has the same name, and one that a killed process left
-            behind is replaced.
+            The hidden file then always has the same name, so that it replaces one that a killed
+            process left behind.
 
     Raises:
         OSError: The file cannot be written or renamed.
     """
-    # A random name alone: with that of the target in it, it could be too long for the disk.
+    # The random name does not contain the name of the target: together, they could be too long.
     name = target.name if only_writer else uuid.uuid4().hex
     temporary = target.with_name(f".{name}.tmp")
     if only_writer:
@@ -89,8 +89,8 @@ def flush_to_disk(path: Path) -> None:
 def move_into_place(source: Path, target: Path) -> None:
     """Rename a complete file or folder to `target` in one step.
 
-    If another process has put the same content there first and the system does not let us replace
-    it, that one stays and `source` is removed.
+    If another process has already put the same content there, and the system does not let us
+    replace it, it stays and `source` is removed.
 
     Raises:
         OSError: It cannot be renamed.
@@ -100,7 +100,7 @@ def move_into_place(source: Path, target: Path) -> None:
     except OSError:
         if source.is_dir() != target.is_dir() or not target.exists():
             raise
-        # A folder is never replaced; on Windows, neither is a file that another process has open.
+        # A folder is never replaced, and on Windows nor is a file that another process has open.
         remove(source)
 
 

@@ -29,11 +29,11 @@ __all__ = [
     "remove_unused",
 ]
 
-#: What tells a file from the one that was at its path before: device, inode, size in bytes, and
-#: the time of the last change in ns. That of a folder is the identities of its files.
+#: Distinguishes a file from an earlier one at the same path: device, inode, size in bytes, and the
+#: time of the last change in ns. The identity of a folder consists of those of its files.
 FileIdentity: TypeAlias = tuple[object, ...]
 
-#: A hidden file of an unfinished write is a leftover when nothing was written for this time.
+#: The hidden file of an unfinished write counts as a leftover after this time without a write.
 _LEFTOVER_SECONDS = 24 * 3600
 
 #: The time of the last use is written at most this often.
@@ -51,7 +51,7 @@ def is_file(path: Path) -> bool:
 
 
 def file_identity(path: Path) -> FileIdentity | None:
-    """Return what identifies the file, or the files of the folder, at a path; None if none is."""
+    """Return the identity of the file or folder at a path; None if it does not exist."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -78,13 +78,14 @@ def hold(path: Path) -> int | None:
     """Open a file for reading and mark it as in use, so that `remove_unused` keeps it.
 
     Returns:
-        Its descriptor, to be closed when the file is no longer used; None if it cannot be opened.
+        Its descriptor, which the caller closes when it no longer uses the file; None if the file
+        cannot be opened.
     """
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except OSError:
         return None
-    # Where the file system has no locks, the time of the last use protects the file for long.
+    # On a file system without locks, the time of the last use protects the file for a day.
     if sys.platform != "win32":
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -97,7 +98,7 @@ def hold(path: Path) -> int | None:
 
 
 def remove_unused(paths: Iterable[Path], seconds: float) -> None:
-    """Remove those files that nobody holds, and that were not used for some time."""
+    """Remove the files that no process holds and that were last used more than `seconds` ago."""
     for path in paths:
         with suppress(OSError):  # Windows does not remove a file that is open
             is_file = stat.S_ISREG(path.lstat().st_mode)
@@ -106,12 +107,12 @@ def remove_unused(paths: Iterable[Path], seconds: float) -> None:
 
 
 def remove_leftovers(folder: Path, is_leftover: Callable[[str], object]) -> None:
-    """Remove the files and folders that processes which no longer run left unfinished.
+    """Remove the unfinished files and folders of processes that no longer run.
 
     Args:
         folder: The folder; it may be missing.
-        is_leftover: Whether a file of this name is unfinished. It is removed if nothing has been
-            written to it for a day.
+        is_leftover: Called with a file name; tells whether a file of this name is unfinished. It is
+            removed if nothing has been written to it for a day.
     """
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
@@ -124,7 +125,8 @@ def remove_leftovers(folder: Path, is_leftover: Callable[[str], object]) -> None
 def remove_unless_held(path: Path) -> bool:
     """Remove a file and return True, or return False if a process holds it.
 
-    Where the file system has no locks, a file that was written or touched within a day is held.
+    Without locks on the file system, a file that was written or touched within a day counts as
+    held.
 
     Raises:
         OSError: It cannot be opened or removed. Windows does not remove a file that is open.

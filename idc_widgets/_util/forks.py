@@ -1,4 +1,4 @@
-"""What works in a forked child, such as a worker of a PyTorch DataLoader."""
+"""Locks and callbacks that work in a forked child, such as a worker of a PyTorch DataLoader."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ForkSafeLock:
         self._lock, self._process = threading.Lock(), os.getpid()
 
     def __enter__(self) -> None:
-        if self._process != os.getpid():  # a child has one thread at first
+        if self._process != os.getpid():  # a new child has one thread, so that nobody else is here
             self._lock, self._process = threading.Lock(), os.getpid()
         self._lock.acquire()
 

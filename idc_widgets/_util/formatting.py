@@ -1,4 +1,4 @@
-"""Numbers in words, the same in every message and widget."""
+"""Numbers as text, the same in every message and widget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def human_size(size_bytes: float) -> str:
     ('70.5 MB', '99.9 TB', '12 bytes')
     """
     for unit, factor in _UNITS:
-        # Below this, the smaller unit shows 999.5 at most; above it, "1,000.0" could be shown.
+        # From 999.5 of the smaller unit on, use this one: the smaller could show "1,000.0".
         if size_bytes >= factor * 0.9995:
             return f"{size_bytes / factor:,.1f} {unit}"
     return plural(round(size_bytes), "byte")
@@ -58,7 +58,7 @@ def and_more(count: int) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Return a text for a comment: characters that can end a line or reorder it become "?".
+    r"""Return a text as one line: a character that can end or reorder a line becomes "?".
 
     >>> one_line("own.csv\nimport os")
     'own.csv?import os'

@@ -30,17 +30,17 @@ __all__ = [
     "FileCheck",
     "Http",
     "HttpError",
-    "Progress",
+    "ProgressCallback",
     "open_http",
     "server_of",
     "shown_url",
 ]
 
-#: Called with the number of bytes on disk and the total number, or None if the server does not
-#: report a total.
-Progress: TypeAlias = "Callable[[int, int | None], object]"
+#: Called with the number of bytes on disk and the total number, which is None if the server does
+#: not report one.
+ProgressCallback: TypeAlias = "Callable[[int, int | None], object]"
 
-#: Time to connect, and time without a byte before a request is given up.
+#: A request fails after this time without a connection, and this time without a byte.
 TIMEOUT_SECONDS = (10.0, 60.0)
 
 #: A short answer must be complete after this time, redirects and the retry included.
@@ -52,15 +52,14 @@ _TIMEOUTS_PER_CHUNK = 2
 #: Pause before the first retry; it doubles before each further one.
 RETRY_PAUSE_SECONDS = 0.5
 
-#: A download is given up after this many tries in a row that bring less than `_PROGRESS_BYTES`
-#: each.
+#: A download fails after this many tries in a row that each bring less than `_PROGRESS_BYTES`.
 _MAX_TRIES = 4
 _PROGRESS_BYTES = 1_000_000
 
-#: The largest file that is fetched if its size was not listed: 20 times the largest table.
+#: The largest file that is fetched without a listed size: 20 times the largest table.
 _MAX_FILE_BYTES = 10**10
 
-#: The free space is looked at each time this many bytes were written.
+#: Number of bytes that are written between two checks of the free space.
 _SPACE_CHECK_BYTES = 1 << 26
 
 _CHUNK_BYTES = 1 << 14  # small, because an incomplete chunk is lost when the connection breaks
@@ -85,12 +84,12 @@ class HttpError(Exception):
 
 
 class _TooLongError(HttpError):
-    """A body that is longer than it can be."""
+    """The body is longer than the file can be."""
 
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What identifies a complete file: a digest, a size, or both.
+    """The digest or the size, or both, that identify a complete file.
 
     Args:
         algorithm: The name of the digest in `hashlib`; empty without a digest.
@@ -130,7 +129,7 @@ def open_http(
     """
     with Session() as session:
         session.headers["User-Agent"] = "idc_widgets"
-        # Downloads of images follow this variable, too; that of requests takes precedence
+        # s5cmd, which downloads the images, also reads this variable. REQUESTS_CA_BUNDLE precedes.
         certificates = os.environ.get("AWS_CA_BUNDLE", "")
         if not os.environ.get("REQUESTS_CA_BUNDLE") and Path(certificates).is_file():
             session.verify = certificates
@@ -148,12 +147,15 @@ class Http:
     timeout: tuple[float, float]
     pause: float
 
-    def download(self, url: str, part: Path, check: FileCheck, progress: Progress | None) -> None:
+    def download(
+        self, url: str, part: Path, check: FileCheck, progress: ProgressCallback | None
+    ) -> None:
         """Complete the partial file `part`, and remove it if it is not the expected file.
 
         Args:
             url: The address of the file.
-            part: The path; bytes that are there already are kept, only the rest is requested.
+            part: The path of the partial file. Bytes that are there are kept; only the rest is
+                requested.
             check: What identifies the complete file.
             progress: Called while bytes arrive.
         """
@@ -169,7 +171,7 @@ class Http:
             raise HttpError(complaint)
 
     def get(self, url: str, max_bytes: int, accept: str = "*/*") -> bytes:
-        """Return a short answer as a whole.
+        """Return the body of a short answer.
 
         Args:
             url: The address.
@@ -185,9 +187,11 @@ class Http:
         time.sleep(self.pause)
         return self._get_once(url, max_bytes, accept)
 
-    def _complete(self, url: str, part: Path, check: FileCheck, progress: Progress | None) -> None:
+    def _complete(
+        self, url: str, part: Path, check: FileCheck, progress: ProgressCallback | None
+    ) -> None:
         """Request the rest of `part` until it has its full length."""
-        # Bounded: a try that does not add a megabyte to the longest part so far counts.
+        # Count the tries that do not add a megabyte to the longest part so far, so that this ends.
         etag, has_answered, tries, longest = "", False, 0, partial_size(part)
         while True:
             done = partial_size(part)
@@ -218,7 +222,7 @@ class Http:
         part: Path,
         start: int,
         check: FileCheck,
-        progress: Progress | None,
+        progress: ProgressCallback | None,
     ) -> None:
         """Append the body of a response to `part`, which has `start` bytes, or write it anew."""
         if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
@@ -253,7 +257,7 @@ class Http:
             raise
         except requests.RequestException as error:
             arrived = _amount(partial_size(part), total)
-            # No retry, which could take as long again: the next mirror is the better choice.
+            # Do not retry, which could take as long again: the next mirror may be faster.
             if not self.session.deadline.seconds_left:
                 raise HttpError(f"sends too slowly: only {arrived} arrived") from error
             if "timed out" in str(error):
@@ -271,9 +275,9 @@ class Http:
         done: int,
         total: int | None,
         limit: int,
-        progress: Progress | None,
+        progress: ProgressCallback | None,
     ) -> int:
-        """Write a body to a file that has `done` bytes, and return how many it has then."""
+        """Write a body to a file that has `done` bytes, and return its new number of bytes."""
         next_check = done + _SPACE_CHECK_BYTES
         for chunk in response.iter_content(_CHUNK_BYTES):
             if done + len(chunk) > limit:
@@ -350,7 +354,7 @@ def _raise_for_status(response: requests.Response) -> None:
     status = response.status_code
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
-    # Our own phrase: that of the server is not to be trusted.
+    # Our own phrase: the server could put anything into its own.
     phrases = {known.value: f" ({known.phrase})" for known in HTTPStatus}
     reason = f"answers HTTP {status}{phrases.get(status, '')}"
     raise HttpError(reason, retry=status in _TRANSIENT_STATUSES)
@@ -363,7 +367,7 @@ def _refuse_compression(response: requests.Response) -> None:
 
 
 def _limit(check: FileCheck, total: int | None) -> int:
-    """Return the number of bytes at which a file is complete or too long."""
+    """Return the largest number of bytes that the file may have."""
     if check.size is not None:
         return check.size
     return _MAX_FILE_BYTES if total is None else min(total, _MAX_FILE_BYTES)

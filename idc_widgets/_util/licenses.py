@@ -19,7 +19,7 @@ def is_non_commercial(license_name: str) -> bool:
 
 
 def allows_commercial_use_sql(column: str) -> str:
-    """Return the opposite of `is_non_commercial` as SQL, which is NULL for a missing license.
+    """Return an SQL condition, the opposite of `is_non_commercial`; NULL for a missing license.
 
     >>> allows_commercial_use_sql("license_short_name")
     "license_short_name NOT LIKE '%-NC%'"

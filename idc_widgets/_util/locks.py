@@ -21,12 +21,12 @@ __all__ = ["locked", "try_lock"]
 # Do not follow a symlink or block on a FIFO planted at this path.
 _SAFE_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
-# A lock file that cannot even be read, and is older than this, is what a killed process of another
-# user left behind: the work that is done under these locks takes seconds.
+# A lock file that cannot even be read counts as abandoned by a killed process of another user when
+# it is older than this: the work under these locks takes seconds.
 _ABANDONED_SECONDS = 300
 
-# Lock files that threads of this process are using. On NFS, the system does not tell them apart,
-# and ends the lock of one when another closes its descriptor.
+# Lock files that threads of this process use. NFS does not tell threads apart: when one of them
+# closes a lock file, the lock of another on this file ends.
 _names: set[str] = set()
 _names_lock = threading.Lock()
 
@@ -35,8 +35,8 @@ _names_lock = threading.Lock()
 def locked(path: Path) -> Iterator[bool | None]:
     """Create a lock file and try to lock it, without waiting.
 
-    The block runs in any case. Whoever holds the lock removes the file at the end. A file that
-    another user left behind serves as well, or is replaced if it cannot be read.
+    The block runs in any case. The holder of the lock removes the file at the end. A file that
+    another user left behind is used as well, or is replaced if it cannot be read.
 
     Yields:
         True if the lock is held, False if another thread or process holds it, None if the file
@@ -81,7 +81,7 @@ def _locked_by_this_process(path: Path) -> Iterator[bool | None]:
 
 
 def _open_lock_file(path: Path) -> int:
-    """Open a lock file, created if necessary, for writing, or for reading if it is another user's.
+    """Open a lock file for writing, or for reading if it is another user's; create a missing one.
 
     Raises:
         OSError: It cannot be opened.
@@ -107,10 +107,10 @@ def try_lock(file: int, *, shared: bool = False) -> bool | None:
     file ends all locks that this process holds on it.
 
     Args:
-        file: Its descriptor. If it is open for reading only and the file system requires more, the
-            lock is a shared one.
-        shared: Take a lock that others may share, but nobody while another has an exclusive one.
-            (On Windows, there are only exclusive ones.)
+        file: Its descriptor. If it is open for reading only, and the file system wants an exclusive
+            lock to be open for writing, the lock is a shared one.
+        shared: Take a lock that others may share. Nobody gets it while another holds an exclusive
+            one. (On Windows, all locks are exclusive.)
 
     Returns:
         True if the lock is held, False if another thread or process holds it, None if the file
@@ -136,7 +136,7 @@ def try_lock(file: int, *, shared: bool = False) -> bool | None:
 if sys.platform == "win32":
 
     def _lock_byte(file: int) -> None:
-        # Nobody can read a byte that is locked, so lock one that the file does not have
+        # Others cannot read a locked byte, so lock one beyond the end of the file
         position = os.lseek(file, 0, os.SEEK_CUR)
         try:
             os.lseek(file, 1 << 30, os.SEEK_SET)

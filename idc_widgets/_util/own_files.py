@@ -1,8 +1,8 @@
-"""Files and folders of ours in places where others may write, and space on the disk for them.
+"""Files and folders of this user in places where others may write, and the space for them.
 
-The rule: an unfinished file is created with O_EXCL, or appended to if it is a regular file of ours
-with one name; no link at its path is followed. A folder that everybody may write to is not used.
-Links that the user made, such as a home on another disk, are followed.
+An unfinished file is created with O_EXCL. It is appended to only if it is a regular file of this
+user that has one name. A link at its path is not followed, but links that the user made above it
+are, such as a home on another disk. A folder that everybody may write to is not used.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = [
 _FLAGS = (
     os.O_WRONLY
     | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # does not wait for the reader of a pipe
+    | getattr(os, "O_NONBLOCK", 0)  # if the path is a pipe, do not wait for its reader
     | getattr(os, "O_BINARY", 0)
 )
 
-#: Part of a disk that stays free, and the most bytes of it: a full disk breaks other programs.
+#: Part of a disk that stays free, and its maximum in bytes: a full disk breaks other programs.
 _MARGIN, _MAX_MARGIN_BYTES = 0.02, 10**9
 
 
@@ -45,17 +45,17 @@ def make_own_folder(folder: Path) -> None:
             its path. The message has the next step.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":  # access lists, which modes do not show
+    if sys.platform == "win32":  # has access lists, which a mode does not show
         return
     trusted = (os.geteuid(), 0)
     status = folder.stat()
-    # In a sticky folder, such as /tmp, only its owner can replace what is ours.
+    # In a sticky folder, such as /tmp, only the owner of the folder and we can replace our files.
     is_sticky = bool(status.st_mode & stat.S_ISVTX) and status.st_uid in trusted
     if status.st_mode & stat.S_IWOTH and not is_sticky:
         raise PermissionError(
             errno.EPERM,
             f"everybody may write to {folder}, so that files in it cannot be trusted; run "
-            f"chmod o-w on it, or choose another folder by IDC_WIDGETS_DATA_DIR and "
+            f"chmod o-w on it, or choose another folder with IDC_WIDGETS_DATA_DIR and "
             "IDC_WIDGETS_CACHE_DIR",
         )
     for link in (folder, *folder.parents):
@@ -65,7 +65,7 @@ def make_own_folder(folder: Path) -> None:
 
 
 def make_partial_folder(folder: Path) -> None:
-    """Create a folder, or keep it if it is ours; a link or a file at its path is removed.
+    """Create a folder, or keep this user's own; anything else at its path is removed.
 
     Raises:
         OSError: It cannot be created.
@@ -109,7 +109,7 @@ def open_partial(path: Path, *, resume: bool) -> BinaryIO:
 
 
 def require_space(folder: Path, size_bytes: int) -> None:
-    """Check that a number of bytes fit on the disk of a folder, and that 2 % of it stay free.
+    """Check that a number of bytes fit on the disk of a folder, and leave 2 % of it free.
 
     Raises:
         OSError: They do not fit; the message has the numbers.
@@ -126,7 +126,7 @@ def require_space(folder: Path, size_bytes: int) -> None:
 
 
 def _is_own_file(status: os.stat_result) -> bool:
-    # A second name (a hard link) could be that of any file of this user on the disk.
+    # With a second name (a hard link), this could be any other file of this user on the disk.
     return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and _is_from_this_user(status)
 
 

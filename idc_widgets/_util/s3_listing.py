@@ -45,7 +45,7 @@ class S3Object:
 
     @property
     def check(self) -> FileCheck:
-        """What identifies the complete object."""
+        """The size of the complete object, and its digest if it is known."""
         # The ETag of an object that was uploaded in parts has a dash and is not an MD5.
         if re.fullmatch("[0-9a-f]{32}", self.etag):
             return FileCheck("md5", self.etag, self.size)
@@ -146,7 +146,7 @@ def count_objects(
             counts.update(counted)
     finally:
         stop.set()
-        pool.shutdown(wait=False)  # an interrupt need not wait for a server that is silent
+        pool.shutdown(wait=False)  # after an interrupt, do not wait for a silent server
     return {folder: counts[folder] for folder in wanted}
 
 

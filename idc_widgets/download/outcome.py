@@ -18,7 +18,7 @@ State = Literal[
 ]
 FINISHED: frozenset[State] = frozenset({"complete", "incomplete", "cancelled", "failed"})
 
-MAX_LOG_LINES = 500
+MAX_KEPT_LOG_LINES = 500
 
 
 class Outcome:
@@ -38,7 +38,7 @@ class Outcome:
         """Finished files and their bytes, by SeriesInstanceUID."""
         self.needs_check = needs_check
         """Whether the headers of the files of complete series are still to be read."""
-        self.lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
+        self.lines: deque[str] = deque(maxlen=MAX_KEPT_LOG_LINES)
         """The log."""
         self.progress = Progress(0, plan.size_bytes, 0, plan.instances)
         self.series_done = 0

@@ -19,11 +19,11 @@ from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
 
 __all__ = ["Index"]
 
-#: Increased with every change of the file format of `prepared_encoding`.
+#: Increased with every change to the format of the file `Index.prepared_encoding`.
 _ENCODING_VERSION = 3
 
-#: Bytes at the end of a Parquet file by which it is recognized: they list its columns, with the
-#: places, sizes and extreme values of their data.
+#: Number of bytes at the end of a Parquet file whose digest identifies it. They list its columns
+#: with the places, sizes and extreme values of their data.
 _FOOTER_BYTES = 65_536
 
 
@@ -33,9 +33,9 @@ class Index:
     Args:
         path: A ``.parquet`` or ``.csv`` file with one row per series. Its columns are named as in
             the index (or as in IDC's first index: ``DOI``, ``series_aws_location``). It must have
-            SeriesInstanceUID, StudyInstanceUID, PatientID and collection_id; other columns of the
-            index that it lacks have missing values. By default, the index that idc-index-data
-            contains.
+            SeriesInstanceUID, StudyInstanceUID, PatientID and collection_id; if it lacks another
+            column of the index, all values of that column are missing. By default, the index in
+            idc-index-data.
 
     Raises:
         IndexFileError: The file does not exist or has another format, or idc-index-data is not
@@ -63,8 +63,8 @@ class Index:
         #: The path of the dictionary-encoded columns, whether it exists or not: see
         #: `IDCClient.prepare`. None for a table of your own, or without a cache folder.
         self.prepared_encoding: Path | None = None
-        #: The version of the installed idc-index-data, such as "25.0.5"; fetched tables are of the
-        #: same version. None if it is not installed.
+        #: The version of the installed idc-index-data, such as "25.0.5", which is also that of the
+        #: fetched tables. None if idc-index-data is not installed.
         self.release: str | None = None
         if package is not None:
             with suppress(importlib.metadata.PackageNotFoundError):
@@ -82,15 +82,15 @@ class Index:
                     f"idc-index-data {version} in {package} has no idc_index.parquet; "
                     "run: pip install --upgrade idc-index-data"
                 )
-            #: What identifies the data: the version of idc-index-data, or the path of your table.
+            #: Identifies the data: the version of idc-index-data, or the path of your table.
             self.data_version: str = version
             #: Whether this is a table of your own.
             self.is_own: bool = False
             #: The path of the index in idc-index-data.
             self.shipped: Path = tables["index"]
-            #: What identifies that file. Its copies belong to it.
+            #: Identifies that file, so that a copy of another file is not used.
             self.shipped_identity: FileIdentity | None = file_identity(self.shipped)
-            #: The version and the content of that file, which may differ for the same version.
+            #: Its version with a digest of its content, as two files may have the same version.
             self.source: str = f"{version}-{_fingerprint(self.shipped)}"
             cache = cache_folder()
             if cache is not None:
@@ -118,7 +118,7 @@ class Index:
 
     @property
     def fetchable(self) -> tuple[str, ...]:
-        """The tables that can be fetched or have been, without the clinical tables."""
+        """The names of the tables that can be fetched or have been, except clinical tables."""
         return FETCHABLE_TABLES if self.data_folder is not None else ()
 
     def place(self, name: str) -> Path:
@@ -129,7 +129,7 @@ class Index:
                 is that of a folder.
 
         Raises:
-            InvalidQueryError: No table can have this name, so nothing may be written there.
+            InvalidQueryError: No table has this name, or tables cannot be fetched.
         """
         if self.data_folder is not None and name in FETCHABLE_TABLES:
             return self.data_folder / f"{name}.parquet"
@@ -173,7 +173,7 @@ class Index:
 
 
 def _fingerprint(path: Path) -> str:
-    """Return what identifies the content of a Parquet file: a digest of its size and its end."""
+    """Return a digest of the size and the end of a Parquet file, which identifies its content."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

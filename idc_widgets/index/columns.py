@@ -1,4 +1,4 @@
-"""The one table of columns: what each is called in SQL and on the screen, and what it holds.
+"""The one table of columns: the name of each in SQL and on the screen, and what it holds.
 
 Dropdowns, grids, chips, histograms and messages take their labels and units from here.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["COLUMNS", "DATES", "NUMERIC", "REQUIRED", "Column", "column_info"]
+__all__ = ["COLUMNS", "DATES", "NUMERIC", "REQUIRED", "ColumnInfo", "column_info"]
 
 #: What the values of a column are: "text"; "uid", a long identifier; "count", an integer;
 #: "number", an integer that is not a count; "size", megabytes of 10^6 bytes; "date", ISO 8601 text
@@ -27,7 +27,7 @@ _UNITS: Mapping[Kind, str] = {"size": "MB", "age": "years"}
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnInfo:
     """What is known about a column.
 
     Args:
@@ -55,85 +55,99 @@ class Column:
         return _UNITS.get(self.kind, "")
 
 
-def _by_name(*columns: Column) -> Mapping[str, Column]:
+def _by_name(*columns: ColumnInfo) -> Mapping[str, ColumnInfo]:
     return {column.name: column for column in columns}
 
 
 #: The columns of the table "index", which has one row per series, in the order of that table.
 #: Names are those of idc-index-data.
-COLUMNS: Mapping[str, Column] = _by_name(
-    Column("collection_id", "Collection", "text", "Collection that the series belongs to"),
-    Column(
+COLUMNS: Mapping[str, ColumnInfo] = _by_name(
+    ColumnInfo("collection_id", "Collection", "text", "Collection that the series belongs to"),
+    ColumnInfo(
         "analysis_result_id",
         "Analysis result",
         "text",
         "Set of analysis results that the series belongs to; missing for original images",
         missing="(original images)",
     ),
-    Column("PatientID", "Patient ID", "text", "Identifier of the patient within the collection"),
-    Column("SeriesInstanceUID", "Series UID", "uid", "Identifier of the series"),
-    Column("StudyInstanceUID", "Study UID", "uid", "Identifier of the study"),
-    Column("source_DOI", "DOI", "text", "Digital Object Identifier of the data set"),
-    Column("PatientAge", "Age", "age", "Age of the patient at the time of imaging"),
-    Column("PatientSex", "Sex", "text", "Sex of the patient: F, M or O"),
-    Column("StudyDate", "Study date", "date", "Date of the study, shifted by de-identification"),
-    Column("StudyDescription", "Study description", "text", "Description of the study"),
-    Column("BodyPartExamined", "Body part", "text", "Body part that was imaged"),
-    Column("Modality", "Modality", "text", "Type of the acquisition or of the derived object"),
-    Column("SOPClassUID", "Object class UID", "uid", "Identifier of the type of DICOM object"),
-    Column("sop_class_name", "Object class", "text", "Type of DICOM object"),
-    Column("TransferSyntaxUID", "Transfer syntax UID", "uid", "Identifier of the file encoding"),
-    Column("transfer_syntax_name", "Transfer syntax", "text", "Encoding of the files"),
-    Column(
+    ColumnInfo(
+        "PatientID", "Patient ID", "text", "Identifier of the patient within the collection"
+    ),
+    ColumnInfo("SeriesInstanceUID", "Series UID", "uid", "Identifier of the series"),
+    ColumnInfo("StudyInstanceUID", "Study UID", "uid", "Identifier of the study"),
+    ColumnInfo("source_DOI", "DOI", "text", "Digital Object Identifier of the data set"),
+    ColumnInfo("PatientAge", "Age", "age", "Age of the patient at the time of imaging"),
+    ColumnInfo("PatientSex", "Sex", "text", "Sex of the patient: F, M or O"),
+    ColumnInfo(
+        "StudyDate", "Study date", "date", "Date of the study, shifted by de-identification"
+    ),
+    ColumnInfo("StudyDescription", "Study description", "text", "Description of the study"),
+    ColumnInfo("BodyPartExamined", "Body part", "text", "Body part that was imaged"),
+    ColumnInfo("Modality", "Modality", "text", "Type of the acquisition or of the derived object"),
+    ColumnInfo("SOPClassUID", "Object class UID", "uid", "Identifier of the type of DICOM object"),
+    ColumnInfo("sop_class_name", "Object class", "text", "Type of DICOM object"),
+    ColumnInfo(
+        "TransferSyntaxUID", "Transfer syntax UID", "uid", "Identifier of the file encoding"
+    ),
+    ColumnInfo("transfer_syntax_name", "Transfer syntax", "text", "Encoding of the files"),
+    ColumnInfo(
         "PhotometricInterpretation",
         "Photometric interpretation",
         "text",
         "Meaning of the pixel data, such as MONOCHROME2 or RGB",
     ),
-    Column(
+    ColumnInfo(
         "PixelRepresentation",
         "Pixel representation",
         "text",
         "Pixel values: 0 for unsigned integers, 1 for signed integers",
     ),
-    Column("Manufacturer", "Manufacturer", "text", "Manufacturer of the equipment"),
-    Column("ManufacturerModelName", "Scanner model", "text", "Model of the equipment"),
-    Column("SeriesDate", "Series date", "date", "Date of the series, shifted by de-identification"),
-    Column("SeriesDescription", "Series description", "text", "Description of the series"),
-    Column("SeriesNumber", "Series number", "text", "Number of the series within its study"),
-    Column("instanceCount", "Files", "count", "Number of files (DICOM instances) of the series"),
-    Column("license_short_name", "License", "text", "License of the series"),
-    Column(
+    ColumnInfo("Manufacturer", "Manufacturer", "text", "Manufacturer of the equipment"),
+    ColumnInfo("ManufacturerModelName", "Scanner model", "text", "Model of the equipment"),
+    ColumnInfo(
+        "SeriesDate", "Series date", "date", "Date of the series, shifted by de-identification"
+    ),
+    ColumnInfo("SeriesDescription", "Series description", "text", "Description of the series"),
+    ColumnInfo("SeriesNumber", "Series number", "text", "Number of the series within its study"),
+    ColumnInfo(
+        "instanceCount", "Files", "count", "Number of files (DICOM instances) of the series"
+    ),
+    ColumnInfo("license_short_name", "License", "text", "License of the series"),
+    ColumnInfo(
         "series_init_idc_version",
         "New in IDC version",
         "number",
         "IDC version in which the series first appeared",
     ),
-    Column(
+    ColumnInfo(
         "series_revised_idc_version",
         "Revised in IDC version",
         "number",
         "IDC version in which the series last changed",
     ),
-    Column("aws_bucket", "Bucket", "text", "Bucket on Amazon S3 that has the files"),
-    Column("crdc_series_uuid", "CRDC series UUID", "uid", "Folder of the files in the bucket"),
-    Column("series_aws_url", "Address on S3", "uid", "Address of the files on Amazon S3"),
-    Column("series_size_MB", "Size", "size", "Size of all files of the series"),
+    ColumnInfo("aws_bucket", "Bucket", "text", "Bucket on Amazon S3 that has the files"),
+    ColumnInfo("crdc_series_uuid", "CRDC series UUID", "uid", "Folder of the files in the bucket"),
+    ColumnInfo("series_aws_url", "Address on S3", "uid", "Address of the files on Amazon S3"),
+    ColumnInfo("series_size_MB", "Size", "size", "Size of all files of the series"),
 )
 
 #: Columns that are derived: facts of a series' collection or license, and the sums and states that
 #: the grids of patients and studies show.
 _DERIVED = _by_name(
-    Column("cancer_types", "Cancer type", "text", "Types of cancer in the collection"),
-    Column("tumor_locations", "Tumor location", "text", "Locations of tumors in the collection"),
-    Column("species", "Species", "text", "Species in the collection"),
-    Column("program_id", "Program", "text", "Program that shares the collection"),
-    Column("commercial_use", "Commercial use", "flag", "Whether the license allows commercial use"),
-    Column("studies", "Studies", "count", "Number of studies"),
-    Column("series", "Series", "count", "Number of series"),
-    Column("instances", "Files", "count", "Number of files (DICOM instances)"),
-    Column("size_MB", "Size", "size", "Size of all files"),
-    Column("on_disk", "On disk", "state", "Whether the files are in the download folder"),
+    ColumnInfo("cancer_types", "Cancer type", "text", "Types of cancer in the collection"),
+    ColumnInfo(
+        "tumor_locations", "Tumor location", "text", "Locations of tumors in the collection"
+    ),
+    ColumnInfo("species", "Species", "text", "Species in the collection"),
+    ColumnInfo("program_id", "Program", "text", "Program that shares the collection"),
+    ColumnInfo(
+        "commercial_use", "Commercial use", "flag", "Whether the license allows commercial use"
+    ),
+    ColumnInfo("studies", "Studies", "count", "Number of studies"),
+    ColumnInfo("series", "Series", "count", "Number of series"),
+    ColumnInfo("instances", "Files", "count", "Number of files (DICOM instances)"),
+    ColumnInfo("size_MB", "Size", "size", "Size of all files"),
+    ColumnInfo("on_disk", "On disk", "state", "Whether the files are in the download folder"),
 )
 
 #: Columns of numbers in the table "index".
@@ -146,12 +160,12 @@ DATES = frozenset(name for name, column in COLUMNS.items() if column.kind == "da
 REQUIRED = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id")
 
 
-def column_info(name: str) -> Column:
-    """Return what is known about a column; a column that is not in the table is its own label.
+def column_info(name: str) -> ColumnInfo:
+    """Return what is known about a column; for a column that is not here, its name is the label.
 
     >>> column_info("BodyPartExamined").label, column_info("series_size_MB").unit
     ('Body part', 'MB')
     >>> column_info("a column of your own").label
     'a column of your own'
     """
-    return COLUMNS.get(name) or _DERIVED.get(name) or Column(name, name)
+    return COLUMNS.get(name) or _DERIVED.get(name) or ColumnInfo(name, name)

@@ -1,7 +1,7 @@
 """Facets: the columns that are shown as a dropdown with counts.
 
-Some are columns of the index, some are facts of a series' collection, one is derived from the
-license.
+Some are columns of the index, some are facts about the collection of a series, and one is derived
+from the license.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FACETS = (
     "license_short_name",
 )
 
-#: Columns of the table collections_index with comma-joined values: each value counts by itself.
+#: Columns of the table collections_index with comma-joined values. Each of the values is counted.
 COLLECTION_FACETS = ("cancer_types", "tumor_locations", "species", "program_id")
 
 #: Further columns that are counted as fast as `FACETS`. ``commercial_use`` is derived: False where

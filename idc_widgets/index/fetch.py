@@ -1,8 +1,8 @@
-"""Tables fetched over HTTP: whole and checked, or not there at all.
+"""Fetch tables over HTTP: each is there whole and checked, or not at all.
 
-Bytes are written to a hidden partial file beside the target. Its name carries the digest of the
-complete file, so that a later call, or the next mirror, resumes it and never mixes in the bytes of
-another file.
+Bytes are written to a hidden partial file beside the target. The name of this file has the digest
+of the complete file. So a later call, or the next mirror, resumes it, and the bytes of another file
+are never mixed in.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .._util import (
     FileCheck,
     Http,
     HttpError,
-    Progress,
+    ProgressCallback,
     S3Object,
     bucket_url,
     human_size,
@@ -43,14 +43,14 @@ from ..errors import FetchError
 
 __all__ = ["fetch_file", "fetch_folder", "progress_line"]
 
-#: Seconds between two updates of the line of progress.
+#: Seconds between two updates of the progress line.
 _LINE_SECONDS = 0.2
 
 #: The longest answer that is read as a checksum, in bytes.
 _MAX_CHECKSUM_BYTES = 1000
 
-#: The names of the files and folders of processes that were killed while they fetched a table
-#: beside another process. What a later call can resume ends in ``.part`` instead.
+#: The names that a killed process left behind if another process fetched the same table. A file
+#: that a later call can resume ends in ``.part`` instead.
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
@@ -60,7 +60,7 @@ def fetch_file(
     target: Path,
     *,
     sha256_urls: Sequence[str],
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     timeout: tuple[float, float] = TIMEOUT_SECONDS,
     pause: float = RETRY_PAUSE_SECONDS,
 ) -> Path:
@@ -70,7 +70,8 @@ def fetch_file(
         name: The name of the table in error messages.
         urls: The mirrors of the file, tried in turn.
         target: The file to write or to replace. Its folder is created.
-        sha256_urls: The addresses of its checksum, tried in turn; one holds for all mirrors.
+        sha256_urls: The addresses of its checksum, tried in turn; the first one holds for all
+            mirrors.
         progress: Called while bytes arrive, and at the end.
         timeout: Seconds to connect, and seconds without a byte.
         pause: Seconds before the first retry of a mirror whose connection broke.
@@ -89,7 +90,7 @@ def fetch_file(
         with _partial_path(name, target, check.digest) as part:
             for url in urls:
                 try:
-                    if server_of(url) in silent:  # do not wait for it again
+                    if server_of(url) in silent:  # do not wait for a silent server again
                         raise silent[server_of(url)]
                     http.download(url, part, check, progress)
                 except HttpError as error:
@@ -111,20 +112,20 @@ def fetch_folder(
     target: Path,
     *,
     suffix: str = ".parquet",
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     timeout: tuple[float, float] = TIMEOUT_SECONDS,
     pause: float = RETRY_PAUSE_SECONDS,
 ) -> Path:
-    """Fetch the objects below a prefix of a public S3 bucket into one folder: all, or none.
+    """Fetch the objects below a prefix of a public S3 bucket into one folder, all or none.
 
-    The size of each object is checked, and its MD5 where its ETag is one.
+    The size of each object is checked, and also its MD5 if its ETag is an MD5.
 
     Args:
         name: The name of the table in error messages.
         endpoint_url: The S3 server.
         bucket: The bucket.
         prefix: The beginning of the keys; ends with a slash.
-        target: The folder to create; one that exists stays as it is.
+        target: The folder to create. An existing folder stays as it is.
         suffix: Objects whose keys have another ending are left out.
         progress: Called while bytes arrive, and at the end.
         timeout: Seconds to connect, and seconds without a byte.
@@ -164,7 +165,7 @@ def fetch_folder(
     return target
 
 
-def progress_line(name: str) -> Progress | None:
+def progress_line(name: str) -> ProgressCallback | None:
     """Return a callback that rewrites one line on stderr; None if stderr cannot show one."""
     stream = sys.stderr
     # The stream of Jupyter is not a terminal, but rewrites a line like one.
@@ -189,7 +190,7 @@ def progress_line(name: str) -> Progress | None:
 def _objects(
     http: Http, name: str, endpoint_url: str, bucket: str, prefix: str, suffix: str
 ) -> list[S3Object]:
-    """Return the objects of a folder, of which there is at least one."""
+    """Return the objects of a folder; at least one."""
     try:
         listed = list_objects(http, endpoint_url, bucket, prefix)
         if objects := [entry for entry in listed if entry.key.endswith(suffix)]:
@@ -209,8 +210,8 @@ def _missing_bytes(folder: Path, objects: Sequence[S3Object], suffix: str) -> in
     )
 
 
-def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """Return a callback for one of several files that reports the progress of all."""
+def _shifted(progress: ProgressCallback | None, before: int, total: int) -> ProgressCallback | None:
+    """Return a callback for one of several files, which reports the progress of all of them."""
     if progress is None:
         return None
     return lambda done, _: progress(before + done, total)
@@ -226,7 +227,7 @@ def _checksum(http: Http, name: str, urls: Sequence[str]) -> tuple[FileCheck, di
     silent: dict[str, HttpError] = {}
     for url in urls:
         try:
-            # The format of sha256sum: the digest, and the name of the file.
+            # The answer has the format of sha256sum: the digest, and the name of the file.
             words = http.get(url, _MAX_CHECKSUM_BYTES).decode("ascii", "replace").split()
             if words and re.fullmatch("[0-9a-fA-F]{64}", words[0]):
                 return FileCheck("sha256", words[0].lower()), silent
@@ -248,15 +249,15 @@ def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
     """Yield the hidden path beside `target` to write to.
 
     A later call with the same `key` gets the same path and resumes what is there. Only one process
-    has it at a time: another one gets a path of its own, which is removed at the end.
+    gets it at a time: another process gets a random path, which is removed at the end.
 
     Args:
         name: The name of the table in error messages.
         target: The file or folder that is fetched.
-        key: What identifies its content, in hexadecimal.
+        key: The digest that identifies its content, in hexadecimal.
 
     Raises:
-        FetchError: In place of an OSError, also one of the block; then nothing is left.
+        FetchError: The block or this function raised an OSError; the partial file is removed.
     """
     try:
         make_own_folder(target.parent)
@@ -265,7 +266,7 @@ def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
             if is_ours:
                 part = target.with_name(f".{target.name}.{key[:16]}.part")
                 for other in target.parent.glob(f".{target.name}.*.part"):
-                    if other != part:  # of a version that is no longer current
+                    if other != part:  # a part of another version
                         remove(other)
             else:
                 part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")

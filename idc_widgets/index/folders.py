@@ -14,7 +14,7 @@ __all__ = ["cache_folder", "data_folder", "package_folder"]
 
 def package_folder() -> Path | None:
     """Return the folder of the installed idc-index-data; None if it is not installed."""
-    # Found without importing the package, which takes long.
+    # Find it without importing the package, which takes long.
     spec = importlib.util.find_spec("idc_index_data")
     locations = list(spec.submodule_search_locations or ()) if spec is not None else []
     return Path(locations[0]) if locations else None
@@ -39,8 +39,8 @@ def data_folder() -> Path | None:
 def _folder(variable: str, folder_of_platform: Callable[..., Path]) -> Path | None:
     chosen = os.environ.get(variable)
     try:
-        # Absolute, as a notebook may change its working folder; not resolved, as DuckDB compares
-        # the paths that it may read as text.
+        # Absolute, because a notebook may change its working folder. Not resolved, because DuckDB
+        # compares the paths that it may read as text.
         if chosen:
             return Path(os.path.abspath(os.path.expanduser(chosen)))
         return Path(os.path.abspath(folder_of_platform("idc_widgets", appauthor=False)))

@@ -15,10 +15,9 @@ class Level:
     """A level at which the index can be listed.
 
     Args:
-        name: The noun for one row, "patient", "study" or "series": the level's name everywhere.
-        plural: The noun for several rows; also the name of the method of `Cohort` that returns
-            them and of the trait of `BrowserState` that holds the picked ones.
-        key: The columns whose values identify a row of the level.
+        name: The noun for one row: "patient", "study" or "series". It names the level everywhere.
+        plural: The noun for several rows. The method of `Cohort` that returns them has this name,
+            and so has the trait of `BrowserState` that holds the picked ones.
         columns: The columns of the table that lists the rows.
     """
 

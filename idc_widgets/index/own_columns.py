@@ -16,8 +16,8 @@ def columns_by_folded_name(place: object, present: Collection[str]) -> dict[str,
 
     Args:
         place: The name of the table in error messages.
-        present: The columns; of two that differ in letter case only, the spelling of the index
-            wins.
+        present: The names of the columns. If two differ only in letter case, the one that is
+            spelled as in the index wins.
 
     Raises:
         IndexFileError: A required column is missing.

@@ -1,4 +1,4 @@
-"""Ranges: columns that are filtered from - to, and the bins of their histograms."""
+"""Ranges: the columns that have a filter from - to, and the bins of their histograms."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["RANGES", "Bound", "Range", "age_in_years"]
 Bound: TypeAlias = "str | int | float"
 
 _AGE = re.compile(r"([0-9]{1,3})([DWMYdwmy]?)", re.ASCII)
-#: Unit of an age → how many days, months or years it has, and how many of these a year has.
+#: Unit → the number of days, months or years in one unit, and how many of them are in a year.
 _AGE_UNITS = {"D": (1, 365.25), "W": (7, 365.25), "M": (1, 12.0), "Y": (1, 1.0), "": (1, 1.0)}
 
 
 def age_in_years(age: str | None) -> float | None:
     """Return a DICOM Age String (PS3.5, 6.2, such as "080Y" or "003W") in years.
 
-    A number without a unit, which occurs in IDC, is read as years; None for any other text.
+    A number without a unit, as some series of IDC have it, is read as years. None for other texts.
 
     >>> age_in_years("018M"), age_in_years("60"), age_in_years("unknown")
     (1.5, 60.0, None)
@@ -35,14 +35,15 @@ def age_in_years(age: str | None) -> float | None:
 
 @dataclass(frozen=True)
 class Range:
-    """A column that is filtered from - to and has a histogram.
+    """A column that has a filter from - to and a histogram.
 
     Args:
         column: Its name.
-        sql: The expression of its value as something that can be ordered.
-        coarse: The expression of its value as an integer of few values, from which bins are chosen.
-        edges: A function of the lowest and highest coarse value and the number of bins that
-            returns the edges of the bins.
+        sql: The SQL expression of its value in a form that can be ordered.
+        coarse: The SQL expression of its value as an integer with few distinct values, from which
+            the bins are chosen.
+        edges: A function that takes the lowest and the highest coarse value and the number of bins,
+            and returns the edges of the bins.
     """
 
     column: str
@@ -51,9 +52,9 @@ class Range:
     edges: Callable[[int, int, int], list[Bound]]
 
     def bins(self, counted: Iterable[tuple[int, int]], count: int) -> tuple[Bound, ...]:
-        """Return the ``count + 1`` edges of the bins; none without values.
+        """Return the ``count + 1`` edges of the bins; none if there are no values.
 
-        One series in 200 at each end is out of view: a date of 1880, a file of 195 GB.
+        At each end, one series in 200 is left out of view, such as a date of 1880.
 
         Args:
             counted: Pairs of a coarse value and the number of its series.
@@ -68,7 +69,7 @@ class Range:
 
 
 def _first_beyond(counted: Iterable[tuple[int, int]], margin: float) -> int:
-    """Return the first value up to which there are more than `margin` series."""
+    """Return the first value at which the running total of series exceeds `margin`."""
     total = 0
     for value, series in counted:
         total += series

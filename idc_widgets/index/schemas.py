@@ -1,4 +1,4 @@
-"""What idc-index-data says about its tables: their columns, types and descriptions."""
+"""The descriptions of tables in idc-index-data: their columns, types and meanings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .tables import FETCHABLE_TABLES, PACKAGE_TABLES
 
 __all__ = ["Schema", "read_schema"]
 
-#: Type in the schemas, which are those of BigQuery → type in our SQL.
+#: Type in a schema (in BigQuery's words) → type in our SQL.
 _SQL_TYPES = {
     "STRING": "VARCHAR",
     "INTEGER": "BIGINT",
@@ -22,7 +22,7 @@ _SQL_TYPES = {
 
 
 class Schema(NamedTuple):
-    """The description of a table, and per column its SQL type and description."""
+    """The description of a table, and the SQL type and description of each column."""
 
     description: str
     columns: Mapping[str, tuple[str, str]]

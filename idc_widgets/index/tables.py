@@ -23,7 +23,7 @@ PACKAGE_TABLES: Mapping[str, str] = {
     "version_metadata_index": "version_metadata_index.parquet",
 }
 
-#: Tables that the package describes but does not contain: they are fetched on request.
+#: Tables that are fetched on request: idc-index-data describes them but does not contain them.
 FETCHABLE_TABLES = (
     "clinical_index",
     "sm_index",
@@ -56,8 +56,8 @@ METADATA_BUCKET = "idc-open-metadata"
 def is_clinical_name(name: object) -> bool:
     """Return whether a clinical table may have this name, in SQL and as a folder.
 
-    The names of clinical tables come from the network, so only plain words are accepted, and none
-    that could take the place of another table.
+    The names of clinical tables come from the network. So only plain words are accepted, and no
+    name that another table has or could have.
     """
     if not isinstance(name, str) or not re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,127}", name):
         return False

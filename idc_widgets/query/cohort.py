@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cohort"]
 
-#: A longer list of values is shortened in the repr of a cohort.
+#: The repr of a cohort shortens a list with more values than this.
 _MAX_LISTED_VALUES = 6
 
 
@@ -39,7 +39,7 @@ class Cohort:
     Args:
         engine: The engine that runs the queries.
         conditions: The filters as conditions, one per column and sorted by column.
-        joins: The tables whose columns `series` adds.
+        joins: The tables whose columns `join` has added to those of `series`.
 
     >>> from idc_widgets import IDCClient
     >>> client = IDCClient()
@@ -48,8 +48,8 @@ class Cohort:
     {'Modality': ['CT', 'SEG'], 'collection_id': 'nlst', 'series_size_MB': (None, 500)}
     """
 
-    # Without slots: with them, assigning an unknown attribute to a frozen dataclass raises an
-    # unhelpful TypeError about super() (Python 3.11).
+    # This class has no slots: with them, Python 3.11 raises an unhelpful TypeError about super()
+    # when an unknown attribute is assigned.
 
     engine: Engine
     conditions: tuple[Condition, ...] = ()
@@ -68,12 +68,12 @@ class Cohort:
 
         Args:
             **filters: Column and value. A single value means equality, a list any of its values,
-                and a pair (low, high) a closed range, which None leaves open; ranges are for
-                columns of numbers and dates, and for PatientAge in years. None as a value, also
-                in a list, means a missing value. The columns are those of the index; the facts
-                of collections ``cancer_types``, ``tumor_locations``, ``species`` and
-                ``program_id``, whose comma-separated values are compared one by one; and
-                ``commercial_use``, which is True or False. These keywords are special:
+                and a pair (low, high) a closed range. Ranges are for columns of numbers and dates,
+                and for PatientAge in years; an end that is None leaves the range open. Elsewhere,
+                None means a missing value. The columns are those of the index; the facts of
+                collections ``cancer_types``, ``tumor_locations``, ``species`` and ``program_id``,
+                of which a collection may have several values; and ``commercial_use``, which is
+                True or False. These keywords are special:
 
                 - ``text="lung kernel"``: every word must be a substring, in any letter case, of
                   a description, an identifier or the name of the collection (`TEXT_COLUMNS`);
@@ -134,7 +134,7 @@ class Cohort:
         return Cohort(self.engine).where(derived_from=self)
 
     def of_patients(self, keys: Iterable[tuple[str, str]]) -> Cohort:
-        """Narrow the cohort to these patients, which are not looked up.
+        """Narrow the cohort to these patients; unlike `where`, do not look them up.
 
         Args:
             keys: Pairs (collection_id, PatientID).
@@ -145,15 +145,15 @@ class Cohort:
         return self._and(parse_patients(self.engine, keys))
 
     def of_studies(self, uids: Iterable[str]) -> Cohort:
-        """Narrow the cohort to these StudyInstanceUIDs; unlike `where`, looks none of them up."""
+        """Narrow the cohort to these StudyInstanceUIDs; unlike `where`, do not look them up."""
         return self._and(OneOf("StudyInstanceUID", sorted_unique(uids)))
 
     def of_series(self, uids: Iterable[str]) -> Cohort:
-        """Narrow the cohort to these SeriesInstanceUIDs; unlike `where`, looks none of them up."""
+        """Narrow the cohort to these SeriesInstanceUIDs; unlike `where`, do not look them up."""
         return self._and(OneOf("SeriesInstanceUID", sorted_unique(uids)))
 
     def of_uids(self, uids: Iterable[str]) -> Cohort:
-        """Narrow the cohort to these UIDs of series or studies; looks none of them up."""
+        """Narrow the cohort to these UIDs of series or studies; do not look them up."""
         return self._and(Uids((sorted_unique(uids),)))
 
     def _and(self, *conditions: Condition) -> Cohort:
@@ -162,12 +162,12 @@ class Cohort:
     def join(self, table: str, columns: Sequence[str] | None = None) -> Cohort:
         """Add columns of another table, such as ct_index, to the data frame of `series`.
 
-        The tables are joined by SeriesInstanceUID, else by StudyInstanceUID, else by
-        collection_id. Where the table has several rows per series, the added values are lists. An
-        added column whose name the series already have is called ``<table>_<column>``.
+        The tables are joined by the first of SeriesInstanceUID, StudyInstanceUID and collection_id
+        that the table has. If the table has several rows per series, the added values are lists. If
+        the series already have a column of the same name, the new one is ``<table>_<column>``.
 
         Args:
-            table: A table of ``client.tables()`` that is available; `IDCClient.fetch` gets more.
+            table: A table that is available; see ``client.tables()`` and `IDCClient.fetch`.
             columns: The columns to add; by default all.
 
         Raises:
@@ -183,7 +183,7 @@ class Cohort:
     def values(self, column: str) -> tuple[Scalar, ...]:
         """Return the values that the filter on a column lists.
 
-        Empty if there is no filter on the column, or another kind of filter.
+        Empty if the column has no filter, or one that does not list values, such as a range.
         """
         argument = self.filters.get(column, ())
         values = argument if isinstance(argument, list) else [argument]
@@ -221,7 +221,7 @@ class Cohort:
     def licenses(self) -> list[FacetValue]:
         """Count the licenses of these series, most series first.
 
-        Unlike a facet, this respects the cohort's own filter on licenses.
+        Unlike `facets`, this respects the cohort's own filter on licenses.
         """
         counted = count_values(self.engine, self.conditions, "license_short_name")
         return [facet for facet in counted if facet.value is not None]
@@ -248,7 +248,7 @@ class Cohort:
     def histogram(self, column: str, bins: int = 20) -> Histogram:
         """Count the series per bin of a column.
 
-        Like a facet, this ignores the cohort's own filter on the column.
+        Like `facets`, this ignores the cohort's own filter on the column.
 
         Args:
             column: One of `RANGES`.
@@ -280,7 +280,7 @@ class Cohort:
         return self.engine.query(*self.level_sql("series")).to_pandas()
 
     def _level_table(self, level: str) -> pa.Table:
-        """Return patients or studies from memory if the index is there already, else by SQL."""
+        """Return patients or studies, from memory if the index is there, else by SQL."""
         matches = matches_of(self.engine, self.conditions, make=False)
         if matches is None:
             return self.engine.query(*self.level_sql(level))
@@ -327,7 +327,7 @@ class Cohort:
 
 
 def _shortened(argument: object) -> str:
-    """Return the repr of an argument of `Cohort.where`, with the middle of a long list left out."""
+    """Return the repr of an argument of `Cohort.where`; leave out the middle of a long list."""
     if isinstance(argument, list) and len(argument) > _MAX_LISTED_VALUES:
         return f"[{', '.join(map(repr, argument[:3]))}, ... {len(argument):,} in all]"
     return repr(argument)

@@ -15,11 +15,11 @@ def collection_names(engine: Engine) -> dict[str, str]:
 
 
 def collection_values(engine: Engine, column: str) -> dict[str, tuple[str, ...]]:
-    """Return collection_id → the values that the collection has of a column.
+    """Return collection_id → the values of the collection in a column.
 
     Args:
         engine: The engine whose table is read.
-        column: One of `COLLECTION_FACETS`. The table has its values joined by commas.
+        column: One of `COLLECTION_FACETS`. In the table, the values are joined by commas.
     """
     by_column = _values.of(engine)
     if column not in by_column:
@@ -31,7 +31,7 @@ def collection_values(engine: Engine, column: str) -> dict[str, tuple[str, ...]]
 
 
 def _read_facts(engine: Engine) -> dict[str, dict[str, str]]:
-    """Return collection_id → column → text, which is empty for missing values and columns."""
+    """Return collection_id → column → text; the text of a missing value or column is empty."""
     columns = ("collection_name", *COLLECTION_FACETS)
     available = engine.tables().get("collections_index", {})
     present = [column for column in columns if column in available]

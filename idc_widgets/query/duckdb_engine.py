@@ -47,10 +47,10 @@ _WRITING_KEYWORDS = re.compile(rb"(?i:INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE)\
 #: Rows per batch of a long result.
 _BATCH_ROWS = 1_000_000
 
-#: A query runs at most so often: once, and again whenever the prepared copy goes while it runs.
+#: A query runs at most this often: if the prepared copy is removed while it runs, it runs again.
 _MAX_RUNS = 3
 
-#: A longer message of DuckDB is cut in the error for a table.
+#: The error for a table shows this many characters of DuckDB's message.
 _MAX_MESSAGE_CHARACTERS = 400
 
 
@@ -58,7 +58,7 @@ class DuckDBEngine:
     """DuckDB in this process, directly on the files of an `Index`.
 
     Opening reads no rows of a Parquet file: queries scan the file in place. The columns that every
-    click needs are kept in memory beside it, see `memory_index_of`. A CSV file is read into memory
+    click needs are also kept in memory, see `memory_index_of`. A CSV file is read into memory
     once. After opening, the database can read these files, the files in the index's data folder,
     and nothing else.
 
@@ -85,7 +85,7 @@ class DuckDBEngine:
 
     @property
     def files(self) -> Mapping[str, Path]:
-        """Table name in SQL → the file or folder of files that it is read from."""
+        """Table name in SQL → the Parquet or CSV file, or the folder, that it is read from."""
         return self.opened.paths
 
     def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
@@ -98,7 +98,8 @@ class DuckDBEngine:
 
         Raises:
             IndexFileError: The file of a table was changed or replaced since it was opened.
-            InvalidQueryError: The query does not parse, does not bind, fails, or would write.
+            InvalidQueryError: The query has a syntax error, names what does not exist, fails, or
+                would write.
             QueryInterruptedError: `interrupt` was called.
         """
         return self._answer(sql, lambda: _arrow_table(self._cursor(), sql, list(params)))
@@ -111,7 +112,7 @@ class DuckDBEngine:
         return self._answer(sql, lambda: self._cursor().execute(sql, list(params)).fetchall())
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Yield the result of a query in batches, so that it is never in memory as a whole.
+        """Yield the result of a query in batches, so that memory never holds all of it.
 
         The query is not checked: it must come from this package.
         """
@@ -126,7 +127,7 @@ class DuckDBEngine:
 
     @property
     def plain_parquet(self) -> Path | None:
-        """The Parquet file that has the rows and columns of the table index; else None."""
+        """The Parquet file with the rows and columns of the table index; None if there is none."""
         return None if self.index.is_own else self.files["index"]
 
     def interrupt(self, thread: int | None = None) -> None:
@@ -144,10 +145,10 @@ class DuckDBEngine:
         """Write a copy of the installed index for fast lookups, once per data version.
 
         The installed index is one large row group, which must be read as a whole to find one
-        patient, study or series. The copy has the same rows in the same order in small groups,
-        most of which can be skipped. It is written to the user's cache folder
-        ($IDC_WIDGETS_CACHE_DIR, or the platform's own), and is used from now on, in this and every
-        later session. It may be deleted at any time. docs/performance.md has the cost.
+        patient, study or series. The copy has the same rows in the same order, but in small row
+        groups, so that a lookup skips most of them. It is in the user's cache folder
+        ($IDC_WIDGETS_CACHE_DIR, or the platform's own). This session and later ones read it from
+        now on. It may be deleted at any time. docs/performance.md has the cost.
 
         Returns:
             The path of the copy.
@@ -239,7 +240,7 @@ class DuckDBEngine:
         """Open a table; fall back to the installed index if the prepared copy is damaged.
 
         Raises:
-            IndexFileError: The table cannot be read, and it is not a fetched one.
+            IndexFileError: A table that was not fetched cannot be read.
         """
         folder, identity = self.index.data_folder, file_identity(path)
         try:
@@ -271,7 +272,7 @@ class DuckDBEngine:
         """Check that the files of the tables in a query are those that were opened.
 
         Returns:
-            True if the prepared copy was changed or removed, and the installed file, which has the
+            True if the prepared copy was changed or removed. The installed file, which has the
             same rows, is read from now on.
 
         Raises:
@@ -287,7 +288,7 @@ class DuckDBEngine:
         return True
 
     def _reopen_in_child(self) -> None:
-        """Open the same tables in a forked child, in which DuckDB's threads do not exist."""
+        """Open the same tables in a forked child, which does not have DuckDB's threads."""
         with self._lock:
             if self._process == os.getpid():
                 return
@@ -325,7 +326,7 @@ class DuckDBEngine:
             )
 
     def _allow_only_tables(self) -> None:
-        """Restrict the database to the files of its tables, for good."""
+        """Restrict the database to the files of its tables, from now on."""
         paths = list(self.files.values())
         if not self.index.is_own:
             paths += [self.index.shipped, *filter(None, [self.index.prepared])]
@@ -335,9 +336,10 @@ class DuckDBEngine:
     # --- queries ---------------------------------------------------------------------------
 
     def _answer(self, sql: str, run: Callable[[], _Result]) -> _Result:
-        """Run a query from the files that were opened, or raise an error.
+        """Run a query on the files that were opened, or raise an error.
 
-        A query whose prepared copy goes while it runs is run again on the installed file.
+        If the prepared copy goes while the query runs, the query is run again on the installed
+        file.
         """
         with _translated_errors():
             self._check_reads_only(sql)
@@ -390,7 +392,7 @@ class DuckDBEngine:
                 if keyword is not None:
                     raise InvalidQueryError(
                         f"the index can only be read, and this has {keyword[0].decode().upper()}; "
-                        "put a name that is spelled like this into quotes"
+                        "if that is a name, put it into quotes"
                     )
 
 
@@ -445,6 +447,6 @@ def _cannot_read(name: str, path: Path, error: duckdb.Error) -> str:
 
 
 def _message(error: duckdb.Error) -> str:
-    """Return DuckDB's message, which names the nearest column or table, without the query."""
+    """Return DuckDB's message without the query. It names the nearest column or table."""
     lines = (line.strip() for line in str(error).splitlines())
     return " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))

@@ -1,4 +1,4 @@
-"""The interface that a cohort needs of a database, and how values enter its SQL."""
+"""The interface between a cohort and a database, and how values enter SQL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Bind", "Engine", "Parameters", "Scalar", "identifier", "literal"]
 
 Scalar: TypeAlias = "str | int | float | None"
 
-#: Returns the SQL text of a value: ``?`` for a bound parameter, or a literal.
+#: A function that returns the SQL of a value: ``?`` for a bound parameter, or a literal.
 Bind: TypeAlias = Callable[[object], str]
 
 
@@ -34,7 +34,7 @@ class Parameters(list[object]):
 
 
 class Engine(Protocol):
-    """The interface that a cohort needs of a database. All SQL is in DuckDB's dialect."""
+    """What a cohort needs from a database. All SQL is in DuckDB's dialect."""
 
     #: The release of the data, such as "25.0.5".
     data_version: str
@@ -49,7 +49,7 @@ class Engine(Protocol):
         ...
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return the result of a query as Python values; for small results, without Arrow."""
+        """Return the result of a query as Python values. For small results: it avoids Arrow."""
         ...
 
     def tables(self) -> Mapping[str, Mapping[str, str]]:
@@ -65,7 +65,7 @@ def literal(value: object) -> str:
     """Return a value as SQL text, quoted so that no text can end the literal.
 
     Raises:
-        InvalidQueryError: The type has no literal, or the value is an infinite number, NaN, or a
+        InvalidQueryError: The type of the value has no literal, or the value is infinite, NaN, or a
             text with a null character.
 
     >>> literal("it's")

@@ -28,9 +28,9 @@ _Result = TypeVar("_Result")
 def count_facets(
     engine: Engine, conditions: Conditions, columns: Sequence[str]
 ) -> dict[str, list[FacetValue]]:
-    """Count the values of each column, without regard to the condition on that column itself.
+    """Count the values of each column, and ignore the condition on that column itself.
 
-    Columns in memory are counted in parallel.
+    The columns that are in memory are counted in parallel.
 
     Raises:
         InvalidQueryError: A column is unknown.
@@ -47,7 +47,7 @@ def count_facets(
         counted_column = "collection_id" if name in COLLECTION_FACETS else name
         matches = matches_of(engine, others)
         if matches is not None and counted_column in matches.memory.group_columns:
-            # Computed in this thread, in which a query that this needs can be interrupted.
+            # This may need a query, which can be interrupted only in this thread.
             _ = matches.groups
             in_memory[column] = matches, counted_column
         else:
@@ -86,9 +86,9 @@ def _values_in_memory(matches: Matches, column: str) -> list[FacetValue]:
 def _per_collection_value(
     values: Mapping[str, Sequence[str]], collections: Iterable[FacetValue]
 ) -> list[FacetValue]:
-    """Sum counts per value from counts per collection.
+    """Sum the counts of collections into counts per value.
 
-    This is exact, as each series and each patient is in one collection.
+    This is exact, because each series and each patient is in one collection.
     """
     counts: dict[Scalar, list[int]] = {}
     for collection in collections:
@@ -102,7 +102,7 @@ def _per_collection_value(
 def _map_in_parallel(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
     """Apply a function to the items, in one thread per core: numpy releases the GIL.
 
-    The threads are not kept for later, as they would be missing in a forked process.
+    The threads are not kept, because a forked process would not have them.
     """
     if len(items) > 1:
         with (

@@ -36,13 +36,13 @@ __all__ = [
 _PATIENT_KEY = LEVELS["patient"].key
 
 #: The key of a patient as one text, for databases that cannot compare pairs. The separator is a
-#: control character, which neither part can contain (DICOM PS3.5, 6.1.3).
+#: control character, which DICOM allows in neither part (PS3.5, 6.1.3).
 PATIENT_KEY_SQL = "collection_id || chr(31) || PatientID"
 
-#: A longer list of values is bound as one array parameter instead of one parameter per value.
+#: Up to this number of values, each is one parameter. A longer list is bound as one array.
 _MAX_INLINE_VALUES = 50
 
-#: Matches words that can occur in a UID.
+#: A word that can be a part of a UID.
 _UID_PIECE = re.compile(r"[0-9.]+", re.ASCII)
 
 
@@ -59,11 +59,11 @@ class Condition(Protocol):
         ...
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        """Return the series that fulfill the condition, computed on the index in memory."""
+        """Return the mask of the series that fulfill the condition, from the index in memory."""
         ...
 
     def and_(self, other: Any) -> Condition:
-        """Return one condition that means both this one and `other`, on the same column."""
+        """Return one condition that requires this one and `other`, which is on the same column."""
         ...
 
     def argument(self) -> object:
@@ -93,7 +93,7 @@ class OneOf:
         return mask if mask is not None else _mask_by_sql(self, memory)
 
     def and_(self, other: OneOf | Between) -> OneOf:
-        """Return a condition with the values that `other` accepts as well."""
+        """Return a condition with the values that both conditions accept."""
         if isinstance(other, Between):
             return other.and_(self)
         accepted = set(other.values)
@@ -110,8 +110,8 @@ class Between:
 
     Args:
         column: A column of numbers or dates, or PatientAge, whose values are in years.
-        low: The lower end; None if the range is open.
-        high: The upper end; None if the range is open.
+        low: The lower end; None if there is none.
+        high: The upper end; None if there is none.
     """
 
     column: str
@@ -119,7 +119,7 @@ class Between:
     high: Scalar
 
     def sql(self, bind: Bind) -> str:
-        """Return comparisons with both ends. A range that is open on both requires a value."""
+        """Return comparisons with both ends. Without any end, the value must not be missing."""
         value = RANGES[self.column].sql if self.column in RANGES else self.column
         parts = []
         if self.low is not None:
@@ -138,7 +138,7 @@ class Between:
     @overload
     def and_(self, other: Between) -> OneOf | Between: ...
     def and_(self, other: OneOf | Between) -> OneOf | Between:
-        """Return the intersection of two ranges, or the listed values within this range."""
+        """Return the intersection of two ranges, or those of the listed values in this range."""
         if isinstance(other, OneOf):
             return OneOf(self.column, self._values_within(other.values))
 
@@ -153,7 +153,7 @@ class Between:
         return Between(self.column, low, high)
 
     def _values_within(self, values: Sequence[Scalar]) -> tuple[Scalar, ...]:
-        """Return the values in the range, compared as in memory; missing values are in none."""
+        """Return the values in the range, compared as in memory; a missing value is in no range."""
         from .memory import comparable, is_in_range  # late: opening a client needs no numpy
 
         present = [value for value in values if value is not None]
@@ -167,15 +167,15 @@ class Between:
 
 @dataclass(frozen=True)
 class InCollections:
-    """Series of collections that have certain values of a column of ``collections_index``.
+    """Series of collections with certain values in a column of ``collections_index``.
 
-    A collection may have many values of a column.
+    A collection may have several values in a column.
 
     Args:
         column: A column of the table ``collections_index``.
-        clauses: Lists of values. A collection must have one value of each list.
-        known: The collections that have any value of the column.
-        matching: The collections that fulfill all clauses, without regard to missing values.
+        clauses: Lists of values. A collection must have at least one value of each list.
+        known: The collections that have a value in the column.
+        matching: The collections that have a value of each list; None in a list is ignored.
     """
 
     column: str
@@ -185,7 +185,7 @@ class InCollections:
 
     @property
     def accepts_missing(self) -> bool:
-        """Whether collections that are unknown, or have no value of the column, match too."""
+        """Whether collections without a value in the column, or without a row, match too."""
         return all(None in clause for clause in self.clauses)
 
     def sql(self, bind: Bind) -> str:
@@ -210,7 +210,7 @@ class InCollections:
         return memory.mask_of_facet("collection_id", collections)
 
     def and_(self, other: InCollections) -> InCollections:
-        """Return a condition with the clauses of both."""
+        """Return a condition with the clauses of both conditions."""
         return InCollections(
             self.column,
             tuple(sorted({*self.clauses, *other.clauses}, key=str)),
@@ -228,7 +228,7 @@ class InCollections:
 
 @dataclass(frozen=True)
 class IsCommercial:
-    """Series by whether their license allows commercial use.
+    """Series whose license allows commercial use, or does not.
 
     Args:
         values: The accepted values: True, False, or None for a series without a license.
@@ -264,7 +264,7 @@ class IsCommercial:
 
 @dataclass(frozen=True)
 class Text:
-    """Series in whose texts, or in the name of whose collection, every word is a substring.
+    """Series in which every word occurs: in their texts or in the name of their collection.
 
     Args:
         words: The words in lower case.
@@ -277,8 +277,8 @@ class Text:
 
     def sql(self, bind: Bind) -> str:
         """Return SQL that searches the joined text columns."""
-        # Words contain no white space, so none can match across the seam of two columns.
-        # BigQuery does not have concat_ws.
+        # Words contain no white space, so that no word matches across the space between columns.
+        # BigQuery has no concat_ws.
         joined = " || ' ' || ".join(f"coalesce({name}, '')" for name in TEXT_COLUMNS)
         texts = f"lower({joined})"
         parts = []
@@ -291,7 +291,7 @@ class Text:
         return " AND ".join(parts)
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        """Return the mask; searches UIDs, the slow part, only for words that can be in one."""
+        """Return the mask. UIDs, which are slow, are searched only for words that can be in one."""
         mask: Mask | None = None
         for word, collections in zip(self.words, self.collections, strict=True):
             has_word = memory.mask_of_word(word, collections)
@@ -302,7 +302,7 @@ class Text:
         return mask
 
     def and_(self, other: Text) -> Text:
-        """Return a condition with the words of both."""
+        """Return a condition with the words of both conditions."""
         merged = dict(zip(self.words, self.collections, strict=True))
         merged.update(zip(other.words, other.collections, strict=True))
         words = tuple(sorted(merged))
@@ -342,7 +342,7 @@ class Patients:
         return memory.mask_of_patients(self.keys)
 
     def and_(self, other: Patients) -> Patients:
-        """Return a condition with the patients that are in both."""
+        """Return a condition with the patients that both conditions accept."""
         other_keys = set(other.keys)
         return Patients(tuple(key for key in self.keys if key in other_keys))
 
@@ -353,10 +353,10 @@ class Patients:
 
 @dataclass(frozen=True)
 class Uids:
-    """Series with certain SeriesInstanceUIDs, or of studies with certain StudyInstanceUIDs.
+    """Series of a list of UIDs: their own, or those of their studies.
 
     Args:
-        clauses: Lists of UIDs. A series must match each list.
+        clauses: Lists of UIDs. Each list must have a UID of the series or of its study.
     """
 
     clauses: tuple[tuple[str, ...], ...]
@@ -382,7 +382,7 @@ class Uids:
         return mask
 
     def and_(self, other: Uids) -> Uids:
-        """Return a condition with the lists of both."""
+        """Return a condition with the lists of both conditions."""
         return Uids(tuple(sorted({*self.clauses, *other.clauses})))
 
     def argument(self) -> object:
@@ -394,7 +394,7 @@ class Uids:
 def sorted_unique(values: Iterable[Any]) -> tuple[Any, ...]:
     """Return the distinct values, sorted and with None last.
 
-    Filters with the same values are then equal, in whatever order the values were given.
+    So filters with the same values are equal, in whatever order the values were given.
 
     >>> sorted_unique(["MR", None, "CT", "MR"])
     ('CT', 'MR', None)
@@ -406,13 +406,13 @@ def sorted_unique(values: Iterable[Any]) -> tuple[Any, ...]:
 
     distinct = set(values)
     try:
-        return tuple(sorted(distinct))  # all of one type: fast, as there may be 100,000
+        return tuple(sorted(distinct))  # the fast way, if all have one type: there may be 100,000
     except TypeError:
         return tuple(sorted(distinct, key=sort_key))
 
 
 def _mask_by_sql(condition: Condition, memory: MemoryIndex) -> Mask:
-    """Evaluate a condition by SQL, because its column is not held in memory."""
+    """Evaluate a condition by SQL, because its column is not in memory."""
     params = Parameters()
     sql = condition.sql(params.bind)
     return memory.mask_of_sql(sql, params)

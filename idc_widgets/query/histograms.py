@@ -13,7 +13,7 @@ __all__ = ["count_bins"]
 
 
 def count_bins(engine: Engine, conditions: Conditions, column: str, bins: int) -> Histogram:
-    """Count series per bin of a column, without regard to the condition on the column itself.
+    """Count series per bin of a column, and ignore the condition on the column itself.
 
     Raises:
         InvalidQueryError: The column has no histogram, or there are no bins.

@@ -1,6 +1,6 @@
 """The engine that runs queries on any database that ibis connects to.
 
-The connection comes from the caller, so ibis itself is not imported here.
+The caller passes the connection, so that this module does not import ibis.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ _SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "float64": "DOUBLE"}
 class IbisEngine:
     """Cohorts on another database: BigQuery, Spark, or any other that ibis supports.
 
-    Every query is SQL in DuckDB's dialect, as for `DuckDBEngine`, translated into the dialect of
-    the database. Only SELECT statements are run, on the tables that are named here. IDC's other
-    tables (``collections_index`` ...) are small: those not named here are read from the installed
-    idc-index-data, which has cancer types and the names of collections.
+    Every query is SQL in DuckDB's dialect, as for `DuckDBEngine`, and is translated into the
+    dialect of the database. Only SELECT statements are run, and only on the tables named here.
+    IDC's other tables (``collections_index`` ...) are small and are read from the installed
+    idc-index-data. They have the cancer types and the names of collections.
 
     Args:
         con: An ibis connection, such as ``ibis.bigquery.connect(...)``. Queries wait for each
             other, as ibis does not promise that two threads can use a connection at once.
         table: The table with one row per series, as "name" or "catalog.schema.name". Its columns
             and values are those of the index (dates are YYYY-MM-DD). SeriesInstanceUID,
-            StudyInstanceUID, PatientID and collection_id are required; any other column that is
-            missing reads as missing values. docs/other-engines.md explains how to make it.
-        tables: Other tables of the database: name in the SQL of queries → table, named as `table`.
+            StudyInstanceUID, PatientID and collection_id are required. If another column does not
+            exist, its values are missing. docs/other-engines.md explains how to make the table.
+        tables: Other tables of the database: name in the SQL of queries → table, as in `table`.
         data_version: The release of the data; by default `table`.
 
     Raises:
@@ -94,7 +94,7 @@ class IbisEngine:
             params: The values of its ``?``, in order; a list is one parameter.
 
         Raises:
-            InvalidQueryError: The query does not parse, cannot be translated, names an unknown
+            InvalidQueryError: The query has a syntax error, cannot be translated, names an unknown
                 table, fails, or would write.
         """
         names = named_tables(sql, params)
@@ -124,7 +124,7 @@ class IbisEngine:
         return {**self._installed.tables(), **self._columns}
 
     def interrupt(self, thread: int | None = None) -> None:
-        """Do nothing: ibis cannot interrupt a query, so it runs until it is done."""
+        """Do nothing: ibis cannot interrupt a query, which runs until it is done."""
 
     @cached_property
     def _installed(self) -> DuckDBEngine:
@@ -154,9 +154,9 @@ class IbisEngine:
 def _arrow_table(con: Any, sql: str) -> pa.Table:
     """Run a query on the database and return the result in Arrow.
 
-    Spark and DuckDB run it themselves. Through ibis, there would be a second query for the columns
-    of the result; Spark's result would be converted to pandas and back; and ibis 12 calls methods
-    that DuckDB 2 does not have any more.
+    Spark and DuckDB run it without ibis, which would run a second query for the columns of the
+    result, would convert Spark's result to pandas and back, and (ibis 12) calls methods that
+    DuckDB 2 does not have.
     """
     table: pa.Table
     if con.name == "pyspark" and hasattr(frame := con.raw_sql(sql), "toArrow"):  # Spark 4
@@ -188,7 +188,7 @@ def _normalized(given: str, place: exp.Table, schema: Schema) -> exp.Query:
         if not is_kind[sql_type]():
             value = exp.cast(value, target_type)
         if name in REQUIRED and kind.nullable:
-            # A missing key becomes an empty text, so that its rows can be shown and picked.
+            # A missing key becomes an empty text, so that the row can be shown and picked.
             value = exp.func("COALESCE", value, exp.Literal.string(""))
         return value.as_(name, quoted=True)
 

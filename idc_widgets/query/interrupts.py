@@ -1,4 +1,4 @@
-"""Queries that a KeyboardInterrupt ends at once."""
+"""Queries that end at once at a KeyboardInterrupt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .engine import Engine
 
 __all__ = ["run_interruptible"]
 
-#: Time between two looks at signals: on Windows, no signal ends an endless wait.
+#: Time between two checks for signals: on Windows, no signal ends an endless wait.
 _POLL_SECONDS = 0.2
 
 _Result = TypeVar("_Result")
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 def run_interruptible(engine: Engine, query: Callable[[], _Result]) -> _Result:
     """Run a query in a thread of its own, so that a KeyboardInterrupt interrupts it.
 
-    Without this, the interrupt would wait until the database returns from C++.
+    Otherwise, Python would raise the KeyboardInterrupt only after the database has answered.
 
     Args:
         engine: The engine that the query uses.
@@ -48,8 +48,8 @@ def run_interruptible(engine: Engine, query: Callable[[], _Result]) -> _Result:
                 pass
         except KeyboardInterrupt:
             is_cancelled.set()
-            # A thread that has not started has nothing to interrupt. One that has may not have
-            # reached the database yet, which forgets an interrupt that comes too early.
+            # A thread that has not started has nothing to interrupt. A started one may not have
+            # reached the database yet, which forgets an interrupt without a query: so repeat it.
             while threads and not has_ended.is_set():
                 engine.interrupt(threads[0])
                 has_ended.wait(_POLL_SECONDS)

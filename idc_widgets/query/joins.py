@@ -1,4 +1,4 @@
-"""Columns of other tables, such as ct_index, beside those of a cohort's series."""
+"""Joins: columns of other tables, such as ct_index, beside those of a cohort's series."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Join:
         table: The name of the table.
         key: The column that it is joined by.
         columns: The columns to add.
-        is_many: Whether a key can occur in several rows, so that the added values are lists.
+        is_many: Whether several rows can have the same key. The added values are then lists.
     """
 
     table: str
@@ -65,7 +65,7 @@ def parse_join(engine: Engine, table: str, columns: Sequence[str] | None) -> Joi
 
 
 def joined(relation: str, joins: Sequence[Join]) -> str:
-    """Return the SQL of a relation of series with the columns of other tables added."""
+    """Return the SQL that adds the columns of other tables to a relation of series."""
     taken = {name.casefold() for name in COLUMNS}  # names in SQL ignore letter case
     for join in joins:
         columns = []

@@ -1,4 +1,4 @@
-"""Which of some values occur in a table of the index or in a cohort, and which are similar."""
+"""Look up which of some values occur in a table or in a cohort, and which are similar to one."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from .matching import Conditions, conjunction, matches_of
 
 __all__ = ["distinct_rows", "identifier_hint", "known_keys", "known_texts", "similar_texts"]
 
-#: Identifiers of as many values as there are series or studies. Two that look similar have nothing
-#: in common, so none is proposed for another.
+#: Identifiers of series and studies. No value is proposed for an unknown one, because two that look
+#: similar have nothing in common.
 _IDENTIFIERS = frozenset(
     {"SeriesInstanceUID", "StudyInstanceUID", "crdc_series_uuid", "series_aws_url"}
 )
 
-#: Columns that may have many values. Only values that begin alike are compared with a text.
+#: Columns that may have many values. A text is compared only with values that begin like it.
 _MANY_VALUED = frozenset({"PatientID", "StudyDescription", "SeriesDescription", "SeriesNumber"})
 
-#: Values that are compared with a text. It bounds the memory and the time of a message.
+#: The largest number of values that a text is compared with. It bounds the memory and the time.
 _MAX_SIMILAR = 5_000
 
 #: The character that sorts after all others.
 _LAST = chr(sys.maxunicode)
 
-#: Characters that can be common to the beginnings of two similar texts.
+#: The largest number of characters at the beginning in which similar texts must agree.
 _MAX_PREFIX_CHARACTERS = 32
 
 #: UIDs that people mistake for each other.
@@ -41,7 +41,7 @@ def known_texts(
 ) -> set[str]:
     """Return those of the texts that occur in a column.
 
-    Uses the index in memory if it is there, but does not read it for this.
+    If the index is in memory, it is used. It is not read into memory for this.
 
     Args:
         engine: The engine whose table is searched.
@@ -66,7 +66,7 @@ def known_texts(
 def known_keys(
     engine: Engine, conditions: Conditions, level: str, keys: Collection[Any]
 ) -> set[Any]:
-    """Return those of the keys of a level that occur in the matching series.
+    """Return those of the keys of a level that the matching series have.
 
     Args:
         engine: The engine whose index is searched.
@@ -86,7 +86,7 @@ def known_keys(
 
 
 def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions = ()) -> list[str]:
-    """Return values of a column among which one that is similar to a text can be.
+    """Return the values of a column among which a value similar to a text may be.
 
     Args:
         engine: The engine whose index is searched.
@@ -95,15 +95,15 @@ def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions
         conditions: The conditions that the series fulfill.
 
     Returns:
-        At most 5,000 values. None for identifiers of series and studies; for other columns of many
-        values, those that begin like the text.
+        At most 5,000 values: none for identifiers of series and studies, and for other columns of
+        many values only those that begin like the text.
     """
     if column in _IDENTIFIERS:
         return []
     params = Parameters()
     condition = f"{column} IS NOT NULL AND {conjunction(conditions, params.bind)}"
     if column in _MANY_VALUED or COLUMNS[column].kind in ("date", "age"):
-        # Comparisons need no scan of texts; a function such as lower() takes ten times as long.
+        # Comparisons are fast; a function of each text, such as lower(), takes ten times as long.
         prefix = text[: min(max(1, len(text) // 2), _MAX_PREFIX_CHARACTERS)]
         prefix = prefix.encode(errors="replace").decode()  # databases reject lone surrogates
         spellings = dict.fromkeys((prefix, prefix.lower(), prefix.upper(), prefix.capitalize()))
@@ -119,7 +119,7 @@ def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions
 
 
 def identifier_hint(engine: Engine, column: str, text: str) -> str:
-    """Return what an identifier is that a column does not have; an empty text if that is unknown.
+    """Return a hint about an identifier that a column does not have; an empty text without one.
 
     Args:
         engine: The engine whose tables are searched.
@@ -148,7 +148,7 @@ def identifier_hint(engine: Engine, column: str, text: str) -> str:
 
 
 def _prior_column(engine: Engine, columns: Iterable[str], text: str) -> str | None:
-    """Return the column that had an identifier in an earlier version of IDC."""
+    """Return the column in which an identifier occurs in an earlier version of IDC, if any."""
     table = "prior_versions_index"
     if table not in engine.tables():
         return None

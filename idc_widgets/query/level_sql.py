@@ -10,8 +10,8 @@ from ..index import LEVELS
 
 __all__ = ["level_query"]
 
-#: Level → the SQL of its table, with one row per patient, study or series.
-#: {rows} is replaced by a relation of series.
+#: Level → the SQL of its table, with one row per patient, study or series. A relation of series
+#: replaces {rows}.
 _LEVEL_SQL = {
     "patient": (
         "SELECT collection_id, PatientID,"
@@ -22,7 +22,7 @@ _LEVEL_SQL = {
         " FROM {rows} GROUP BY collection_id, PatientID"
         " ORDER BY collection_id, PatientID"
     ),
-    # One study of IDC v25 has two patients, so the patient is an attribute here, not a key.
+    # One study of IDC v25 has two patients, so studies are not grouped by patient.
     "study": (
         "SELECT min(collection_id) AS collection_id, min(PatientID) AS PatientID,"
         " StudyInstanceUID, min(StudyDate) AS StudyDate, min(StudyDescription)"

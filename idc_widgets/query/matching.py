@@ -1,4 +1,4 @@
-"""Sets of conditions that must all hold: merged, as SQL, and evaluated in memory."""
+"""Conditions that must all hold: merge them, write them as SQL, and find the matching series."""
 
 from __future__ import annotations
 

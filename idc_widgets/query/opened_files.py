@@ -1,4 +1,4 @@
-"""The files that an engine has opened: whether they are still the same."""
+"""The files that an engine has opened, and checks that they are still the same."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["OpenedFiles", "changed_error"]
 
 
 def changed_error(path: Path) -> IndexFileError:
-    """Return the error for a file that is not the one that was opened."""
+    """Return the error for a file that has changed since it was opened."""
     return IndexFileError(
         f"{path} was changed or replaced since it was opened; make a new client (IDCClient())"
     )
 
 
 class OpenedFiles:
-    """The files of the tables of an engine, each with what identified it when it was opened.
+    """The files of the tables of an engine, each with its identity when it was opened.
 
-    The index in memory has the numbers of rows in a file, so they must never be looked up in
-    another file that has taken its place.
+    The index in memory refers to rows by their numbers in a file. They must not be looked up in
+    another file that has replaced it.
 
     Args:
         index: The files to open.
@@ -33,7 +33,7 @@ class OpenedFiles:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        #: Table name in SQL → the file or folder of files that it is read from.
+        #: Table name in SQL → the file, or the folder of files, that it is read from.
         self.paths: Mapping[str, Path] = {}
         self._identities: dict[str, FileIdentity | None] = {}
 
@@ -48,7 +48,7 @@ class OpenedFiles:
         Args:
             name: The name of the table.
             path: The file.
-            identity: What identified the file before it was opened.
+            identity: The identity of the file before it was opened.
         """
         if name == "index" and path == self._index.prepared:
             self._hold(path)
@@ -78,12 +78,12 @@ class OpenedFiles:
                 if not self._is_same(name):
                     return False
             elif name == "index":
-                # A CSV file was read into memory.
+                # A CSV file is not read again: its rows are in memory.
                 if path.suffix.lower() != ".csv" and not self._is_same(name):
                     raise changed_error(path)
             elif name in text and not self._is_same(name):
                 if self.is_fetched(path) and not exists(path):
-                    continue  # DuckDB reports it, and it can be fetched again
+                    continue  # DuckDB reports that it is missing; the user can fetch it again
                 raise changed_error(path)
         return True
 
@@ -97,13 +97,13 @@ class OpenedFiles:
             raise changed_error(self._index.shipped)
 
     def is_current(self, name: str) -> bool:
-        """Return whether a table was opened and its file is still there and the same."""
+        """Return whether a table was opened, and its file still exists and has not changed."""
         return name in self.paths and exists(self.paths[name]) and self._is_same(name)
 
     def are_those_of(self, index: Index) -> bool:
-        """Return whether another index names the same files, and they are still the same.
+        """Return whether these are the files of an index, and have not changed.
 
-        Fetched tables do not count: they can be attached.
+        Fetched tables are not compared, because they can be attached later.
         """
         places = ("is_own", "data_version", "release", "prepared", "prepared_encoding")
         return (
@@ -122,16 +122,16 @@ class OpenedFiles:
         return folder is not None and folder in path.parents
 
     def snapshot(self) -> dict[str, FileIdentity | None]:
-        """Return what identified each file when it was opened, for `restore`."""
+        """Return the identity of each file when it was opened, for `restore`."""
         return dict(self._identities)
 
     def restore(self, identities: Mapping[str, FileIdentity | None]) -> None:
-        """Go back to earlier identities, after the same tables have been opened once more.
+        """Take back the identities of a `snapshot`, after the same tables were opened once more.
 
-        A table that has changed between the two is then refused when it is used.
+        So a table that has changed in between is refused when it is used.
 
         Raises:
-            IndexFileError: The user's own table is another one.
+            IndexFileError: The user's own table has changed in between.
         """
         opened_again = self._identities.get("index")
         for name, identity in identities.items():

@@ -18,8 +18,8 @@ _Value = TypeVar("_Value")
 class PerEngine(Generic[_Engine, _Value]):
     """A value per engine, computed at the first access.
 
-    The keys are weak, so a value disappears together with its engine. For that, the value must
-    not hold a strong reference to the engine. Safe to use from any thread.
+    The keys are weak, so that a value disappears together with its engine. So the value must not
+    hold a strong reference to the engine. Safe to use from any thread.
 
     Args:
         make: Computes the value of an engine.
@@ -46,7 +46,7 @@ class PerEngine(Generic[_Engine, _Value]):
         return self._values.get(engine)
 
     def of(self, engine: _Engine) -> _Value:
-        """Return the value of an engine; compute it at the first call.
+        """Return the value of an engine; compute it if this is the first call.
 
         If several threads call this at once, one of them computes and the others wait.
         """

@@ -1,4 +1,4 @@
-"""Rewrites for what sqlglot leaves as it is, although it means something else elsewhere."""
+"""Rewrite SQL that sqlglot would not translate, although it means something else elsewhere."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def make_portable(statement: exp.Query, target: sqlglot.Dialect) -> None:
     """
     is_spark = isinstance(target, Hive)
     for node in list(statement.find_all(exp.Contains)):
-        # Elsewhere it becomes another function: BigQuery's CONTAINS_SUBSTR ignores letter case.
+        # sqlglot's translation may differ: BigQuery's CONTAINS_SUBSTR ignores letter case.
         if not isinstance(target, (DuckDB, Hive)):
             position = exp.StrPosition(this=node.this, substr=node.expression)
             node.replace(exp.GT(this=position, expression=exp.Literal.number(0)))
     for node in list(statement.find_all(exp.Log)):
-        # Other dialects compute log10 as a quotient of logarithms, which is not 3 for 1000.
+        # Other databases compute it as a quotient of logarithms, which is not 3 for 1000.
         if node.this.name == "10" and node.expression:
             node.replace(exp.Anonymous(this="LOG10", expressions=[node.expression]))
     for node in list(statement.find_all(exp.In)):
@@ -39,7 +39,7 @@ def make_portable(statement: exp.Query, target: sqlglot.Dialect) -> None:
 
 
 def _without_null_order(node: exp.GroupConcat) -> exp.GroupConcat:
-    """Drop the position of NULLs, which string_agg skips: BigQuery has no syntax for it."""
+    """Drop the position of NULLs: string_agg skips NULLs, and BigQuery has no syntax for it."""
     copy: exp.GroupConcat = node.copy()
     for ordered in copy.find_all(exp.Ordered):
         ordered.set("nulls_first", not ordered.args.get("desc"))

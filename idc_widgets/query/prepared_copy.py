@@ -1,4 +1,4 @@
-"""The copy of the installed index in which single patients, studies and series are found fast."""
+"""The copy of the installed index, in which one patient, study or series is found fast."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from .table_views import file_literal
 
 __all__ = ["clean_cache_folder", "nothing_to_prepare", "write_prepared_copy"]
 
-#: Rows that are read to find one series: few for speed, but enough to compress well.
+#: Rows per row group. A lookup reads a whole group, so few are fast, but many compress better.
 _ROWS_PER_GROUP = 32_768
 
-#: Columns with at most this number of distinct values per group are stored with a dictionary.
+#: A column is stored with a dictionary if a row group has at most this many values of it.
 _MAX_DICTIONARY_VALUES = 200_000
 
 
-#: Copies of other versions are removed when they were not used for this time.
+#: A copy of another version is removed if it has not been used for this time.
 _MAX_UNUSED_SECONDS = 30 * 24 * 3600
 
-#: The names of files that killed processes leave in the cache folder, also of earlier releases.
+#: The names of files that killed processes, also of earlier releases, leave in the cache folder.
 _LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp|\.(index|encoding|coding)-.*\d+\.\d+|coding-.*\.arrow")
 
 
 def nothing_to_prepare(index: Index) -> str:
-    """Return the reason why there is no prepared copy of an index."""
+    """Return the reason why an index cannot have a prepared copy."""
     if index.is_own:
-        return f"{index!r} is used as it is; only IDC's own is prepared"
+        return f"{index!r} is read directly; only IDC's own index can be prepared"
     return (
         "there is no cache folder, as you have no home folder; "
         "set the environment variable IDC_WIDGETS_CACHE_DIR to a folder that you can write to"
@@ -43,13 +43,13 @@ def write_prepared_copy(execute: Callable[[str], object], source: Path, target: 
     The copy has the same rows in the same order. It appears at `target` as a whole or not at all.
 
     Args:
-        execute: Runs a statement on a connection of DuckDB that serves nothing else, as its
-            settings are changed.
+        execute: Runs a statement on a connection of DuckDB. The connection must serve nothing else,
+            because its settings are changed.
         source: The Parquet file to copy.
         target: The path of the copy.
 
     Raises:
-        OSError: The copy cannot be written. `execute` may raise errors of DuckDB.
+        OSError: The copy cannot be written. Errors of DuckDB come from `execute`.
     """
     make_own_folder(target.parent)
     with replaced_when_complete(target) as unfinished:
@@ -63,13 +63,13 @@ def write_prepared_copy(execute: Callable[[str], object], source: Path, target: 
 
 
 def clean_cache_folder(*current: Path | None) -> None:
-    """Remove what nobody needs from the folder of a prepared file.
+    """Remove unneeded files from the cache folder.
 
-    These are the files of killed processes, and the files of other data versions that were not
-    used for 30 days and that no process has open: another environment may use them.
+    These are the unfinished files of killed processes, and the files of other data versions. The
+    latter stay if a process has them open or has used them in 30 days, as another environment may.
 
     Args:
-        current: The files that are needed now, the first of which is in the folder.
+        current: The files that are needed now. The first of them must be in the folder.
     """
     assert current[0] is not None
     folder = current[0].parent

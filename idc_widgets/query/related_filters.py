@@ -19,7 +19,7 @@ __all__ = ["Having", "SameStudy"]
 
 @dataclass(frozen=True)
 class Having:
-    """Series of studies or patients that have, anywhere in the index, all of these values.
+    """Series of the studies or patients that have all of these values, anywhere in the index.
 
     Args:
         required: Triples (level, column, value); the level is "study" or "patient".
@@ -64,15 +64,15 @@ class SameStudy:
 
     Args:
         column: "originals_of" or "derived_from".
-        sources: The conditions of the other series. With several sources, a series must be in a
-            study of each.
+        sources: The conditions on the other series. If there are several sources, the study must
+            have a series of each.
     """
 
     column: str
     sources: tuple[tuple[Condition, ...], ...]
 
-    #: SQL that is true for a series that is not an analysis result and whose modality does not
-    #: merely describe images.
+    #: True for an original image: a series that is not an analysis result and has no modality of
+    #: objects that describe images.
     IS_ORIGINAL_SQL = (
         "(analysis_result_id IS NULL AND (Modality IS NULL OR Modality NOT IN "
         f"({', '.join(map(literal, DERIVED_MODALITIES))})))"
@@ -103,7 +103,7 @@ class SameStudy:
         return mask
 
     def and_(self, other: SameStudy) -> SameStudy:
-        """Return a condition with the sources of both."""
+        """Return a condition with the sources of both conditions."""
         return SameStudy(self.column, tuple(sorted({*self.sources, *other.sources}, key=repr)))
 
     def argument(self) -> object:

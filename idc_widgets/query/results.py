@@ -19,7 +19,7 @@ class Summary:
 
     Args:
         collections: Number of collections.
-        patients: Number of patients; the same PatientID in two collections is two patients.
+        patients: Number of patients. The same PatientID in two collections counts as two.
         studies: Number of studies.
         series: Number of series.
         instances: Number of instances, each of which is a file.
@@ -56,8 +56,8 @@ class Histogram:
     """Number of series per bin of a column.
 
     A bin includes its lower edge and excludes its upper edge. The edges depend on the whole index
-    only, so they stay the same when filters change. The first and the last bin also count the
-    series beyond them. Ages are in years, sizes in MB (10^6 bytes), dates ISO 8601.
+    only, so that filters do not change them. The first and the last bin also count the series
+    beyond them. Ages are in years, sizes in MB (10^6 bytes), dates in ISO 8601.
 
     Args:
         column: The column.
@@ -72,7 +72,7 @@ class Histogram:
     missing: int
 
     def between(self, first: int, last: int) -> tuple[Bound | None, Bound | None]:
-        """Return the range of values of some bins, as `Cohort.where` takes it.
+        """Return the range of values of consecutive bins, as `Cohort.where` takes it.
 
         Args:
             first: Number of the first bin, from 0.

@@ -1,8 +1,8 @@
-"""The rows of a cohort at a level, in an order: how many, a window of them, and their keys.
+"""Sorted rows of a cohort at a level: their number, their keys, and windows of them.
 
-This is what a grid on the screen shows. A `RowSource` never changes: another order or another
-filter is another source. In memory only the order is held, and a window is computed when it is
-needed. From a database elsewhere, all rows are fetched at once.
+A grid on the screen shows them. A `RowSource` never changes: for another order or filter, make
+another source. In memory, it holds only the order and computes a window when it is needed. From
+another database, it fetches all rows at once.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["RowSource", "Window", "row_source"]
 
-#: Some rows: column → its values, None for a missing one.
+#: Some rows: column → its values, with None for missing ones.
 Window: TypeAlias = dict[str, list[Any]]
 
 
 class RowSource(Protocol):
-    """The rows of a cohort at a level, in an order.
+    """The rows of a cohort at a level, in a certain order.
 
     A key is a SeriesInstanceUID, a StudyInstanceUID or a pair (collection_id, PatientID).
     """
@@ -52,7 +52,7 @@ class RowSource(Protocol):
         ...
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
-        """Return the positions of the rows with these keys in ascending order; skip absent keys."""
+        """Return the positions of the rows with these keys, ascending; skip keys of no row."""
         ...
 
     def sorted(self, sort: Sort | None) -> RowSource:
@@ -73,10 +73,10 @@ def row_source(
         cohort: The cohort.
         level: "patient", "study" or "series".
         sort: The order; None for that of `Cohort.patients`, `Cohort.studies` or `Cohort.series`.
-        columns: The columns of a window, by which the rows can be sorted; all by default.
+        columns: The columns of a window. The rows can be sorted by these; all by default.
 
     Raises:
-        InvalidQueryError: The level is unknown, or `sort` is by a column that is not there.
+            InvalidQueryError: The level is unknown, or `columns` lack the column of `sort`.
     """
     if level not in LEVELS:
         raise InvalidQueryError(unknown_message("level", level, LEVELS))
@@ -145,7 +145,7 @@ class _RowsInMemory:
 
 
 class _FetchedRows:
-    """All rows of a level, fetched at once from a database elsewhere.
+    """All rows of a level, fetched at once from another database.
 
     Args:
         level: The level.

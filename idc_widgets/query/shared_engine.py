@@ -1,4 +1,4 @@
-"""One engine per process for the same files, so that they are in memory once."""
+"""One engine per process for the same files, so that memory holds them once."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["shared_engine"]
 
 _log = logging.getLogger(__name__)
 
-#: The engines that are shared, for as long as somebody uses them.
+#: The shared engines. Each is here only for as long as somebody uses it.
 _engines: WeakSet[DuckDBEngine] = WeakSet()
 _lock = ForkSafeLock()
 
 
 def shared_engine(index: Index) -> DuckDBEngine:
-    """Return the engine of these files: one that is in use already, or a new one.
+    """Return an engine on these files: one that is in use already, or a new one.
 
-    An engine whose files were changed or replaced since it was opened is not shared any more.
+    If a file was changed or replaced since an engine opened it, the engine is no longer shared.
 
     Raises:
         IndexFileError: A table cannot be read, or lacks a required column.

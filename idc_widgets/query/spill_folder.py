@@ -12,23 +12,23 @@ from .._util import hold, is_file, is_from_us, remove_unless_held
 
 __all__ = ["SpillFolder"]
 
-#: How the name of a folder begins.
+#: The beginning of the name of a folder.
 _PREFIX = "idc_widgets_spill_"
 
 #: The file in a folder that marks it as in use.
 _MARK = "in_use"
 
-#: The most that one engine may write, in bytes (10 GB), and the part of the free space.
+#: Limits of what one engine may write: in bytes (10 GB), and as a part of the free space.
 _MAX_BYTES, _MAX_PART_OF_FREE_SPACE = 10 * 10**9, 0.5
 
-#: The processes that have removed the folders of dead processes: this one, or its parents.
+#: The ids of processes that have swept: this one, and in a forked child also its parents.
 _swept_in: set[int] = set()
 
 
 class SpillFolder:
     """A private folder for one engine; `close` removes it.
 
-    Without a temporary folder that can be written to, there is none, and large queries fail with
+    If there is no writable temporary folder, there is no spill folder. Large queries then fail with
     DuckDB's message about memory.
     """
 
@@ -46,7 +46,7 @@ class SpillFolder:
         self.path, self._mark = path, hold(path / _MARK)
 
     def settings(self) -> list[str]:
-        """Return the statements that make DuckDB use the folder, within a limit of size."""
+        """Return the statements that make DuckDB use the folder, up to a limit of size."""
         if self.path is None:
             return ["SET temp_directory = ''"]
         with suppress(OSError):
@@ -71,7 +71,7 @@ class SpillFolder:
 
 
 def _sweep_once(parent: Path) -> None:
-    """Remove the folders of this user's processes that have ended, once per process."""
+    """Remove the spill folders of this user's dead processes, once per process."""
     if os.getpid() in _swept_in:
         return
     _swept_in.add(os.getpid())

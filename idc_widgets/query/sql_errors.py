@@ -20,7 +20,7 @@ def not_one_statement(count: int) -> InvalidQueryError:
 
 
 def not_reading(kind: str) -> InvalidQueryError:
-    """Return the error for a statement of a type that can do more than read."""
+    """Return the error for a statement that may do more than read."""
     return InvalidQueryError(
         f"this is a statement of type {kind}; the index can only be read: expected a SELECT"
     )

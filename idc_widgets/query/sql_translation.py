@@ -1,4 +1,4 @@
-"""Translation of read-only queries from DuckDB's dialect into that of another database."""
+"""Translate read-only queries from DuckDB's dialect into that of another database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["named_tables", "short_message", "translate"]
 #: Nodes that write, wherever they occur in a query: PostgreSQL accepts a DELETE inside a SELECT.
 _WRITING = (exp.DDL, exp.DML, exp.Command, exp.Into)
 
-#: Longer messages of other databases are cut.
+#: Number of characters that are shown of a message of another database.
 _MAX_MESSAGE_CHARACTERS = 400
 
 
@@ -35,8 +35,8 @@ def translate(
         dialect: The target dialect, as sqlglot's name or class.
 
     Raises:
-        InvalidQueryError: The query does not parse, cannot be translated, names an unknown table,
-            or would write.
+        InvalidQueryError: The query has a syntax error, cannot be translated, names an unknown
+            table, or would write.
     """
     statement = _parse(sql, params)
     _bind(statement, params)
@@ -49,7 +49,7 @@ def translate(
     try:
         text: str = statement.sql(
             dialect=target,
-            identify=True,  # quotes keep the letter case of names, where it matters
+            identify=True,  # some databases keep the letter case only of quoted names
             comments=False,
             unsupported_level=sqlglot.ErrorLevel.RAISE,
         )
@@ -85,7 +85,7 @@ def short_message(error: Exception) -> str:
 
 
 def _parse(sql: str, params: Sequence[object]) -> exp.Query:
-    """Return the statement, checked to only read; its ``?`` are named p0, p1 ... in text order.
+    """Return the statement if it only reads; its ``?`` are named p0, p1 ... as in the text.
 
     Raises:
         InvalidQueryError: The text is not one SELECT, or the numbers of ``?`` and `params` differ.
@@ -97,8 +97,8 @@ def _parse(sql: str, params: Sequence[object]) -> exp.Query:
             for token in dialect.tokenize(sql)
             if token.token_type == TokenType.PLACEHOLDER
         ]
-        # Names are inserted from the last place on, so that the places before them stay valid.
-        # The tree alone does not have the order: a WHERE is stored beside what is selected.
+        # Names are inserted from the last place on, so that the earlier places stay valid. The
+        # text is changed because the parsed tree does not have the ``?`` in order.
         for number, place in reversed(list(enumerate(places))):
             sql = f"{sql[:place]}$p{number}{sql[place + 1 :]}"
         statements = [statement for statement in dialect.parse(sql) if statement is not None]
@@ -119,11 +119,11 @@ def _parse(sql: str, params: Sequence[object]) -> exp.Query:
 
 
 def _tables(statement: exp.Query) -> Iterator[exp.Table]:
-    """Yield the tables that a statement reads, except those that it defines itself (WITH).
+    """Yield the tables that a statement reads, except those of its own WITH clauses.
 
     Raises:
-        InvalidQueryError: The statement reads the result of a function, which could be a file, or
-            a table of another schema.
+        InvalidQueryError: The statement reads a table of another schema, or the result of a
+            function, which could read a file.
     """
     for table in statement.find_all(exp.Table):
         if not isinstance(table.this, exp.Identifier):
@@ -137,7 +137,7 @@ def _tables(statement: exp.Query) -> Iterator[exp.Table]:
 
 
 def _is_defined_above(table: exp.Table) -> bool:
-    """Return whether a table is defined by a WITH that is in scope."""
+    """Return whether a table is defined by a WITH clause in whose scope it is."""
     name, inside = table.name.casefold(), None
     node: Any = table
     while node is not None:
@@ -165,7 +165,7 @@ def _replace_table(table: exp.Table, relation: exp.Query) -> None:
 
 
 def _bind(statement: exp.Query, params: Sequence[object]) -> None:
-    """Replace the placeholders by values, as nodes of the tree: no text is ever pasted."""
+    """Replace the placeholders by values. They become nodes of the tree, so no text is pasted."""
     for node in list(statement.find_all(exp.In)):
         query = node.args.get("query")
         if query is not None:
@@ -175,7 +175,7 @@ def _bind(statement: exp.Query, params: Sequence[object]) -> None:
 
 
 def _bind_list(node: exp.In, query: exp.Query, params: Sequence[object]) -> None:
-    """Replace ``IN (SELECT unnest(?))``, or two lists for pairs, by a plain list of values."""
+    """Replace ``IN (SELECT unnest(?))`` by a list of values; with two ``?``, by a list of pairs."""
     lists: list[Any] = [_param(place, params) for place in query.find_all(exp.Placeholder)]
     if query.find(exp.From) is not None or not lists:
         return
@@ -209,7 +209,7 @@ def _value_node(value: object) -> exp.Expression:
     if value is None or isinstance(value, (bool, int, str)):
         return exp.convert(value)
     if isinstance(value, float) and math.isfinite(value):
-        # With an exponent it is a double everywhere; Spark reads 0.5 as a decimal.
+        # A number with an exponent is a double everywhere; Spark reads 0.5 as a decimal.
         text = repr(abs(value))
         number = exp.Literal.number(text if "e" in text else f"{text}e0")
         return exp.Neg(this=number) if value < 0 else number

@@ -1,4 +1,4 @@
-"""The catalog of tables: which exist, what their columns mean, and how more are fetched."""
+"""The catalog of tables: list them, describe their columns, and fetch more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .engine import Engine, identifier
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._util import Progress
+    from .._util import ProgressCallback
 
 __all__ = ["TableCatalog"]
 
@@ -36,7 +36,7 @@ class TableCatalog:
 
     Args:
         engine: The engine that queries the tables.
-        mirrors: The addresses of tables, tried in turn, with ``{version}`` and ``{name}``.
+        mirrors: The addresses that `fetch` tries in turn; see `IDCClient`.
         metadata_endpoint_url: The S3 server of the clinical tables.
     """
 
@@ -84,7 +84,7 @@ class TableCatalog:
         lines = [(column, sql_type, texts.get(column, "")) for column, sql_type in types.items()]
         return pd.DataFrame(lines, columns=["column", "type", "description"])
 
-    def fetch(self, name: str, progress: bool | Progress) -> Path:
+    def fetch(self, name: str, progress: bool | ProgressCallback) -> Path:
         """Fetch a table and attach it to the engine; see `IDCClient.fetch`."""
         if not isinstance(self._engine, DuckDBEngine):
             raise FetchError(_NOT_DUCKDB)
@@ -95,7 +95,8 @@ class TableCatalog:
         if index.data_folder is None:
             raise FetchError(_NO_INDEX_DATA if index.release is None else _NO_DATA_FOLDER)
         if name not in index.fetchable:
-            self._check_clinical(name, progress)  # before the name is part of an address or a path
+            # Check it before the name becomes part of an address or a path.
+            self._check_clinical(name, progress)
         target = index.place(name)
         if exists(target) and _attached_or_removed(engine, name, target):
             return target  # another session fetched it
@@ -108,7 +109,7 @@ class TableCatalog:
             raise FetchError(f"the file fetched as {name} is not a table: {error}") from error
         return target
 
-    def _check_clinical(self, name: str, progress: bool | Progress) -> None:
+    def _check_clinical(self, name: str, progress: bool | ProgressCallback) -> None:
         """Raise an error unless there is a clinical table of this name."""
         if is_clinical_name(name):
             try:
@@ -122,7 +123,9 @@ class TableCatalog:
                 return
         raise InvalidQueryError(unknown_message("table", name, self._names()))
 
-    def _download(self, index: Index, name: str, target: Path, progress: bool | Progress) -> None:
+    def _download(
+        self, index: Index, name: str, target: Path, progress: bool | ProgressCallback
+    ) -> None:
         from ..index import fetch_file, fetch_folder, progress_line  # late: it imports requests
 
         report = progress if callable(progress) else progress_line(name) if progress else None
@@ -136,13 +139,13 @@ class TableCatalog:
             fetch_folder(name, endpoint_url, METADATA_BUCKET, prefix, target, progress=report)
 
     def _names(self) -> list[str]:
-        """Return the tables that are available, and all others that are known."""
+        """Return the names of all known tables; first those that are available."""
         fetchable = self._engine.index.fetchable if isinstance(self._engine, DuckDBEngine) else ()
         names = [*self._engine.tables(), *fetchable, *self._clinical_tables()]
         return list(dict.fromkeys(names))
 
     def _clinical_tables(self) -> dict[str, str]:
-        """Return clinical table → its collection; empty before clinical_index was fetched."""
+        """Return clinical table → its collection; empty if clinical_index was not fetched."""
         if "clinical_index" not in self._engine.tables():
             return {}
         rows = self._engine.rows(
@@ -152,7 +155,7 @@ class TableCatalog:
         return {name: str(collections) for name, collections in rows if is_clinical_name(name)}
 
     def _clinical_columns(self, table: str) -> dict[str, str]:
-        """Return column → label of a clinical table; empty before clinical_index was fetched."""
+        """Return column → label of a clinical table; empty if clinical_index was not fetched."""
         if "clinical_index" not in self._engine.tables():
             return {}
         rows = self._engine.rows(

@@ -1,4 +1,4 @@
-"""SQL on the files that the tables of an index are read from: views, and what may be read."""
+"""SQL for the files of an index: views on them, and settings that allow no other file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def file_literal(path: Path) -> str:
 
 
 def table_view(name: str, path: Path) -> str:
-    """Return the SQL of the view of a table that is one Parquet file or a folder of them."""
+    """Return the SQL that makes the view of a table: a Parquet file or a folder of them."""
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     listed = ", ".join(map(file_literal, files))
     source = f"read_parquet([{listed}], union_by_name = {len(files) > 1})"
@@ -29,7 +29,7 @@ def table_view(name: str, path: Path) -> str:
 
 
 def rows_view(path: Path, select: str = "* EXCLUDE (file_row_number)") -> str:
-    """Return the SQL of the view ``_rows`` of a Parquet file: its series and their row numbers.
+    """Return the SQL that makes the view ``_rows`` of a Parquet file: series with row numbers.
 
     Args:
         path: The file.
@@ -42,13 +42,13 @@ def rows_view(path: Path, select: str = "* EXCLUDE (file_row_number)") -> str:
 
 
 def access_only(files: Iterable[Path], folder: Path | None) -> list[str]:
-    """Return the statements that restrict DuckDB to some files, for good.
+    """Return the statements that allow DuckDB to read only some files, from now on.
 
     Args:
         files: The files that it may read.
-        folder: A folder all of whose files it may read.
+        folder: A folder in which it may read all files; None for no folder.
     """
-    # A path with glob characters is opened by its escaped form, so both forms are allowed.
+    # DuckDB opens a path with glob characters by its escaped form, so both forms are allowed.
     listed = ", ".join(f"{literal(str(path))}, {file_literal(path)}" for path in files)
     statements = [f"SET allowed_paths = [{listed}]"]
     if folder is not None:

@@ -1,4 +1,4 @@
-"""Parser of the keyword arguments of `Cohort.where`: validates values and makes conditions."""
+"""Parser of the keyword arguments of `Cohort.where`: checks values and makes conditions."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ KEYWORDS = (
 
 _HAVING_LEVELS = ("study", "patient")
 
-#: Words of a text filter, and values of ``having``. Each is a search of the whole index, of some
-#: 20 ms.
+#: The largest number of words of a text filter, and of values of ``having``. Each is a search of
+#: the whole index, which takes some 20 ms.
 _MAX_SEARCHES = 100
 
-#: DuckDB's and Arrow's integers have 64 bits with sign.
+#: Integers in DuckDB and Arrow have 64 bits with sign.
 _MAX_INTEGER = (1 << 63) - 1
 
 
 @runtime_checkable
 class Filtered(Protocol):
-    """A cohort, as ``originals_of=`` and ``derived_from=`` take it.
+    """A cohort as a value of ``originals_of=`` or ``derived_from=``.
 
-    A protocol, because `cohort` imports this module.
+    This is a protocol, because `cohort` imports this module.
     """
 
     @property
@@ -73,10 +73,10 @@ class Filtered(Protocol):
 
 
 def parse_filters(engine: Engine, filters: Mapping[str, object]) -> tuple[Condition, ...]:
-    """Return the conditions that the keyword arguments of `Cohort.where` mean.
+    """Return the conditions for the keyword arguments of `Cohort.where`.
 
     Args:
-        engine: The engine whose index the values must occur in.
+        engine: The engine whose index must have the values.
         filters: Keyword → value.
 
     Raises:
@@ -86,7 +86,7 @@ def parse_filters(engine: Engine, filters: Mapping[str, object]) -> tuple[Condit
 
 
 def resolve_column(name: str) -> str:
-    """Return the name under which a keyword's condition is kept; resolves aliases.
+    """Return the column or keyword that a condition is kept under, with aliases resolved.
 
     Raises:
         InvalidQueryError: There is no such keyword; the message names the nearest.
@@ -97,7 +97,7 @@ def resolve_column(name: str) -> str:
 
 
 def parse_patients(_engine: Engine, keys: object) -> Patients:
-    """Return the condition for pairs (collection_id, PatientID), which are not looked up.
+    """Return the condition for pairs (collection_id, PatientID). They are not looked up.
 
     Raises:
         InvalidQueryError: A key is not such a pair.
@@ -110,7 +110,7 @@ def patient_key(key: object, expected: str = "(collection_id, PatientID)") -> tu
 
     Args:
         key: The tuple or list.
-        expected: What the caller accepts, in words, for the error.
+        expected: What the caller accepts, as words for the error message.
 
     Raises:
         InvalidQueryError: The key is not such a pair.
@@ -140,16 +140,16 @@ def _parse(engine: Engine, name: str, value: object) -> Condition:
 
 
 def _as_lists(value: object) -> list[list[Any]]:
-    """Return a list of lists as it is, and any other value as the only list.
+    """Return a list of lists unchanged, and any other value as the only list of a list.
 
-    `Cohort.filters` contains a list of lists where a cohort was narrowed twice.
+    `Cohort.filters` has a list of lists if a cohort was narrowed twice by the same filter.
     """
     items = as_list(value)
     return items if items and all(isinstance(item, list) for item in items) else [items]
 
 
 def _scalar(column: str, value: object) -> Scalar:
-    """Return one value as the index stores it: None if missing, dates as ISO 8601 text."""
+    """Return a value as the index stores it: None if missing, and a date as ISO 8601 text."""
     value = _plain(value)
     if value is None:
         return None
@@ -157,7 +157,7 @@ def _scalar(column: str, value: object) -> Scalar:
     if not isinstance(value, expected) or isinstance(value, bool):
         kind = "a number" if column in NUMERIC else "text"
         raise InvalidQueryError(f"{column}={value!r}: expected {kind}, not {type(value).__name__}")
-    # Members of an Enum become plain, as their repr is not a literal.
+    # A member of an Enum becomes a plain value, because its repr is not a literal.
     if isinstance(value, str):
         value = str.__str__(value)
         _check_unicode(column, value)
@@ -234,7 +234,7 @@ def _parse_range(column: str, bounds: tuple[object, ...]) -> Between:
 
 
 def _bound(column: str, given: object, is_high: int) -> Scalar:
-    """Return one end of a range; None if it is open or infinitely far away."""
+    """Return one end of a range; None if the range has no end there."""
     value = _age(given) if column == "PatientAge" else _scalar(column, given)
     if isinstance(value, float) and math.isinf(value):
         if (value > 0) == is_high:
@@ -268,7 +268,7 @@ def _age(given: object) -> float | None:
 
 def _is_iso_date(text: str) -> bool:
     try:
-        # Since Python 3.11, other ISO 8601 formats are accepted too. They would not sort as text.
+        # Python 3.11 and later accept other ISO 8601 formats, too, but those do not sort as text.
         return datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
@@ -326,9 +326,9 @@ def _parse_text(engine: Engine, value: object) -> Text:
 
 
 def _lower(text: str) -> str:
-    """Return a text in lower case, character by character as databases do it.
+    """Return a text in lower case. Each character is converted alone, as databases do it.
 
-    `str.lower` depends on the context: it knows the final sigma of Greek.
+    `str.lower` also looks at the neighbors, for the final sigma of Greek.
     """
     return "".join(character.lower()[0] for character in text)
 

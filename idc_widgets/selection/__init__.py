@@ -1,7 +1,7 @@
 """Selections: fixed sets of series, and everything that can be done with them.
 
-A selection is looked at, downloaded, saved, cited or written to a manifest; manifests and pasted
-UIDs become selections. Nothing here knows of widgets.
+A selection can be inspected, downloaded, saved, cited or written to a manifest. Manifests and
+pasted UIDs can be read into selections. Nothing here knows of widgets.
 """
 
 import lazy_loader as _lazy

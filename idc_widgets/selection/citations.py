@@ -1,4 +1,4 @@
-"""Citations of the sources of series, as a resolver of DOIs formats them."""
+"""Citations of the sources of series, formatted by a resolver of DOIs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_CITATION_BYTES = 100_000
 
 
 def fetch_citations(dois: Iterable[str], style: str, resolver: str) -> dict[str, str]:
-    """Fetch a citation per DOI from a resolver, one after the other.
+    """Fetch one citation per DOI from a resolver, one after the other.
 
     Args:
         dois: DOIs without an address, such as "10.1148/rg.230180".
@@ -26,7 +26,7 @@ def fetch_citations(dois: Iterable[str], style: str, resolver: str) -> dict[str,
         resolver: The address of the resolver.
 
     Returns:
-        The citations by DOI, in the given order. Characters that cannot be printed are replaced
+        The citations by DOI, in the order of `dois`. Characters that cannot be printed are replaced
         by spaces.
 
     Raises:
@@ -51,7 +51,7 @@ def fetch_citations(dois: Iterable[str], style: str, resolver: str) -> dict[str,
 
 
 def _media_type(style: str) -> str:
-    """Return what to request from the resolver, see https://citation.doi.org/docs.html.
+    """Return the media type to request for a style, see https://citation.doi.org/docs.html.
 
     >>> _media_type("bibtex"), _media_type("apa")
     ('application/x-bibtex', 'text/x-bibliography; style=apa')

@@ -1,4 +1,4 @@
-"""Reading of text files that users name by a path."""
+"""Read text files whose paths come from users."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from ..errors import InvalidQueryError
 
 __all__ = ["check_size", "expand_home", "is_file", "is_folder", "read_text"]
 
-# os.path and not pathlib, which raises errors for unknown home folders and for names that are too
-# long, and takes "" for the current folder.
+# This uses os.path because pathlib raises errors for unknown home folders and for names that are
+# too long, and takes "" for the current folder.
 
 
 def expand_home(path: str | os.PathLike[str]) -> Path:
-    """Return a path in which a leading ``~`` is replaced by the home folder."""
+    """Return a path with its leading ``~`` replaced by the home folder."""
     return Path(_expanded(path))
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """Return whether a regular file exists; ``~`` is the home folder."""
+    """Return whether a path is a regular file; ``~`` is the home folder."""
     return os.path.isfile(_expanded(path))
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
-    """Return whether a folder exists; ``~`` is the home folder."""
+    """Return whether a path is a folder; ``~`` is the home folder."""
     return os.path.isdir(_expanded(path))
 
 
 def _expanded(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
-    with suppress(ValueError):  # text that cannot be the name of a user, such as "~a\0b"
+    with suppress(ValueError):  # "~a\0b", in which "a\0b" cannot be the name of a user
         return os.path.expanduser(text)
     return text
 
@@ -42,7 +42,7 @@ def read_text(path: str | os.PathLike[str], kind: str, max_bytes: int) -> str:
 
     Args:
         path: The file; ``~`` is the home folder.
-        kind: What the file should be, for messages, such as "a manifest".
+        kind: The kind of file for messages, such as "a manifest".
         max_bytes: The largest accepted size.
 
     Raises:

@@ -13,24 +13,24 @@ from ..query import Cohort, Engine, is_uid, known_texts
 
 __all__ = ["MAX_UIDS", "FoundUids", "find_uids", "split_uids"]
 
-#: The largest number of UIDs per call; longer lists are better joined as a table in SQL.
+#: The largest number of UIDs per call. Join a longer list as a table in SQL instead.
 MAX_UIDS = 100_000
 
-#: Characters between UIDs that were copied from a table, a list in Python or a manifest.
+#: Characters between UIDs that were copied from a table, a Python list or a manifest.
 _SEPARATORS = re.compile(r"[\s,;\"'()\[\]{}]+")
 
 
 @dataclass(frozen=True)
 class FoundUids:
-    """The UIDs of a list: those in the index, those in earlier versions only, and unknown ones."""
+    """UIDs sorted into those in the index, those only in earlier versions, and unknown ones."""
 
     #: The UIDs of series and studies that the index has, in the order of the list.
     known: tuple[str, ...]
-    #: The last IDC version per UID that only earlier versions have.
+    #: UID that only earlier versions have → the last IDC version that has it.
     prior: dict[str, int]
     #: The UIDs that no version has.
     unknown: tuple[str, ...]
-    #: The series with the known UIDs, and those of the studies with the known UIDs.
+    #: The series with the known UIDs, and all series of the studies with the known UIDs.
     cohort: Cohort
 
     def __str__(self) -> str:
@@ -54,13 +54,13 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
     """Look up the UIDs of series and studies.
 
     Args:
-        engine: Where to look them up.
+        engine: The engine whose index is searched.
         given: A text with the UIDs, one per line or otherwise separated, or an iterable of UIDs;
-            `MAX_UIDS` at most. Lines that start with # are ignored.
+            at most `MAX_UIDS`. Lines that start with # are ignored.
 
     Raises:
-        InvalidQueryError: There are no UIDs, or too many; or a part of the text is not a UID (the
-            message has the number of its line).
+        InvalidQueryError: There are no UIDs or too many, or a part of the text is not a UID. Then
+            the message has the number of its line.
     """
     untyped: Any = given
     if isinstance(untyped, bytes) or not isinstance(untyped, Iterable):
@@ -82,7 +82,7 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
     series = known_texts(engine, "SeriesInstanceUID", uids)
     rest = [uid for uid in uids if uid not in series]
     known = series | known_texts(engine, "StudyInstanceUID", rest)
-    # Only now is the form of the rest checked: users' own tables may have identifiers of any form.
+    # The form is checked only now, because users' own tables may have identifiers of any form.
     rest = [uid for uid in rest if uid not in known]
     for uid in rest:
         if not is_uid(uid):
@@ -113,14 +113,14 @@ def _not_a_uid(text: str, line: int) -> InvalidQueryError:
 
 
 def _prior_versions(engine: Engine, uids: list[str]) -> dict[str, int]:
-    """Return the last IDC version per UID, for those of the UIDs that an earlier version has."""
+    """Return UID → last IDC version, for the UIDs that an earlier version has."""
     if not uids or "prior_versions_index" not in engine.tables():
         return {}
     last: dict[str, int] = {}
     for column in ("SeriesInstanceUID", "StudyInstanceUID"):
         known = known_texts(engine, column, uids, table="prior_versions_index")
         if known:
-            # Reading the whole table takes little time: few series have only earlier versions.
+            # To read the whole table takes little time: few series are only in earlier versions.
             versions = engine.rows(
                 f"SELECT {column}, max(max_idc_version) FROM prior_versions_index GROUP BY 1"
             )

@@ -1,4 +1,4 @@
-"""Single instances of slides: which file of which series has a SOPInstanceUID."""
+"""Look up single instances of slides: the series and the file of each SOPInstanceUID."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Instance(NamedTuple):
 
 
 def find_instances(engine: Engine, given: str | Iterable[str]) -> list[Instance]:
-    """Look up instances in the table sm_instance_index, which lists those of slide microscopy.
+    """Look up instances in sm_instance_index, the table of slide microscopy.
 
     Args:
-        engine: Where to look them up.
+        engine: The engine whose tables are searched.
         given: A SOPInstanceUID or several, or a DataFrame with a column SOPInstanceUID.
 
     Returns:
@@ -37,8 +37,8 @@ def find_instances(engine: Engine, given: str | Iterable[str]) -> list[Instance]
         several rows.
 
     Raises:
-        InvalidQueryError: The table was not fetched, `given` is empty, or the table does not have
-            one of the UIDs; the message names the first.
+        InvalidQueryError: The table was not fetched, `given` is empty, or the table lacks one of
+            the UIDs. Then the message names the first.
     """
     uids = _texts(given)
     if _TABLE not in engine.tables():
@@ -60,19 +60,19 @@ def find_instances(engine: Engine, given: str | Iterable[str]) -> list[Instance]
 def by_series(
     instances: Iterable[Instance], selected: Iterable[str | None]
 ) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, str]]]:
-    """Group the files of instances by the series that are selected.
+    """Group the files of instances by series. Only the selected series are wanted.
 
     Args:
-        instances: What `find_instances` returns.
+        instances: The result of `find_instances`.
         selected: The SeriesInstanceUIDs of a selection.
 
     Returns:
-        Two dicts by SeriesInstanceUID: of the size in bytes by file name, and of the
-        SOPInstanceUID by file name.
+        Two dicts by SeriesInstanceUID. One has dicts of file name → size in bytes, the other of
+        file name → SOPInstanceUID.
 
     Raises:
-        InvalidQueryError: The series of an instance is not selected, or two instances of a series
-            have the same file.
+        InvalidQueryError: No series of an instance is selected, or two instances of a series have
+            the same file.
     """
     selected_series = set(selected)
     sizes: dict[str, dict[str, int]] = {}
@@ -91,7 +91,7 @@ def by_series(
             )
         sizes[series][name] = size
         uids.setdefault(series, {})[name] = uid
-    # An instance that is in several series needs only one of them in the selection.
+    # If an instance is in several series, it is enough that one of them is selected.
     if outside := [uid for uid in other_series if uid not in selected_uids]:
         raise InvalidQueryError(
             f"the instance {outside[0]!r} is of series {other_series[outside[0]]}, which is not in "
@@ -101,7 +101,7 @@ def by_series(
 
 
 def _texts(given: Any) -> dict[str, None]:
-    """Return the distinct UIDs, in the given order."""
+    """Return the distinct UIDs in the given order, as the keys of a dict."""
     if hasattr(given, "columns"):  # iterating over a DataFrame yields the names of its columns
         if "SOPInstanceUID" not in given.columns:
             raise InvalidQueryError("instances: the table has no column SOPInstanceUID")

@@ -11,7 +11,7 @@ __all__ = ["License"]
 
 @dataclass(frozen=True)
 class License:
-    """A license, and the number of series of a selection that are under it."""
+    """A license, and the number of series of a selection that have it."""
 
     #: The short name, such as "CC BY 4.0".
     name: str
@@ -19,7 +19,7 @@ class License:
 
     @property
     def non_commercial(self) -> bool:
-        """True for the Creative Commons licenses with the NonCommercial clause (BY-NC).
+        """True for a Creative Commons license with the NonCommercial clause (BY-NC).
 
         >>> License("CC BY-NC 3.0", 4).non_commercial
         True

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_download"]
 
-#: The columns that a plan with one of the built-in templates needs.
+#: The columns that a plan needs if its template is built in.
 _PLAN_COLUMNS = (
     "SeriesInstanceUID",
     "series_aws_url",
@@ -33,7 +33,7 @@ _PLAN_COLUMNS = (
     "source_DOI",
 )
 
-#: The record of a download lists the UIDs anyway; its filters and code leave out longer lists.
+#: The filters and the code in the record of a download omit longer lists. The record has the UIDs.
 MAX_UIDS_IN_CODE = 1000
 
 
@@ -56,7 +56,7 @@ def plan_download(
     if wanted is not None:
         series = OneOf("SeriesInstanceUID", sorted_unique(row.SeriesInstanceUID for row in wanted))
         where = f"({where}) AND {series.sql(params.bind)}"
-    # A user's template may name any column; with all of them, the plan can suggest the nearest.
+    # A user's template may name any column. With all columns, an error can suggest the nearest.
     is_built_in = template == DEFAULT_TEMPLATE or template in FORMS
     columns = ", ".join(_PLAN_COLUMNS if is_built_in else COLUMNS)
     rows = cohort.engine.query(
@@ -98,7 +98,7 @@ def _provenance(
     has_short_filters = all(len(values) <= MAX_UIDS_IN_CODE for values in lists)
     code = None
     if has_short_filters:
-        # The representation of the selection would need its summary, which reads the whole index.
+        # repr(selection) would query the summary, for which the whole index is read.
         code = python_code(cohort, describe(rows.num_rows, size_MB))
     if code and instances:
         wanted = [uid for files in instances.values() for uid in files.values()]

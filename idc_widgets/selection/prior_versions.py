@@ -1,4 +1,4 @@
-"""Series of earlier versions of IDC: looked up in prior_versions_index, counted on the server."""
+"""Plan downloads of series as they were in earlier versions of IDC."""
 
 from __future__ import annotations
 
@@ -55,30 +55,30 @@ def prior_series(
     source: Source = "aws",
     endpoint_url: str | None = None,
 ) -> pa.Table:
-    """Return the rows of series of an earlier version of IDC, ready for `DownloadPlan.make`.
+    """Return series of an earlier version of IDC as rows for `DownloadPlan.make`.
 
-    The table prior_versions_index has no numbers of files, and its sizes are rounded. Both are
-    counted by listing the files on the server.
+    The table prior_versions_index has no numbers of files, and rounds sizes. So both come from a
+    listing of the files on the server.
 
     Args:
-        engine: Where to look up the series.
-        uids: SeriesInstanceUIDs; a StudyInstanceUID stands for all series that the table has of
-            the study.
-        version: The IDC version, such as 20; by default the last one per series that differs
-            from the current version.
+        engine: The engine whose tables are searched.
+        uids: SeriesInstanceUIDs, or StudyInstanceUIDs: these stand for all series of the study in
+            the table.
+        version: The IDC version, such as 20. By default, the newest version of each series that
+            differs from today's.
         source: The copy to list: "aws" (Amazon) or "gcs" (Google).
         endpoint_url: See `Selection.download`.
 
     Returns:
-        A row per series, by SeriesInstanceUID: the columns of prior_versions_index, with the exact
-        series_size_MB (MB = 10^6 bytes), and instanceCount.
+        A row per series, sorted by SeriesInstanceUID: the columns of prior_versions_index, with
+        instanceCount and the exact series_size_MB (MB = 10^6 bytes).
 
     Raises:
-        InvalidQueryError: The index has no such table, or the table does not have one of the UIDs;
-            the message names the first.
+        InvalidQueryError: The index has no such table, or the table lacks one of the UIDs. Then the
+            message names the first.
         DownloadError: The server cannot list the files, or their sizes differ from the table.
     """
-    # Not as_list: uids can be FoundUids.prior, a dict.
+    # `as_list` is not used here, because uids can be FoundUids.prior, a dict.
     wanted = sorted_unique([uids] if isinstance(uids, str) else uids)
     rows = _select(engine, wanted, version)
     missing = sorted(set(wanted).difference(*(rows.column(key).to_pylist() for key in _KEYS)))
@@ -87,13 +87,13 @@ def prior_series(
         raise InvalidQueryError(
             f"{_TABLE} has no series or study {missing[0]!r} of {when} of IDC"
             f"{and_more(len(missing) - 1)}; series that did not change are in the current index; "
-            "client.find_uids(...) says which version has a UID"
+            "client.find_uids(...) tells which version has a UID"
         )
     return _with_counts(rows, source, endpoint_url)
 
 
 def _select(engine: Engine, uids: tuple[str, ...], version: int | None) -> pa.Table:
-    """Return the row of the last matching version per series, by SeriesInstanceUID."""
+    """Return one row per series: its last version, or the one of `version`; sorted by UID."""
     if _TABLE not in engine.tables():
         raise InvalidQueryError(
             f"there is no table {_TABLE}, which is part of the package idc-index-data; run: "
@@ -113,7 +113,7 @@ def _select(engine: Engine, uids: tuple[str, ...], version: int | None) -> pa.Ta
 
 
 def _with_counts(rows: pa.Table, source: Source, endpoint_url: str | None) -> pa.Table:
-    """Return rows with the exact series_size_MB and the instanceCount, listed on the server."""
+    """Return rows with instanceCount and the exact series_size_MB, from a listing on the server."""
     import pyarrow as pa
 
     from ..download import list_series

@@ -1,4 +1,4 @@
-"""A selection in a few words, and as the Python code that rebuilds it."""
+"""A selection as a short description, and as the Python code that rebuilds it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def python_code(cohort: Cohort, description: str) -> str:
     is_own_table = isinstance(engine, DuckDBEngine) and engine.index.is_own
     argument = _literal(engine.data_version) if is_own_table else ""
     filters = ", ".join(f"{name}={_literal(value)}" for name, value in cohort.filters.items())
-    # The data version of your own table is its path, which may contain line ends.
+    # The data version of a user's own table is its path, which may contain line ends.
     return (
         f"# {one_line(f'Data {engine.data_version}: {description}')}\n"
         "from idc_widgets import IDCClient\n\n"
@@ -37,10 +37,10 @@ def python_code(cohort: Cohort, description: str) -> str:
 
 
 def _literal(value: object) -> str:
-    """Return a value as a literal of Python, and nothing that could be other code.
+    """Return a value as a Python literal, which can contain no other code.
 
     Raises:
-        TypeError: The value is of a type without literals.
+        TypeError: The type of the value has no literal.
     """
     if isinstance(value, dict):
         items = (f"{_literal(key)}: {_literal(item)}" for key, item in value.items())

@@ -1,4 +1,4 @@
-"""Selections in files: their UIDs and the version of the data, as JSON."""
+"""Save selections in files, and read them: their UIDs and the data version, as JSON."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["read_saved", "write_saved"]
 
 
 class SavedSeries(NamedTuple):
-    """The series that a file lists."""
+    """The series that a saved selection, or the record of downloads, lists."""
 
     path: str | os.PathLike[str]
     uids: list[str]
-    #: The version of the data; several, joined by commas, for downloads from several.
+    #: The version of the data. If downloads came from several versions, they are comma-joined.
     data_version: str
 
 
 def write_saved(path: str | os.PathLike[str], uids: Iterable[str], data_version: str) -> Path:
-    """Write a selection to a file, whole or not at all, and return the path of the file.
+    """Write a selection to a file, whole or not at all, and return the path.
 
     Raises:
         OSError: The file cannot be written.
@@ -37,13 +37,13 @@ def write_saved(path: str | os.PathLike[str], uids: Iterable[str], data_version:
 
 
 def read_saved(path: str | os.PathLike[str]) -> SavedSeries:
-    """Return the series of a file that `write_saved` wrote, or of the record of downloads.
+    """Return the series in a file of `write_saved`, or in the record of a download folder.
 
     Args:
         path: The file, or the folder of the downloads.
 
     Raises:
-        InvalidQueryError: `path` is neither, or cannot be read.
+        InvalidQueryError: `path` is neither a saved selection nor a record, or cannot be read.
     """
     from ..download import MAX_RECORD_BYTES, record_path, recorded_series
 

@@ -26,7 +26,7 @@ __all__ = ["Selection"]
 
 
 class _Contents:
-    """The series of a cohort, queried when they are first needed and then kept."""
+    """The series of a cohort. They are queried when they are first needed, and then kept."""
 
     __slots__ = ("_cohort", "_summary", "_uid_set", "_uids")
 
@@ -63,7 +63,7 @@ class _Contents:
     def size_bytes(self) -> int:
         if self._summary is not None:
             return round(self._summary.size_MB * 1e6)
-        # The whole summary would first read the index into memory.
+        # To compute the whole summary, the index would first be read into memory.
         where, params = self._cohort.predicate
         query = f"SELECT sum(series_size_MB) FROM index WHERE {where}"
         size_MB = self._cohort.engine.query(query, params).column(0)[0].as_py()
@@ -76,7 +76,7 @@ class Selection:
 
     Make one with ``cohort.select()`` or ``Selection.of(client.engine, uids)``, and combine several
     with ``|``, ``&`` and ``-``. The series are queried when they are first needed, so that
-    selecting a million series costs nothing.
+    nothing is read when you select a million series.
 
     >>> from idc_widgets import IDCClient
     >>> IDCClient().cohort(PatientID="LUNG1-365").select()
@@ -95,11 +95,11 @@ class Selection:
         """Return the selection of the series with these SeriesInstanceUIDs.
 
         Args:
-            engine: Where the series are, such as `IDCClient.engine`.
+            engine: The engine with the series, such as `IDCClient.engine`.
             uids: The SeriesInstanceUIDs, in any order.
 
         Raises:
-            InvalidQueryError: The index does not have one of them; the message names the first.
+            InvalidQueryError: The index lacks one of them; the message names the first.
         """
         return cls(Cohort(engine).where(SeriesInstanceUID=list(uids)))
 
@@ -129,12 +129,12 @@ class Selection:
 
     @property
     def licenses(self) -> tuple[License, ...]:
-        """The licenses of the series, sorted by their number of series, the largest first."""
+        """The licenses of the series, the one with the most series first."""
         return tuple(License(str(count.value), count.series) for count in self.cohort.licenses())
 
     @property
     def dois(self) -> dict[str, int]:
-        """The number of series per source_DOI, the largest number first."""
+        """Source_DOI → its number of series, largest first."""
         where, params = self.cohort.predicate
         rows = self.cohort.engine.rows(
             f"SELECT source_DOI, count(*) FROM index WHERE ({where}) AND source_DOI IS NOT NULL"
@@ -144,7 +144,7 @@ class Selection:
         return {str(doi): int(series) for doi, series in rows}
 
     def citations(self, style: str = "apa", *, resolver: str = "https://doi.org") -> dict[str, str]:
-        r"""Return the citations of the sources of these series and, as the last one, of IDC itself.
+        r"""Return the citations of the sources of these series; the last one is that of IDC.
 
         >>> print(*selection.citations().values(), sep="\n")  # doctest: +SKIP
 
@@ -158,7 +158,7 @@ class Selection:
 
         Raises:
             InvalidQueryError: `style` cannot be the name of a style.
-            FetchError: A citation could not be fetched. `dois` has all DOIs without formatting.
+            FetchError: A citation could not be fetched. `dois` has all DOIs, without citations.
         """
         from .citations import IDC_DOI, fetch_citations  # late: it imports requests
 
@@ -193,20 +193,20 @@ class Selection:
         return describe(len(self), self.size_MB)
 
     def __or__(self, other: Selection) -> Selection:
-        """Return the series in this selection, in the other, or in both.
+        """Return the series that are in this selection, in the other one, or in both.
 
         Raises:
-            TypeError: `other` is not a Selection. (Also of ``&`` and ``-``.)
-            InvalidQueryError: `other` is of other data. (Also of ``&`` and ``-``.)
+            TypeError: `other` is not a Selection.
+            InvalidQueryError: `other` is a selection of another data version.
         """
         return self._with({*self.uids, *self._compatible(other).uids})
 
     def __and__(self, other: Selection) -> Selection:
-        """Return the series in both selections; errors are those of ``|``."""
+        """Return the series that are in both selections; raises as ``|`` does."""
         return self._with(self._contents.uid_set.intersection(self._compatible(other).uids))
 
     def __sub__(self, other: Selection) -> Selection:
-        """Return the series of this selection that are not in the other; errors as of ``|``."""
+        """Return the series that are here but not in the other one; raises as ``|`` does."""
         return self._with(self._contents.uid_set.difference(self._compatible(other).uids))
 
     def _with(self, uids: Iterable[str]) -> Selection:
@@ -238,30 +238,31 @@ class Selection:
     ) -> DownloadJob:
         """Start to download these series, and return the running job.
 
-        Wait for its end with ``job.wait()``. Calling this again with the same folder resumes an
-        interrupted download: files that are complete are not fetched again.
+        Wait for its end with ``job.wait()``. To resume an interrupted download, call this again
+        with the same folder: files that are complete are not fetched again.
 
         Args:
-            folder: The folder of the download, which is created if it does not exist.
-            template: The folder per series below `folder`, made of columns of the index; by default
+            folder: The folder of the download. It is created if it does not exist.
+            template: The folder of each series within `folder`, made of columns of the index; by
+                default
                 ``%collection_id/%PatientID/%StudyInstanceUID/%Modality_%SeriesInstanceUID``.
                 ``"short"`` stands for ``%collection_id/%PatientID/%crdc_series_uuid``. With
-                ``"flat"`` all files are in `folder` itself.
+                ``"flat"``, all files are in `folder` itself.
             source: The copy to fetch from: "aws" (Amazon) or "gcs" (Google).
-            endpoint_url: The S3 server. By default that of `source`; for "aws", the environment
-                variable S3_ENDPOINT_URL can name another default.
-            max_GB: The largest amount still to fetch, in GB (10^9 bytes); None for no limit.
+            endpoint_url: The S3 server. By default that of `source`, or for "aws" the one in the
+                environment variable S3_ENDPOINT_URL if it is set.
+            max_GB: The largest amount left to fetch, in GB (10^9 bytes); None for no limit.
             verify: "size" checks the number of files and bytes per series; "dicom" also reads the
                 SeriesInstanceUID in the header of each file, with pydicom.
             instances: Fetch only these SOPInstanceUIDs of slide microscopy (SM), such as those of
-                the thumbnails: one, several, or a DataFrame with a column SOPInstanceUID. They are
-                looked up in the table that ``client.fetch("sm_instance_index")`` fetches. Other
-                files of the series that exist stay.
+                the thumbnails: one, several, or a DataFrame with a column SOPInstanceUID. First
+                call ``client.fetch("sm_instance_index")``, the table in which they are looked up.
+                Other files of the series that are already on disk stay.
 
         Raises:
-            InvalidQueryError: The table sm_instance_index was not fetched or lacks one of
-                `instances`, or the series of one is not selected.
-            LargeDownloadError: More than `max_GB` are still to fetch.
+            InvalidQueryError: The table sm_instance_index was not fetched, or lacks one of
+                `instances`; or no series of an instance is selected.
+            LargeDownloadError: More than `max_GB` are left to fetch.
             DownloadError: The selection is empty, the folder cannot be written, the template names
                 an unknown column, the disk lacks space, or paths are too long.
         """
@@ -287,7 +288,7 @@ class Selection:
         check_disk: bool = True,
         instances: str | Iterable[str] | None = None,
     ) -> DownloadPlan:
-        """Return what `download` would fetch, and where to, without writing anything.
+        """Return a plan of what `download` would fetch, and where to; write nothing.
 
         >>> plan = client.cohort(PatientID="LUNG1-365").select().plan("idc_data")
         >>> print(plan.preview())
@@ -309,8 +310,8 @@ class Selection:
             template: See `download`.
             source: See `download`.
             endpoint_url: See `download`.
-            check_disk: False if nothing will be written to `folder`, to skip the checks of its
-                permissions and of the free space.
+            check_disk: False if nothing will be written to `folder`. The permissions of the folder
+                and the free space are then not checked.
             instances: See `download`. The plan then has only the series of these instances.
 
         Raises:
@@ -320,7 +321,7 @@ class Selection:
         if check_disk and instances is None:
             from ..download import DownloadPlan  # late: queries do not need it
 
-            # Fail before the rows are read, which takes seconds for a whole-index selection.
+            # Fail before the rows are read, which takes seconds for all series of the index.
             DownloadPlan.check_capacity(folder, self._contents.size_bytes)
         return plan_download(
             self.cohort,
@@ -339,20 +340,20 @@ class Selection:
 
         Args:
             path: The file. An existing file is replaced as a whole; an error leaves it as it is.
-            format: "s5cmd" writes a ``cp`` command per series, as the IDC portal does; "csv" a row
-                per series with its identifiers, address, license, number of files and size in MB;
-                "uids" a SeriesInstanceUID per line. By default the ending of the file name decides:
-                .s5cmd (or none), .csv, .txt.
+            format: "s5cmd" for a ``cp`` command per series, as the IDC portal writes; "csv" for a
+                row per series with its identifiers, address, license, number of files and size in
+                MB; "uids" for a SeriesInstanceUID per line. By default, the ending of the file name
+                decides: .s5cmd (or none), .csv or .txt.
 
         Raises:
-            InvalidQueryError: The format is unknown; or a series of your own table cannot be
-                written, because it has no address in S3 or a strange UID.
+            InvalidQueryError: The format is unknown; or a series of a user's own table has no
+                address in S3, or a UID that cannot be written.
             OSError: The file cannot be written.
         """
         return write_manifest(self.cohort, path, format)
 
     def viewer_urls(self) -> dict[str, str]:
-        """Return an address per study, by StudyInstanceUID, that shows its series in IDC's viewer.
+        """Return StudyInstanceUID → the address of IDC's viewer that shows its selected series.
 
         The viewer is OHIF, or Slim for studies with slide microscopy (SM).
         """
@@ -375,14 +376,14 @@ class Selection:
         """Return the selection that `save` wrote, or the series of recorded downloads.
 
         Args:
-            path: The file, 256 MiB at most; or the folder of downloads, for all series of all
-                downloads into it, complete or not. Series of which only some instances were
-                fetched are loaded as whole series.
-            engine: Where to look up the series; by default in the installed index.
+            path: The file, at most 256 MiB; or a folder of downloads, for all series that were ever
+                downloaded into it, complete or not. A series of which only some instances were
+                fetched is loaded as a whole series.
+            engine: The engine in which the series are looked up; by default, the installed index.
 
         Raises:
-            InvalidQueryError: The file does not exist or is not a saved selection, or this index
-                does not have one of the series.
+            InvalidQueryError: The file does not exist or is not a saved selection, or the index
+                lacks one of the series.
         """
         saved = read_saved(path)
         engine = engine if engine is not None else DuckDBEngine()

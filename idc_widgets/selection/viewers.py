@@ -10,7 +10,7 @@ VIEWER_URL = "https://viewer.imaging.datacommons.cancer.gov"
 
 
 def viewer_urls(cohort: Cohort) -> dict[str, str]:
-    """Return an address per study of a cohort, by StudyInstanceUID.
+    """Return StudyInstanceUID → address, for each study of a cohort.
 
     The address shows the series of the study that are in the cohort, in the viewer OHIF. Studies
     with slide microscopy (SM) are shown whole, in the viewer Slim.

@@ -17,7 +17,7 @@ ACTIVE_STATES = ("running", "paused", "verifying")
 MAX_ROWS = 200
 
 #: The number of lines of the log that are shown, the last ones.
-MAX_LOG_LINES = 200
+MAX_SHOWN_LOG_LINES = 200
 
 #: The number of characters of a line of the log.
 MAX_LOG_LINE_CHARACTERS = 400
@@ -61,7 +61,7 @@ def job_status(job: DownloadJob, *, is_connected: bool = True, hint: str = "") -
         "can_retry": not is_active and job.state != "complete",
         "rows": rows,
         "more": more,
-        "log": [line[:MAX_LOG_LINE_CHARACTERS] for line in job.log[-MAX_LOG_LINES:]],
+        "log": [line[:MAX_LOG_LINE_CHARACTERS] for line in job.log[-MAX_SHOWN_LOG_LINES:]],
     }
 
 

@@ -1,4 +1,4 @@
-"""Fetched files: complete and checked, or not there at all."""
+"""Fetched files are complete and checked, or not there at all."""
 
 from __future__ import annotations
 
@@ -10,164 +10,137 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.fileserver import Answer, Cut, FileServer, HangUp, IgnoreRange, Stall
 from support.table_server import (
+    BIG,
     CLINICAL,
     RELEASE,
     SEG,
     client_of,
     names_below,
-    table_server,
     unused_url,
-    use_data_folder,
     with_checksums,
-    write_own_table,
 )
 
 import idc_widgets
 from idc_widgets import FetchError, IDCClient, Index, InvalidQueryError
 from idc_widgets.index import fetch_file, progress_line
 
-BODY = bytes(range(256)) * 2000  # 512,000 bytes
 
-
-@pytest.fixture(autouse=True)
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of fetched tables."""
-    return use_data_folder(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with table_server({"big": BODY}) as running:
-        yield running
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Path:
-    return write_own_table(tmp_path)
-
-
-@pytest.fixture
-def client(own: Path, server: FileServer) -> IDCClient:
-    return client_of(own, server.url)
-
-
-def _fetch_big(server: FileServer, target: Path, *more: str, **named: object) -> Path:
-    urls = [f"{server.url}/big", *more]
+def _fetch_big(mirror: FileServer, target: Path, *more: str, **named: object) -> Path:
+    urls = [f"{mirror.url}/big", *more]
     sums = [f"{url}.sha256" for url in urls]
     return fetch_file("big", urls, target, sha256_urls=sums, pause=0.01, **named)  # type: ignore[arg-type]
 
 
-def test_a_file_arrives_with_progress(server: FileServer, tmp_path: Path) -> None:
+def test_a_file_arrives_with_progress(mirror: FileServer, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    target = _fetch_big(server, tmp_path / "new" / "big", progress=lambda *now: seen.append(now))
-    assert target.read_bytes() == BODY
+    target = _fetch_big(mirror, tmp_path / "new" / "big", progress=lambda *now: seen.append(now))
+    assert target.read_bytes() == BIG
     assert names_below(tmp_path / "new") == ["big"]
     assert seen == sorted(seen)
-    assert seen[-1] == (len(BODY), len(BODY))
+    assert seen[-1] == (len(BIG), len(BIG))
 
 
-def test_a_broken_transfer_is_resumed_at_once(server: FileServer, tmp_path: Path) -> None:
-    server.fault = lambda request: (
+def test_a_broken_transfer_is_resumed_at_once(mirror: FileServer, tmp_path: Path) -> None:
+    mirror.fault = lambda request: (
         Cut(200_000) if request.path == "big" and not request.range else None
     )
-    assert _fetch_big(server, tmp_path / "d" / "big").read_bytes() == BODY
-    first, second = server.requests_for("big")
+    assert _fetch_big(mirror, tmp_path / "d" / "big").read_bytes() == BIG
+    first, second = mirror.requests_for("big")
     assert first.sent == 200_000
-    kept = len(BODY) - second.sent
+    kept = len(BIG) - second.sent
     assert second.range == f"bytes={kept}-"
     assert 150_000 < kept <= 200_000, "only the rest was sent"
-    assert second.if_range, "and only if the file is the same"
+    assert second.if_range, "it is sent only if the file is the same"
     assert names_below(tmp_path / "d") == ["big"]
 
 
-def test_a_later_call_resumes_from_another_mirror(server: FileServer, tmp_path: Path) -> None:
-    server.fault = lambda request: Cut(50_000) if request.path == "big" else None
+def test_a_later_call_resumes_from_another_mirror(mirror: FileServer, tmp_path: Path) -> None:
+    mirror.fault = lambda request: Cut(50_000) if request.path == "big" else None
     target = tmp_path / "d" / "big"
     with pytest.raises(FetchError, match=r"/big broke off after .* of 512.0 kB"):
-        _fetch_big(server, target)
-    assert len(server.requests_for("big")) == 4, "it is tried four times"
+        _fetch_big(mirror, target)
+    assert len(mirror.requests_for("big")) == 4, "it is tried four times"
     [part] = names_below(tmp_path / "d")
     assert part.startswith(".big."), "it is kept, but hidden"
     kept = (tmp_path / "d" / part).stat().st_size
-    with FileServer(with_checksums({"big": BODY})) as other:
+    with FileServer(with_checksums({"big": BIG})) as other:
         urls = [f"{other.url}/big"]
         fetch_file("big", urls, target, sha256_urls=[f"{urls[0]}.sha256"])
         assert [request.range for request in other.requests_for("big")] == [f"bytes={kept}-"]
-    assert target.read_bytes() == BODY
+    assert target.read_bytes() == BIG
     assert names_below(tmp_path / "d") == ["big"]
 
 
 def test_a_server_that_ignores_ranges_sends_the_whole_file(
-    server: FileServer, tmp_path: Path
+    mirror: FileServer, tmp_path: Path
 ) -> None:
     faults = iter([Cut(200_000), IgnoreRange()])
-    server.fault = lambda request: next(faults) if request.path == "big" else None
-    assert _fetch_big(server, tmp_path / "d" / "big").read_bytes() == BODY
-    assert server.requests_for("big")[1].sent == len(BODY)
+    mirror.fault = lambda request: next(faults) if request.path == "big" else None
+    assert _fetch_big(mirror, tmp_path / "d" / "big").read_bytes() == BIG
+    assert mirror.requests_for("big")[1].sent == len(BIG)
 
 
 def test_a_file_that_changes_between_two_requests_is_fetched_anew(
-    server: FileServer, tmp_path: Path
+    mirror: FileServer, tmp_path: Path
 ) -> None:
-    new = BODY[::-1]
-    server.files["big.sha256"] = hashlib.sha256(new).hexdigest().upper().encode()
+    new = BIG[::-1]
+    mirror.files["big.sha256"] = hashlib.sha256(new).hexdigest().upper().encode()
 
     def fault(request: object) -> Cut | None:
-        if len(server.requests_for("big")) == 1:
+        if len(mirror.requests_for("big")) == 1:
             return Cut(200_000)
-        server.files["big"] = new
+        mirror.files["big"] = new
         return None
 
-    server.fault = fault
-    assert _fetch_big(server, tmp_path / "d" / "big").read_bytes() == new
+    mirror.fault = fault
+    assert _fetch_big(mirror, tmp_path / "d" / "big").read_bytes() == new
 
 
-@pytest.mark.parametrize("junk", [b"x" * 1000, b"x" * len(BODY), b"x" * (len(BODY) + 1)])
+@pytest.mark.parametrize("junk", [b"x" * 1000, b"x" * len(BIG), b"x" * (len(BIG) + 1)])
 def test_a_partial_file_with_other_content_is_replaced(
-    server: FileServer, tmp_path: Path, junk: bytes
+    mirror: FileServer, tmp_path: Path, junk: bytes
 ) -> None:
-    digest = hashlib.sha256(BODY).hexdigest()
+    digest = hashlib.sha256(BIG).hexdigest()
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / f".big.{digest[:16]}.part").write_bytes(junk)
     (tmp_path / "d" / ".big.0123456789abcdef.part").write_bytes(b"of another version")
-    assert _fetch_big(server, tmp_path / "d" / "big").read_bytes() == BODY
+    assert _fetch_big(mirror, tmp_path / "d" / "big").read_bytes() == BIG
     assert names_below(tmp_path / "d") == ["big"]
 
 
-def test_a_complete_partial_file_is_only_checked(server: FileServer, tmp_path: Path) -> None:
-    digest = hashlib.sha256(BODY).hexdigest()
-    (tmp_path / f".big.{digest[:16]}.part").write_bytes(BODY)
-    assert _fetch_big(server, tmp_path / "big").read_bytes() == BODY
-    assert sum(request.sent for request in server.requests_for("big")) == 0
+def test_a_complete_partial_file_is_only_checked(mirror: FileServer, tmp_path: Path) -> None:
+    digest = hashlib.sha256(BIG).hexdigest()
+    (tmp_path / f".big.{digest[:16]}.part").write_bytes(BIG)
+    assert _fetch_big(mirror, tmp_path / "big").read_bytes() == BIG
+    assert sum(request.sent for request in mirror.requests_for("big")) == 0
 
 
-def test_a_stalled_body_times_out(server: FileServer, tmp_path: Path) -> None:
-    server.fault = lambda request: Stall(1000) if request.path == "big" else None
+def test_a_stalled_body_times_out(mirror: FileServer, tmp_path: Path) -> None:
+    mirror.fault = lambda request: Stall(1000) if request.path == "big" else None
     with pytest.raises(FetchError, match="sent nothing for 1 s, after"):
-        _fetch_big(server, tmp_path / "big", timeout=(5.0, 1.0))
+        _fetch_big(mirror, tmp_path / "big", timeout=(5.0, 1.0))
 
 
-def test_the_next_mirror_sends_the_rest_after_a_stall(server: FileServer, tmp_path: Path) -> None:
-    server.fault = lambda request: Stall(300_000) if request.path == "big" else None
-    with FileServer({"big": BODY}) as other:
-        _fetch_big(server, tmp_path / "big", f"{other.url}/big", timeout=(5.0, 1.0))
+def test_the_next_mirror_sends_the_rest_after_a_stall(mirror: FileServer, tmp_path: Path) -> None:
+    mirror.fault = lambda request: Stall(300_000) if request.path == "big" else None
+    with FileServer({"big": BIG}) as other:
+        _fetch_big(mirror, tmp_path / "big", f"{other.url}/big", timeout=(5.0, 1.0))
         assert other.requests_for("big")[0].range
-    assert (tmp_path / "big").read_bytes() == BODY
+    assert (tmp_path / "big").read_bytes() == BIG
 
 
-def test_transient_errors_are_retried(server: FileServer, tmp_path: Path) -> None:
+def test_transient_errors_are_retried(mirror: FileServer, tmp_path: Path) -> None:
     sums, bodies = iter([Answer(429), None]), iter([Answer(503), HangUp(), None])
-    server.fault = lambda request: next(bodies if request.path == "big" else sums)
-    assert _fetch_big(server, tmp_path / "big").read_bytes() == BODY
+    mirror.fault = lambda request: next(bodies if request.path == "big" else sums)
+    assert _fetch_big(mirror, tmp_path / "big").read_bytes() == BIG
 
 
-def test_concurrent_fetches_do_not_interfere(server: FileServer, tmp_path: Path) -> None:
+def test_concurrent_fetches_do_not_interfere(mirror: FileServer, tmp_path: Path) -> None:
     """One thread or process holds the partial file; the others write to files of their own."""
     code = (
         "import sys; from pathlib import Path; from idc_widgets.index import fetch_file\n"
@@ -175,14 +148,14 @@ def test_concurrent_fetches_do_not_interfere(server: FileServer, tmp_path: Path)
         "fetch_file('big', [url], Path(target), sha256_urls=[url + '.sha256'])"
     )
     target = tmp_path / "d" / "big"
-    command = [sys.executable, "-c", code, f"{server.url}/big", str(target)]
+    command = [sys.executable, "-c", code, f"{mirror.url}/big", str(target)]
     process = subprocess.Popen(command, cwd=Path(idc_widgets.__file__).parents[1])
     errors: list[BaseException] = []
 
     def fetch() -> None:
         try:
             for _ in range(5):
-                _fetch_big(server, target)
+                _fetch_big(mirror, target)
         except BaseException as error:
             errors.append(error)
 
@@ -193,142 +166,151 @@ def test_concurrent_fetches_do_not_interfere(server: FileServer, tmp_path: Path)
         thread.join()
     assert process.wait(60) == 0
     assert errors == []
-    assert target.read_bytes() == BODY
+    assert target.read_bytes() == BIG
     assert names_below(tmp_path / "d") == ["big"]
 
 
-def test_a_wrong_checksum_leaves_nothing(client: IDCClient, server: FileServer, data: Path) -> None:
-    server.files[f"{RELEASE}/seg_index.parquet"] = SEG[:20] + bytes([SEG[20] ^ 1]) + SEG[21:]
+def test_a_wrong_checksum_leaves_nothing(
+    fetching_client: IDCClient, mirror: FileServer, data_folder: Path
+) -> None:
+    mirror.files[f"{RELEASE}/seg_index.parquet"] = SEG[:20] + bytes([SEG[20] ^ 1]) + SEG[21:]
     with pytest.raises(FetchError, match=r"cannot fetch seg_index: .*wrong SHA256 checksum"):
-        client.fetch("seg_index")
-    assert names_below(data) == []
+        fetching_client.fetch("seg_index")
+    assert names_below(data_folder) == []
     with pytest.raises(InvalidQueryError):
-        client.sql("FROM seg_index")
+        fetching_client.sql("FROM seg_index")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"ab" * 31, b"x" * 100_000, "é".encode()])
 def test_without_a_checksum_nothing_is_fetched(
-    client: IDCClient, server: FileServer, data: Path, body: bytes
+    fetching_client: IDCClient, mirror: FileServer, data_folder: Path, body: bytes
 ) -> None:
-    server.files[f"{RELEASE}/seg_index.parquet.sha256"] = body
+    mirror.files[f"{RELEASE}/seg_index.parquet.sha256"] = body
     with pytest.raises(FetchError, match="no mirror has its checksum"):
-        client.fetch("seg_index")
-    assert server.requests_for("seg_index.parquet") == []
-    assert names_below(data) == []
+        fetching_client.fetch("seg_index")
+    assert mirror.requests_for("seg_index.parquet") == []
+    assert names_below(data_folder) == []
 
 
-def test_the_second_mirror_is_used(own: Path, server: FileServer) -> None:
+def test_the_second_mirror_is_used(own_path: Path, mirror: FileServer) -> None:
     with FileServer() as empty:
-        assert client_of(own, empty.url, server.url).fetch("seg_index").read_bytes() == SEG
+        assert client_of(own_path, empty.url, mirror.url).fetch("seg_index").read_bytes() == SEG
         assert len(empty.requests) == 2, "the checksum and the file are requested there first"
 
 
-def test_the_checksum_of_another_mirror_is_used(own: Path, server: FileServer) -> None:
-    del server.files[f"{RELEASE}/seg_index.parquet.sha256"]
+def test_the_checksum_of_another_mirror_is_used(own_path: Path, mirror: FileServer) -> None:
+    del mirror.files[f"{RELEASE}/seg_index.parquet.sha256"]
     sums = {f"{RELEASE}/seg_index.parquet.sha256": hashlib.sha256(SEG).hexdigest().encode()}
     with FileServer(sums) as other:
-        assert client_of(own, server.url, other.url).fetch("seg_index").read_bytes() == SEG
+        assert client_of(own_path, mirror.url, other.url).fetch("seg_index").read_bytes() == SEG
 
 
-def test_offline_each_mirror_is_named(own: Path, data: Path) -> None:
+def test_offline_each_mirror_is_named(own_path: Path, data_folder: Path) -> None:
     first, second = unused_url(), unused_url()
     with pytest.raises(FetchError, match="no mirror answers") as caught:
-        client_of(own, first, second).fetch("seg_index")
+        client_of(own_path, first, second).fetch("seg_index")
     message = str(caught.value)
     assert "seg_index" in message
     assert first in message and second in message
     assert message.count("cannot be reached (offline?)") == 2
-    assert names_below(data) == []
+    assert names_below(data_folder) == []
 
 
-def test_a_web_page_is_refused(client: IDCClient, server: FileServer, data: Path) -> None:
+def test_a_web_page_is_refused(
+    fetching_client: IDCClient, mirror: FileServer, data_folder: Path
+) -> None:
     page = Answer(200, b"<html><script>alert(1)</script>please log in", "text/html; charset=utf-8")
-    server.fault = lambda request: page if request.path.endswith(".parquet") else None
+    mirror.fault = lambda request: page if request.path.endswith(".parquet") else None
     with pytest.raises(FetchError, match="answers with a web page") as caught:
-        client.fetch("seg_index")
+        fetching_client.fetch("seg_index")
     assert "script" not in str(caught.value), "the text of a server is not shown"
-    assert names_below(data) == []
+    assert names_below(data_folder) == []
 
 
 def test_a_folder_that_cannot_be_created_is_an_error(
-    own: Path, server: FileServer, data: Path
+    own_path: Path, mirror: FileServer, data_folder: Path
 ) -> None:
-    data.parent.write_text("a file")
-    client = client_of(own, server.url)
+    data_folder.parent.write_text("a file")
+    fetching_client = client_of(own_path, mirror.url)
     with pytest.raises(FetchError, match="cannot fetch seg_index: cannot write"):
-        client.fetch("seg_index")
-    assert data.parent.read_text() == "a file"
+        fetching_client.fetch("seg_index")
+    assert data_folder.parent.read_text() == "a file"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-def test_planted_links_are_not_written_through(server: FileServer, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_planted_links_are_not_written_through(mirror: FileServer, tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("precious")
-    digest = hashlib.sha256(BODY).hexdigest()
+    digest = hashlib.sha256(BIG).hexdigest()
     (tmp_path / f".big.{digest[:16]}.part").symlink_to(tmp_path / "victim")
-    assert _fetch_big(server, tmp_path / "big").read_bytes() == BODY
+    assert _fetch_big(mirror, tmp_path / "big").read_bytes() == BIG
     assert (tmp_path / "victim").read_text() == "precious"
     assert not (tmp_path / "big").is_symlink()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="modes differ there")
+@pytest.mark.skipif(sys.platform == "win32", reason="modes differ on Windows")
 def test_nothing_is_fetched_into_a_folder_that_everybody_may_write_to(
-    client: IDCClient, data: Path
+    fetching_client: IDCClient, data_folder: Path
 ) -> None:
-    data.mkdir(parents=True)
-    data.chmod(0o777)
+    data_folder.mkdir(parents=True)
+    data_folder.chmod(0o777)
     with pytest.raises(FetchError, match=r"cannot fetch seg_index: .*everybody may write to"):
-        client.fetch("seg_index")
-    assert names_below(data) == []
+        fetching_client.fetch("seg_index")
+    assert names_below(data_folder) == []
 
 
 def test_a_table_that_does_not_fit_on_the_disk_is_not_fetched(
-    client: IDCClient, server: FileServer, data: Path, monkeypatch: pytest.MonkeyPatch
+    fetching_client: IDCClient,
+    mirror: FileServer,
+    data_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     usage = shutil.disk_usage("/")._replace(total=1000, free=1000)
-    client.fetch("clinical_index")
+    fetching_client.fetch("clinical_index")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(FetchError, match=r"not enough disk space: .* are still to write"):
-        client.fetch("c1_clinical")
-    assert server.requests_for("clinical/000000000000.parquet") == []
+        fetching_client.fetch("c1_clinical")
+    assert mirror.requests_for("clinical/000000000000.parquet") == []
     with pytest.raises(FetchError, match="not enough disk space"):
-        client.fetch("seg_index")
-    assert names_below(data) == ["clinical", "clinical_index.parquet"]
+        fetching_client.fetch("seg_index")
+    assert names_below(data_folder) == ["clinical", "clinical_index.parquet"]
 
 
 def test_a_full_disk_leaves_nothing(
-    client: IDCClient, data: Path, monkeypatch: pytest.MonkeyPatch
+    fetching_client: IDCClient, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FetchError, match="No space left on device"):
-        client.fetch("seg_index")
-    assert names_below(data) == []
+        fetching_client.fetch("seg_index")
+    assert names_below(data_folder) == []
 
 
 def test_parts_on_disk_are_not_fetched_again(
-    client: IDCClient, server: FileServer, data: Path
+    fetching_client: IDCClient, mirror: FileServer, data_folder: Path
 ) -> None:
-    server.fault = lambda request: (
+    mirror.fault = lambda request: (
         Answer(403) if request.path.endswith("000000000001.parquet") else None
     )
     with pytest.raises(FetchError, match=r"c1_clinical: .*HTTP 403 \(Forbidden\)"):
-        client.fetch("c1_clinical")
-    assert "c1_clinical" not in Index(data / "../../mine.csv").tables
-    server.fault = lambda request: None
-    client.fetch("c1_clinical")
-    assert len(server.requests_for("clinical/000000000000.parquet")) == 1
-    assert len(client.sql("FROM c1_clinical")) == 2
+        fetching_client.fetch("c1_clinical")
+    assert "c1_clinical" not in Index(data_folder / "../../mine.csv").tables
+    mirror.fault = lambda request: None
+    fetching_client.fetch("c1_clinical")
+    assert len(mirror.requests_for("clinical/000000000000.parquet")) == 1
+    assert len(fetching_client.sql("FROM c1_clinical")) == 2
 
 
-def test_a_damaged_part_is_an_error(client: IDCClient, server: FileServer, data: Path) -> None:
-    server.etag = lambda body: "0" * 32
+def test_a_damaged_part_is_an_error(
+    fetching_client: IDCClient, mirror: FileServer, data_folder: Path
+) -> None:
+    mirror.etag = lambda body: "0" * 32
     with pytest.raises(FetchError, match="wrong MD5 checksum"):
-        client.fetch("c1_clinical")
-    server.etag = lambda body: "0" * 32 + "-2"  # the ETag of a file that was uploaded in parts
-    client.fetch("c1_clinical")
-    assert len(client.sql("FROM c1_clinical")) == 2
+        fetching_client.fetch("c1_clinical")
+    mirror.etag = lambda body: "0" * 32 + "-2"  # the ETag of a file that was uploaded in parts
+    fetching_client.fetch("c1_clinical")
+    assert len(fetching_client.sql("FROM c1_clinical")) == 2
 
 
 @pytest.mark.parametrize(
@@ -342,13 +324,13 @@ def test_a_damaged_part_is_an_error(client: IDCClient, server: FileServer, data:
     ],
 )
 def test_a_bad_listing_is_an_error(
-    client: IDCClient, server: FileServer, body: bytes, message: str
+    fetching_client: IDCClient, mirror: FileServer, body: bytes, message: str
 ) -> None:
-    client.fetch("clinical_index")
+    fetching_client.fetch("clinical_index")
     key = f"{CLINICAL}/c1_clinical/0.parquet".encode()
-    server.fault = lambda request: Answer(200, body.replace(b"%s", key), "application/xml")
+    mirror.fault = lambda request: Answer(200, body.replace(b"%s", key), "application/xml")
     with pytest.raises(FetchError, match=message):
-        client.fetch("c1_clinical")
+        fetching_client.fetch("c1_clinical")
 
 
 def test_progress_is_shown_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,8 +346,8 @@ def test_progress_is_shown_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue().endswith("\n")
 
 
-def test_what_killed_processes_left_is_removed_after_a_day(
-    server: FileServer, tmp_path: Path
+def test_files_of_killed_processes_are_removed_after_a_day(
+    mirror: FileServer, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -381,5 +363,5 @@ def test_what_killed_processes_left_is_removed_after_a_day(
     two_days_ago = time.time() - 2 * 24 * 3600
     for path in (a_file, part, a_folder / "00000.parquet", a_folder):
         os.utime(path, (two_days_ago, two_days_ago))
-    _fetch_big(server, folder / "big")
+    _fetch_big(mirror, folder / "big")
     assert names_below(folder) == sorted([recent.name, part.name, "big"])

@@ -1,4 +1,4 @@
-"""Homes and folders that are missing, unreadable or moved away from."""
+"""Home, cache and data folders that are missing, unreadable or relative."""
 
 from __future__ import annotations
 
@@ -98,17 +98,17 @@ def test_a_client_opens_without_a_home(small_package: Path) -> None:
     assert "set the environment variable IDC_WIDGETS_DATA_DIR" in output
 
 
-@pytest.mark.parametrize("kind", ["a file", "not entered", "not there"])
+@pytest.mark.parametrize("kind", ["is a file", "cannot be entered", "cannot be created"])
 def test_a_client_opens_with_a_home_that_cannot_be_used(
     kind: str, small_package: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     prelude = ""
-    if kind == "a file":
+    if kind == "is a file":
         home.touch()
-    elif kind == "not entered":
+    elif kind == "cannot be entered":
         home.mkdir()
-        # In place of a user without rights, as tests may run as root.
+        # Refuse access in Python, because root, who may run the tests, can enter every folder.
         prelude = f"""
 import os, pathlib
 real = os.stat

@@ -40,13 +40,13 @@ from idc_widgets.index import RANGES, age_in_years
         ("1e2", None),
     ],
 )
-def test_years(age: str | None, expected: float | None) -> None:
+def test_ages_are_converted_to_years(age: str | None, expected: float | None) -> None:
     assert age_in_years(age) == (
         expected if expected is None else pytest.approx(expected, rel=1e-12)
     )
 
 
-def test_years_of_every_age_of_the_index(client: IDCClient) -> None:
+def test_every_age_of_the_index_is_converted_to_years(client: IDCClient) -> None:
     distinct = client.sql("SELECT DISTINCT PatientAge AS age FROM index").age
     ages = [age for age in distinct if isinstance(age, str)]
     assert len(ages) > 900

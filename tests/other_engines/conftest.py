@@ -14,8 +14,8 @@ import pytest
 
 from idc_widgets import IDCClient, Index
 
-# `make test` does not need Spark and ibis. `make test-engines` sets the variable, so that a missing
-# package is an error instead of a skip.
+# `make test` does not need Spark and ibis. `make test-engines` sets IDC_WIDGETS_ENGINES, so that a
+# missing package is an error instead of a skip.
 if importlib.util.find_spec("ibis") is None and "IDC_WIDGETS_ENGINES" not in os.environ:
     collect_ignore_glob = ["test_*.py"]
 

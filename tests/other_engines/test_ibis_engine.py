@@ -1,4 +1,4 @@
-"""Every kind of filter and query gives the same result through ibis as on our own DuckDB.
+"""Every kind of filter and query gives the same result through ibis as on our own engine.
 
 The other databases are Spark and the DuckDB of ibis.
 """
@@ -96,7 +96,7 @@ CASES: dict[str, dict[str, Any] | Callable[[IDCClient], dict[str, Any]]] = {
 #: Cases that match nothing on purpose.
 EMPTY_CASES = ("nothing", "no license", "backslash")
 
-#: Cases that every query is tried with, which are about twenty queries per case.
+#: Cases in which every query is run: about twenty queries per case.
 THOROUGH_CASES = ["many patients", "several"]
 
 
@@ -306,7 +306,7 @@ def test_hostile_texts_are_only_data(database: Any, hostile: Path) -> None:
     _assert_same_results(
         ours.cohort(), theirs.cohort(), ["SeriesDescription"], list(RANGES), list(LEVELS)
     )
-    # As the values of a query, and compared with the texts in the database.
+    # The texts are values of a query, and are compared with the texts in the database.
     marks = ", ".join(f"max(?) AS c{at}" for at in range(len(HOSTILE)))
     assert theirs.engine.rows(f"SELECT {marks} FROM index", HOSTILE) == [tuple(HOSTILE)]
     with pytest.raises(InvalidQueryError, match="unknown Modality ''"):

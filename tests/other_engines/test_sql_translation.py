@@ -86,7 +86,7 @@ def test_bigquery_can_parse_every_query(queries: list[str]) -> None:
         assert {table.sql("bigquery") for table in statement.find_all(exp.Table)} <= {
             "`my-project`.`my_dataset`.`idc_index`"
         }
-        # sqlglot passes on functions that it does not know as they are.
+        # sqlglot does not change the names of functions that it does not know.
         unknown = {str(node.this).upper() for node in statement.find_all(exp.Anonymous)}
         assert unknown <= {"LOG10"}, sql
         assert not statement.find(exp.Placeholder, exp.Parameter)

@@ -1,4 +1,4 @@
-"""Cohorts: immutable values with known counts. test_random_cohorts.py has random ones."""
+"""Cohorts with known counts. Random cohorts are in test_random_cohorts.py."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_a_long_query_can_be_interrupted(client: IDCClient) -> None:
 
     thread = threading.Thread(target=query)
     thread.start()
-    while thread.is_alive():  # again and again, as the query may not have started yet
+    while thread.is_alive():  # repeat it, because the query may not have started yet
         thread.join(0.2)
         client.engine.interrupt(thread.ident)
     assert len(errors) == 1

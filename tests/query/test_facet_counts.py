@@ -1,4 +1,4 @@
-"""Facets: counts per value, without regard to the filter on the facet itself."""
+"""Facets: counts per value, which ignore the filter on the facet itself."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_sorted_unique_sorts_values_of_several_types() -> None:
     )
 
 
-def test_a_text_in_any_script_finds_itself(tmp_path: Path) -> None:
+def test_a_text_filter_finds_text_in_any_script(tmp_path: Path) -> None:
     texts = ["ΟΔΟΣ", "İstanbul", "STRASSE", "ẞ", "Éclair"]
     own = tmp_path / "own.csv"
     lines = ["SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,StudyDescription"]
@@ -106,8 +106,8 @@ def test_dates_with_a_time_match_as_dates(tmp_path: Path) -> None:
     assert client.cohort(StudyDate=("2010-04-01", "2010-04-02")).summary().series == 2
 
 
-def test_long_lists_of_identifiers_are_joined_in_linear_time() -> None:
-    """Two lists of 100,000 share half; the quadratic way took 84 s."""
+def test_long_lists_of_identifiers_are_combined_in_linear_time() -> None:
+    """Two lists of 100,000 UIDs have half of them in common. In quadratic time, this took 84 s."""
     first = tuple(f"1.2.{number:06}" for number in range(100_000))
     second = tuple(f"1.2.{number:06}" for number in range(50_000, 150_000))
     pairs = [tuple(("c", uid) for uid in uids) for uids in (first, second)]
@@ -122,7 +122,7 @@ def test_long_lists_of_identifiers_are_joined_in_linear_time() -> None:
     assert time.thread_time() - before < 10
 
 
-def test_cohorts_of_long_lists_are_joined_in_linear_time(client: IDCClient) -> None:
+def test_cohorts_of_long_lists_are_combined_in_linear_time(client: IDCClient) -> None:
     uids = (
         client.engine.query("SELECT SeriesInstanceUID FROM index ORDER BY 1 LIMIT 60000")
         .column(0)

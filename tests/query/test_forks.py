@@ -1,4 +1,4 @@
-"""Forked children, such as the workers of a PyTorch DataLoader, query on their own."""
+"""Queries in forked children, such as the workers of a PyTorch DataLoader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from idc_widgets.query import row_source
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
-#: A child that hangs is ended by the system after this time.
+#: The system ends a hanging child after this time.
 DEADLINE_SECONDS = 120
 
 
@@ -52,7 +52,7 @@ def test_a_forked_child_can_query(client: IDCClient) -> None:
     assert (cohort.summary(), row_source(cohort, "series").window(0, 3)) == expected
 
 
-def test_a_child_of_a_child_and_several_threads_in_it(client: IDCClient) -> None:
+def test_threads_of_a_child_and_a_child_of_the_child_can_query(client: IDCClient) -> None:
     client.sql("SELECT 1")
 
     def count(results: list[int]) -> None:
@@ -71,7 +71,7 @@ def test_a_child_of_a_child_and_several_threads_in_it(client: IDCClient) -> None
     in_a_child(check)
 
 
-def test_a_fork_while_other_threads_query(client: IDCClient) -> None:
+def test_a_process_can_fork_while_its_threads_query(client: IDCClient) -> None:
     stop = threading.Event()
 
     def query() -> None:
@@ -137,7 +137,7 @@ print(client.sql("SELECT 1 AS one").one[0])
         assert done.stdout == "1\n", done.stderr
 
 
-def test_a_child_refuses_a_table_that_was_changed_since(tmp_path: Path) -> None:
+def test_a_child_refuses_a_table_that_was_changed_since_it_was_opened(tmp_path: Path) -> None:
     own = tmp_path / "own.csv"
     header = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n"
     own.write_text(header + "1.1,1,P,c\n")

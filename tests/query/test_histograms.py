@@ -21,10 +21,10 @@ def test_a_range_between_bins_selects_the_series_of_the_bins(
         for first, last in {(0, 0), (0, bins - 1), (bins // 3, bins // 2), (bins - 1, bins - 1)}:
             within = cohort.where(**{column: histogram.between(first, last)})
             assert within.summary().series == sum(histogram.series[first : last + 1])
-            assert within.histogram(column, bins) == histogram, "it ignores its own filter"
+            assert within.histogram(column, bins) == histogram, "it ignores the column's filter"
         assert histogram.between(0, bins - 1) == (None, None)
         missing = cohort.where(**{column: None})
-        if column != "PatientAge":  # some values of it cannot be read as an age
+        if column != "PatientAge":  # some of its values are not ages
             assert missing.summary().series == histogram.missing
 
 

@@ -18,7 +18,7 @@ SERIES = 40
 
 
 def _write(path: Path, *, backwards: bool = False, series: int = SERIES) -> None:
-    """Put a table of series at a path, as another program does: by a rename."""
+    """Write a table of series, and rename it to a path as another program would."""
     other = path.with_name("other.parquet")
     duckdb.sql(
         "SELECT 'P' || i AS PatientID, '1.' || i AS SeriesInstanceUID, '2.' || i AS"
@@ -131,7 +131,7 @@ def test_queries_go_on_when_the_prepared_copy_is_gone(
     assert cohort.series().SeriesInstanceUID.tolist() == before[0]
 
 
-def test_a_copy_that_goes_while_a_query_runs(
+def test_a_query_is_repeated_if_the_copy_is_removed_while_it_runs(
     small_index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, engine, copy = _prepared()
@@ -147,7 +147,7 @@ def test_a_copy_that_goes_while_a_query_runs(
     assert len(runs) == 2
 
 
-def test_a_copy_that_goes_again_and_again_is_refused(small_index: Path) -> None:
+def test_a_copy_that_is_removed_in_every_run_is_refused(small_index: Path) -> None:
     _, engine, copy = _prepared()
     runs: list[int] = []
 
@@ -162,20 +162,20 @@ def test_a_copy_that_goes_again_and_again_is_refused(small_index: Path) -> None:
     assert len(runs) == duckdb_engine._MAX_RUNS
 
 
-def test_a_copy_of_an_index_that_was_replaced_serves_and_then_is_refused(
+def test_after_the_index_was_replaced_only_its_prepared_copy_can_be_read(
     small_index: Path,
 ) -> None:
     client, _, copy = _prepared()
     shipped = small_index / "idc_index.parquet"
     shutil.copy(small_index / "collections_index.parquet", shipped.with_name("new"))
     os.replace(shipped.with_name("new"), shipped)
-    assert client.sql("SELECT count(*) AS n FROM index").n[0] == small.SERIES, "still its own data"
+    assert client.sql("SELECT count(*) AS n FROM index").n[0] == small.SERIES, "the copy is read"
     copy.unlink()
     with pytest.raises(IndexFileError, match="make a new client"):
         client.sql("SELECT count(*) AS n FROM index")
 
 
-def test_the_files_of_other_versions_go_when_they_are_old_and_not_in_use(
+def test_old_files_of_other_versions_are_removed_unless_they_are_in_use(
     small_index: Path,
 ) -> None:
     cache = small_index.with_name("cache")

@@ -15,7 +15,7 @@ from idc_widgets.query.per_engine import PerEngine
 
 
 class Engine(SimpleNamespace):
-    """Stands for an engine: an object that can be referenced weakly."""
+    """An object in place of an engine. It can be referenced weakly."""
 
     __hash__ = object.__hash__
 

@@ -51,7 +51,7 @@ def test_own_tables_and_unwritable_folders_are_refused(
 ) -> None:
     own = tmp_path / "mine.csv"
     own.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n1,2,3,4\n")
-    with pytest.raises(IndexFileError, match="used as it is"):
+    with pytest.raises(IndexFileError, match="is read directly"):
         IDCClient(own).prepare()
     (tmp_path / "file").touch()
     monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "file"))
@@ -61,7 +61,7 @@ def test_own_tables_and_unwritable_folders_are_refused(
     assert len(client.get_collection_ids()) == 179
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="modes differ there")
+@pytest.mark.skipif(sys.platform == "win32", reason="modes differ on Windows")
 def test_nothing_is_prepared_in_a_folder_that_everybody_may_write_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

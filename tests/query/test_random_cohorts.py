@@ -1,6 +1,6 @@
 """Random cohorts, of the real index and of random tables, give the same results as brute force.
 
-The number of random cohorts is in the environment variable IDC_WIDGETS_EXAMPLES, by default 300.
+The environment variable IDC_WIDGETS_EXAMPLES sets the number of random cohorts; by default, 300.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LUNG1 = ("nsclc_radiomics", "LUNG1-365")
 #: Tables with more series are not compared row by row.
 MAX_COMPARED_SERIES = 20_000
 
-#: Other columns to count, beside the facets: any column works, and an alias too.
+#: Columns to count besides the facets. Any column can be counted, also by an alias.
 OTHER_COUNTED = (
     "program",
     "aws_bucket",
@@ -55,7 +55,7 @@ OTHER_COUNTED = (
 
 
 class Queries(NamedTuple):
-    """The queries of a cohort that vary from example to example."""
+    """The queries on a cohort that vary from example to example."""
 
     histogram: str
     bins: int
@@ -128,7 +128,7 @@ def check_facets(
         mask = table.matching(steps, ignoring=own) if own in filtered else everything
         counts = [(facet.value, facet.series, facet.patients) for facet in values]
         assert counts == table.facet(column, mask), column
-        # Values of other types, such as NumPy's, would be equal as well.
+        # Values of NumPy types would be equal, too.
         types = {type(value) for row in counts for value in row}
         assert types <= {str, int, bool, type(None)}, column
 
@@ -180,7 +180,7 @@ def check_column(column: pd.Series, expected: list[Any], name: str) -> None:
 
 
 def alike(value: Any, other: Any, name: str) -> bool:
-    """Return whether two values are equal; the sums in size_MB depend on the order of addition."""
+    """Return whether two values are equal. In size_MB, they may differ by a rounding error."""
     if name == "size_MB" and None not in (value, other):
         return math.isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)
     return bool(value == other)
@@ -219,7 +219,7 @@ def check_grid(cohort: Cohort, table: BruteForce, mask: np.ndarray, queries: Que
 
 
 class Grid:
-    """The rows that a grid of a cohort should show, in no particular order."""
+    """The rows that a grid of a cohort should show, in any order."""
 
     def __init__(self, table: BruteForce, mask: np.ndarray, level: str) -> None:
         self.table, self.mask, self.level = table, mask, level
@@ -271,7 +271,7 @@ class Grid:
         else:
             values = self.table.column(sort.column).take(self._rows)
         present = [value for value in values if value is not None]
-        if sort.column == "SeriesNumber":  # numbers first, then other texts
+        if sort.column == "SeriesNumber":  # numbers come before other texts
             present.sort(key=lambda text: (series_number(text), text), reverse=sort.descending)
         else:
             present.sort(reverse=sort.descending)

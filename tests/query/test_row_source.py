@@ -57,7 +57,9 @@ def test_windows_are_parts_of_one_order(cohort: Cohort, level: str, sort: Sort |
     [(name, column) for name, level in LEVELS.items() for column in level.columns],
 )
 @pytest.mark.parametrize("descending", [False, True])
-def test_every_column_sorts(cohort: Cohort, level: str, column: str, descending: bool) -> None:
+def test_rows_are_sorted_by_any_column(
+    cohort: Cohort, level: str, column: str, descending: bool
+) -> None:
     source = row_source(cohort, level).sorted(Sort(column, descending))
     values = pd.Series(source.window(0, len(source))[column])
     present = values.dropna()
@@ -86,7 +88,7 @@ def test_keys_are_found_in_any_order(cohort: Cohort, level: str) -> None:
 
 
 def plain(rows: pd.DataFrame) -> list[list[Any]]:
-    """Return values that can be compared: None for missing ones, sums in any order of addition."""
+    """Return values that can be compared: None for missing values, and rounded sums."""
     rounded = rows.assign(size_MB=rows.size_MB.round(6)).astype(object)
     values: list[list[Any]] = rounded.where(rounded.notna(), None).values.tolist()
     return values

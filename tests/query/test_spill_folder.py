@@ -109,7 +109,7 @@ os._exit(1)
         foreign = temporary_folder / "idc_widgets_spill_of_mine"
         foreign.mkdir()
         engine = DuckDBEngine()
-        assert len(list(temporary_folder.iterdir())) == 3, "that of a live process stays"
+        assert len(list(temporary_folder.iterdir())) == 3, "the folder of a live process stays"
         process.kill()
     spill_folder._swept_in.clear()
     another = DuckDBEngine()

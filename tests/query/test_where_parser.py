@@ -1,4 +1,4 @@
-"""Arguments of `Cohort.where` and its relatives: which are accepted, and how others are refused."""
+"""Arguments of `Cohort.where` and similar calls: which are accepted, and how others are refused."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ EXTREME_FILTERS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("filters", EXTREME_FILTERS, ids=lambda filters: str(filters)[:40])
 def test_extreme_filters_are_refused(client: IDCClient, filters: dict[str, Any]) -> None:
-    client.cohort().summary()  # reads the index into memory, where it is looked up first
+    client.cohort().summary()  # read the index into memory: values are looked up there first
     with pytest.raises(InvalidQueryError):
         client.cohort(**filters)
 
@@ -257,7 +257,7 @@ def test_values_of_other_libraries_are_accepted(client: IDCClient) -> None:
 
 UUID = "12345678-1234-1234-1234-123456789abc"
 
-#: A text for each form of value, and mistakes that people make.
+#: Texts in the form of each kind of value, and with mistakes that people make.
 UNKNOWN_TEXTS = [
     "1.3.6.1.4.1.14519.5.2.1.6279.6001.1",
     UUID,
@@ -315,7 +315,7 @@ def test_an_identifier_of_a_prior_version_is_recognized(client: IDCClient) -> No
         client.get_series_size(uid)
 
 
-def test_a_similar_value_of_a_column_of_many_values_is_proposed(client: IDCClient) -> None:
+def test_a_similar_value_is_proposed_for_a_column_with_many_values(client: IDCClient) -> None:
     for filters, message in [
         ({"StudyDescription": "thorax^thorx"}, "did you mean"),
         ({"SeriesDescription": "chest ct"}, "did you mean"),

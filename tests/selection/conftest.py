@@ -1,4 +1,4 @@
-"""The series that tests of manifests name."""
+"""Fixtures with the series that the tests of manifests use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from idc_widgets import IDCClient, Selection
 @pytest.fixture(scope="session")
 def rows(client: IDCClient) -> list[Series]:
     """Return the twelve series of a study, the CT first."""
-    client.cohort().facets()  # reads the index into memory, which makes lookups quick
+    client.cohort().facets()  # read the index into memory, so that lookups are quick
     frame = client.cohort(StudyInstanceUID=STUDY).series()
     series = [Series(row) for row in frame.to_dict("records")]
     return sorted(series, key=lambda row: row.uid != CT)

@@ -24,7 +24,7 @@ def prior() -> pd.DataFrame:
 
 
 def removed(prior: pd.DataFrame, column: str) -> dict[str, int]:
-    """Return the last version per UID that only earlier versions of IDC have."""
+    """Return UID → last version, for the UIDs that only earlier versions of IDC have."""
     last = prior.groupby(column).max_idc_version.max()
     return last[~last.index.isin(whole_index().rows[column])].to_dict()
 
@@ -79,7 +79,7 @@ def test_50_000_uids(client: IDCClient, column: str) -> None:
         result = client.find_uids(form)
         assert result.known == tuple(uids)
         assert (result.prior, result.unknown) == ({}, (UNKNOWN,))
-    # Some UIDs are those of both a series and a study.
+    # Some UIDs are that of a series and also that of a study.
     mask = table.matching([("uids", given)])
     summary, expected = result.cohort.summary(), table.summary(mask)
     assert summary.size_MB == pytest.approx(expected.pop("size_MB"), rel=1e-9)

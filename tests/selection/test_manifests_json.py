@@ -1,4 +1,4 @@
-"""JSON as manifests: lists, objects with our keys, and what is refused."""
+"""JSON as manifests: lists, objects with known keys, and invalid JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_identifiers_in_lists_and_objects_at_any_depth(
     manifest = client.read_manifest(json.dumps([CT, "1.2.3", "x; rm", 5, "\ud800"], indent=1))
     assert manifest.selection.uids == (CT,)
     assert [(line.number, line.text) for line in manifest.unknown] == [
-        *((1, "5"), (1, "\ufffd")),  # numbers of lines are known for quoted plain text only
+        *((1, "5"), (1, "\ufffd")),  # only plain texts in quotes have line numbers
         *((3, "1.2.3"), (4, "x; rm")),
     ]
 
@@ -49,13 +49,13 @@ def test_identifiers_in_lists_and_objects_at_any_depth(
     [
         "[" * 100_000,
         '{"a":' * 100_000 + "1" + "}" * 100_000,
-        '["1.2.3", "1.2',  # truncated: half of a list must not pass for the whole
+        '["1.2.3", "1.2',  # truncated: a part of a list must not be taken for all of it
         '{"SeriesInstanceUID": ["1.2.3"]',
         '{"a": 1}',
         "[1" + "0" * 5000 + "]",
         "[section]\na = 1",
     ],
 )
-def test_invalid_json_and_json_without_our_keys_are_refused(client: IDCClient, text: str) -> None:
+def test_invalid_json_and_json_without_known_keys_are_refused(client: IDCClient, text: str) -> None:
     with pytest.raises(InvalidQueryError, match=r"JSON|nothing in the manifest is recognized"):
         client.read_manifest(text + "\n")

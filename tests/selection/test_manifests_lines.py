@@ -63,9 +63,9 @@ HOSTILE = [
     (f"cp {ADDRESS} . && touch x", "'&'"),
     (f"cp {ADDRESS} . | sh", "'|'"),
     (f"cp {ADDRESS} > x", "'>'"),
-    (f"cp {ADDRESS} $(touch x)", "a command for a shell"),
-    (f'cp {ADDRESS} "$(touch x)"', "a command for a shell"),
-    (f"cp {ADDRESS} `touch x`", "a command for a shell"),
+    (f"cp {ADDRESS} $(touch x)", "a shell command"),
+    (f'cp {ADDRESS} "$(touch x)"', "a shell command"),
+    (f"cp {ADDRESS} `touch x`", "a shell command"),
     (f"cp {ADDRESS} ../../etc", "contains '..'"),
     (f"cp {ADDRESS} 'a\\..\\b'", "contains '..'"),
     (f"cp {ADDRESS} a b", "3 arguments"),
@@ -106,7 +106,7 @@ def test_hostile_lines_are_reported_and_never_run(
     monkeypatch.chdir(tmp_path)
     text = "\n".join([CT, *(line for line, _ in HOSTILE), f"cp {ADDRESS} ."])
     manifest = client.read_manifest(text)
-    assert len(manifest.selection) == 2, "only the first line and the last"
+    assert len(manifest.selection) == 2, "only the first line and the last one name series"
     assert [line.number for line in manifest.unknown] == list(range(2, len(HOSTILE) + 2))
     for unknown, (line, reason) in zip(manifest.unknown, HOSTILE, strict=True):
         assert reason in unknown.reason, line

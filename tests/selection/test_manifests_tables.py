@@ -76,7 +76,7 @@ def test_quoted_cells_can_contain_line_ends(client: IDCClient, rows: list[Series
     text = (
         "SeriesDescription,SeriesInstanceUID,n\n"
         f'"two\nlines, ""quoted""",{first},1\n'
-        f'5" wide,{second},1\n'  # never closed: it must not swallow the rows that follow
+        f'5" wide,{second},1\n'  # the quote is never closed, but the rows that follow are read
         f"NUL \0 here,{third},1\n"
         f"plain,{fourth},1\n"
     )

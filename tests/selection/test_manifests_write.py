@@ -1,4 +1,4 @@
-"""Manifests that are written: each format, read back, and run by s5cmd."""
+"""Written manifests: in each format, read back, and run by s5cmd."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from idc_widgets import IDCClient, InvalidQueryError, Manifest, Selection
 from idc_widgets.download import s5cmd
 from idc_widgets.selection.manifests import ManifestFormat
 
-#: The name of a file, and the format to write; by default the name decides.
+#: File name and format; if the format is None, the name decides.
 FILES: list[tuple[str, ManifestFormat | None]] = [
     ("m.s5cmd", None),
     ("m.csv", None),
@@ -104,7 +104,7 @@ def test_csv_has_a_row_per_series_with_all_its_identifiers(
     assert written == {name: str(row[name]) for name in written}
 
 
-def test_csv_escapes_what_a_spreadsheet_takes_for_a_formula(tmp_path: Path) -> None:
+def test_csv_escapes_text_that_looks_like_a_formula(tmp_path: Path) -> None:
     table = tmp_path / "own.csv"
     patients = ["=1+1", "+1", "-1", "@x", "'=1", "'x", "a,b", 'a"b', "a\nb", "plain"]
     with table.open("w", newline="") as file:
@@ -120,7 +120,7 @@ def test_csv_escapes_what_a_spreadsheet_takes_for_a_formula(tmp_path: Path) -> N
     escaped = ["'=1+1", "'+1", "'-1", "'@x", "''=1", "'x", "a,b", 'a"b', "a\nb", "plain"]
     assert [row["PatientID"] for row in rows] == escaped
     assert client.read_manifest(path) == Manifest(client.cohort().select(), ())
-    # A table of patients only is found by its header: any text can be a PatientID.
+    # A table with patients only is recognized by its header, because any text can be a PatientID.
     only_patients = tmp_path / "patients.csv"
     with only_patients.open("w", newline="") as file:
         writer = csv.writer(file)

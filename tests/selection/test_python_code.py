@@ -49,7 +49,7 @@ def _statements(code: str) -> list[type[ast.stmt]]:
     return [type(statement) for statement in ast.parse(code).body]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="names cannot have these characters there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such file names")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_name_of_a_file_is_not_run_as_code(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"{name}.csv"

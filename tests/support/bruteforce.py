@@ -89,7 +89,7 @@ def collections() -> pd.DataFrame:
 
 @functools.cache
 def whole_index() -> BruteForce:
-    """Return the queries on the installed index, which is read once."""
+    """Return the installed index as a `BruteForce`; it is read once."""
     return BruteForce(pd.read_parquet(data_folder() / "idc_index.parquet"))
 
 
@@ -194,7 +194,7 @@ class BruteForce:
         self._pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         collection, patient = self.column("collection_id"), self.column("PatientID")
         by_number = collection.codes.astype(np.int64) * len(patient.values) + patient.codes
-        #: Per row: which patient; patients are numbered by collection_id and PatientID.
+        #: The number of each row's patient. Patients are numbered by collection_id and PatientID.
         self.patient = np.unique(by_number, return_inverse=True)[1].astype(np.int64)
         self.study = self.column("StudyInstanceUID").codes.astype(np.int64)
 
@@ -395,7 +395,7 @@ class BruteForce:
         return sorted(present + missing, key=lambda row: -row[1])  # sorting is stable
 
     def _with_patients(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the number of the pair of patient and value per row, and the value per pair."""
+        """Return the number of each row's pair (patient, value), and the value of each pair."""
         if name not in self._pairs:
             column = self.column(name)
             codes, pairs = pd.factorize(self.patient * (len(column.values) + 1) + column.codes + 1)
@@ -453,7 +453,7 @@ class BruteForce:
 
     @functools.cache  # noqa: B019
     def numbers_of_keys(self, level: str) -> dict[Any, int]:
-        """Return the number of each row, patient or study by the key that a grid uses for it."""
+        """Return key → number, for each row, patient or study; the keys are those of a grid."""
         if level == "series":
             keys = self.column("SeriesInstanceUID").take(np.arange(len(self.rows)))
             return {key: row for row, key in enumerate(keys)}
@@ -508,7 +508,7 @@ class Groups:
         return self._joined(name, how)
 
     def least(self, name: str) -> np.ndarray:
-        """Return the rank of the least value per group; past the last if all are missing."""
+        """Return the rank of each group's least value; if all are missing, the number of values."""
         column = self.table.column(name)
         least = np.full(len(self), len(column.values))
         np.minimum.at(least, self._position, column.rank(self._rows))

@@ -1,6 +1,6 @@
-"""Downloads that are interrupted at random moments, beside rivals, on disks with and without locks.
+"""Downloads that are interrupted at random, with rival downloads, on disks with and without locks.
 
-`tests/download/test_chaos.py` runs a short form of it, `benchmarks/chaos.py` a long one.
+`tests/download/test_chaos.py` runs a few of them, `benchmarks/chaos.py` many.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ INTERRUPTIONS_PER_JOB = 5
 PATIENCE_SECONDS = 120.0
 KINDS = {"cancel": 4, "pause": 4, "SIGTERM": 4, "SIGKILL": 4, "kill python": 2, "rival": 3}
 
-#: What a process runs before its job, by the kind of disk. On NFS, flock takes a lock that belongs
-#: to the process and needs a descriptor that is open for writing; some mounts have no locks at all.
+#: Kind of disk → code that a process runs before its job. On NFS, flock takes a lock that belongs
+#: to the process and needs a descriptor that is open for writing. Some mounts have no locks at all.
 DISKS = {
     "local": "",
     "NFS": "import fcntl; fcntl.flock = fcntl.lockf",
@@ -42,7 +42,7 @@ DISKS = {
 
 @contextmanager
 def disk_of_kind(kind: str) -> Iterator[None]:
-    """Give this process the locks of a kind of disk, as `DISKS` does for others."""
+    """Give this process the locks of a kind of disk, as `DISKS` does for other processes."""
 
     def refuse(_file: int, _how: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
@@ -62,8 +62,8 @@ class Torment:
     Args:
         server: The server of the series.
         folder: The folder.
-        chance: Decides what happens.
-        disk: One of `DISKS`; the caller is within `disk_of_kind`.
+        chance: The random numbers that decide what happens.
+        disk: One of `DISKS`. The caller must be in a `disk_of_kind` block.
     """
 
     def __init__(self, server: S3Server, folder: Path, chance: random.Random, disk: str) -> None:
@@ -81,7 +81,7 @@ class Torment:
         self._rivals: list[subprocess.Popen[str]] = []
 
     def run(self) -> Counter[str]:
-        """Do all of it; return how often each kind of interruption happened."""
+        """Interrupt and complete the download; return the number of interruptions of each kind."""
         self.server.rate_MB_s = self.chance.uniform(0.5, 1.5)
         job = self._started()
         try:
@@ -129,7 +129,7 @@ class Torment:
     def _kill_python(self, job: DownloadJob) -> DownloadJob:
         job.cancel()
         self.done["cancel"] += job.wait(PATIENCE_SECONDS) == "cancelled"
-        # Half of them without the death signal of Linux, so that s5cmd outlives its parent
+        # Every other time without Linux's death signal, so that s5cmd outlives its parent
         script = self._script(code="time.sleep(600)", survives=self.chance.random() < 0.5)
         assert script.stdout is not None
         if job.state != "complete":
@@ -141,7 +141,7 @@ class Torment:
         return self._started()
 
     def _interrupt(self, kind: str, job: DownloadJob) -> list[str]:
-        """Interrupt a job; return what was done, which is nothing if it had finished."""
+        """Interrupt a job; return the kinds of interruptions, or none if the job had finished."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not s5cmd.Process._running and job.state == "running":
             assert time.monotonic() < deadline
@@ -176,10 +176,10 @@ class Torment:
                 for series in self.plan.series:
                     assert series.is_complete(series.files()), output
             elif self.disk == "no locks":
-                raise AssertionError(f"without locks, both complete: {output} {errors}")
+                raise AssertionError(f"without locks, the rival completed: {output} {errors}")
 
     def _complete(self, job: DownloadJob) -> None:
-        # The last interruption may have been a cancel, and a rival may have had the folder
+        # The last interruption may have been a cancel, or a rival may have locked the folder
         if job.wait(PATIENCE_SECONDS) != "complete":
             self.check(job)
             job = self._started()
@@ -190,7 +190,7 @@ class Torment:
                 job.log,
             )
         elif self._rivals:
-            job = self._started()  # removes what killed processes left beside it
+            job = self._started()  # removes the files of killed processes
             assert job.wait(PATIENCE_SECONDS) == "complete"
         self.check(job)
         assert job.progress.fraction == 1
@@ -221,17 +221,17 @@ class Torment:
 def run_chaos(
     folder: Path, seed: int, disk: str, *, jobs: int, interruptions: int
 ) -> tuple[int, Counter[str]]:
-    """Torment at least so many downloads, with at least so many interruptions.
+    """Interrupt downloads until both of the given numbers are reached.
 
     Args:
         folder: An empty folder.
-        seed: Of the random numbers.
+        seed: The seed of the random numbers.
         disk: One of `DISKS`.
-        jobs: The number of downloads, each into a folder of its own.
-        interruptions: The number of interruptions of all of them.
+        jobs: The least number of downloads. Each has a folder of its own.
+        interruptions: The least number of interruptions of all downloads together.
 
     Returns:
-        Both numbers, the second by kind.
+        The number of downloads, and the number of interruptions of each kind.
     """
     chance = random.Random(seed)
     done: Counter[str] = Counter()

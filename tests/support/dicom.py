@@ -32,7 +32,7 @@ CHEST = (
 
 
 def ct_series(row: Mapping[str, Any]) -> dict[tuple[str, str], bytes]:
-    """Return the objects of a CT series, by bucket and key, as its row of the index describes it.
+    """Return (bucket, key) → file, for a CT series that agrees with its row of the index.
 
     They are instanceCount valid DICOM files with exactly round(series_size_MB * 1e6) bytes in
     total. Each is a slice of a chest, 512 x 512 pixels or as many as fit. As in IDC, the order of

@@ -69,7 +69,7 @@ def plan_rows(folder: Path, *rows: dict[str, Any], endpoint_url: str | None = No
 
 
 def partly_downloaded(folder: Path, template: str = "%SeriesInstanceUID") -> DownloadPlan:
-    """Plan three series: the first is complete on disk, the second in part, the third not."""
+    """Plan three series: one is complete on disk, one is partly there, and one is missing."""
     rows = [
         index_row(
             number,
@@ -102,7 +102,7 @@ def until(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Wait until a condition holds; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"the condition did not hold within {timeout} s"
         time.sleep(0.01)
 
 
@@ -148,9 +148,9 @@ def run_script(
 
     Args:
         plan: The folder and the server of the job.
-        rows: The series of the job, which has four workers.
-        code: Runs when s5cmd is at work.
-        before: Runs before the job is made.
+        rows: The series of the job.
+        code: The code to run when s5cmd is at work.
+        before: The code to run before the job is made.
         template: The folder template.
     """
     begin = f"""

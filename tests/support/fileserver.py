@@ -75,7 +75,7 @@ class Drip:
 
 
 class IgnoreRange:
-    """Send the whole file, as servers may."""
+    """Send the whole file, although a range was requested."""
 
 
 class HangUp:
@@ -131,7 +131,7 @@ class _HTTPServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
+    disable_nagle_algorithm = True  # otherwise, each answer waits 40 ms for an acknowledgement
     server_: FileServer
 
     def log_message(self, *_: object) -> None:

@@ -72,7 +72,7 @@ class Kernel:
         )
         self._client = BlockingKernelClient(connection_file=path)
         self._client.load_connection_file()
-        # Its heartbeat would call a kernel dead that only starts slowly.
+        # The heartbeat would report a kernel that starts slowly as dead.
         self._client.start_channels(hb=False, stdin=False)
         try:
             self._client.wait_for_ready(timeout=PATIENCE_SECONDS)

@@ -68,8 +68,8 @@ const notebook = panel.content;
 """
 
 # JavaScript: start a command, and set `labRun.done` at its end. Tests poll that, because waiting in
-# here would have no time limit. The same snippet activates the cell: between two snippets, the
-# focus could move and activate another cell.
+# JavaScript has no time limit. The same snippet activates the cell: between two snippets, the focus
+# could move and activate another cell.
 EXECUTE = f"""([command, index]) => {{ {NOTEBOOK}
   if (index !== null) {{
     notebook.activeCellIndex = index < 0 ? notebook.widgets.length + index : index;

@@ -1,4 +1,4 @@
-"""The series that tests of manifests name, by all their identifiers."""
+"""Series for the tests of manifests, with all their identifiers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLES = max(3, int(os.environ.get("IDC_WIDGETS_EXAMPLES", "300")) // 30)
 
 
 class Series:
-    """A series of the index, by all its identifiers."""
+    """A series of the index, with all its identifiers."""
 
     def __init__(self, row: Mapping[Any, Any]) -> None:
         self.uid, self.study = row["SeriesInstanceUID"], row["StudyInstanceUID"]

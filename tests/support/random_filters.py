@@ -140,7 +140,7 @@ class RandomFilters:
     def text(self) -> Step:
         if self.anchor is None:
             words = self.some(WORDS, least=1, most=2)
-        else:  # a part of one of its texts, and a part that most series have
+        else:  # a part of one of the series' texts, and a text that most series contain
             code = self.table.column("collection_id").codes[self.anchor]
             texts = [self.table.column(name).at(self.anchor) or "" for name in TEXTS]
             texts.append(self.table.collection_name(code))
@@ -216,7 +216,7 @@ class RandomFilters:
     def same_study(self) -> Step:
         name, near = self.pick(["originals_of", "derived_from"]), None
         if self.anchor is not None:
-            # The series matches as an original or as a derived one; another series is the source.
+            # Choose the filter that the series matches. The source is a series of its study.
             is_original = self.table.matching([("originals_of", [])])[self.anchor]
             name = "originals_of" if is_original else "derived_from"
             study = self.table.study
@@ -330,7 +330,7 @@ def narrowed(client: IDCClient, steps: Sequence[Step]) -> Cohort:
 
 
 def are_all_looked_up(steps: Sequence[Step]) -> bool:
-    """Return whether `where` accepts all steps: it rejects unknown UIDs, other methods do not."""
+    """Return whether all steps are filters of `where`, which looks up all UIDs."""
     return all(
         are_all_looked_up(argument)
         if name in ("originals_of", "derived_from")

@@ -101,7 +101,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def as_index(frame: pd.DataFrame, is_csv: bool) -> pd.DataFrame:
-    """Return the index that a user's own table should be read as."""
+    """Return the rows of the index that a user's own table should become."""
     columns: dict[str, list[Any]] = {}
     for name in COLUMNS:
         values: list[Any] = frame[name].tolist() if name in frame else [None] * len(frame)

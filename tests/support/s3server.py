@@ -5,8 +5,8 @@
 ...     run_something(s3.url)
 ...     assert s3.count("GET", "series/") == 2
 
-An object is its bytes, or its size. In that case its bytes are generated while they are sent, the
-same every time (see `content`), so that a series of 70 MB needs no memory.
+An object is given by its bytes or by its size. Bytes for a size are generated while they are sent,
+and are the same every time (see `content`), so that a series of 70 MB needs no memory.
 """
 
 from __future__ import annotations
@@ -80,16 +80,16 @@ def content(
 
 
 class S3Server:
-    """Serves `objects` at `url` while the `with` block runs; attributes may be changed then."""
+    """Serves `objects` at `url` in a `with` block, in which its attributes may be changed."""
 
     def __init__(self, objects: Objects | None = None) -> None:
         self.objects: Objects = dict(objects or {})
         self.rate_MB_s: float | None = None  # of all responses together
         self.fail: Callable[[Request], Fault] = lambda request: None
         self.requests: list[Request] = []
-        self.modified = "2024-01-01T00:00:00.000Z"  # of every object, in listings
-        self.lists_for_ever = False  # the first page for ever
-        self.date: str | None = None  # of the clock of the server, if it is wrong
+        self.modified = "2024-01-01T00:00:00.000Z"  # the date of every object in listings
+        self.lists_for_ever = False  # whether a listing repeats its first page for ever
+        self.date: str | None = None  # the time that the server reports, if its clock is wrong
         self.stopping = threading.Event()
         self._port = 0
         self._lock = threading.Lock()
@@ -125,7 +125,7 @@ class S3Server:
         self._httpd.hang_up()
 
     def count(self, method: str, prefix: str = "") -> int:
-        """Return the number of requests of this method whose key has this prefix."""
+        """Return the number of requests of this method whose key begins with this prefix."""
         return len(self.keys(method, prefix))
 
     def keys(self, method: str, prefix: str = "") -> list[str]:

@@ -22,6 +22,8 @@ RELEASE = version("idc-index-data")
 #: The beginning of the keys of clinical tables.
 CLINICAL = f"bigquery_export/idc_v{RELEASE.split('.')[0]}_clinical"
 
+#: A file that takes many reads to send: 512,000 bytes.
+BIG = bytes(range(256)) * 2000
 
 _held_sockets: list[socket.socket] = []
 
@@ -49,7 +51,7 @@ CLINICAL_INDEX = parquet(
 
 
 def with_checksums(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return files with the file of its SHA-256 for each."""
+    """Return the files, and for each of them the file with its SHA-256."""
     sums = {
         f"{path}.sha256": f"{hashlib.sha256(body).hexdigest()}  {Path(path).name}\n".encode()
         for path, body in files.items()
@@ -57,12 +59,12 @@ def with_checksums(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {**files, **sums}
 
 
-def table_server(more: Mapping[str, bytes] | None = None) -> FileServer:
-    """Return a server of seg_index, of clinical tables, and of `more` files with checksums."""
+def table_server() -> FileServer:
+    """Return a server that has seg_index, clinical tables and a file "big"."""
     files = {
         f"{RELEASE}/seg_index.parquet": SEG,
         f"{RELEASE}/clinical_index.parquet": CLINICAL_INDEX,
-        **(more or {}),
+        "big": BIG,
     }
     folder = f"idc-open-metadata/{CLINICAL}"
     parts = {
@@ -76,7 +78,7 @@ def table_server(more: Mapping[str, bytes] | None = None) -> FileServer:
 
 
 def client_of(own: Path, *servers: str) -> IDCClient:
-    """Return a client of a user's table that fetches tables from servers."""
+    """Return a client of a user's own table, which fetches other tables from these servers."""
     mirrors = [f"{url}/{{version}}/{{name}}.parquet" for url in servers]
     return IDCClient(own, mirrors=mirrors, metadata_endpoint_url=servers[0])
 
@@ -88,7 +90,7 @@ def names_below(folder: Path) -> list[str]:
 
 def unused_url() -> str:
     """Return an address on which no server listens."""
-    # The socket is bound and does not listen, and stays open so that no server can have its port.
+    # The socket does not listen. It stays open, so that no server gets its port.
     held = socket.socket()
     held.bind(("127.0.0.1", 0))
     _held_sockets.append(held)
@@ -96,7 +98,7 @@ def unused_url() -> str:
 
 
 def use_data_folder(folder: Path, monkeypatch) -> Path:
-    """Fetch into a folder whose name needs quoting, and return its folder of this release."""
+    """Set a data folder whose name needs quoting, and return the folder in it for this release."""
     monkeypatch.setenv("NO_PROXY", "*")  # servers of tests are on 127.0.0.1
     monkeypatch.setenv("IDC_WIDGETS_DATA_DIR", str(folder / "it's [1] data"))
     return folder / "it's [1] data" / RELEASE

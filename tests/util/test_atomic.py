@@ -39,14 +39,14 @@ def test_an_error_leaves_the_old_file(tmp_path: Path, only_writer: bool) -> None
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_the_only_writer_replaces_what_a_killed_process_left(tmp_path: Path) -> None:
+def test_the_only_writer_replaces_the_file_of_a_killed_process(tmp_path: Path) -> None:
     (tmp_path / ".a.tmp").write_text("half a file")
     atomic.write_whole(tmp_path / "a", "whole", only_writer=True)
     assert (tmp_path / "a").read_text() == "whole"
     assert os.listdir(tmp_path) == ["a"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("mine")
     (tmp_path / ".a.tmp").symlink_to(tmp_path / "other")

@@ -1,4 +1,4 @@
-"""Numbers in words, and the small helpers whose examples say all there is to test."""
+"""Numbers as text, licenses and lists: most tests are the examples in the docstrings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP requests: short answers, retries, and addresses in messages. For files see test_fetch.py."""
+"""HTTP requests: short answers, retries, and addresses in messages. Files are in test_fetch.py."""
 
 from __future__ import annotations
 
@@ -254,8 +254,10 @@ def test_a_disk_that_fills_up_ends_a_body_of_unknown_size(
     assert max(written) < 2_100_000
 
 
-def test_a_server_that_never_gets_further_is_given_up(server: FileServer, tmp_path: Path) -> None:
-    """It alternates between the first megabytes and a part that was not requested."""
+def test_a_download_fails_if_the_server_makes_no_progress(
+    server: FileServer, tmp_path: Path
+) -> None:
+    """The server alternates between the first megabytes and a part that was not requested."""
     server.files["big"] = bytes(5_000_000)
 
     def fault(request: Request) -> Cut | Answer:
@@ -269,7 +271,7 @@ def test_a_server_that_never_gets_further_is_given_up(server: FileServer, tmp_pa
     assert len(server.requests) < 10
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 @pytest.mark.parametrize("plant", [Path.symlink_to, Path.hardlink_to])
 def test_a_download_does_not_write_through_a_planted_link(
     server: FileServer, tmp_path: Path, plant: Callable[[Path, Path], None]

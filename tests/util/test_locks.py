@@ -18,7 +18,7 @@ from idc_widgets._util import locks
 
 
 def like_nfs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace flock by the lock that NFS uses for it, of which it has all the oddities."""
+    """Replace flock by lockf, which NFS uses for it and which has the same oddities."""
     if sys.platform == "win32":
         pytest.skip("there is no flock")
     monkeypatch.setattr("fcntl.flock", fcntl.lockf)
@@ -50,10 +50,10 @@ def test_only_one_thread_holds_a_lock(
 
 
 @pytest.mark.parametrize("disk", ["local", "NFS"])
-def test_a_lock_by_a_descriptor_that_cannot_write(
+def test_a_read_only_descriptor_can_hold_a_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: str
 ) -> None:
-    """It is held as long as no other process has the exclusive lock."""
+    """It gets the lock unless another process has the exclusive lock."""
     if disk == "NFS":
         like_nfs(monkeypatch)
     path = tmp_path / "lock"
@@ -88,7 +88,7 @@ def test_an_error_releases_the_lock(tmp_path: Path) -> None:
         assert is_held is True
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be removed there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove open files")
 def test_the_lock_of_a_removed_file_is_not_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +108,7 @@ def test_the_lock_of_a_removed_file_is_not_held(
         assert is_held is False
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="files are locked by other calls there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks files by other calls")
 @pytest.mark.parametrize(
     ("number", "expected"),
     [(errno.ENOLCK, None), (errno.ENOTSUP, None), (errno.EWOULDBLOCK, False), (errno.EIO, False)],
@@ -130,7 +130,7 @@ def test_errors_of_the_file_system(
             assert locks.try_lock(file.fileno()) is expected
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_planted_links_and_pipes_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="link"), locks.locked(tmp_path / "link"):

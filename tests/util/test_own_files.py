@@ -1,4 +1,4 @@
-"""Files and folders of ours where others may write."""
+"""Files and folders of this user in places where others may write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from idc_widgets._util import own_files
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes and links differ there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes and links differ on Windows")
 
 
 def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None:
@@ -19,14 +19,14 @@ def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None
     folder.chmod(0o777)
     with pytest.raises(PermissionError, match=r"everybody may write to .*; run chmod o-w"):
         own_files.make_own_folder(folder)
-    folder.chmod(0o1777)  # sticky, as /tmp
+    folder.chmod(0o1777)  # sticky, like /tmp
     own_files.make_own_folder(folder)
-    folder.chmod(0o775)  # users often have a group of their own
+    folder.chmod(0o775)  # allowed, because users often have a group of their own
     own_files.make_own_folder(folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
-def test_what_another_user_planted_is_refused(tmp_path: Path) -> None:
+def test_files_and_links_of_another_user_are_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
@@ -89,5 +89,5 @@ def test_a_planted_link_in_place_of_a_partial_folder_is_replaced(tmp_path: Path)
     assert part.is_dir() and not part.is_symlink()
     (part / "file").touch()
     own_files.make_partial_folder(part)
-    assert (part / "file").exists(), "what is ours is kept"
+    assert (part / "file").exists(), "a folder of this user is kept"
     assert list((tmp_path / "victim").iterdir()) == []

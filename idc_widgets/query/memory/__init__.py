@@ -1,7 +1,7 @@
-"""The index in memory: the columns of most queries as numbers, and what is computed from them.
+"""The index in memory: the columns of most queries as numbers, and the results computed from them.
 
-Only `query` imports from here and re-exports what other folders use. Nothing here knows cohorts or
-the conditions they consist of: a condition only has to evaluate itself as a mask.
+Only `query` imports from here, and re-exports what other folders use. Nothing here knows cohorts or
+their conditions: a condition only has to evaluate itself as a mask.
 """
 
 import lazy_loader as _lazy

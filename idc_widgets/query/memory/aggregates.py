@@ -17,16 +17,16 @@ __all__ = ["Aggregate", "python_numbers"]
 #: The columns that are numbers.
 _NUMBER_COLUMNS = ("studies", "series", "instances", "size_MB")
 
-#: Columns with all distinct values of the series in one text → (level, separator).
+#: Level → column → separator. Such a column joins all distinct values of the series in one text.
 _SEPARATORS = {
     "patient": {"PatientSex": ",", "PatientAge": ","},
     "study": {"Modality": ", "},
 }
 
-#: Up to this number of patients or studies, their series are searched where they are.
+#: Up to this number of patients or studies, only the parts of the index around them are searched.
 _MAX_SEARCHED = 1_000
 
-#: Above this number of combinations, distinct ones are found by sorting instead of by flags.
+#: Above this number of possible pairs, the distinct ones are found by sorting instead of by flags.
 _MAX_FLAGS = 32_000_000
 
 
@@ -52,11 +52,11 @@ class Aggregate:
         else:
             places = place_of_number[memory.study_of_series[rows]]
         is_wanted = places >= 0
-        #: The series, and per series the place of its patient or study in `numbers`.
+        #: The rows of the series; and per series, the place of its patient or study in `numbers`.
         self._rows, self._places = rows[is_wanted], places[is_wanted]
 
     def values(self, column: str) -> list[Any]:
-        """Return a column as Python values, in the order of the numbers; None for missing ones."""
+        """Return a column as Python values, in the order of `numbers`; None for missing values."""
         if column in _NUMBER_COLUMNS:
             return python_numbers(self._sums(column), column)
         if column == "StudyInstanceUID":
@@ -67,7 +67,7 @@ class Aggregate:
         return encoded.decode(lowest)
 
     def arrow(self, column: str) -> ArrowArray:
-        """Return a column as an Arrow array, in the order of the numbers."""
+        """Return a column as an Arrow array, in the order of `numbers`."""
         if column in _NUMBER_COLUMNS:
             sums = self._sums(column)
             is_missing = np.isnan(sums)
@@ -82,7 +82,7 @@ class Aggregate:
         return encoded.values.take(pa.array(lowest, mask=lowest == encoded.missing_code))
 
     def sort_keys(self, column: str) -> tuple[Array, BoolArray]:
-        """Return a column as something that numpy sorts, and where it is missing."""
+        """Return a column as an array that numpy can sort, and flags of its missing values."""
         if column == "StudyInstanceUID" or column in _SEPARATORS[self._level]:
             texts = np.array(self.values(column), dtype=object)
             is_missing = np.array([text is None for text in texts], dtype=bool)
@@ -94,7 +94,7 @@ class Aggregate:
         return lowest, lowest == encoded.missing_code
 
     def lowest_codes(self, column: str) -> Array:
-        """Return the code of the lowest value of a column among the series (int32)."""
+        """Return the lowest code of a column among the series of each patient or study (int32)."""
         return self._lowest(column)[1]
 
     def _lowest(self, column: str) -> tuple[EncodedColumn, Array]:
@@ -120,7 +120,7 @@ class Aggregate:
         return sums
 
     def _joined(self, column: str) -> list[str | None]:
-        """Return all distinct values of the series, in ascending order, in one text."""
+        """Return one text per patient or study: all distinct values of its series, ascending."""
         separator = _SEPARATORS[self._level][column]
         encoded, codes = self._memory.encoded_rows(column, self._rows)
         places, codes = _distinct_pairs(

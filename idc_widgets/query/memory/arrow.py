@@ -1,6 +1,7 @@
 """Conversion of arrays between Arrow and numpy, without pandas.
 
-`pyarrow.array` and `to_numpy` of pyarrow import pandas, which takes 45 MB and a third of a second.
+pyarrow's own `pyarrow.array` and `to_numpy` import pandas, which takes 45 MB and a third of a
+second.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ArrowArray: TypeAlias = Any
 
 
 def to_numpy(array: ArrowArray) -> Array:
-    """Return an Arrow array of numbers or Booleans as numpy, without a copy where possible.
+    """Return an Arrow array of numbers or Booleans as numpy, if possible without a copy.
 
     Raises:
         ValueError: The array has missing values.
@@ -41,7 +42,7 @@ def to_numpy(array: ArrowArray) -> Array:
 
 
 def values_and_gaps(array: ArrowArray) -> Array:
-    """Return an Arrow array as `to_numpy` does, with arbitrary numbers for missing values."""
+    """Return an Arrow array as numpy; the places of missing values have arbitrary numbers."""
     buffer, start, stop = array.buffers()[1], array.offset, array.offset + len(array)
     if buffer is None:  # an array without elements
         return np.zeros(len(array), dtype=array.type.to_pandas_dtype())
@@ -52,7 +53,7 @@ def values_and_gaps(array: ArrowArray) -> Array:
 
 
 def to_arrow(values: Array | Sequence[str]) -> ArrowArray:
-    """Return numbers, or texts, as an Arrow array.
+    """Return numbers or texts as an Arrow array.
 
     >>> to_arrow(["CT", "MR"]).to_pylist()
     ['CT', 'MR']
@@ -68,9 +69,9 @@ def to_arrow(values: Array | Sequence[str]) -> ArrowArray:
 
 
 def rank_distinct(keys: Array) -> tuple[Array, Array]:
-    """Return the distinct keys in ascending order and, per key, its place among them (int32).
+    """Return the distinct keys in ascending order, and the place among them of each key (int32).
 
-    Faster than `numpy.unique`, as only the distinct keys are sorted.
+    Faster than `numpy.unique`, because only the distinct keys are sorted.
 
     >>> rank_distinct(np.array([30, 10, 30]))
     (array([10, 30]), array([1, 0, 1], dtype=int32))

@@ -2,11 +2,11 @@
 
 It is one Arrow IPC file with one record, whose fields are lists: the arrays of the index by name.
 Its metadata have a checksum of each array. The arrays of groups are read when the file is opened,
-the others at their first use. An array that is damaged, or that can no longer be read, is taken
-from the index itself.
+the others at their first use. If an array is damaged or can no longer be read, the index is read
+from its table instead.
 
-The file is read and not mapped into memory: if it were cut off while it is mapped, the next access
-would kill the process (SIGBUS). To read what the first counts need takes some 30 ms.
+The file is not mapped into memory: if a mapped file were cut off, the next access would kill the
+process (SIGBUS). To read what the first counts need takes some 30 ms.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ __all__ = ["is_sound", "load", "save"]
 
 _log = logging.getLogger(__name__)
 
-#: Rows whose SeriesInstanceUIDs are one array of the file, as a window needs only a few.
+#: Rows per array of SeriesInstanceUIDs: small, because a window needs only a few.
 _BLOCK_ROWS = 32_768
 
-#: How the names of arrays begin that are read when the file is opened.
+#: The beginnings of the names of arrays that are read when the file is opened.
 _GROUP_ARRAYS = (
     "patient_",
     "series_per_group",
@@ -50,7 +50,7 @@ _GROUP_ARRAYS = (
     "value_patient_pairs",
 )
 
-#: The fields of `EncodedIndex` that are one array of numbers.
+#: The fields of `EncodedIndex` that are single arrays of numbers.
 _NUMBER_ARRAYS = (
     "group_of_series",
     "study_of_series",
@@ -61,7 +61,7 @@ _NUMBER_ARRAYS = (
     "collection_of_patient",
 )
 
-#: How the names of arrays begin that are read together when one of them is needed.
+#: The beginnings of the names of arrays that are all read when one of them is needed.
 _SERIES_ARRAYS = (
     "group_of_series",
     "study_of_series",
@@ -72,7 +72,7 @@ _SERIES_ARRAYS = (
 
 
 def save(engine: DuckDBEngine, index: EncodedIndex, path: Path) -> None:
-    """Write an index to a file, whole or not at all, with all SeriesInstanceUIDs and their hashes.
+    """Write an index to a file, with all SeriesInstanceUIDs and their hashes; whole or not at all.
 
     Raises:
         IndexFileError: The file cannot be written.
@@ -122,16 +122,16 @@ def save(engine: DuckDBEngine, index: EncodedIndex, path: Path) -> None:
 
 
 def load(path: Path, source: str, make: Callable[[], EncodedIndex]) -> EncodedIndex:
-    """Open the index in a file; most arrays are read when they are used.
+    """Open the index in a file. Most arrays are read only when they are used.
 
     Args:
         path: The file.
-        source: `Index.source` of the index that it must have been made from.
-        make: Makes the index anew, if an array turns out to be damaged later.
+        source: `Index.source` of the index that the file must have been made from.
+        make: Called if an array turns out to be damaged later; makes the index anew.
 
     Raises:
-        IndexFileError: The file cannot be read, was made from another index or by another user, or
-            is of another kind, cut off or damaged.
+        IndexFileError: The file cannot be read, is damaged or no cache file, or was made from
+            another index or by another user.
     """
     file = _CacheFile(path, source, make)
     index = EncodedIndex.__new__(EncodedIndex)
@@ -173,7 +173,7 @@ def load(path: Path, source: str, make: Callable[[], EncodedIndex]) -> EncodedIn
 
 
 def is_sound(path: Path, source: str) -> bool:
-    """Return whether all arrays of a file are as they were written; reads the whole file."""
+    """Return whether all arrays of a file have the right checksums; reads the whole file."""
     try:
         file = _CacheFile(path, source, _no_index)
         for name in file.names:
@@ -194,7 +194,7 @@ class _CacheFile:
         self._path, self._make = path, make
         self._remade: EncodedIndex | None = None
         self._lock = ForkSafeLock()
-        #: Arrays that were read together with others and are not used yet.
+        #: Arrays that were read together with others and have not been used yet.
         self._arrays: dict[str, ArrowArray] = {}
         #: The blocks of SeriesInstanceUIDs that have been read.
         self._uids: dict[int, ArrowArray] = {}
@@ -248,7 +248,7 @@ class _CacheFile:
         return arrays
 
     def _read_or_make(self, *names: str) -> list[ArrowArray] | None:
-        """Read arrays; return None, once and for all, if one of them cannot be read."""
+        """Read arrays; return None if one cannot be read, and from then on always."""
         with self._lock:
             if self._remade is None:
                 try:
@@ -260,7 +260,7 @@ class _CacheFile:
         return None
 
     def _read_with_others(self, names: tuple[str, ...]) -> list[ArrowArray]:
-        """Read arrays, and those of `_SERIES_ARRAYS` all together.
+        """Read arrays; if they are among `_SERIES_ARRAYS`, read all of those.
 
         To open the record takes as long as to read 10 MB, and a grid needs most of these arrays.
         """
@@ -322,7 +322,7 @@ def _checksum(array: ArrowArray) -> int:
     """Return the CRC-32 of the content of an array of numbers, Booleans or texts.
 
     Raises:
-        ValueError: The array has missing values, or its texts are not within its data.
+        ValueError: The array has missing values, or the bounds of its texts are damaged.
     """
     if not pa.types.is_string(array.type):
         numbers: Any = np.ascontiguousarray(to_numpy(array))

@@ -1,11 +1,11 @@
-"""The index as dictionary-encoded columns: the data that the in-memory index works on.
+"""The index as dictionary-encoded columns: the data behind the in-memory index.
 
-A column with few distinct values is held as *codes*: the place of each value among the sorted
-distinct values of the column. The columns of facets are the same for many series of a patient. A
-*group* is one combination of a patient and the values of all facets; IDC has a fifth as many groups
-as series. Facets are counted over groups. What tells series apart (dates, sizes, descriptions,
-studies) is held per series, in the order of the rows in the index. docs/performance.md compares
-this with other layouts.
+A column with few distinct values is held as *codes*. A code is the place of a value among the
+sorted distinct values of the column. The columns of facets are the same for many series of a
+patient. A *group* is one combination of a patient and the values of all facets. IDC has a fifth as
+many groups as series, and facets are counted over groups. The other columns (dates, sizes,
+descriptions, studies) are held per series, in the order of the rows in the index.
+docs/performance.md compares this with other layouts.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class EncodedColumn:
 
     Args:
         values: The distinct values in ascending order.
-        codes: Per series, group or patient: the place of its value in `values`;
-            ``len(values)`` for a missing value.
+        codes: The place in `values` of each series, group or patient; ``len(values)`` for a
+            missing value.
     """
 
     values: ArrowArray
@@ -47,7 +47,7 @@ class EncodedColumn:
         return len(self.values)
 
     def codes_in(self, wanted: Iterable[Scalar]) -> BoolArray:
-        """Return a Boolean mask over codes: True where the value is wanted.
+        """Return a Boolean mask over codes: True if the value of the code is wanted.
 
         Args:
             wanted: The wanted values; None stands for a missing value.
@@ -67,7 +67,7 @@ class EncodedColumn:
         return mask
 
     def decode(self, codes: Array) -> list[Any]:
-        """Return the values of codes as Python values; None for a missing value."""
+        """Return the values of codes as Python values, with None for a missing value."""
         missing = codes == self.missing_code
         if not missing.any():
             return list(self.values.take(to_arrow(codes)).to_pylist())
@@ -90,18 +90,18 @@ class EncodedColumn:
 
     @cached_property
     def number_of_code(self) -> Array:
-        """The text of each code read as a number (float); infinite where it is not a number."""
+        """The text of each code as a number (float); infinity if it is not a number."""
         return np.array([_number(text) for text in self.value_of_code])
 
 
 class ValuePatientPairs(NamedTuple):
     """The distinct pairs (value, patient) of a facet.
 
-    The number of patients who have a value is the number of its pairs.
+    A value has as many patients as it has pairs.
 
     Args:
-        pair_of_group: Per group: the number of its pair.
-        code_of_pair: Per pair: the code of its value.
+        pair_of_group: The number of the pair of each group.
+        code_of_pair: The code of the value of each pair.
     """
 
     pair_of_group: Array
@@ -145,26 +145,27 @@ class UnreadMapping(Mapping[str, _Value]):
 class EncodedIndex:
     """The columns of an index that most queries use, as numbers.
 
-    Patients are numbered by (collection_id, PatientID); studies by the lowest patient, date and
-    description of their series and then by StudyInstanceUID. Each array names its axis.
+    Patients are numbered by (collection_id, PatientID). Studies are numbered by the lowest patient,
+    date and description of their series, and then by StudyInstanceUID. The end of a name tells
+    what an array has one element for.
 
     Args:
-        group_of_series: Per series: which group, int32.
-        study_of_series: Per series: which study, int32.
-        patient_of_group: Per group: which patient, int32.
-        series_per_group: Per group: how many series, int32.
-        files_per_group: Per group: how many files these series have, int64.
-        size_MB_per_group: Per group: the size of these files in MB (10^6 bytes), float64.
-        group_columns: Facet → its column; codes per group.
+        group_of_series: The group of each series, int32.
+        study_of_series: The study of each series, int32.
+        patient_of_group: The patient of each group, int32.
+        series_per_group: The number of series of each group, int32.
+        files_per_group: The number of files of these series, int64.
+        size_MB_per_group: The size of these files in MB (10^6 bytes), float64.
+        group_columns: Facet → its column, with a code per group.
         value_patient_pairs: Facet → its pairs of a value and a patient.
-        series_columns: Name → a column of dates or texts; codes per series.
+        series_columns: Name → a column of dates or texts, with a code per series.
         series_numbers: Name → a column of numbers per series; NaN for a missing value.
-        collection_of_patient: Per patient: the code of the collection in
+        collection_of_patient: The code of the collection of each patient; see
             ``group_columns["collection_id"]``.
-        patient_ids: The PatientIDs; codes per patient.
+        patient_ids: The PatientIDs, with a code per patient.
         study_uids: The StudyInstanceUIDs, by number of the study.
-        uids_of: Returns the SeriesInstanceUIDs of rows, or None if they cannot be read; None unless
-            the index was loaded from a file.
+        uids_of: Returns the SeriesInstanceUIDs of rows, or None if they cannot be read. The
+            function is None if the index was not loaded from a file.
         uid_hashes: The hashes of all SeriesInstanceUIDs in ascending order, and their rows; None
             until they are needed.
     """
@@ -184,13 +185,13 @@ class EncodedIndex:
     study_uids: ArrowArray
     uids_of: Callable[[Array], list[str] | None] | None
     uid_hashes: tuple[Array, Array] | None
-    #: Attribute → what reads it from the cache file; see `__getattr__`.
+    #: Attribute → the function that reads it from the cache file; see `__getattr__`.
     unread: Mapping[str, Callable[[], Any]] = field(default_factory=dict, repr=False)
 
-    if not TYPE_CHECKING:  # attributes that do not exist are errors of types
+    if not TYPE_CHECKING:  # so that mypy still reports attributes that do not exist
 
         def __getattr__(self, name: str) -> Any:
-            """Read an attribute that was left in the cache file until its first use."""
+            """Read an attribute from the cache file at its first use."""
             read = vars(self).get("unread", {}).get(name)
             if read is None:
                 raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
@@ -218,11 +219,11 @@ class EncodedIndex:
         return len(self.study_uids)
 
     def is_encoded(self, column: str) -> bool:
-        """Return whether `encoded_rows` has a column."""
+        """Return whether a column can be passed to `encoded_rows`."""
         return column == "PatientID" or self.encoded(column) is not None
 
     def encoded_rows(self, column: str, rows: Array) -> tuple[EncodedColumn, Array]:
-        """Return an encoded column, and its codes of these rows."""
+        """Return an encoded column, and the codes of these rows in it."""
         if column in self.series_columns:
             encoded = self.series_columns[column]
             return encoded, encoded.codes[rows]
@@ -245,7 +246,7 @@ class EncodedIndex:
         return counts[level]
 
     def encoded(self, column: str) -> EncodedColumn | None:
-        """Return a column with codes per group or per series; None if there is none."""
+        """Return a column with codes per group or per series; None if it is not encoded so."""
         return self.group_columns.get(column) or self.series_columns.get(column)
 
 

@@ -1,4 +1,4 @@
-"""The rows of patients and studies: in an order, a window of them, and all as one table."""
+"""The rows of patients and studies: sorted, in windows, and all as one table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["AggregateRows", "level_table"]
 
 
 class AggregateRows:
-    """The rows of patients or studies in an order.
+    """The rows of patients or studies, in a certain order.
 
     Args:
         level: "patient" or "study".
@@ -45,7 +45,7 @@ class AggregateRows:
             self.order = _natural_order(level, matches)
 
     def values(self, numbers: Array, columns: Sequence[str]) -> dict[str, list[Any]]:
-        """Return columns of the rows with these numbers, in their order."""
+        """Return columns of the rows with these numbers, in the order of `numbers`."""
         ascending = np.sort(numbers)
         aggregate = Aggregate(self._level, self._matches, ascending)
         places = np.searchsorted(ascending, numbers).tolist()
@@ -76,8 +76,8 @@ def _natural_order(level: str, matches: Matches) -> RowOrder:
 def _order_studies(matches: Matches) -> BlockOrder:
     """Return the order of studies, with one block per patient.
 
-    The lowest values among the matching series count. For most studies all series have the same
-    patient, date and description, and the order is that of the numbers of the studies.
+    Only matching series count: the lowest of their values are compared. Most studies have one
+    patient, date and description in all series, and their numbers are already in this order.
     """
     memory, studies = matches.memory, matches.studies
 
@@ -104,16 +104,16 @@ def _order_studies(matches: Matches) -> BlockOrder:
 
 
 def _studies_of_other_patients(matches: Matches) -> Array | None:
-    """Return a sort key of the lowest collection and PatientID per matching study.
+    """Return a sort key per matching study: its lowest collection and PatientID.
 
     Returns:
-        The key per study; None if the order by the key is that of the numbers of the studies, as
-        it is unless a study has several patients and the series of the first one do not match.
+        The keys; None if the numbers of the studies already are in this order. They are, unless a
+        study has several patients and the series of the first one do not match.
     """
     memory, studies = matches.memory, matches.studies
     several = memory.studies_of_several_patients
     places = np.searchsorted(studies, several)
-    is_matching = np.append(studies, -1)[places] == several  # -1: a place after the last one
+    is_matching = np.append(studies, -1)[places] == several  # -1 stands behind the last study
     several, places = several[is_matching], places[is_matching]
     if not len(several):
         return None
@@ -135,7 +135,7 @@ def _studies_of_other_patients(matches: Matches) -> Array | None:
 
 
 def _sorted_studies(matches: Matches, studies: Array, blocks: Array) -> Array:
-    """Return studies by block and by the lowest date and description of their matching series."""
+    """Return studies sorted by block, and by lowest date and description of matching series."""
     ascending = np.sort(studies)
     aggregate = Aggregate("study", matches, ascending)
     places = np.searchsorted(ascending, studies)

@@ -1,4 +1,4 @@
-"""The index of an engine in memory: made at its first use, and prepared in a file."""
+"""The index of an engine in memory: read at its first use, or loaded from a prepared file."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 def memory_index_of(engine: Engine, *, make: bool = True) -> MemoryIndex | None:
-    """Return the index of an engine in memory; None for a database elsewhere.
+    """Return the index of an engine in memory; None if the engine is another database.
 
-    At the first call, reading IDC's index takes about a second, unless it was prepared.
+    The first call reads the index, which takes about a second for IDC's unless it was prepared.
 
     Args:
         engine: The engine that has the index.
@@ -36,7 +36,7 @@ def memory_index_of(engine: Engine, *, make: bool = True) -> MemoryIndex | None:
 
 
 def prepare(engine: DuckDBEngine) -> None:
-    """Save the encoded form of the installed index in a file, for all later sessions.
+    """Save the encoded columns of the installed index in a file, for all later sessions.
 
     Raises:
         IndexFileError: The file cannot be written.
@@ -54,13 +54,13 @@ def prepare(engine: DuckDBEngine) -> None:
 def _load_or_read(engine: DuckDBEngine) -> EncodedIndex:
     path = engine.index.prepared_encoding
     if path is not None and is_file(path):
-        # A weak reference, as the memory index of an engine must not keep the engine alive.
+        # A weak reference, so that the memory index of an engine does not keep the engine alive.
         reference = weakref.ref(engine)
         try:
             engine.check_index()
             return load(path, engine.index.source, lambda: _read_again(reference()))
         except IndexFileError as error:
-            _log.warning("%s", error)  # not an error: the table has the same data
+            _log.warning("%s", error)  # go on: the table has the same data
     return read_index(engine)
 
 

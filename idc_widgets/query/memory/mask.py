@@ -17,8 +17,8 @@ __all__ = ["Mask"]
 class Mask:
     """The groups, or the series, that fulfill a condition.
 
-    Masks are combined with ``&``, ``|`` and ``~``. The result is per group as long as all operands
-    are, which is several times faster than per series.
+    Masks are combined with ``&``, ``|`` and ``~``. If all operands are per group, so is the result,
+    which is several times faster than per series.
 
     Args:
         index: The index that the groups and series belong to.

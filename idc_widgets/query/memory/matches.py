@@ -18,7 +18,7 @@ __all__ = ["Matches", "find_matches"]
 
 
 def find_matches(memory: MemoryIndex, conditions: Sequence[Maskable]) -> Matches:
-    """Return the series that fulfill all conditions; the results of recent calls are kept."""
+    """Return the series that fulfill all conditions; keep the results of recent calls."""
     key = tuple(conditions)
 
     def make() -> Matches:
@@ -46,7 +46,7 @@ class Matches:
             for condition, mask in zip(conditions, masks, strict=True)
             if not mask.is_per_group
         ]
-        #: Whether each group fulfills the conditions on groups; None without such conditions.
+        #: True per group that fulfills all conditions on groups; None without such conditions.
         self._group_flags: BoolArray | None = None
         for mask in masks:
             if mask.is_per_group:
@@ -68,7 +68,7 @@ class Matches:
 
     @cached_property
     def _weights(self) -> Array:
-        """The number of matching series per group of `groups`, as `np.bincount` wants it."""
+        """The number of matching series of each of `groups`, as floats for `np.bincount`."""
         return self.matching_per_group[self.groups].astype(float)
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class Matches:
         return {"patient": self.patients, "study": self.studies, "series": self.rows}[level]
 
     def rows_around(self, level: str, numbers: Array) -> Array:
-        """Return all matching rows of these patients or studies, and others between them.
+        """Return all matching rows of these patients or studies, and maybe some rows between.
 
         Args:
             level: "patient" or "study".
@@ -124,7 +124,7 @@ class Matches:
         )
 
     def equals(self, other: Matches | None) -> bool:
-        """Return whether the same series of the same index match."""
+        """Return whether the same series of the same index match here and in `other`."""
         return (
             other is not None
             and self.memory is other.memory
@@ -133,11 +133,11 @@ class Matches:
         )
 
     def present_keys(self, level: str, keys: Collection[Any]) -> set[Any]:
-        """Return those of the keys of patients, studies or series that match."""
+        """Return those of these keys of patients, studies or series that match."""
         number_by_key = self.memory.number_by_key(level, keys)
         matching, wanted = self.numbers(level), list(number_by_key.values())
         places = np.searchsorted(matching, wanted)
-        is_present = np.append(matching, -1)[places] == wanted  # -1: a place after the last one
+        is_present = np.append(matching, -1)[places] == wanted  # -1 stands behind the last match
         return {
             key for key, present in zip(number_by_key, is_present.tolist(), strict=True) if present
         }
@@ -155,13 +155,13 @@ class Matches:
         return int(files.sum(dtype=np.int64)), float(sizes.sum())
 
     def collection_count(self) -> int:
-        """Return the number of collections of the matching series, without a missing value."""
+        """Return the number of collections of the matching series; a missing one is not counted."""
         collections = np.unique(self.memory.collection_of_patient[self.patients])
         missing_code = self.memory.group_columns["collection_id"].missing_code
         return int((collections != missing_code).sum())
 
     def count_values(self, column: str) -> Iterator[tuple[Scalar, int, int]]:
-        """Yield each value of a facet's column with its numbers of series and of patients."""
+        """Yield each value of a facet's column, its number of series and its number of patients."""
         encoded = self.memory.group_columns[column]
         pair_of_group, code_of_pair = self.memory.value_patient_pairs[column]
         code_count = len(encoded.values) + 1
@@ -179,11 +179,11 @@ class Matches:
             yield encoded.value_of_code[code], int(series[code]), int(patients[code])
 
     def count_bins(self, column: str, edges: Sequence[Bound]) -> tuple[list[int], int]:
-        """Return the number of series per bin of a column of `RANGES`, and without a value.
+        """Return the number of series per bin of a column of `RANGES`, and that without a value.
 
         Args:
             column: The column.
-            edges: The edges of the bins; the first and the last bin are open outward.
+            edges: The edges of the bins. The first and the last bin also count what is beyond them.
         """
         memory, inner_edges = self.memory, edges[1:-1]
         shown = max(len(edges) - 1, 0)
@@ -196,7 +196,7 @@ class Matches:
         if values.dtype.kind == "f":
             bins = np.searchsorted(np.asarray(inner_edges, dtype=float), values, side="right")
             bins[np.isnan(values)] = missing_bin
-        else:  # sorted dates: it is faster to search the few edges in the many dates
+        else:  # the dates are sorted: it is faster to search for the few edges in them
             starts = np.searchsorted(values, np.asarray(inner_edges, dtype=object), side="left")
             bins = np.searchsorted(starts, np.arange(len(values)), side="right")
         codes = memory.series_columns[column].codes[self.rows]

@@ -1,6 +1,6 @@
-"""The index in memory: it evaluates conditions as masks, and looks up keys and rows.
+"""The index in memory: evaluates conditions as masks, and looks up keys and rows.
 
-Conditions become masks of groups or of series (see `encoded` for what a group is).
+A mask is over groups or over series; `encoded` explains what a group is.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from .uid_hashes import hash_series_uids, hash_texts
 
 __all__ = ["Maskable", "MemoryIndex"]
 
-#: Masks of conditions, and sets of matching series, that are kept for the next query.
+#: The number of masks, and of sets of matching series, that are kept for later queries.
 _MAX_KEPT_MASKS, _MAX_KEPT_MATCHES = 8, 3
 
-#: Rows that are closer together than this are looked up in their part of the file only.
+#: If rows are within a part of the file of this length, only this part is read.
 _MAX_SCANNED_ROWS = 100_000
 
 
 class Maskable(Protocol):
     """A hashable condition that can be evaluated on the index in memory.
 
-    A protocol, because `query.filters`, which has the conditions, imports from this folder.
+    This is a protocol, because `query.filters`, which has the conditions, imports this folder.
     """
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        """Return the groups or series that fulfill the condition."""
+        """Return the mask of the groups or series that fulfill the condition."""
         ...
 
 
 class MemoryIndex(EncodedIndex):
-    """The index in memory, with what conditions and queries need.
+    """The index in memory, with the lookups and masks that conditions and queries need.
 
     `memory_index_of` makes it. Its data never change, and it is safe to use from any thread.
 
@@ -56,7 +56,7 @@ class MemoryIndex(EncodedIndex):
 
     def __init__(self, engine: DuckDBEngine, index: EncodedIndex) -> None:
         vars(self).update(vars(index))
-        # A weak reference, as the memory index of an engine must not keep the engine alive.
+        # A weak reference, so that the memory index of an engine does not keep the engine alive.
         self._engine_reference = weakref.ref(engine)
         self._masks: Recent[Maskable, Mask] = Recent(_MAX_KEPT_MASKS)
         self._weights: Recent[tuple[Maskable, ...], Array] = Recent(_MAX_KEPT_MATCHES)
@@ -74,14 +74,14 @@ class MemoryIndex(EncodedIndex):
         return engine
 
     def forget_recent(self) -> None:
-        """Forget the results of recent queries, so that a benchmark measures the next one."""
+        """Forget the results of recent queries, so that a benchmark measures the next query."""
         for kept in (self._masks, self._weights, self._bins, self.recent_matches):
             kept.clear()
 
     # --- masks of conditions ---------------------------------------------------------------
 
     def mask_of(self, condition: Maskable) -> Mask:
-        """Return the groups or series that fulfill a condition; recent masks are kept."""
+        """Return the mask of a condition; keep recent masks."""
         return self._masks.get(condition, lambda: condition.mask(self))
 
     def mask_of_everything(self) -> Mask:
@@ -89,7 +89,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, np.ones(self.group_count, dtype=bool), True)
 
     def mask_of_values(self, column: str, values: Sequence[Scalar]) -> Mask | None:
-        """Return the series with any of these values (None: missing) of a column.
+        """Return the series with one of these values in a column; None is a missing value.
 
         Returns:
             The mask, or None if the column is not in memory.
@@ -121,12 +121,12 @@ class MemoryIndex(EncodedIndex):
         return None
 
     def mask_of_facet(self, column: str, values: Iterable[Scalar]) -> Mask:
-        """Return the groups with any of these values (None: missing) of a facet's column."""
+        """Return the groups with one of these values of a facet; None is a missing value."""
         encoded = self.group_columns[column]
         return Mask(self, encoded.codes_in(values)[encoded.codes], True)
 
     def mask_of_range(self, column: str, low: Scalar, high: Scalar) -> Mask | None:
-        """Return the series within a closed range of a column; None for an open end.
+        """Return the series within a closed range of a column; None as an end leaves it open.
 
         Returns:
             The mask, or None if the column is not in memory.
@@ -140,7 +140,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, is_wanted[encoded.codes], column in self.group_columns)
 
     def mask_of_word(self, word: str, collections: Collection[str]) -> Mask:
-        """Return the series with a word in a text, and all series of these collections.
+        """Return the series with a word in their texts, and all series of these collections.
 
         Args:
             word: The word in lower case; it may be any part of the text.
@@ -162,7 +162,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, flags, False)
 
     def mask_of_uid_part(self, part: str) -> Mask:
-        """Return the series with a text, in lower case, in their UID or that of their study."""
+        """Return the series with this text (in lower case) in their UID or their study's UID."""
         study_uids, series_uid = self.study_uids, "SeriesInstanceUID"
         if not self.has_plain_uids:
             study_uids, series_uid = pc.utf8_lower(study_uids), f"lower({series_uid})"
@@ -177,7 +177,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, is_wanted[self.patient_of_group], True)
 
     def mask_of_sql(self, condition: str, params: Sequence[object]) -> Mask:
-        """Return the series that fulfill a condition in SQL, for columns that are not in memory."""
+        """Return the series that fulfill an SQL condition, for columns that are not in memory."""
         flags = np.zeros(self.series_count, dtype=bool)
         rows = self.engine.query(f"SELECT _row FROM _rows WHERE {condition}", params).column(0)
         for chunk in rows.chunks:
@@ -185,7 +185,12 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, flags, False)
 
     def mask_of_same(self, level: str, mask: Mask) -> Mask:
-        """Return all series of the patients or studies ("patient", "study") of these series."""
+        """Return all series of the studies, or of the patients, of the series in a mask.
+
+        Args:
+            level: "patient" or "study".
+            mask: The mask.
+        """
         if level == "study":
             is_wanted = np.zeros(self.study_count, dtype=bool)
             is_wanted[self.study_of_series[mask.per_series]] = True
@@ -196,15 +201,15 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, is_wanted[self.patient_of_group], True)
 
     def flags_of_all(self, conditions: Sequence[Maskable]) -> BoolArray:
-        """Return True per series that fulfills all conditions, which are one or more."""
+        """Return flags per series, True if it fulfills all conditions. Needs at least one."""
         flags = [self.mask_of(condition).per_series for condition in conditions]
         return reduce(np.logical_and, flags)
 
     def matching_per_group(self, conditions: Sequence[Maskable]) -> Array:
-        """Return the number of series per group that fulfill all conditions; recent ones are kept.
+        """Return the number of matching series per group; keep recent results.
 
         Args:
-            conditions: Conditions whose masks are per series.
+            conditions: The conditions that the series must fulfill; their masks are per series.
         """
         if not conditions:
             return self.series_per_group
@@ -218,7 +223,7 @@ class MemoryIndex(EncodedIndex):
     # --- values ----------------------------------------------------------------------------
 
     def range_values(self, column: str) -> Array:
-        """Return the distinct values of an encoded column as ranges compare them.
+        """Return the distinct values of an encoded column in the form that ranges compare.
 
         These are years (float) for PatientAge, numbers, or texts (objects) for dates.
         """
@@ -234,9 +239,9 @@ class MemoryIndex(EncodedIndex):
         return values
 
     def bin_of_series(self, column: str, inner_edges: tuple[Bound, ...]) -> Array:
-        """Return the bin of each series in a column of numbers; recent results are kept.
+        """Return the bin of each series in a column of numbers; keep recent results.
 
-        The bins are numbered from 0; a missing value is in the bin after the last one.
+        Bins are numbered from 0. A missing value is in a further bin after the last one.
         """
 
         def make() -> Array:
@@ -248,7 +253,7 @@ class MemoryIndex(EncodedIndex):
         return self._bins.get((column, inner_edges), make)
 
     def texts_in_column(self, column: str, texts: Sequence[str]) -> set[str] | None:
-        """Return those of the texts that a column has; None if the column is not in memory."""
+        """Return those of the texts that occur in a column; None if it is not in memory."""
         level = {"StudyInstanceUID": "study", "SeriesInstanceUID": "series"}.get(column)
         if level is not None:
             return set(self.number_by_key(level, texts))
@@ -261,7 +266,7 @@ class MemoryIndex(EncodedIndex):
     # --- keys and rows ---------------------------------------------------------------------
 
     def number_by_key(self, level: str, keys: Collection[Any]) -> dict[Any, int]:
-        """Return key → number of patients or studies, or row of series; without unknown keys."""
+        """Return key → number of the patient or study, or row of the series; skip unknown keys."""
         if level == "series":
             rows = self.rows_of_series(list(keys)).tolist()
             return {key: row for key, row in zip(keys, rows, strict=True) if row >= 0}
@@ -275,7 +280,7 @@ class MemoryIndex(EncodedIndex):
         return {key: number for key, number in by_key.items() if key in wanted}
 
     def keys_of(self, level: str, numbers: Array) -> list[Any]:
-        """Return the keys of patients or studies by number, or of series by row."""
+        """Return the keys of patients or studies by their numbers, or of series by their rows."""
         if level == "series":
             return self.series_uids_of(numbers)
         if level == "study":
@@ -288,7 +293,7 @@ class MemoryIndex(EncodedIndex):
     def rows_of_series(self, uids: Sequence[str]) -> Array:
         """Return the row of each SeriesInstanceUID; -1 for an unknown one.
 
-        The comparison is by 64-bit hashes: among a million series, an unknown UID is taken for a
+        UIDs are compared by 64-bit hashes: among a million series, an unknown UID is taken for a
         known one with a probability of 1 in 10^13.
         """
         if self.uid_hashes is None:
@@ -296,7 +301,7 @@ class MemoryIndex(EncodedIndex):
         hashes, rows = self.uid_hashes
         if not uids or not len(hashes):
             return np.full(len(uids), -1, dtype=np.int64)
-        # DuckDB rejects some texts that are not valid Unicode; no database has such UIDs.
+        # DuckDB rejects text that is not valid Unicode. No UID in a database is such a text.
         texts = [uid.encode(errors="replace").decode() for uid in uids]
         wanted = hash_texts(self.engine, "uid", "(SELECT unnest(?) AS uid)", [texts])
         places = np.searchsorted(hashes, wanted)
@@ -326,7 +331,7 @@ class MemoryIndex(EncodedIndex):
         return {column: list(table.column(column).to_pylist()) for column in columns}
 
     def rank_in_file(self, column: str) -> Array:
-        """Return the rank of each row in a column of the table "index"; -1 for a missing value."""
+        """Return each row's rank in a column of the table "index"; -1 for a missing value."""
         table = self.engine.query(
             f"SELECT CASE WHEN {column} IS NULL THEN -1 ELSE dense_rank() OVER (ORDER BY {column})"
             " END AS rank, _row FROM _rows"
@@ -339,7 +344,7 @@ class MemoryIndex(EncodedIndex):
     def first_and_last_row(self, level: str) -> tuple[Array, Array]:
         """Return the first and the last row of each patient or study.
 
-        The rows between them are mostly of the same patient or study, but need not be.
+        Most rows between them are of the same patient or study, but not all.
         """
         spans = self._row_spans.get(level)
         if spans is None:
@@ -358,17 +363,17 @@ class MemoryIndex(EncodedIndex):
 
     @cached_property
     def patient_of_study(self) -> Array:
-        """The lowest number of a patient per study, int32."""
+        """The patient of each study, int32; of several patients, the one with the lowest number."""
         return self._study_attributes[0]
 
     @cached_property
     def studies_of_several_patients(self) -> Array:
-        """The numbers of the studies whose series have several patients, in ascending order."""
+        """The numbers of the studies that have several patients, in ascending order."""
         return self._study_attributes[1]
 
     @cached_property
     def study_is_varied(self) -> BoolArray:
-        """Whether the series of each study differ in patient, date or description."""
+        """True per study whose series differ in patient, date or description."""
         return self._study_attributes[2]
 
     @cached_property
@@ -388,13 +393,13 @@ class MemoryIndex(EncodedIndex):
 
     @cached_property
     def is_sorted_by_patient(self) -> bool:
-        """Whether the rows of the index are sorted by the number of the patient, as IDC's are."""
+        """Whether the rows of the index are sorted by number of the patient; IDC's are."""
         patient_of_series = self.patient_of_group[self.group_of_series]
         return bool((patient_of_series[1:] >= patient_of_series[:-1]).all())
 
     @cached_property
     def integer_of_series_number(self) -> Array:
-        """Each code of SeriesNumber as a whole number, int64; the largest one for other texts."""
+        """The whole number of each code of SeriesNumber, int64; the largest one for other texts."""
         texts = self.series_columns["SeriesNumber"].values.to_pylist()
         rows = self.engine.rows(
             "SELECT TRY_CAST(text AS BIGINT) FROM (SELECT unnest(?) AS text, unnest(?) AS position)"
@@ -406,7 +411,7 @@ class MemoryIndex(EncodedIndex):
 
     @cached_property
     def has_plain_uids(self) -> bool:
-        """Whether all UIDs consist of digits and dots, as DICOM demands: they contain no words."""
+        """Whether no UID contains a word: all consist of digits and dots, as DICOM demands."""
         if not self.engine.index.is_own:
             return True
         if to_numpy(pc.match_substring_regex(self.study_uids, "[^0-9.]")).any():
@@ -419,5 +424,5 @@ class MemoryIndex(EncodedIndex):
 
 
 def _and_not_missing(flags: ArrowArray) -> BoolArray:
-    """Return flags of distinct values with False appended, for the code of a missing value."""
+    """Return flags of distinct values, and False for the code of a missing value at the end."""
     return np.append(to_numpy(flags), False)

@@ -1,4 +1,4 @@
-"""Comparison of values with the ends of a range."""
+"""Compare values with the ends of a range."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["comparable", "is_in_range"]
 
 
 def comparable(column: str, values: Sequence[Scalar]) -> Array:
-    """Return values of a column, none of them missing, as ranges compare them.
+    """Return values of a column in the form that ranges compare. None of them may be missing.
 
     Returns:
         Years (float, NaN if the text is not an age) for PatientAge; else the values (objects).
@@ -28,7 +28,7 @@ def comparable(column: str, values: Sequence[Scalar]) -> Array:
 
 
 def is_in_range(values: Array, low: Scalar, high: Scalar) -> BoolArray:
-    """Return True per value within a closed range; None for an open end. NaN is in no range."""
+    """Return True per value in a closed range; None as an end leaves it open. NaN is outside."""
     flags: BoolArray = np.ones(len(values), dtype=bool)
     if values.dtype.kind == "f":
         flags &= ~np.isnan(values)

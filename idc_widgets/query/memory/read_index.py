@@ -1,4 +1,4 @@
-"""Reading the table "index" into an `EncodedIndex`."""
+"""Read the table "index" into an `EncodedIndex`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .uid_hashes import hash_series_uids
 
 __all__ = ["NUMBER_COLUMNS", "read_index"]
 
-#: Columns that have one value within a group, beside the patient.
+#: Columns that have a single value within a group. So has the patient.
 _GROUP_COLUMNS = (
     "collection_id",
     "analysis_result_id",
@@ -47,14 +47,14 @@ _SERIES_COLUMNS = (
 #: Columns that are held as numbers per series.
 NUMBER_COLUMNS = ("instanceCount", "series_size_MB")
 
-#: Readers take turns, as all share Arrow's memory pool.
+#: Only one reader runs at a time, because Arrow's memory pool is changed for the whole process.
 _pool_lock = ForkSafeLock()
 
 _FALSE_AND_TRUE: ArrowArray = pa.Array.from_buffers(pa.bool_(), 2, [None, pa.py_buffer(b"\x02")])
 
 
 def read_index(engine: DuckDBEngine) -> EncodedIndex:
-    """Read the columns that most queries are about; about a second for IDC's index.
+    """Read the columns that most queries use; this takes about a second for IDC's index.
 
     Raises:
         IndexFileError: The user's own table has a series in several rows.
@@ -68,11 +68,11 @@ def read_index(engine: DuckDBEngine) -> EncodedIndex:
     else:
         if not engine.check_index():
             return index
-    return _read_in_system_pool(engine)  # the prepared copy went while it was read
+    return _read_in_system_pool(engine)  # the prepared copy was removed while it was read
 
 
 def _read_in_system_pool(engine: DuckDBEngine) -> EncodedIndex:
-    """Read the index without the allocators of Arrow, which would keep 70 MB of free memory."""
+    """Read the index without Arrow's own allocators, which would keep 70 MB of free memory."""
     # Other threads may allocate from the same pool meanwhile: every buffer returns to the pool that
     # it came from.
     with _pool_lock:
@@ -144,10 +144,10 @@ def _read_index(engine: DuckDBEngine) -> EncodedIndex:
 
 
 def _refuse_repeated_series(engine: DuckDBEngine, hashes: Array, rows: Array) -> None:
-    """Raise if a user's own table has a series in several rows, as all counts would be wrong.
+    """Raise an error if a user's own table has a series in several rows: counts would be wrong.
 
     Raises:
-        IndexFileError: It has; the message names the first such series.
+        IndexFileError: The message names the first such series.
     """
     repeated = np.flatnonzero(hashes[1:] == hashes[:-1])
     if len(repeated):
@@ -182,7 +182,7 @@ def _form_groups(
 
 
 def _commercial_use(licenses: EncodedColumn) -> EncodedColumn:
-    """Return the column commercial_use: False for a NonCommercial license, missing for none."""
+    """Return the column commercial_use: False for NonCommercial, missing without a license."""
     allowed = [not is_non_commercial(name) for name in licenses.value_of_code[:-1]]
     code_of_license = np.array([*allowed, 2], dtype=np.uint8)
     return EncodedColumn(_FALSE_AND_TRUE, code_of_license[licenses.codes])
@@ -219,7 +219,7 @@ def _number_studies(
 
 
 class _ColumnReader:
-    """Reads the columns of the index one by one, so that only one at a time is held as text."""
+    """Reads the columns of the index one by one, so that memory holds one at a time as text."""
 
     def __init__(self, engine: DuckDBEngine) -> None:
         self._engine = engine
@@ -227,22 +227,22 @@ class _ColumnReader:
         self._file = None
         if path is not None:
             encoded = [*_GROUP_COLUMNS, *_SERIES_COLUMNS, "PatientID", "StudyInstanceUID"]
-            # Not mapped into memory: if the file were cut off then, the process would be killed. A
-            # plain path would allocate outside of the chosen memory pool.
+            # The file is not mapped into memory: if a mapped file were cut off, the process would
+            # be killed. `ParquetFile` of a path would not use the chosen memory pool.
             file = pa.OSFile(str(path), "rb", memory_pool=pa.default_memory_pool())
             self._file = pq.ParquetFile(file, read_dictionary=encoded)
 
     def encoded(self, name: str) -> EncodedColumn:
         """Return a column as codes."""
         if self._file is not None:
-            # Parquet's own dictionaries can be taken over. Threads would keep memory of their own.
+            # Parquet's dictionaries are used as they are. Threads would keep memory of their own.
             return encode(self._file.read([name], use_threads=False).column(0))
         batches = self._engine.batches(f"SELECT {name} FROM index")
         chunks = [batch.column(0).dictionary_encode() for batch in batches]
         return encode(pa.chunked_array(chunks, None if chunks else pa.string()))
 
     def numbers(self, name: str) -> Array:
-        """Return a column of numbers, with NaN for a missing value; int32 where that is enough."""
+        """Return a column of numbers, with NaN for missing values; int32 if that is enough."""
         if self._file is not None:
             column = self._file.read([name], use_threads=False).column(0)
         else:

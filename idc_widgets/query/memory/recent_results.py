@@ -1,4 +1,4 @@
-"""A small cache of the results that were used last."""
+"""A small cache that keeps the results that were used last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Value = TypeVar("_Value")
 
 
 class Recent(Generic[_Key, _Value]):
-    """A cache of the few results that were used last. Safe to use from any thread.
+    """A cache of the results that were used last. Safe to use from any thread.
 
     Keys are hashable.
 
@@ -35,7 +35,7 @@ class Recent(Generic[_Key, _Value]):
     def get(self, key: _Key, make: Callable[[], _Value]) -> _Value:
         """Return the result for a key; make it if it is not kept.
 
-        Threads that need the same result at the same time may each make it.
+        If several threads need the same result at the same time, each of them may make it.
         """
         with self._lock:
             if key in self._values:

@@ -1,4 +1,4 @@
-"""Orders of patients, studies or series, each of which is known by its number."""
+"""Orders of patients, studies or series. Each of these is identified by its number."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class Sort:
 
 
 class RowOrder(Protocol):
-    """Rows in an order: the numbers at positions, and the positions of numbers."""
+    """Rows in an order: gives the number at each position, and the position of each number."""
 
     def __len__(self) -> int: ...
 
     def at(self, positions: Array) -> Array:
-        """Return the numbers of the rows at these positions, each of which exists."""
+        """Return the numbers of the rows at these positions, all of which must exist."""
         ...
 
     def positions_of(self, numbers: Array) -> Array:
-        """Return the positions of these numbers in ascending order; absent ones are left out."""
+        """Return the positions of these numbers, ascending; numbers that are absent are skipped."""
         ...
 
 
 class FixedOrder:
-    """An order that is an array of numbers."""
+    """An order given by an array of numbers."""
 
     def __init__(self, numbers: Array) -> None:
         self._numbers = numbers
@@ -54,11 +54,11 @@ class FixedOrder:
         return len(self._numbers)
 
     def at(self, positions: Array) -> Array:
-        """Return the numbers of the rows at these positions, each of which exists."""
+        """Return the numbers of the rows at these positions, all of which must exist."""
         return self._numbers[positions]
 
     def positions_of(self, numbers: Array) -> Array:
-        """Return the positions of these numbers in ascending order; absent ones are left out."""
+        """Return the positions of these numbers, ascending; numbers that are absent are skipped."""
         if not len(numbers):
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(np.isin(self._numbers, numbers))
@@ -67,13 +67,14 @@ class FixedOrder:
 class BlockOrder:
     """A sequence of blocks of rows; the rows within a block are sorted only when they are needed.
 
-    A grid of a million series shows 40 of them: those of a few patients. Only these are sorted.
+    A grid of a million series shows 40 of them, which belong to a few patients. Only the blocks of
+    these patients are sorted.
 
     Args:
-        numbers: The members of all blocks, one block after the other.
-        bounds: Returns the bounds [start, stop) in `numbers` of the blocks at some positions.
-        sort: Returns the members of some blocks in their order, given the members and, per member,
-            a number of its block. The blocks stay in their order.
+        numbers: The rows of all blocks, one block after the other.
+        bounds: Returns the bounds [start, stop) in `numbers` of the block at each position.
+        sort: Sorts the rows of some blocks. Takes the rows and the number of the block of each row,
+            and returns the rows; the blocks stay in their order.
     """
 
     def __init__(
@@ -88,14 +89,14 @@ class BlockOrder:
         return len(self._numbers)
 
     def at(self, positions: Array) -> Array:
-        """Return the numbers of the rows at these positions, each of which exists."""
+        """Return the numbers of the rows at these positions, all of which must exist."""
         if not len(positions):
             return self._numbers[:0]
         members, places = self._blocks_around(positions)
         return members[np.searchsorted(places, positions)]
 
     def positions_of(self, numbers: Array) -> Array:
-        """Return the positions of these numbers in ascending order; absent ones are left out."""
+        """Return the positions of these numbers, ascending; numbers that are absent are skipped."""
         positions = np.flatnonzero(np.isin(self._numbers, numbers))
         if not len(positions):
             return positions
@@ -104,7 +105,7 @@ class BlockOrder:
         return wanted_places
 
     def _blocks_around(self, positions: Array) -> tuple[Array, Array]:
-        """Return the members of the blocks at these positions in order, and their positions."""
+        """Return the sorted rows of the blocks at these positions, and the rows' positions."""
         starts, stops = self._bounds(positions)
         starts, first_of_block = np.unique(starts, return_index=True)
         sizes = stops[first_of_block] - starts
@@ -115,7 +116,7 @@ class BlockOrder:
 
 
 def bounds_by_key(keys: Array) -> Callable[[Array], tuple[Array, Array]]:
-    """Return the bounds for a `BlockOrder` in which a block is a run of equal, ascending keys."""
+    """Return the `bounds` of a `BlockOrder` in which each block has one key and keys ascend."""
 
     def bounds(positions: Array) -> tuple[Array, Array]:
         wanted = keys[positions]
@@ -125,7 +126,7 @@ def bounds_by_key(keys: Array) -> Callable[[Array], tuple[Array, Array]]:
 
 
 def stable_order(keys: Array, missing: BoolArray | None, *, descending: bool) -> Array:
-    """Return the indices that sort keys, missing ones last; equal keys keep their order.
+    """Return the indices that sort keys, with missing ones last; equal keys keep their order.
 
     >>> stable_order(np.array([2, 9, 2, 7]), np.array([False, True, False, False]), descending=True)
     array([3, 0, 2, 1])
@@ -143,7 +144,7 @@ def _argsort(keys: Array, descending: bool) -> Array:
 
 
 def rank_texts(texts: ArrowArray) -> Array:
-    """Return the place of each text in ascending order; equal texts get different places."""
+    """Return the rank of each text in ascending order; equal texts get different ranks."""
     rank = np.empty(len(texts), dtype=np.int32)
     rank[to_numpy(pc.sort_indices(texts))] = np.arange(len(texts), dtype=np.int32)
     return rank

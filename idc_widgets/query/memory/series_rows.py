@@ -1,4 +1,4 @@
-"""The rows of series: in an order, and a window of them."""
+"""The rows of series: sorted, and in windows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .row_order import (
 
 __all__ = ["SeriesRows"]
 
-#: Up to this number of series, the UIDs of all are read together with those that order them.
+#: Up to this number of series, the UIDs of all of them are read when some are needed to sort.
 _MAX_READ_UIDS = 1_000
 
 
 class SeriesRows:
-    """The rows of series in an order. The number of a series is its row in the index.
+    """The rows of series, in a certain order. The number of a series is its row in the index.
 
     Args:
         matches: The matching series.
@@ -36,7 +36,7 @@ class SeriesRows:
 
     def __init__(self, matches: Matches, sort: Sort | None) -> None:
         self._matches, self._memory = matches, matches.memory
-        #: UIDs that were needed to put series in order, by row: those that a window shows next.
+        #: Row → UID that was read to sort series. A window shows these rows next.
         self._known_uids: dict[int, str] = {}
         self.order: RowOrder
         if sort is None:
@@ -45,7 +45,7 @@ class SeriesRows:
             self.order = FixedOrder(matches.rows[self._sorted(sort)])
 
     def values(self, rows: Array, columns: Sequence[str]) -> dict[str, list[Any]]:
-        """Return columns of these rows, in their order; those not in memory come from the file."""
+        """Return columns of these rows, in the order of `rows`. Some are read from the file."""
         memory = self._memory
         elsewhere = [
             column
@@ -89,7 +89,7 @@ class SeriesRows:
             return stable_order(rank, rank < 0, descending=sort.descending)
         encoded, codes = memory.encoded_rows(column, rows)
         is_missing = codes == encoded.missing_code
-        if column == "SeriesNumber":  # numbers by value, then other texts
+        if column == "SeriesNumber":  # numbers are sorted by value, and come before other texts
             in_order = np.lexsort([np.arange(len(encoded.values)), encoded.number_of_code[:-1]])
             rank = np.zeros(len(in_order) + 1, dtype=np.int32)
             rank[in_order] = np.arange(len(in_order))
@@ -113,7 +113,7 @@ class SeriesRows:
         return BlockOrder(rows, bounds_in_file, self._in_reading_order)
 
     def _in_reading_order(self, rows: Array, patients: Array) -> Array:
-        """Sort rows by patient, date, study, modality, number, description and UID."""
+        """Sort rows by patient, date, description, study, modality, number, description, UID."""
         memory = self._memory
         number_codes = memory.encoded_rows("SeriesNumber", rows)[1]
         studies, study_of_row = np.unique(memory.study_of_series[rows], return_inverse=True)
@@ -136,11 +136,11 @@ class SeriesRows:
         return rows[order]
 
     def _break_ties(self, rows: Array, order: Array, differs: Array) -> None:
-        """Sort series with equal keys by their UIDs, within `order`."""
+        """Sort series with equal keys by their UIDs, in place in `order`."""
         is_tied = np.append(~differs, False) | np.append(False, ~differs)
         tied = np.flatnonzero(is_tied)
         tie_of_row = np.cumsum(np.append(0, differs))[tied]
-        # One query for all rows is as fast as for the tied ones, and a window shows them next.
+        # One query for all rows is as fast as one for the tied rows, and a window shows them next.
         needed = rows if len(rows) <= _MAX_READ_UIDS else rows[order[tied]]
         uid_of_row = dict(zip(needed.tolist(), self._memory.series_uids_of(needed), strict=True))
         self._known_uids = uid_of_row

@@ -1,4 +1,4 @@
-"""64-bit hashes of UIDs, by which series are looked up."""
+"""64-bit hashes of UIDs, for looking up series."""
 
 from __future__ import annotations
 

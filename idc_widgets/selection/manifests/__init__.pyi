@@ -1,4 +1,4 @@
 from .entries import UnknownLine as UnknownLine
-from .read import resolve_manifest as resolve_manifest
+from .resolve import resolve_manifest as resolve_manifest
 from .write import ManifestFormat as ManifestFormat
 from .write import write_manifest as write_manifest

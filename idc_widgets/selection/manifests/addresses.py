@@ -1,4 +1,4 @@
-"""Look up series by their crdc_series_uuid, or by an address that contains it."""
+"""Look up series by their crdc_series_uuids, or by addresses that contain these."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ...download import IDC_BUCKETS
 from ...query import Engine, OneOf, distinct_rows, is_uuid, known_texts, sorted_unique
-from .entries import Problem
+from .entries import NotASeries
 
 __all__ = ["look_up_addresses"]
 
@@ -15,15 +15,15 @@ __all__ = ["look_up_addresses"]
 def look_up_addresses(
     engine: Engine, uuids: Iterable[str], urls: Iterable[str]
 ) -> tuple[set[str], dict[str, str]]:
-    """Return the series of crdc_series_uuids and addresses.
+    """Return the series that some crdc_series_uuids and addresses name.
 
     Args:
-        engine: Where to look them up.
+        engine: The engine whose index is searched.
         uuids: Texts that should be crdc_series_uuids.
         urls: Texts that should be addresses of series.
 
     Returns:
-        The SeriesInstanceUIDs, and a reason per text that names no series of the index.
+        The SeriesInstanceUIDs; and for each text that names no series, the reason.
     """
     reasons: dict[str, str] = {}
     uuid_of: dict[str, str] = {}
@@ -32,10 +32,11 @@ def look_up_addresses(
             uuid_of[text] = text.lower()
         else:
             reasons[text] = f"{text[:80]!r} is not a crdc_series_uuid"
-    address_of: dict[str, str] = {}  # as in series_aws_url; users' own tables may have any address
+    # Text → its address in the form of series_aws_url. Users' own tables may have any address.
+    address_of: dict[str, str] = {}
     for text in urls:
         location = _split_address(text)
-        if isinstance(location, Problem):
+        if isinstance(location, NotASeries):
             reasons[text] = location.reason
             continue
         bucket, key = location
@@ -64,7 +65,8 @@ def look_up_addresses(
     return {*series_of.values(), *(uid for _, uid in by_address)}, reasons
 
 
-#: An address as (bucket, key): s3:// and gs://, the bucket in the host, and the bucket in the path.
+#: Forms of an address: with s3:// or gs://, with the bucket in the host, or with it in the path.
+#: Each pattern matches the bucket and the key.
 _ADDRESSES = (
     re.compile(r"(?:s3|gs)://([^/]+)/(.*)", re.IGNORECASE),
     re.compile(
@@ -78,22 +80,22 @@ _ADDRESSES = (
         re.IGNORECASE,
     ),
 )
-#: The key of a whole series is its crdc_series_uuid and one of these, in any letter case.
+#: The key of a whole series is its crdc_series_uuid with one of these suffixes, in any letter case.
 _UUID_CHARACTERS = 36
 _SERIES_SUFFIXES = ("", "/", "/*", "/*.dcm")
 
 
-def _split_address(text: str) -> tuple[str, str] | Problem:
+def _split_address(text: str) -> tuple[str, str] | NotASeries:
     """Return the bucket and the key of an address."""
     for pattern in _ADDRESSES:
         match = pattern.fullmatch(text)
         if match:
             return match[1], match[2]
-    return Problem(f"{text[:80]!r} is not the address of a series at AWS or Google")
+    return NotASeries(f"{text[:80]!r} is not the address of a series at AWS or Google")
 
 
 def _why_not_a_series(bucket: str, key: str) -> str | None:
-    """Return why an address is not that of a whole series of IDC; None if it is."""
+    """Return the reason why an address is not that of a whole IDC series; None if it is."""
     if ".." in key.split("/"):
         return f"its path {key[:80]!r} contains '..'"
     uuid, suffix = key[:_UUID_CHARACTERS], key[_UUID_CHARACTERS:]
@@ -105,7 +107,7 @@ def _why_not_a_series(bucket: str, key: str) -> str | None:
 
 
 def _series_by(engine: Engine, column: str, values: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the pairs (value, SeriesInstanceUID) of those values that occur in a column."""
+    """Return the pairs (value, SeriesInstanceUID) for those values that occur in a column."""
     wanted = sorted_unique(values)
     if not wanted:
         return []
@@ -114,7 +116,7 @@ def _series_by(engine: Engine, column: str, values: Iterable[str]) -> list[tuple
 
 
 def _prior_uuids(engine: Engine, uuids: set[str]) -> dict[str, str]:
-    """Return a reason per crdc_series_uuid that only earlier versions of IDC have."""
+    """Return uuid → reason, for each crdc_series_uuid that only earlier versions of IDC have."""
     if not uuids or "prior_versions_index" not in engine.tables():
         return {}
     columns = ("crdc_series_uuid", "SeriesInstanceUID", "max_idc_version")

@@ -1,4 +1,4 @@
-"""What a line of a manifest can name, and how identifiers and names of columns are recognized."""
+"""The entries of a manifest, and the forms of identifiers and column names in them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
     "KEYS",
     "MAX_LINE_CHARACTERS",
     "Entry",
-    "Problem",
+    "NotASeries",
     "UnknownLine",
     "kind_of",
     "meaning_of",
@@ -42,7 +42,7 @@ class UnknownLine:
     number: int
     #: The line, or the part of it that is not known; shortened.
     text: str
-    #: Why it names no series, in words.
+    #: The reason why it names no series.
     reason: str
 
     def __str__(self) -> str:
@@ -62,13 +62,13 @@ class Entry(NamedTuple):
     collection: str = ""
 
 
-class Problem(NamedTuple):
-    """Why a text names no series."""
+class NotASeries(NamedTuple):
+    """A text that names no series, and the reason why."""
 
     reason: str
 
 
-#: What columns and keys of JSON contain, by their names in lower case without punctuation. IDC's
+#: Name of a column or a JSON key → its content. Names are in lower case without punctuation. IDC's
 #: portal writes crdc_series_uuid (once series_uuid and gcs_url); TCIA writes "Series Instance UID"
 #: or "Series UID".
 _MEANINGS = {
@@ -87,16 +87,16 @@ _MEANINGS = {
     "collectionid": "collection",
     "collection": "collection",
 }
-#: The kinds of identifiers, the most exact first. Only the first that a row has is looked up.
+#: The kinds of identifiers, the most exact first. Only the first one of a row is looked up.
 KEYS = ("series", "uuid", "url", "study", "patient")
 
 ADDRESS = re.compile(r"(s3|gs|https?)://", re.IGNORECASE)
-#: Text with the apostrophe that `write` puts before what a spreadsheet takes for a formula.
+#: A text to which `write` has added an apostrophe, so that it is not a formula in a spreadsheet.
 _ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r]")
 
 
 def meaning_of(column: str) -> str | None:
-    """Return what a column or a key contains: one of `KEYS` or "collection"; None if unknown.
+    """Return what a column or a JSON key contains: one of `KEYS`, "collection" or None.
 
     >>> meaning_of("Series Instance UID"), meaning_of("PatientID"), meaning_of("Modality")
     ('series', 'patient', None)
@@ -110,7 +110,7 @@ def _meaning_of(column: str) -> str | None:
 
 
 def kind_of(text: str) -> str | None:
-    """Return the kind of identifier that a text looks like: "uid", "uuid" or "url", or None.
+    """Return the kind of identifier that a text looks like: "uid", "uuid", "url" or None.
 
     >>> kind_of("1.2.3"), kind_of("s3://idc-open-data/"), kind_of("nlst")
     ('uid', 'url', None)
@@ -130,17 +130,17 @@ def unknown_line(number: int, text: str, reason: str) -> UnknownLine:
 
 
 def not_an_identifier(text: str) -> str:
-    """Return the reason for a text that looks like no identifier."""
+    """Return the reason for a text that does not look like an identifier."""
     return f"{text[:80]!r} is not a UID, a crdc_series_uuid or the address of a series"
 
 
 def row_entry(number: int, text: str, row: Mapping[str, str]) -> Entry | UnknownLine:
-    """Return the entry of a row of a table, for the most exact identifier that it has.
+    """Return the entry of a row of a table; it has the most exact identifier of the row.
 
     Args:
         number: The number of the line.
         text: The line, for messages.
-        row: The cells by the meanings of their columns.
+        row: Meaning of a column → cell of the row.
     """
     for key in KEYS:
         value = row.get(key, "")

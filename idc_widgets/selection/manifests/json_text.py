@@ -1,4 +1,4 @@
-"""Parse JSON: lists of identifiers, objects with our keys, and an object per line."""
+"""Parse JSON: lists of identifiers, and objects with known keys, also with one object per line."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["parse_json"]
 
 
 def parse_json(text: str) -> Iterator[Entry | UnknownLine] | None:
-    """Return the identifiers in JSON, or in an object of JSON per line, as the portal writes.
+    """Return the identifiers in a JSON text, or in a text with one JSON object per line.
 
     Returns:
-        None if the text is a list as Python shows it, which is read as a plain list of identifiers.
+        None if the text is a list as Python prints it. It is then read as a list of identifiers.
 
     Raises:
-        InvalidQueryError: The text is not JSON, or contains neither identifiers nor our keys.
+        InvalidQueryError: The text is not JSON, or contains neither identifiers nor known keys.
     """
     try:
         content = _load(text)
@@ -38,7 +38,7 @@ def parse_json(text: str) -> Iterator[Entry | UnknownLine] | None:
         first = text.lstrip().split("\n", 1)[0]
         if first.startswith("{") and isinstance(_load_or_none(first), dict):
             return _parse_json_lines(text)
-        # Not for truncated JSON: half of a list must not pass for the whole.
+        # Truncated JSON must raise an error: a part of a list must not be taken for all of it.
         if text.lstrip()[0] == "[" and text.rstrip()[-1] == "]" and '"' not in text:
             return None
         raise InvalidQueryError(
@@ -87,12 +87,12 @@ def _entries(
 ) -> Iterator[Entry | UnknownLine]:
     """Yield the identifiers in parsed JSON, at any depth.
 
-    Identifiers are texts in lists, and the values of objects with the keys of a table's columns.
+    An identifier is a text in a list, or the value of a key that is also the name of a column.
 
     Args:
         content: The parsed JSON.
-        number_of: The number of the line in which a text stands.
-        number: The number of the line for all other values.
+        number_of: Text → the number of the line that has it.
+        number: The line number for a text that is not in `number_of`.
     """
     stack: list[tuple[str | None, object]] = [("uid", content)]
     while stack:
@@ -109,7 +109,7 @@ def _entries(
             stack.extend((meaning_of(key), item) for key, item in reversed(inner))
         elif isinstance(value, str):
             kind = kind_of(value.strip())
-            if meaning is not None or kind is not None:  # other lists do not name series
+            if meaning is not None or kind is not None:  # skip a list of other texts
                 kind = kind if meaning in (None, "uid") else meaning
                 place = number_of.get(value, number)
                 yield Entry(place, value, kind or "uid", value.strip())

@@ -1,4 +1,4 @@
-"""Parse single lines of a manifest: commands of s5cmd, and identifiers."""
+"""Parse single lines of a manifest: s5cmd commands and identifiers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .entries import (
     ADDRESS,
     MAX_LINE_CHARACTERS,
     Entry,
-    Problem,
+    NotASeries,
     UnknownLine,
     kind_of,
     not_an_identifier,
@@ -22,7 +22,7 @@ __all__ = ["parse_line", "too_long", "unreadable"]
 
 
 def parse_line(number: int, line: str) -> Iterator[Entry | UnknownLine]:
-    """Yield the identifiers in a line, which is a command of s5cmd or a list of identifiers.
+    """Yield the identifiers in a line, which is an s5cmd command or a list of identifiers.
 
     The commands are those that the portal writes (IDC's user guide, learn.canceridc.dev, "Cohort
     manifests") and that idc-index reads (github.com/ImagingDataCommons/idc-index,
@@ -34,7 +34,7 @@ def parse_line(number: int, line: str) -> Iterator[Entry | UnknownLine]:
     problem = unreadable(line)
     if problem is None and line.split(None, 1)[0] in _COMMANDS:
         source = _source_of_command(line)
-        if not isinstance(source, Problem):
+        if not isinstance(source, NotASeries):
             yield Entry(number, line, "url", source)
             return
         problem = source.reason
@@ -50,14 +50,14 @@ def parse_line(number: int, line: str) -> Iterator[Entry | UnknownLine]:
 
 
 def unreadable(line: str) -> str | None:
-    """Return the reason why a line cannot be parsed at all; None if it can."""
+    """Return the reason why a line cannot be parsed; None if it can."""
     if len(line) > MAX_LINE_CHARACTERS:
         return too_long(line)
     return "it contains a NUL character" if "\0" in line else None
 
 
 def too_long(line: str) -> str:
-    """Return the reason for a line that is too long."""
+    """Return the reason to reject a line that is too long."""
     return f"a line of {len(line):,} characters; expected {MAX_LINE_CHARACTERS:,} at most"
 
 
@@ -76,7 +76,7 @@ _OPTIONS_WITH_VALUE = frozenset(
         *("--sse", "--acl"),
     )
 )
-#: Options that select only some files of a series.
+#: Options that select only some of the files of a series.
 _PARTIAL_OPTIONS = frozenset(("--include", "--exclude", "--version-id"))
 _QUOTED = re.compile(r"\"[^\"\\]*\"|'[^']*'")
 _WORD = re.compile(rf"(?:{_QUOTED.pattern}|[^\s\"']+)+")
@@ -84,25 +84,25 @@ _SHELL_OPERATOR = re.compile(r"[;|&<>]")
 
 
 def _split_words(line: str) -> list[str]:
-    """Split a line of plain and quoted words as shlex.split does, ten times as fast."""
+    """Split a line of plain and quoted words as shlex.split does, but ten times as fast."""
     if '"' not in line and "'" not in line:
         return line.split()
     return [word.strip("\"'") for word in _WORD.findall(line)]
 
 
-def _source_of_command(line: str) -> str | Problem:
-    """Return the address that a command of s5cmd copies from; its destination is ignored."""
+def _source_of_command(line: str) -> str | NotASeries:
+    """Return the address that an s5cmd command copies from; ignore its destination."""
     if "`" in line or "$(" in line:
-        return Problem("it contains a command for a shell")
+        return NotASeries("it contains a shell command")
     unquoted = _QUOTED.sub("", line) if '"' in line or "'" in line else line
     operator = _SHELL_OPERATOR.search(unquoted)
     if operator:
-        return Problem(f"it contains {operator[0]!r}, which is for a shell")
+        return NotASeries(f"it contains {operator[0]!r}, which is shell syntax")
     try:
         needs_shlex = '"' in unquoted or "'" in unquoted or "\\" in line
         words = shlex.split(line) if needs_shlex else _split_words(line)
     except ValueError:
-        return Problem("a quote is not closed")
+        return NotASeries("a quote is not closed")
     words.reverse()
     command, arguments = "", []
     while words:
@@ -110,30 +110,30 @@ def _source_of_command(line: str) -> str | Problem:
         if word.startswith("-"):
             option = word.split("=")[0]
             if option in _PARTIAL_OPTIONS:
-                return Problem(f"{option} selects single files, and only whole series are read")
+                return NotASeries(f"{option} selects single files, but only whole series are read")
             if option in _OPTIONS_WITH_VALUE and "=" not in word and words:
                 words.pop()
         elif not command:
             command = "" if word == "s5cmd" else word
             if command not in ("", "cp", "sync"):
-                return Problem(f"the command {command[:80]!r}: only cp and sync are read")
+                return NotASeries(f"the command {command[:80]!r}: only cp and sync are read")
         else:
             arguments.append(word)
     return _checked_arguments(arguments)
 
 
-def _checked_arguments(arguments: list[str]) -> str | Problem:
-    """Return the first of the arguments of ``cp`` or ``sync``, unless one of them is wrong."""
+def _checked_arguments(arguments: list[str]) -> str | NotASeries:
+    """Return the first argument of ``cp`` or ``sync``, or the problem if an argument is wrong."""
     if not 1 <= len(arguments) <= 2:
-        return Problem(
+        return NotASeries(
             f"{len(arguments):,} arguments; expected the address of a series and a folder"
         )
     source, *destinations = arguments
     if not ADDRESS.match(source):
-        return Problem(f"{source[:80]!r} is not the address of a series")
+        return NotASeries(f"{source[:80]!r} is not the address of a series")
     for destination in destinations:
         if ADDRESS.match(destination):
-            return Problem(f"it would write to {destination[:80]!r}")
+            return NotASeries(f"it would write to {destination[:80]!r}")
         if ".." in destination and ".." in re.split(r"[/\\]", destination):
-            return Problem(f"its folder {destination[:80]!r} contains '..'")
+            return NotASeries(f"its folder {destination[:80]!r} contains '..'")
     return source

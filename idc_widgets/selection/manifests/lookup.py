@@ -14,7 +14,7 @@ __all__ = ["look_up"]
 
 
 def look_up(engine: Engine, entries: Iterable[Entry]) -> tuple[set[str], list[UnknownLine]]:
-    """Return the SeriesInstanceUIDs that entries name, and a line per entry that names none."""
+    """Return the SeriesInstanceUIDs that entries name, and an unknown line per other entry."""
     values: dict[str, dict[str, None]] = {kind: {} for kind in ("uid", *KEYS)}
     readable, unknown_lines = [], []
     for entry in entries:
@@ -41,12 +41,12 @@ def look_up(engine: Engine, entries: Iterable[Entry]) -> tuple[set[str], list[Un
     return by_uid | by_address | by_patient, unknown_lines
 
 
-#: Values by kind; the dict of a kind serves as an ordered set.
+#: Kind → its values. The inner dict is an ordered set.
 _Values: TypeAlias = Mapping[str, Mapping[str, None]]
 
 
 def _look_up_uids(engine: Engine, values: _Values) -> tuple[set[str], dict[tuple[str, str], str]]:
-    """Return the series of the UIDs, and a reason per (kind, UID) that is not in the index."""
+    """Return the series of the UIDs, and the reason for each (kind, UID) that is unknown."""
     series = known_texts(engine, "SeriesInstanceUID", [*values["series"], *values["uid"]])
     others = [uid for uid in values["uid"] if uid not in series]
     studies = known_texts(engine, "StudyInstanceUID", [*values["study"], *others])
@@ -65,7 +65,7 @@ def _look_up_uids(engine: Engine, values: _Values) -> tuple[set[str], dict[tuple
             reasons[kind, uid] = f"data {engine.data_version} has no {words[kind]} {uid}"
         else:
             reasons[kind, uid] = not_an_identifier(uid)
-    # A UID can be both that of a series and that of a study; then it means the series.
+    # If a UID is that of a series and also of a study, it means the series.
     whole_studies = {uid for uid in studies if uid in values["study"] or uid not in series}
     selected = {uid for uid in series if uid in values["series"] or uid in values["uid"]}
     if whole_studies:
@@ -76,7 +76,12 @@ def _look_up_uids(engine: Engine, values: _Values) -> tuple[set[str], dict[tuple
 def _look_up_patients(
     engine: Engine, pairs: set[tuple[str, str]]
 ) -> tuple[set[str], dict[tuple[str, str], str]]:
-    """Return the series of (collection_id, PatientID), and a reason per pair that is unknown."""
+    """Return the series of these patients, and the reason for each unknown pair.
+
+    Args:
+        engine: The engine whose index is searched.
+        pairs: Pairs (collection_id, PatientID).
+    """
     if not pairs:
         return set(), {}
     columns = ("collection_id", "PatientID")

@@ -1,4 +1,4 @@
-"""Parse the text of a manifest into entries, whatever its format."""
+"""Parse a manifest of any format into entries."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def parse(engine: Engine, text: str) -> Iterator[Entry | UnknownLine]:
     """Yield the identifiers in a manifest, and the lines that cannot name a series.
 
     Args:
-        engine: Where the values of a table without a header are looked up, to find the column
-            that identifies the series.
+        engine: The engine whose index is searched to find out, in a table without a header, which
+            column identifies the series.
         text: The manifest, with Unix line ends.
 
     Raises:
-        InvalidQueryError: The text starts like JSON but is not, or has none of our keys.
+        InvalidQueryError: The text starts like JSON but is not, or has no known keys.
     """
     if text.lstrip()[:1] in ("{", "["):
         entries = parse_json(text)
@@ -42,13 +42,13 @@ def parse(engine: Engine, text: str) -> Iterator[Entry | UnknownLine]:
         yield from parse_line(number, line)
 
 
-#: The line of a .tcia manifest after which the UIDs follow, in lower case.
+#: The setting (in lower case) after which a .tcia manifest lists the UIDs.
 _TCIA_LIST = "listofseriestodownload="
 _TCIA_SETTING = re.compile(r"\s*[A-Za-z]\w*=")
 
 
 def _parse_tcia(lines: Sequence[str]) -> Iterator[Entry | UnknownLine]:
-    """Parse a manifest of TCIA's NBIA Data Retriever: settings, then a UID per line.
+    """Parse a manifest of TCIA's NBIA Data Retriever: settings, then one UID per line.
 
     The first setting of TCIA's own manifests is
     downloadServerUrl=https://public.cancerimagingarchive.net/nbia-download/...

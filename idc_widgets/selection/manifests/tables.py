@@ -1,4 +1,4 @@
-"""Parse tables: CSV and TSV, with and without a header."""
+"""Parse tables: CSV and TSV, with or without a header."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .lines import parse_line, too_long
 
 __all__ = ["Layout", "find_layout", "parse_table"]
 
-#: Number of lines that are searched for a header, or for a column of identifiers.
+#: The number of lines in which a header, or a column of identifiers, is searched.
 SAMPLE_LINES = 50
-#: The largest number of lines of a row whose cells contain line ends.
+#: The largest number of lines of a row. Its cells may contain line ends.
 MAX_LINES_PER_ROW = 20
 
-#: Lines that the portal's web application writes above the table of a cohort, a cell per row.
+#: Lines that the portal's web application writes above the table of a cohort, one cell per line.
 _PREAMBLE = re.compile(
     r"\W*(Manifest for cohort|User:|Filters:|Date generated:|Total records found:|NOTE:"
     r"|IDC Data Version|Total manifest size)",
@@ -38,12 +38,12 @@ _PREAMBLE = re.compile(
 
 
 class Layout(NamedTuple):
-    """Where the rows of a table start, and what is in its columns."""
+    """The start and the columns of a table."""
 
     #: Index of the first line after the header.
     start: int
     delimiter: str
-    #: The meaning of each column, see `entries.meaning_of`; None for columns that are not read.
+    #: The meaning of each column, see `entries.meaning_of`; None for a column that is not read.
     columns: list[str | None]
 
 
@@ -51,7 +51,7 @@ def find_layout(engine: Engine, lines: Sequence[str]) -> Layout | None:
     """Return the layout of the table in these lines; None if there is no table.
 
     Args:
-        engine: Where to look up values, for a table without a header.
+        engine: The engine whose index is searched if the table has no header.
         lines: The lines of the manifest.
     """
     return _from_header(lines) or _from_values(engine, lines)
@@ -68,10 +68,10 @@ def _from_header(lines: Sequence[str]) -> Layout | None:
 
 
 def _from_values(engine: Engine, lines: Sequence[str]) -> Layout | None:
-    """Return the layout of a table without a header, if a single column identifies series.
+    """Return the layout of a table without a header, if exactly one column identifies series.
 
-    If no column does, a column of StudyInstanceUIDs counts. If several columns do, the lines are
-    not a table but lists of identifiers, and every identifier in them is read.
+    If none does, a column of StudyInstanceUIDs is taken. If several do, the lines are lists of
+    identifiers rather than a table, and every identifier in them is read.
     """
     sample = [line for _, line in _sample(lines)]
     for delimiter in "\t,;":
@@ -95,7 +95,7 @@ def _from_values(engine: Engine, lines: Sequence[str]) -> Layout | None:
 
 
 def parse_table(lines: Sequence[str], layout: Layout) -> Iterator[Entry | UnknownLine]:
-    """Yield the identifiers in a table, and the rows without any."""
+    """Yield the identifiers in a table, and an unknown line for each row without any."""
     start, delimiter, columns = layout
     for number, line in enumerate(lines[: max(0, start - 1)], 1):
         if not _PREAMBLE.match(line):
@@ -122,7 +122,7 @@ def parse_table(lines: Sequence[str], layout: Layout) -> Iterator[Entry | Unknow
 
 
 def _sample(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Yield the first lines that are neither empty, comments nor too long, with their indices."""
+    """Yield the first lines with their indices; skip empty lines, comments and too long lines."""
     filled = (
         (index, line)
         for index, line in enumerate(lines)
@@ -147,7 +147,7 @@ def _without_nul(text: str) -> str:
 def _join_lines(
     lines: Sequence[str], after: int, delimiter: str, width: int
 ) -> tuple[list[str], int] | None:
-    """Return the cells of a row that continues, inside quotes, in the next lines.
+    """Return the cells of a row that continues in the next lines, because a quote is open.
 
     Args:
         lines: All lines.
@@ -156,8 +156,8 @@ def _join_lines(
         width: The number of cells per row.
 
     Returns:
-        The cells, and the index of the line after the row. None if the row does not continue: a
-        quote that is never closed must not swallow the rows that follow.
+        The cells, and the index of the line after the row. None if the row does not continue: if a
+        quote is never closed, the rows that follow must not become a part of this one.
     """
     quotes = lines[after - 1].count('"')
     for end in range(after + 1, min(after + MAX_LINES_PER_ROW, len(lines)) + 1):

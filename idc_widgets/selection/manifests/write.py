@@ -85,7 +85,7 @@ def _title(table: pa.Table, data_version: str) -> str:
 
 
 def _comment(text: str) -> str:
-    # A line end in the name of a file or a data version must not start a command.
+    # If the name of a file or a data version has a line end, the rest must not become a command.
     return f"# {one_line(text)}\n"
 
 
@@ -103,7 +103,7 @@ def _csv_lines(table: pa.Table, _data_version: str, _name: str) -> Iterator[str]
         yield line.pop()
 
 
-#: Text that a spreadsheet would take for a formula, or that was escaped before.
+#: A text that a spreadsheet would take for a formula, or that already has an added apostrophe.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -112,7 +112,7 @@ def _escape_formula(text: str) -> str:
 
 
 def _uid_lines(table: pa.Table, data_version: str, _name: str) -> Iterator[str]:
-    if not table.num_rows:  # an empty file would look like a failed write
+    if not table.num_rows:  # without a comment, the file would be empty, as after a failed write
         yield _comment(_title(table, data_version))
     for (uid,) in _rows(table):
         if uid.startswith("#") or split_uids(uid) != [uid] or not uid.isprintable():
@@ -124,7 +124,7 @@ def _uid_lines(table: pa.Table, data_version: str, _name: str) -> Iterator[str]:
 
 
 class _Writer(NamedTuple):
-    """How a format is written.
+    """A format: its columns and its lines.
 
     Args:
         columns: The columns of the index that it needs.

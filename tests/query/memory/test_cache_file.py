@@ -93,7 +93,7 @@ def prepared(saved: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def _everything(client: IDCClient) -> list[object]:
-    """Use every array of the index in memory."""
+    """Return results that need every array of the index in memory."""
     found = loading.memory_index_of(client.engine)
     assert found is not None
     cohort = client.cohort(text="1.3.6.1.4.1.14519 lung")
@@ -117,7 +117,7 @@ def expected() -> list[object]:
 def test_zeros_in_the_file_are_noticed(
     prepared: Path, expected: list[object], percent: int
 ) -> None:
-    """A lost power supply or a quota leaves zeros."""
+    """A power failure or a quota can leave zeros in a file."""
     with prepared.open("r+b") as file:
         file.seek(prepared.stat().st_size * percent // 100)
         file.write(bytes(65_536))

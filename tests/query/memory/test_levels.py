@@ -1,4 +1,4 @@
-"""The tables of patients and studies: from memory, they are those of the SQL."""
+"""The tables of patients and studies are the same from memory and by SQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEADER = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,StudyDate,S
         {"Modality": []},
     ],
 )
-def test_a_table_from_memory_is_that_of_the_sql(
+def test_a_table_is_the_same_from_memory_and_by_sql(
     client: IDCClient, level: str, filters: dict[str, Any]
 ) -> None:
     cohort = client.cohort(**filters)

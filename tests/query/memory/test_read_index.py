@@ -1,4 +1,4 @@
-"""Reading of the index into memory."""
+"""Read the index into memory."""
 
 from __future__ import annotations
 

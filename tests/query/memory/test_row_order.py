@@ -19,7 +19,7 @@ RANDOM = np.random.default_rng(7)
 
 
 def block_order() -> tuple[RowOrder, list[int]]:
-    """Return an order of numbers by tens, descending within each ten, and the numbers in it."""
+    """Return a `BlockOrder` and its numbers: tens ascend, the numbers within each ten descend."""
     numbers = np.sort(RANDOM.choice(1000, 300, replace=False))
     sorted_blocks = []
 

@@ -1,4 +1,4 @@
-"""Resolve a manifest: the series that it names, and the lines that name none."""
+"""Resolve a manifest into the series that it names and the lines that name none."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .parse import parse
 
 __all__ = ["resolve_manifest"]
 
-#: The largest manifest in bytes; one that lists every series of IDC has 70 MB.
+#: The largest size of a manifest in bytes. One with all series of IDC has 70 MB.
 MAX_MANIFEST_BYTES = 200_000_000
 
 
 def resolve_manifest(
     engine: Engine, source: str | os.PathLike[str]
 ) -> tuple[Cohort, tuple[UnknownLine, ...]]:
-    """Return the series that a manifest names, and the lines that name none, by number.
+    """Return the series that a manifest names, and the lines that name none, sorted by number.
 
     Arguments and errors are those of `IDCClient.read_manifest`.
     """
@@ -37,7 +37,7 @@ def resolve_manifest(
     series, not_in_index = look_up(engine, entries)
     unknown_lines = sorted([*unknown_lines, *not_in_index], key=lambda line: line.number)
     if not series and not any(kind_of(entry.value) or entry.collection for entry in entries):
-        # A manifest of an empty selection, as `to_manifest` writes it, has a header or a comment.
+        # `to_manifest` writes an empty selection with a header or a comment, so it is not empty.
         if unknown_lines:
             first = unknown_lines[0]
             shown = f"line {first.number:,} is {first.text[:80]!r} ({first.reason})"
@@ -48,7 +48,7 @@ def resolve_manifest(
 
 
 def _text_of(source: str | os.PathLike[str]) -> str:
-    """Return the text of a manifest, given by its path or as text, with Unix line ends."""
+    """Return the text of a manifest from a path or a text, with Unix line ends."""
     untyped: Any = source
     if not isinstance(untyped, str | os.PathLike):
         raise InvalidQueryError(

@@ -1,4 +1,4 @@
-"""Manifests given as text and as files: encodings, and what is neither."""
+"""Manifests as text and as files: encodings, line ends, and sources that are no manifest."""
 
 from __future__ import annotations
 

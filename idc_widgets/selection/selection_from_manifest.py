@@ -1,4 +1,4 @@
-"""A manifest, read into a selection."""
+"""Read a manifest into a selection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .selection import Selection
 
 __all__ = ["Manifest", "read_manifest"]
 
-#: Number of unknown lines spelled out before "and N more".
+#: The number of unknown lines that a summary shows before "and N more".
 MAX_LINES_SHOWN = 3
 
 
@@ -22,8 +22,8 @@ class Manifest:
 
     #: The series that the index has.
     selection: Selection
-    #: The lines that name no series, by number. A line with several identifiers can appear several
-    #: times, with a reason each.
+    #: The lines that name no series of the index, sorted by number. If several identifiers of a
+    #: line are unknown, each of them is an entry with its own reason.
     unknown: tuple[UnknownLine, ...]
 
     def __str__(self) -> str:
