@@ -109,7 +109,7 @@ def main() -> None:
     if not given.quick and "speed" in given.only:
         require_peer()
 
-    # End like Ctrl-C, so that no files are left on disk.
+    # Treat SIGTERM like Ctrl-C, so that the files are deleted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     turns = 2 if given.quick else given.turns
     figures: dict[str, Any] = {}

@@ -8,8 +8,8 @@ not know which index or filters they come from.
 >>> job.wait()                               # doctest: +SKIP
 'complete'
 
-A plan is made by `planner` and carried out by `supervisor`; `job` runs it in a thread and shows its
-`outcome`. Nothing is written before a job starts.
+`planner` makes a plan, and `supervisor` carries it out. `job` runs the supervisor in a thread and
+shows its `outcome`. Nothing is written before a job starts.
 """
 
 import lazy_loader as _lazy

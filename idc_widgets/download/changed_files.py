@@ -24,7 +24,7 @@ __all__ = ["changed_since", "completion_times", "sizes_on_server"]
 _MAX_RECORD_BYTES = 1 << 24  # reading a larger one would delay a preview
 _OBJECTS_PER_PAGE = 1_000
 _WORKERS = 16
-_CLOCK_SECONDS = 2.0  # the record is exact to a second
+_CLOCK_SECONDS = 2.0  # the record has times in whole seconds
 
 
 def sizes_on_server(
@@ -75,7 +75,7 @@ def sizes_on_server(
 def completion_times(folder: Path) -> dict[str, float]:
     """Return when series were last recorded as complete: SeriesInstanceUID to POSIX time.
 
-    The result is empty if `folder` has no record, or one that is damaged or large.
+    The result is empty if the record of `folder` is missing, damaged or large.
     """
     times: dict[str, float] = {}
     with suppress(OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):

@@ -15,7 +15,7 @@ class Controls:
         self.unpaused = threading.Event()
         self.unpaused.set()
         self.halted = threading.Event()
-        """Set by `cancel` and by `pause`: the supervisor stops s5cmd and other waits."""
+        """Set by `cancel` and `pause`: the supervisor then stops s5cmd, and stops waiting."""
 
     def cancel(self) -> None:
         """End the run; complete series stay on disk."""

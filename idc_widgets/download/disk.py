@@ -81,7 +81,7 @@ def unfinished_files(folder: Path) -> dict[str, str]:
 
 
 class FileState(NamedTuple):
-    """What the system reports about a file. If one of the values differs, the file was written."""
+    """What the system reports about a file. If a value changes, the file has been written to."""
 
     size_bytes: int
     blocks: int
@@ -91,9 +91,9 @@ class FileState(NamedTuple):
 def file_state(path: str) -> tuple[int, FileState | None]:
     """Return how many bytes of an unfinished file have arrived, and its state.
 
-    Several parts of a large object arrive at the same time, so the file is longer than its data.
-    That is why allocated blocks are counted. Some file systems (FUSE, 9p, Windows) never report a
-    block; there the size is returned.
+    Several parts of a large object arrive at the same time, so the size of the file is larger than
+    the data so far. So this counts the allocated blocks. Some file systems (FUSE, 9p, Windows)
+    never report a block; there, this returns the size.
 
     Returns:
         The bytes and the state; 0 and None if the file does not exist.
@@ -140,7 +140,7 @@ def _file_system_time(folder: Path) -> float:
         file.write(b"x")
         file.flush()
         return os.fstat(file.fileno()).st_mtime
-    return 0.0  # at this time, no file is old
+    return 0.0  # so that no file counts as old
 
 
 def set_aside(path: Path, word: str, *, beside: Path | None = None) -> Path:
@@ -149,7 +149,7 @@ def set_aside(path: Path, word: str, *, beside: Path | None = None) -> Path:
     Args:
         path: The file.
         word: The word in the new name.
-        beside: The path to put in place of `<name>`; by default `path`.
+        beside: A path with the folder and the `<name>` of the new path; by default `path`.
     """
     number, beside = 1, beside or path
     while os.path.lexists(aside := beside.with_name(f"{beside.name}.{word}-{number}")):

@@ -46,13 +46,13 @@ from .plan import DownloadPlan
 
 __all__ = ["FolderLock"]
 
-# If two jobs start at the same instant, one waits before it looks again; the other waits for it
+# If two jobs start at the same instant, one backs off and looks again; the other one gives way
 _BACK_OFF_SECONDS = 0.2
 _GIVE_WAY_SECONDS = 3.0
 _WRITE_SECONDS = 1.0  # how long to wait for the content of a file that is locked but still empty
 _MAX_DELAY_SECONDS = 5.0  # the longest delay by the files of all other jobs together
 _MAX_LOCK_FILES = 10_000  # how many are read in one folder
-_REGISTER_TRIES = 50  # one fails if another job inspects the new file or removes its folder
+_REGISTER_TRIES = 50  # a try fails if another job inspects the file or removes its folder
 _REGISTER_PAUSE_SECONDS = 0.01
 
 _log = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ _own_descriptors: set[int] = set()
 class FolderLock:
     """The right of one job to write into the folders of `plan`.
 
-    The constructor reserves them within this process: check `is_reserved`. Then `lock` keeps other
-    processes out. Call `release` in either case.
+    The constructor reserves the folders within this process: check `is_reserved`. Then `lock` keeps
+    other processes out. Always call `release` at the end.
     """
 
     def __init__(self, plan: DownloadPlan) -> None:
@@ -150,7 +150,7 @@ class FolderLock:
                 os.utime(self._path)
 
     def record_process(self, process: s5cmd.Process) -> None:
-        """Write into the lock file which s5cmd is running."""
+        """Write the pid and the start time of an s5cmd into the lock file."""
         if self._path:
             words = json.dumps({"pid": process.pid, "started": process.started})
             with suppress(OSError):
@@ -192,7 +192,7 @@ class FolderLock:
                 yield Path(path)
 
     def _hashes_below(self, place: Path) -> set[str]:
-        """Return the hashes by which a lock file in `place` names folders of this job below it."""
+        """Return hashes of the job's folders in or below `place`, as lock files there list them."""
         start = _start(place)
         return {
             _hash(folder[len(start) :])

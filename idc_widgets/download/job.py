@@ -42,12 +42,12 @@ class DownloadJob:
     >>> job.paths["1.3.6.1.4.1..."]      # doctest: +SKIP
     [PosixPath('/home/me/idc/...dcm'), ...]
 
-    In a coroutine or a notebook cell, `await job` waits as well.
+    In a coroutine or a notebook cell, `await job` waits for the end, too.
 
     Args:
         plan: What to fetch, and where to.
         workers: The number of parallel transfers.
-        on_change: Called with the job, see the method of that name.
+        on_change: Called with the job; see the method `on_change`.
         stall_timeout: Seconds without a byte after which a file, or all files, are tried again.
         tries: How often a series is tried if its problem is transient: a busy server, a broken or
             stalled connection, an s5cmd that was killed. Other problems are final at once.
@@ -260,8 +260,8 @@ class DownloadJob:
     def wait(self, timeout: float | None = None, *, bar: bool = False) -> State:
         """Start the job if necessary, block until it is finished, and return its state.
 
-        All observers have been called before it returns. It does not block an observer that calls
-        it.
+        When this returns, all observers have been called. If an observer calls this, it does not
+        block.
 
         Args:
             timeout: Seconds after which to return although the job is still running. None waits
@@ -336,7 +336,7 @@ class DownloadJob:
                 notify=self._notify,
             )
             state = supervisor.run(lock)
-        except BaseException as error:  # also SystemExit of an observer: wait() must return
+        except BaseException as error:  # even SystemExit of an observer, so that wait() returns
             _log.error("%r ended unexpectedly", self, exc_info=error)
             outcome.error = outcome.error or f"the download ended unexpectedly: {error!r}"
             outcome.fail_remaining(self.plan, outcome.error)

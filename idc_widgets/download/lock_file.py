@@ -24,7 +24,7 @@ __all__ = ["HEARTBEAT_SECONDS", "LockFile", "Patience", "Status", "change_time",
 HEARTBEAT_SECONDS = 20.0
 """While its s5cmd runs, a job changes the time of its lock file this often."""
 
-_SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS  # a job on another computer, silent so long, has ended
+_SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS  # after this silence, a job on another computer has ended
 _ABANDONED_SECONDS = 86_400.0  # the same, for a lock file that cannot be read
 _NEW_SECONDS = 5.0
 _POLL_SECONDS = 0.02

@@ -53,7 +53,7 @@ class PlannedSeries:
     def is_complete(self, files: Mapping[Any, int]) -> bool:
         """Return whether the number and total size of files are those of this series.
 
-        If only some objects are wanted, each must have its own size.
+        If only some objects are wanted, each file must have the size of its object.
 
         Args:
             files: Name or path to bytes.

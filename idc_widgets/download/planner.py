@@ -61,7 +61,7 @@ def absolute_folder(folder: str | os.PathLike[str]) -> Path:
     try:
         expanded = os.path.expanduser(text)
         root = os.path.abspath(expanded)
-    except ValueError:  # no user can have that name, see below
+    except ValueError:  # no user can have that name; the checks below report it
         expanded = root = text
     except OSError as error:
         raise DownloadError(
@@ -144,7 +144,7 @@ def _location(row: Mapping[str, Any], source: str) -> tuple[str, str]:
 
 
 def _amount(row: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the number of files of a series, and of their bytes."""
+    """Return the number of files of a series, and their total bytes."""
     uid, count, size = row["SeriesInstanceUID"], row["instanceCount"], row["series_size_MB"]
     if not _is_within(count, 1, _COUNT_LIMIT) or count % 1:
         raise DownloadError(f"series {uid} has no count of its files (instanceCount is {count!r})")
@@ -161,7 +161,7 @@ def _is_within(value: Any, least: int, limit: float) -> bool:
 def _restricted(
     series: tuple[PlannedSeries, ...], only: Mapping[str, Mapping[str, int]]
 ) -> tuple[PlannedSeries, ...]:
-    """Restrict series to the wanted objects, by SeriesInstanceUID."""
+    """Return the series, restricted to the objects in `only` where it names some."""
     if unknown_uids := only.keys() - {planned.SeriesInstanceUID for planned in series}:
         raise DownloadError(f"series {min(unknown_uids)} is in `only`, but has no row")
     for uid, files in only.items():

@@ -61,7 +61,7 @@ def report_rows(
         on_disk: Files and bytes on disk, by SeriesInstanceUID. Other series are looked up on disk.
         reasons: Why a series is not complete, even if its files and bytes are right.
         problems: The series in `reasons` that have a problem and are not merely unfinished.
-        unchecked: Why no series counts as complete yet; None if series may.
+        unchecked: Why no series counts as complete yet; None if there is no such reason.
     """
     licenses_and_dois = plan.provenance.licenses_and_dois
     for series in plan.series:

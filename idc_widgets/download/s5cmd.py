@@ -70,7 +70,7 @@ class FileDone:
     """s5cmd reports that one file is complete under its final name."""
 
     source: str
-    """s3://bucket/key"""
+    """The address of the object: `s3://bucket/key`."""
     destination: str
     size_bytes: int
 
@@ -368,7 +368,7 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """None while s5cmd runs; negative if a signal ended it. 0 does not mean success."""
+        """The exit code: None while s5cmd runs, negative after a signal. 0 can mean a failure."""
         return self._popen.poll()
 
     def drain_events(self) -> Iterator[Event]:

@@ -163,7 +163,7 @@ class Supervisor:
     # --- fetching ------------------------------------------------------------------------------
 
     def _fetch(self, lock: FolderLock) -> tuple[dict[str, str], Survey | None]:
-        """Fetch the missing files, trying again where that may help.
+        """Fetch the missing files, and try again if that may help.
 
         Returns:
             The last problem of each series, by SeriesInstanceUID; and the survey of the disk, or

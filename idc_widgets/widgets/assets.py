@@ -14,7 +14,8 @@ def style(*names: str) -> str:
     """Return the style sheet of a widget.
 
     Args:
-        *names: Files in `STATIC` without ".css"; base.css, which all widgets share, comes first.
+        *names: Files in `STATIC`, named without ".css". base.css, which all widgets share, is put
+            before them.
     """
     return _joined("base", *names, suffix="css")
 
@@ -25,8 +26,8 @@ def script(*names: str) -> str:
     A widget has a single module and there is no bundler, so the files are joined.
 
     Args:
-        *names: Files in `STATIC` without ".js", the last of which exports `render`; base.js,
-            which all widgets share, comes first.
+        *names: Files in `STATIC`, named without ".js". The last one exports `render`. base.js,
+            which all widgets share, is put before them.
     """
     return _joined("base", *names, suffix="js")
 

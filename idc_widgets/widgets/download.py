@@ -33,14 +33,14 @@ __all__ = ["DownloadWidget"]
 
 _log = logging.getLogger(__name__)
 
-#: The speed of the last seconds is shown, as many as this.
+#: How many of the last seconds the chart of the speed shows.
 SPEED_HISTORY_SECONDS = 60
 
 #: How long `start` waits for an earlier download that is being cancelled.
 CANCEL_WAIT_SECONDS = 10.0
 
 
-#: The traits for users, whose observers are called after everything else.
+#: The traits that users may observe. Their observers are called after everything else.
 _REPORTED_TRAITS = ("selection", "download_dir", "job", "paths")
 
 
@@ -128,12 +128,12 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._starting = threading.RLock()
         #: The threads that are changing traits; until they are done, users' observers wait.
         self._changing: set[int] = set()
-        #: Calls the users' observers: after a turn, if there is a state.
+        #: Calls the users' observers. If there is a state, it does so after a turn.
         self._teller = Teller() if state is None else state.teller
         self._paths_mirrors: list[Callable[[Any, Any], object]] = []
         self._status_lock = threading.Lock()
         self._status_number = 0
-        self._running_reports = 0  # in a row
+        self._running_reports = 0  # how many reports in a row say that the job is running
         #: The speeds in MB/s, and when the last one was taken (`time.monotonic`).
         self._rates: deque[float] = deque(maxlen=SPEED_HISTORY_SECONDS)
         self._rate_time = 0.0

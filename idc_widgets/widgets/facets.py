@@ -72,7 +72,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     """Why the counts are not up to date; empty if they are. Type: str."""
 
     _answered = Unicode().tag(sync=True)
-    """The last request of the front end that the other traits reflect. Type: str, "view:number"."""
+    """The last request that was answered by setting the other traits. Type: str, "view:number"."""
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("FacetDropdown", keywords, ["column", "layout", "state"])
@@ -139,7 +139,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
             self.state.filter_values(self.column, content["values"])
 
     def _answer(self, request: str) -> None:
-        # Not earlier: a turn that was interrupted before it began has changed nothing.
+        # Set it again: `_choose` has not run if the turn was interrupted before it began.
         self._last_request = request
         if not self.state.dropdown_counts.is_postponed():
             self._answered = request

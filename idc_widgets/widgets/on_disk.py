@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class OnDisk:
-    """The state of the files of series.
+    """The state of the files of each series on the screen.
 
     Args:
         plan: Plans the download of series, given by UID, into the present folder.
@@ -58,7 +58,7 @@ class OnDisk:
         self._job: DownloadJob | None = None
         self._job_state = ""
         self._is_looking = self._has_to_look = False
-        self._look_time = 0.0  # of the last examination (`time.monotonic`)
+        self._look_time = 0.0  # when the disk was last examined (`time.monotonic`)
 
     def states(self, uids: Sequence[str]) -> list[str]:
         """Return the last known states of the series on the screen, and examine them again.

@@ -88,7 +88,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
     """Why the last range is not a valid filter; empty if it is valid. Type: str."""
 
     _answered = Unicode().tag(sync=True)
-    """The last request of the front end that the other traits reflect. Type: str, "view:number"."""
+    """The last request that was answered by setting the other traits. Type: str, "view:number"."""
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("RangeFilter", keywords, ["column", "layout", "state"])

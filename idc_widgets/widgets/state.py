@@ -166,7 +166,7 @@ class BrowserState(ErrorReporting):
             return self._settled[name]
 
     def _choose(self, name: str, value: Any) -> None:
-        """Change the state as the assignment of a choice demands."""
+        """Change the state in a turn, because a choice was assigned."""
         with self.turn():
             if value != self._settled[name]:
                 self._update(**{name: value})

@@ -155,7 +155,7 @@ class Turns:
         self._stale.discard(view)
 
     def run_late(self) -> None:
-        """Run the late views, unless a newer turn waits. Call it with the lock."""
+        """Run the late views, unless a newer turn waits. The caller holds the lock."""
         if self._running_late is self._this_turn:
             return  # a view changed the state; the loop that runs this view also runs the new ones
         try:

@@ -130,7 +130,7 @@ class _Report:
         if self.left is None:
             self.left = [] if change["old"] is change["new"] else _observers(self.owner, change)
         while self.left:
-            # An observer that is interrupted was called.
+            # Remove it first: an observer that is interrupted counts as called.
             observer = self.left.pop(0)
             try:
                 observer(change)

@@ -284,7 +284,7 @@ def test_retry_fetches_only_missing_and_broken_files(
     whole = {path: path.read_bytes() for path in paths}
     assert len(whole) == 3
     broken, missing, kept = paths
-    # The sizes by name show which file is broken.
+    # The plan has the size of each file, so it is known which file is broken.
     broken.write_bytes(whole[broken] + b"x")
     missing.unlink()
     kept_since = kept.stat().st_mtime_ns

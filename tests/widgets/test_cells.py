@@ -70,7 +70,7 @@ def kernel(shared_kernel: Kernel) -> Kernel:
 
 
 def is_open(kernel: Kernel, *names: str) -> list[bool]:
-    """Return whether each of the widgets that cells have noted is open."""
+    """Return whether each of these widgets is open; cells have named them with `note`."""
     return list(json.loads(kernel.run(f"print(json.dumps([is_open(n) for n in {names!r}]))")))
 
 

@@ -1,4 +1,4 @@
-"""Users' observers are called from several threads, and get the last value last."""
+"""Changes in several threads: the last value that an observer gets is the current one."""
 
 from __future__ import annotations
 

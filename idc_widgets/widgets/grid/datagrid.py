@@ -24,7 +24,7 @@ from .shown_rows import ShownRows
 
 __all__ = ["DataGridView"]
 
-#: Rows sent with a new source before the front end requests any: as many as a tall grid shows.
+#: How many rows are sent with a new source, before the front end requests any: a tall grid's.
 _FIRST_ROWS = 40
 #: Limit of rows that a person can pick; filters are the way to choose more.
 _MAX_PICKS = 100_000

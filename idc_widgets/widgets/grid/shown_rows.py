@@ -9,9 +9,9 @@ from ...query import RowSource
 
 __all__ = ["ShownRows"]
 
-#: Replaced rows are kept for clicks that are still on their way: at most so many generations, with
-#: so many rows in total. Quick clicks make many generations before the page has received the
-#: first. A row takes a few bytes.
+#: Replaced rows are kept for clicks that are still on their way. These are the limits: generations,
+#: and rows of all generations together. Quick clicks make many generations before the page has
+#: received the first. A row takes a few bytes.
 _MAX_GENERATIONS = 64
 _MAX_KEPT_ROWS = 8_000_000
 #: How many pages are remembered, and how many page views.
