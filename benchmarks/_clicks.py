@@ -34,7 +34,7 @@ _GRIDS = {
     for level, trait in (("patient", "filters"), ("study", "study_cohort"), ("series", "cohort"))
 }
 
-#: A click: its kind and its target, as values of JSON, so that another process can repeat it.
+#: A click: its kind and its target, as JSON values, so that another process can repeat it.
 Click = list[Any]
 
 

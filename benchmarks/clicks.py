@@ -4,7 +4,7 @@ The page shows IDCBrowser(). The mouse ticks and unticks random values of dropdo
 seed), first with "More filters" closed, then with it open, so that all facets are counted. All
 times are measured in the page. They begin at the time stamp of the click and end with a frame:
 
-  shown   the frame after which the screen looks as it will stay: the values with their counts, the
+  shown   the frame after which the screen has its final look: the values with their counts, the
           summary, the chips, the titles and the first rows of the three grids;
   last    the frame after which nothing is painted or changed any more. A grid requests its rows
           again when it has received new ones, and paints the same picture twice.

@@ -73,7 +73,7 @@ class Layout:
         raise NotImplementedError
 
     def held(self) -> float | None:
-        """Return the memory in MB that the layout holds; None if it cannot tell."""
+        """Return the memory in MB that the layout holds; None if unknown."""
         return None
 
 

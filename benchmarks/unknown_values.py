@@ -1,4 +1,4 @@
-"""Measure the error for an unknown value of each column: CPU time and memory."""
+"""Measure the cost of the message for an unknown value of each column: CPU time and memory."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ while Path("busy").exists() and time.monotonic() < patience:
     time.sleep(0.05)
 """
 
-# An observer that holds the turn after CT and MR are ticked until a file is deleted.
+# An observer that waits, when CT and MR are ticked, until a file is deleted.
 HOLD = """
 import time
 from pathlib import Path

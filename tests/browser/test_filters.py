@@ -1,4 +1,4 @@
-"""Search box, ranges and the row of more filters in JupyterLab, by mouse and keyboard."""
+"""Search box, ranges and the second row of filters in JupyterLab, by mouse and keyboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interrupts downloads at random, with and without locks: no report is wrong, all complete."""
+"""Downloads interrupted at random, with and without locks: all complete, no report is wrong."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ def test_a_server_with_a_wrong_clock(server: S3Server, three: DownloadPlan, date
 
 
 def test_objects_newer_than_our_clock(server: S3Server, three: DownloadPlan) -> None:
-    """Check the message, as s5cmd itself skips these objects without one and exits with 0."""
+    """Check that a reason is given: s5cmd skips these objects silently and exits with 0."""
     server.modified = "2100-01-01T00:00:00.000Z"
     job = DownloadJob(three)
     job.wait(60)
@@ -508,7 +508,7 @@ def test_a_server_that_lists_for_ever(
     job = DownloadJob(three)
     assert job.wait(60) == "complete", job.failed
     check(job, server, "complete")
-    # The same if the repeated page is not the whole series
+    # Now the page that is repeated has only a part of the series
     last = max(three.series[0].folder.iterdir())
     last.unlink()
     del server.objects[three.series[0].bucket, f"{three.series[0].prefix}/{last.name}"]

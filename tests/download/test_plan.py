@@ -127,7 +127,7 @@ def test_a_dry_run_of_a_selection(client: IDCClient, tmp_path: Path) -> None:
 
 
 def test_planning_does_not_read_the_whole_index_into_memory(tmp_path: Path) -> None:
-    engine = DuckDBEngine()  # clients share theirs, whose index other tests have read
+    engine = DuckDBEngine()  # a new one: other tests have read the index of the shared one
     plan = Cohort(engine).where(SeriesInstanceUID=[CT]).select().plan(tmp_path)
     assert plan.provenance.code is not None
     assert plan.provenance.code.splitlines()[0].endswith("Selection(1 series, 70.5 MB)")

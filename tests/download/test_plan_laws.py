@@ -89,7 +89,7 @@ def assert_law(plan: DownloadPlan, platform: str) -> None:
         for path in map(str, paths(series)):
             assert os.path.normpath(path) == path
             assert os.path.commonpath([root, path]) == root != path, "inside the folder"
-            for each in PLATFORMS:  # names are legal everywhere: folders are copied
+            for each in PLATFORMS:  # on every platform, because people copy folders
                 for name in PurePosixPath(path).relative_to(root).parts:
                     assert wrong_with_name(name, each) is None, (name, each)
             assert wrong_with_path(path, platform) is None

@@ -1,4 +1,4 @@
-"""PlannedSeries in the flat form: files are fetched apart and moved into one folder."""
+"""PlannedSeries in the flat form: each series has its own folder until its files are moved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Plan = Callable[..., DownloadPlan]
 
 @pytest.fixture
 def plan(server: S3Server, tmp_path: Path) -> Plan:
-    """A function that plans rows flat into tmp_path/"data" and serves their objects."""
+    """Return a function that plans rows in the flat form and serves their objects."""
 
     def make(*rows: dict[str, Any]) -> DownloadPlan:
         server.objects |= series_objects(rows)

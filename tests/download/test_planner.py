@@ -209,7 +209,7 @@ def test_short(ct: pa.Table, tmp_path: Path) -> None:
     uuid = "fa592876-b28b-40a6-83ac-6904b6e65efb"
     assert plan.series[0].folder == tmp_path / "nsclc_radiomics" / "LUNG1-365" / uuid
     assert plan == DownloadPlan.make(ct, tmp_path, template=FORMS["short"])
-    # A table of the user may lack that column: the prefix is the same
+    # A table of the user may lack crdc_series_uuid; the prefix has the same value
     for rows in (
         ct.drop_columns(["crdc_series_uuid"]),
         ct.drop_columns(["crdc_series_uuid"]).append_column("crdc_series_uuid", pa.nulls(1)),

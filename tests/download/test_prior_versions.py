@@ -33,7 +33,7 @@ def objects(url: str, sizes: list[int]) -> Objects:
 
 
 def parts(size_MB: float, count: int) -> list[int]:
-    """Return the sizes in bytes of `count` files, all but one or two of them empty."""
+    """Return the sizes in bytes of `count` files, of which only one or two have data."""
     total = round(size_MB * 1e6) + 3
     return [total // 2, total - total // 2, 0] if count == 3 else [total, *[0] * (count - 1)]
 

@@ -116,7 +116,7 @@ def test_a_program_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch, tmp_p
         # util-linux 2.32.1, as RHEL 8 has it
         "echo \"setpriv: unrecognized option '--pdeathsig'\" >&2; exit 1",
         "exit 127",
-        # takes the option and cannot start the program
+        # accepts the option, but cannot start the program
         "echo 'setpriv: failed to execute' >&2; exit 126",
     ],
 )
@@ -148,7 +148,7 @@ def test_no_process_is_left_if_no_thread_can_be_started(
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    s5cmd.arguments(server.url, 1)  # tries setpriv, once
+    s5cmd.arguments(server.url, 1)  # try setpriv now: it is tried only once
     monkeypatch.setattr(subprocess, "Popen", remember)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(DownloadError, match=r"can't start new thread.*ulimit -u"):

@@ -55,7 +55,7 @@ def press(widget: DownloadWidget, folder: str | None = None, *, sure: bool = Fal
 
 
 def never_complete(s3: S3Server) -> None:
-    """Send the series s.2 only by half, so that no download ends before the test goes on."""
+    """Send only half of the series s.2, so that no download ends before the test continues."""
     s3.fail = lambda request: (
         "stall" if request.method == "GET" and request.key.startswith("prefix-2/") else None
     )

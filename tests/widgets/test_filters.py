@@ -1,4 +1,4 @@
-"""The filter panel: the usual dropdowns, and the row of more."""
+"""The filter panel: the usual dropdowns, and the second row of filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search box: words as they are typed, and lists of UIDs."""
+"""The search box: it filters by words as they are typed, and by lists of UIDs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_words_filter_and_stay_as_they_were_typed(state, box):
     assert box._text == "LUNG1-365 Lung1 "
     assert box._answered == answer
     assert len(state.selection) == 12
-    send(box, text="lung1 lung1-365")  # the same filter, in other words
+    send(box, text="lung1 lung1-365")  # the same words in another order
     assert box._text == "lung1 lung1-365"
     send(box, text="  ")
     assert "text" not in state.filters.filters
@@ -73,7 +73,7 @@ def test_uids_filter_and_the_result_is_shown(state, box):
     assert set(state.filters.filters["uids"]) == {CT, STUDY}
     assert len(state.selection) == 12
     send(box, text="ct")
-    assert box._uids["count"] == "3 UIDs"  # both together
+    assert box._uids["count"] == "3 UIDs"  # the UIDs and the words both filter
     assert box._text == "ct"
     send(box, uids="")
     assert box._uids == {}

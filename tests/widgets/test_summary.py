@@ -100,7 +100,7 @@ def test_an_empty_selection_offers_filters_to_remove(state):
     assert [chip["hint"] for chip in bar._chips[1:]] == [
         "",
         "",
-    ]  # without these, the selection is still empty
+    ]  # after the removal of any of these, the selection is still empty
     click(bar, "filter", "Modality")
     assert bar._problem == ""
     assert bar._counts[3] == ["1,404", "series"]

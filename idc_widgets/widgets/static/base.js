@@ -108,7 +108,7 @@ function uniqueId() {
  * @param {Model<any>} model
  * @param {string} event
  * @param {(...args: any[]) => void} callback
- * @param {AbortSignal} signal Aborted when the view is removed.
+ * @param {AbortSignal} signal Aborted when the page view is removed.
  */
 function listen(model, event, callback, signal) {
   model.on(event, callback);
@@ -123,7 +123,7 @@ function listen(model, event, callback, signal) {
  * @param {Model<Traits>} model
  * @param {(keyof Traits & string)[]} names
  * @param {() => void} draw
- * @param {AbortSignal} signal Aborted when the view is removed.
+ * @param {AbortSignal} signal Aborted when the page view is removed.
  */
 function follow(model, names, draw, signal) {
   let scheduled = false;

@@ -18,7 +18,7 @@
  * @property {{ connect: (handler: (sender: Selected) => void) => void }} changed
  */
 
-// After this time without an answer, nothing waits for it any more: it may be lost.
+// An answer that takes longer than this may be lost, so nothing waits for it any more.
 const ANSWER_MS = 5000;
 
 /** @type {WeakMap<object, { addView: (view: any) => void }>} */

@@ -56,7 +56,7 @@ function copyInOnePiece(grid) {
   if (typeof drawCells !== "function" || typeof copyToScreen !== "function") return;
 
   /** @type {Rectangle[] | null} */
-  let postponed = null; // while cells are drawn
+  let postponed = null; // the copies to make after the cells are drawn
   grid._blitContent = function (source, x, y, width, height, toX, toY) {
     if (postponed && source === this._buffer && x === toX && y === toY) {
       postponed.push({ x, y, right: x + width, bottom: y + height, area: width * height });

@@ -8,7 +8,7 @@
  * @property {string} _label The text of the button.
  * @property {string} _column The name of the column: the DICOM keyword where there is one.
  * @property {string} _missing The name of the missing value.
- * @property {[value: Value, series: number, patients: number][]} _values In the order shown.
+ * @property {[value: Value, series: number, patients: number][]} _values The listed values.
  * @property {number} _distinct How many values there are; `_values` may hold fewer.
  * @property {Value[]} _chosen The values of the filter.
  * @property {string} _stale Why the counts are not up to date, or "".

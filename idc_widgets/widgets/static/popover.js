@@ -75,7 +75,7 @@ function createPopover({
     if (isOpen()) return;
     root.classList.add("idc-popover-open");
     opener.setAttribute("aria-expanded", "true");
-    // In the top layer nothing clips the panel, neither the output area nor a cell's containment.
+    // In the top layer, neither the output area nor the CSS containment of a cell clips the panel.
     const isInline = window.innerHeight < 2 * MIN_SPACE_PX && window !== window.parent;
     root.classList.toggle("idc-popover-inline", isInline);
     if (!isInline && typeof panel.showPopover === "function") {

@@ -179,7 +179,7 @@ function render({ model, el }) {
   }
 
   /**
-   * Show bins as chosen. `sendSpan` sends them, at the end of a drag or of a run of keys.
+   * Show bins as chosen. `sendSpan` sends them, at the end of a drag or after a pause between keys.
    *
    * @param {number} start
    * @param {number} end

@@ -4,7 +4,7 @@
 
 /**
  * @typedef {object} SummaryTraits
- * @property {[number: string, noun: string][]} _counts Empty if nothing is selected.
+ * @property {[number: string, noun: string][]} _counts The size of the selection; [] for none.
  * @property {[name: string, nonCommercial: boolean][]} _licenses
  * @property {{ kind: "filter" | "pick", name: string, text: string, hint: string }[]} _chips
  * @property {boolean} _clearable Whether "Clear all" would do anything.
