@@ -126,8 +126,9 @@ class IDCClient(FirstApi):
         Args:
             uids: SeriesInstanceUIDs, or StudyInstanceUIDs. A study stands for those of its series
                 that were changed or removed.
-            folder: The folder to download into. It is created when the download starts. Choose one
-                without today's series: a changed series has, by default, a folder of the same name.
+            folder: The folder to download into. It is created when the download starts. It should
+                not contain today's series: by default, both versions of a series would go into the
+                same subfolder.
             version: The IDC version whose files to download, such as 20. By default, the newest
                 version of each series that differs from today's.
             template: See `Selection.download`; the columns are those of prior_versions_index.
@@ -228,8 +229,8 @@ class IDCClient(FirstApi):
         where later sessions find it. An interrupted fetch is resumed by the next call.
 
         Args:
-            name: One of `tables`, such as "seg_index"; or the short_table_name of a clinical table
-                in clinical_index, and then clinical_index is fetched, too.
+            name: One of `tables`, such as "seg_index"; or the short_table_name of a clinical table.
+                clinical_index, which lists these names, is then fetched, too.
             progress: True to show the progress in one line on stderr (in a terminal or Jupyter);
                 or a function to call instead, with the number of bytes on disk and the total
                 number or None.

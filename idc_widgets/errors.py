@@ -25,11 +25,14 @@ _MIN_SIMILARITY = 0.6
 #: Number of choices up to which a message lists all of them.
 _MAX_LISTED_CHOICES = 30
 
-#: Bounds that keep the search for a similar choice below some 30 ms. Only so many choices are
-#: considered; only so many of them, which share most pairs of letters with the name, are compared
-#: by `difflib`; and only so many characters of each.
+#: The largest number of choices in a search for a similar one. The three bounds keep it below some
+#: 30 ms.
 _MAX_CHOICES = 5_000
+
+#: Number of choices that `difflib` compares: those that share most pairs of letters with the name.
 _MAX_COMPARED_CHOICES = 50
+
+#: Number of characters of a name or a choice that are compared.
 _MAX_COMPARED_CHARACTERS = 64
 
 #: Number of characters of a name in a message.
@@ -45,7 +48,7 @@ class IndexFileError(IDCError):
 
 
 class InvalidQueryError(IDCError, ValueError):
-    """A filter, column, value, level or SQL text is not valid; the message says what would be."""
+    """A filter, column, value, level or SQL text is invalid; the message says what is valid."""
 
 
 class QueryInterruptedError(IDCError):
@@ -69,7 +72,7 @@ class LargeDownloadError(DownloadError):
         self.preview = preview
 
 
-#: Default limit of a download in GB (10^9 bytes): if more is left to fetch, it raises
+#: Default limit of a download in GB (10^9 bytes). A download with more left to fetch raises
 #: `LargeDownloadError`. It is here because signatures need it before `download` is imported.
 MAX_GB = 50.0
 
@@ -82,7 +85,7 @@ def nearest_choice(name: object, choices: Iterable[object]) -> str | None:
     """Return the choice that is most similar to `name`, or None if none is similar.
 
     Letter case is ignored. Only the first 5,000 choices are compared, so that a message never
-    takes long: pass the likely ones.
+    takes long. Pass the likely ones first.
 
     >>> nearest_choice("modalty", ["Modality", "Manufacturer"])
     'Modality'

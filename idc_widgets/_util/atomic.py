@@ -90,7 +90,7 @@ def move_into_place(source: Path, target: Path) -> None:
     """Rename a complete file or folder to `target` in one step.
 
     If another process has already put the same content there, and the system does not let us
-    replace it, it stays and `source` is removed.
+    replace it, the existing one stays and `source` is removed.
 
     Raises:
         OSError: It cannot be renamed.
@@ -100,7 +100,7 @@ def move_into_place(source: Path, target: Path) -> None:
     except OSError:
         if source.is_dir() != target.is_dir() or not target.exists():
             raise
-        # A folder is never replaced, and on Windows nor is a file that another process has open.
+        # A folder is never replaced. Windows does not replace a file that a process has open.
         remove(source)
 
 

@@ -111,8 +111,8 @@ def remove_leftovers(folder: Path, is_leftover: Callable[[str], object]) -> None
 
     Args:
         folder: The folder; it may be missing.
-        is_leftover: Called with a file name; tells whether a file of this name is unfinished. It is
-            removed if nothing has been written to it for a day.
+        is_leftover: Called with a file name; tells whether a file of this name is unfinished. An
+            unfinished file is removed if nothing has been written to it for a day.
     """
     with suppress(OSError):
         for entry in list(os.scandir(folder)):

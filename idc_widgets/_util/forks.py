@@ -57,7 +57,7 @@ class ForkSafeLock:
         self._lock, self._process = threading.Lock(), os.getpid()
 
     def __enter__(self) -> None:
-        if self._process != os.getpid():  # a new child has one thread, so that nobody else is here
+        if self._process != os.getpid():  # a new child has only this thread
             self._lock, self._process = threading.Lock(), os.getpid()
         self._lock.acquire()
 

@@ -40,10 +40,10 @@ __all__ = [
 #: not report one.
 ProgressCallback: TypeAlias = "Callable[[int, int | None], object]"
 
-#: A request fails after this time without a connection, and this time without a byte.
+#: A request fails after the first time without a connection, or the second without a byte.
 TIMEOUT_SECONDS = (10.0, 60.0)
 
-#: A short answer must be complete after this time, redirects and the retry included.
+#: A short answer must be complete within this time, including redirects and the retry.
 _MAX_ANSWER_SECONDS = 120.0
 
 #: The headers and each chunk of a file must arrive within this number of read timeouts.
@@ -129,7 +129,8 @@ def open_http(
     """
     with Session() as session:
         session.headers["User-Agent"] = "idc_widgets"
-        # s5cmd, which downloads the images, also reads this variable. REQUESTS_CA_BUNDLE precedes.
+        # s5cmd, which downloads the images, also reads this variable. If REQUESTS_CA_BUNDLE is set,
+        # requests uses that one instead.
         certificates = os.environ.get("AWS_CA_BUNDLE", "")
         if not os.environ.get("REQUESTS_CA_BUNDLE") and Path(certificates).is_file():
             session.verify = certificates
@@ -156,7 +157,7 @@ class Http:
             url: The address of the file.
             part: The path of the partial file. Bytes that are there are kept; only the rest is
                 requested.
-            check: What identifies the complete file.
+            check: The digest or the size of the complete file.
             progress: Called while bytes arrive.
         """
         resumed = partial_size(part) > 0

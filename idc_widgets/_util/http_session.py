@@ -1,8 +1,7 @@
-"""The session of `http`: what it sends to whom, and a time by which answers must have arrived.
+"""The session of `http`: it sends passwords only where they belong, and bounds the time of answers.
 
-The timeout of requests bounds one read from a socket, and a read that brings a byte begins it anew.
-So a server that sends a byte per second, in the headers or in the body, could hold a request for
-hours.
+The timeout of requests bounds a single read from a socket, and starts anew with every read. So a
+server that sends a byte per second, in the headers or in the body, could hold a request for hours.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ import requests.adapters
 
 __all__ = ["Session"]
 
-#: Redirects that are followed for one request. A resolver of DOIs needs two or three.
+#: The largest number of redirects per request. A resolver of DOIs needs two or three.
 _MAX_REDIRECTS = 10
 
 
 class Session(requests.Session):
-    """A session that sends a password only to the server whose address has it.
+    """A session that sends a password only to the server in whose address it stands.
 
-    That of requests also sends those of ~/.netrc, to any server if there is a `default`. Proxies
-    and certificates still come from the environment.
+    `requests.Session` also sends the passwords of ~/.netrc, and even sends its `default` to any
+    server. Proxies and certificates still come from the environment.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.auth = _auth_from_url
         self.max_redirects = _MAX_REDIRECTS
-        #: Bounds the request that is under way.
+        #: The deadline of the current request.
         self.deadline = Deadline()
         for scheme in ("https://", "http://"):
             self.mount(scheme, _Adapter(self.deadline))
@@ -86,7 +85,7 @@ def _auth_from_url(request: requests.PreparedRequest) -> requests.PreparedReques
 
 
 class Deadline:
-    """A time after which no byte is read any more; there is none at first."""
+    """A time after which no more bytes are read. At first, there is none."""
 
     def __init__(self) -> None:
         self._time = float("inf")
@@ -108,7 +107,7 @@ def _with_deadline(pool_class: Any, deadline: Deadline) -> Any:
 
     Args:
         pool_class: The class to derive from; it has the class of its connections.
-        deadline: It may be set anew at any time.
+        deadline: The deadline, which may be changed at any time.
     """
 
     class Response(http.client.HTTPResponse):
@@ -127,7 +126,7 @@ def _with_deadline(pool_class: Any, deadline: Deadline) -> Any:
 
 
 class _TimedReader(io.RawIOBase):
-    """The bytes of a socket, until a deadline."""
+    """Reads the bytes of a socket until a deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._socket, self._deadline = sock, deadline

@@ -21,8 +21,8 @@ __all__ = ["locked", "try_lock"]
 # Do not follow a symlink or block on a FIFO planted at this path.
 _SAFE_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
-# A lock file that cannot even be read counts as abandoned by a killed process of another user when
-# it is older than this: the work under these locks takes seconds.
+# A lock file that cannot be read belongs to another user. If it is older than this, it counts as
+# left behind by a killed process, because the work under these locks takes seconds.
 _ABANDONED_SECONDS = 300
 
 # Lock files that threads of this process use. NFS does not tell threads apart: when one of them
@@ -107,8 +107,8 @@ def try_lock(file: int, *, shared: bool = False) -> bool | None:
     file ends all locks that this process holds on it.
 
     Args:
-        file: Its descriptor. If it is open for reading only, and the file system wants an exclusive
-            lock to be open for writing, the lock is a shared one.
+        file: Its descriptor. If it is open for reading only, and an exclusive lock needs a file
+            that is open for writing, the lock is a shared one.
         shared: Take a lock that others may share. Nobody gets it while another holds an exclusive
             one. (On Windows, all locks are exclusive.)
 

@@ -1,8 +1,8 @@
 """Files and folders of this user in places where others may write, and the space for them.
 
 An unfinished file is created with O_EXCL. It is appended to only if it is a regular file of this
-user that has one name. A link at its path is not followed, but links that the user made above it
-are, such as a home on another disk. A folder that everybody may write to is not used.
+user that has one name. No link at its path is followed. Links above it that the user made are
+followed, such as a home on another disk. A folder that everybody may write to is not used.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def open_partial(path: Path, *, resume: bool) -> BinaryIO:
     """Open an unfinished file for writing. No link is followed.
 
     Args:
-        path: The file. Whatever is there is removed unless it is resumed.
+        path: The file. Unless it is resumed, anything at this path is removed.
         resume: True to append to a file whose `partial_size` is not 0.
 
     Raises:

@@ -22,7 +22,7 @@ __all__ = ["Index"]
 #: Increased with every change to the format of the file `Index.prepared_encoding`.
 _ENCODING_VERSION = 3
 
-#: Number of bytes at the end of a Parquet file whose digest identifies it. They list its columns
+#: The digest of this many bytes at the end of a Parquet file identifies it: they list its columns
 #: with the places, sizes and extreme values of their data.
 _FOOTER_BYTES = 65_536
 
@@ -88,9 +88,9 @@ class Index:
             self.is_own: bool = False
             #: The path of the index in idc-index-data.
             self.shipped: Path = tables["index"]
-            #: Identifies that file, so that a copy of another file is not used.
+            #: The identity of `shipped`, so that no copy of another file is used.
             self.shipped_identity: FileIdentity | None = file_identity(self.shipped)
-            #: Its version with a digest of its content, as two files may have the same version.
+            #: The version and a digest of `shipped`, because two files may have the same version.
             self.source: str = f"{version}-{_fingerprint(self.shipped)}"
             cache = cache_folder()
             if cache is not None:

@@ -156,7 +156,7 @@ NUMERIC = frozenset(name for name, column in COLUMNS.items() if column.sql_type 
 #: Columns of dates in the table "index".
 DATES = frozenset(name for name, column in COLUMNS.items() if column.kind == "date")
 
-#: Columns that a user's own table must have; any other column that it lacks has missing values.
+#: Columns that a user's own table must have. Other columns that it lacks have missing values.
 REQUIRED = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id")
 
 

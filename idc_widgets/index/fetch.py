@@ -49,8 +49,8 @@ _LINE_SECONDS = 0.2
 #: The longest answer that is read as a checksum, in bytes.
 _MAX_CHECKSUM_BYTES = 1000
 
-#: The names that a killed process left behind if another process fetched the same table. A file
-#: that a later call can resume ends in ``.part`` instead.
+#: The names of files that are written while another process fetches the same table. No later call
+#: can resume them if the process is killed. Names of files that can be resumed end in ``.part``.
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 

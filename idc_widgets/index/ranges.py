@@ -1,4 +1,4 @@
-"""Ranges: the columns that have a filter from - to, and the bins of their histograms."""
+"""Ranges: the columns that can be filtered by a range, and the bins of their histograms."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def age_in_years(age: str | None) -> float | None:
 
 @dataclass(frozen=True)
 class Range:
-    """A column that has a filter from - to and a histogram.
+    """A column that can be filtered by a range and has a histogram.
 
     Args:
         column: Its name.

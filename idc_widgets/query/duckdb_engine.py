@@ -98,8 +98,8 @@ class DuckDBEngine:
 
         Raises:
             IndexFileError: The file of a table was changed or replaced since it was opened.
-            InvalidQueryError: The query has a syntax error, names what does not exist, fails, or
-                would write.
+            InvalidQueryError: The query has a syntax error, names an unknown table or column,
+                fails, or would write.
             QueryInterruptedError: `interrupt` was called.
         """
         return self._answer(sql, lambda: _arrow_table(self._cursor(), sql, list(params)))
@@ -338,8 +338,8 @@ class DuckDBEngine:
     def _answer(self, sql: str, run: Callable[[], _Result]) -> _Result:
         """Run a query on the files that were opened, or raise an error.
 
-        If the prepared copy goes while the query runs, the query is run again on the installed
-        file.
+        If the prepared copy is removed while the query runs, the query is run again on the
+        installed file.
         """
         with _translated_errors():
             self._check_reads_only(sql)
@@ -355,7 +355,7 @@ class DuckDBEngine:
                 else:
                     if not self._check_files(sql):
                         return result
-        raise changed_error(self.files["index"])  # others write and remove the copy all the time
+        raise changed_error(self.files["index"])  # others keep removing the copy
 
     def after_fork(self) -> None:
         """Leave the connection of the parent alone: closing it waits for threads of the parent."""

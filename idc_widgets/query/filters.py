@@ -138,7 +138,7 @@ class Between:
     @overload
     def and_(self, other: Between) -> OneOf | Between: ...
     def and_(self, other: OneOf | Between) -> OneOf | Between:
-        """Return the intersection of two ranges, or those of the listed values in this range."""
+        """Return the intersection of two ranges, or the values of a list that are in this range."""
         if isinstance(other, OneOf):
             return OneOf(self.column, self._values_within(other.values))
 
@@ -185,7 +185,7 @@ class InCollections:
 
     @property
     def accepts_missing(self) -> bool:
-        """Whether collections without a value in the column, or without a row, match too."""
+        """Whether collections match that have no value in the column, or no row in the table."""
         return all(None in clause for clause in self.clauses)
 
     def sql(self, bind: Bind) -> str:
@@ -291,7 +291,7 @@ class Text:
         return " AND ".join(parts)
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        """Return the mask. UIDs, which are slow, are searched only for words that can be in one."""
+        """Return the mask. The slow search in UIDs runs only for words that a UID can contain."""
         mask: Mask | None = None
         for word, collections in zip(self.words, self.collections, strict=True):
             has_word = memory.mask_of_word(word, collections)
@@ -353,10 +353,10 @@ class Patients:
 
 @dataclass(frozen=True)
 class Uids:
-    """Series of a list of UIDs: their own, or those of their studies.
+    """Series whose UID, or whose study's UID, is in each of some lists.
 
     Args:
-        clauses: Lists of UIDs. Each list must have a UID of the series or of its study.
+        clauses: The lists of UIDs.
     """
 
     clauses: tuple[tuple[str, ...], ...]

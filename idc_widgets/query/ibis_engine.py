@@ -154,8 +154,8 @@ class IbisEngine:
 def _arrow_table(con: Any, sql: str) -> pa.Table:
     """Run a query on the database and return the result in Arrow.
 
-    Spark and DuckDB run it without ibis, which would run a second query for the columns of the
-    result, would convert Spark's result to pandas and back, and (ibis 12) calls methods that
+    Spark and DuckDB run it without ibis. ibis would run a second query for the columns of the
+    result, and would convert Spark's result to pandas and back. ibis 12 also calls methods that
     DuckDB 2 does not have.
     """
     table: pa.Table

@@ -1,4 +1,4 @@
-"""Queries that end at once at a KeyboardInterrupt."""
+"""Run queries that a KeyboardInterrupt ends at once."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run_interruptible(engine: Engine, query: Callable[[], _Result]) -> _Result:
         except KeyboardInterrupt:
             is_cancelled.set()
             # A thread that has not started has nothing to interrupt. A started one may not have
-            # reached the database yet, which forgets an interrupt without a query: so repeat it.
+            # reached the database yet. The database would then forget the interrupt, so repeat it.
             while threads and not has_ended.is_set():
                 engine.interrupt(threads[0])
                 has_ended.wait(_POLL_SECONDS)

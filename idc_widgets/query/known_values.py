@@ -14,8 +14,8 @@ from .matching import Conditions, conjunction, matches_of
 
 __all__ = ["distinct_rows", "identifier_hint", "known_keys", "known_texts", "similar_texts"]
 
-#: Identifiers of series and studies. No value is proposed for an unknown one, because two that look
-#: similar have nothing in common.
+#: Identifiers of series and studies. No similar value is proposed for an unknown one, because
+#: similar identifiers have nothing in common.
 _IDENTIFIERS = frozenset(
     {"SeriesInstanceUID", "StudyInstanceUID", "crdc_series_uuid", "series_aws_url"}
 )
@@ -29,7 +29,7 @@ _MAX_SIMILAR = 5_000
 #: The character that sorts after all others.
 _LAST = chr(sys.maxunicode)
 
-#: The largest number of characters at the beginning in which similar texts must agree.
+#: Similar texts must begin alike: with half of the text, but with at most this many characters.
 _MAX_PREFIX_CHARACTERS = 32
 
 #: UIDs that people mistake for each other.
@@ -86,7 +86,7 @@ def known_keys(
 
 
 def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions = ()) -> list[str]:
-    """Return the values of a column among which a value similar to a text may be.
+    """Return the values of a column that may be similar to a text.
 
     Args:
         engine: The engine whose index is searched.

@@ -1,4 +1,4 @@
-"""Rewrite SQL that sqlglot would not translate, although it means something else elsewhere."""
+"""Rewrite SQL that sqlglot leaves unchanged although it has another meaning elsewhere."""
 
 from __future__ import annotations
 

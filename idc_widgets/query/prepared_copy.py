@@ -65,8 +65,8 @@ def write_prepared_copy(execute: Callable[[str], object], source: Path, target: 
 def clean_cache_folder(*current: Path | None) -> None:
     """Remove unneeded files from the cache folder.
 
-    These are the unfinished files of killed processes, and the files of other data versions. The
-    latter stay if a process has them open or has used them in 30 days, as another environment may.
+    These are the unfinished files of killed processes, and the files of other data versions. A file
+    of another version stays if a process, maybe of another environment, has used it in 30 days.
 
     Args:
         current: The files that are needed now. The first of them must be in the folder.

@@ -52,7 +52,7 @@ class RowSource(Protocol):
         ...
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
-        """Return the positions of the rows with these keys, ascending; skip keys of no row."""
+        """Return the positions of the rows with these keys, ascending; skip unknown keys."""
         ...
 
     def sorted(self, sort: Sort | None) -> RowSource:
@@ -73,10 +73,10 @@ def row_source(
         cohort: The cohort.
         level: "patient", "study" or "series".
         sort: The order; None for that of `Cohort.patients`, `Cohort.studies` or `Cohort.series`.
-        columns: The columns of a window. The rows can be sorted by these; all by default.
+        columns: The columns of a window, and those to sort by; by default all.
 
     Raises:
-            InvalidQueryError: The level is unknown, or `columns` lack the column of `sort`.
+        InvalidQueryError: The level is unknown, or the column of `sort` is not in `columns`.
     """
     if level not in LEVELS:
         raise InvalidQueryError(unknown_message("level", level, LEVELS))
@@ -113,7 +113,7 @@ class _RowsInMemory:
     ) -> None:
         _check_sort(columns, sort)
         self.sort, self._level, self._columns, self._matches = sort, level, columns, matches
-        self._engine = engine  # windows are read from it, and may be the last to need it
+        self._engine = engine  # keep it alive, because windows are read from it
         if level == "series":
             self._rows: SeriesRows | AggregateRows = SeriesRows(matches, sort)
         else:

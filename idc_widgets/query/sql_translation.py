@@ -85,7 +85,7 @@ def short_message(error: Exception) -> str:
 
 
 def _parse(sql: str, params: Sequence[object]) -> exp.Query:
-    """Return the statement if it only reads; its ``?`` are named p0, p1 ... as in the text.
+    """Return the statement if it only reads; name its ``?`` p0, p1 ... in the order of the text.
 
     Raises:
         InvalidQueryError: The text is not one SELECT, or the numbers of ``?`` and `params` differ.
@@ -137,7 +137,7 @@ def _tables(statement: exp.Query) -> Iterator[exp.Table]:
 
 
 def _is_defined_above(table: exp.Table) -> bool:
-    """Return whether a table is defined by a WITH clause in whose scope it is."""
+    """Return whether a table is defined by a WITH clause that is in scope here."""
     name, inside = table.name.casefold(), None
     node: Any = table
     while node is not None:

@@ -86,7 +86,7 @@ def parse_filters(engine: Engine, filters: Mapping[str, object]) -> tuple[Condit
 
 
 def resolve_column(name: str) -> str:
-    """Return the column or keyword that a condition is kept under, with aliases resolved.
+    """Return the name of a column or keyword, with aliases resolved.
 
     Raises:
         InvalidQueryError: There is no such keyword; the message names the nearest.
@@ -140,7 +140,7 @@ def _parse(engine: Engine, name: str, value: object) -> Condition:
 
 
 def _as_lists(value: object) -> list[list[Any]]:
-    """Return a list of lists unchanged, and any other value as the only list of a list.
+    """Return a list of lists unchanged; turn any other value into a list of one list.
 
     `Cohort.filters` has a list of lists if a cohort was narrowed twice by the same filter.
     """

@@ -22,7 +22,7 @@ _SEPARATORS = re.compile(r"[\s,;\"'()\[\]{}]+")
 
 @dataclass(frozen=True)
 class FoundUids:
-    """UIDs sorted into those in the index, those only in earlier versions, and unknown ones."""
+    """The known UIDs of a list, those that only earlier versions have, and the unknown ones."""
 
     #: The UIDs of series and studies that the index has, in the order of the list.
     known: tuple[str, ...]
@@ -59,8 +59,8 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
             at most `MAX_UIDS`. Lines that start with # are ignored.
 
     Raises:
-        InvalidQueryError: There are no UIDs or too many, or a part of the text is not a UID. Then
-            the message has the number of its line.
+        InvalidQueryError: There are no UIDs or too many, or a part of the text is not a UID. In the
+            last case, the message has the number of its line.
     """
     untyped: Any = given
     if isinstance(untyped, bytes) or not isinstance(untyped, Iterable):

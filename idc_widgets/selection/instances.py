@@ -38,7 +38,7 @@ def find_instances(engine: Engine, given: str | Iterable[str]) -> list[Instance]
 
     Raises:
         InvalidQueryError: The table was not fetched, `given` is empty, or the table lacks one of
-            the UIDs. Then the message names the first.
+            the UIDs. In the last case, the message names the first such UID.
     """
     uids = _texts(given)
     if _TABLE not in engine.tables():

@@ -74,7 +74,7 @@ def prior_series(
         instanceCount and the exact series_size_MB (MB = 10^6 bytes).
 
     Raises:
-        InvalidQueryError: The index has no such table, or the table lacks one of the UIDs. Then the
+        InvalidQueryError: There is no table prior_versions_index, or it lacks one of the UIDs; the
             message names the first.
         DownloadError: The server cannot list the files, or their sizes differ from the table.
     """
@@ -93,7 +93,7 @@ def prior_series(
 
 
 def _select(engine: Engine, uids: tuple[str, ...], version: int | None) -> pa.Table:
-    """Return one row per series: its last version, or the one of `version`; sorted by UID."""
+    """Return one row per series, sorted by UID: its last version, or the one in `version`."""
     if _TABLE not in engine.tables():
         raise InvalidQueryError(
             f"there is no table {_TABLE}, which is part of the package idc-index-data; run: "

@@ -20,7 +20,7 @@ class SavedSeries(NamedTuple):
 
     path: str | os.PathLike[str]
     uids: list[str]
-    #: The version of the data. If downloads came from several versions, they are comma-joined.
+    #: The version of the data. Several versions of recorded downloads are joined by commas.
     data_version: str
 
 

@@ -353,7 +353,7 @@ class Selection:
         return write_manifest(self.cohort, path, format)
 
     def viewer_urls(self) -> dict[str, str]:
-        """Return StudyInstanceUID → the address of IDC's viewer that shows its selected series.
+        """Return StudyInstanceUID → the address at which IDC's viewer shows its selected series.
 
         The viewer is OHIF, or Slim for studies with slide microscopy (SM).
         """

@@ -1,4 +1,4 @@
-"""A small index in place of the whole one, for tests of its files: it is prepared in no time."""
+"""A small index in place of the whole one, so that tests of its files prepare it quickly."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-#: The collection whose series the small index has, and how many there are.
+#: The collection in the small index, and its number of series.
 COLLECTION = "nsclc_radiomics"
 SERIES = 4926
 
 
 def write_package(folder: Path) -> Path:
     """Write the tables of idc-index-data into a folder, with one collection; return the folder."""
-    import duckdb  # late, as conftest.py imports this module
+    import duckdb  # late: conftest.py imports this module
 
     from idc_widgets import Index
 
@@ -30,7 +30,7 @@ def write_package(folder: Path) -> Path:
 
 @contextmanager
 def installed(package: Path, cache: Path) -> Iterator[None]:
-    """Use the tables of a folder, and an own cache folder, during a ``with`` statement."""
+    """Use the tables in `package` and the folder `cache` during a ``with`` statement."""
     from idc_widgets.index import catalog
 
     with pytest.MonkeyPatch.context() as patch:

@@ -130,7 +130,7 @@ def load(path: Path, source: str, make: Callable[[], EncodedIndex]) -> EncodedIn
         make: Called if an array turns out to be damaged later; makes the index anew.
 
     Raises:
-        IndexFileError: The file cannot be read, is damaged or no cache file, or was made from
+        IndexFileError: The file cannot be read, is damaged, is not a cache file, or was made from
             another index or by another user.
     """
     file = _CacheFile(path, source, make)
@@ -248,7 +248,7 @@ class _CacheFile:
         return arrays
 
     def _read_or_make(self, *names: str) -> list[ArrowArray] | None:
-        """Read arrays; return None if one cannot be read, and from then on always."""
+        """Read arrays; return None if one cannot be read. From then on, always return None."""
         with self._lock:
             if self._remade is None:
                 try:

@@ -146,8 +146,8 @@ class EncodedIndex:
     """The columns of an index that most queries use, as numbers.
 
     Patients are numbered by (collection_id, PatientID). Studies are numbered by the lowest patient,
-    date and description of their series, and then by StudyInstanceUID. The end of a name tells
-    what an array has one element for.
+    date and description of their series, and then by StudyInstanceUID. An array has one element per
+    series if its name ends in ``of_series``, one per group if it ends in ``per_group``, and so on.
 
     Args:
         group_of_series: The group of each series, int32.
@@ -246,7 +246,7 @@ class EncodedIndex:
         return counts[level]
 
     def encoded(self, column: str) -> EncodedColumn | None:
-        """Return a column with codes per group or per series; None if it is not encoded so."""
+        """Return a column that has codes per group or per series; None for any other column."""
         return self.group_columns.get(column) or self.series_columns.get(column)
 
 

@@ -107,7 +107,7 @@ class Matches:
         return {"patient": self.patients, "study": self.studies, "series": self.rows}[level]
 
     def rows_around(self, level: str, numbers: Array) -> Array:
-        """Return all matching rows of these patients or studies, and maybe some rows between.
+        """Return all matching rows of these patients or studies, and maybe some between them.
 
         Args:
             level: "patient" or "study".
@@ -179,7 +179,7 @@ class Matches:
             yield encoded.value_of_code[code], int(series[code]), int(patients[code])
 
     def count_bins(self, column: str, edges: Sequence[Bound]) -> tuple[list[int], int]:
-        """Return the number of series per bin of a column of `RANGES`, and that without a value.
+        """Return the number of series per bin of a column of `RANGES`, and of those without value.
 
         Args:
             column: The column.

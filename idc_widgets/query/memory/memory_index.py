@@ -29,14 +29,14 @@ __all__ = ["Maskable", "MemoryIndex"]
 #: The number of masks, and of sets of matching series, that are kept for later queries.
 _MAX_KEPT_MASKS, _MAX_KEPT_MATCHES = 8, 3
 
-#: If rows are within a part of the file of this length, only this part is read.
+#: If all wanted rows are in a part of the file with fewer rows than this, only this part is read.
 _MAX_SCANNED_ROWS = 100_000
 
 
 class Maskable(Protocol):
     """A hashable condition that can be evaluated on the index in memory.
 
-    This is a protocol, because `query.filters`, which has the conditions, imports this folder.
+    This is a protocol, because `query.filters`, which has the conditions, imports from here.
     """
 
     def mask(self, memory: MemoryIndex) -> Mask:
@@ -201,7 +201,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, is_wanted[self.patient_of_group], True)
 
     def flags_of_all(self, conditions: Sequence[Maskable]) -> BoolArray:
-        """Return flags per series, True if it fulfills all conditions. Needs at least one."""
+        """Return True per series that fulfills all conditions; there must be at least one."""
         flags = [self.mask_of(condition).per_series for condition in conditions]
         return reduce(np.logical_and, flags)
 
@@ -399,7 +399,7 @@ class MemoryIndex(EncodedIndex):
 
     @cached_property
     def integer_of_series_number(self) -> Array:
-        """The whole number of each code of SeriesNumber, int64; the largest one for other texts."""
+        """Code of SeriesNumber → its text as int64; the largest int64 if it is not an integer."""
         texts = self.series_columns["SeriesNumber"].values.to_pylist()
         rows = self.engine.rows(
             "SELECT TRY_CAST(text AS BIGINT) FROM (SELECT unnest(?) AS text, unnest(?) AS position)"

@@ -219,7 +219,7 @@ def _number_studies(
 
 
 class _ColumnReader:
-    """Reads the columns of the index one by one, so that memory holds one at a time as text."""
+    """Reads the columns of the index one by one, so that only one at a time is held as text."""
 
     def __init__(self, engine: DuckDBEngine) -> None:
         self._engine = engine

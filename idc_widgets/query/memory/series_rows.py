@@ -22,7 +22,7 @@ from .row_order import (
 
 __all__ = ["SeriesRows"]
 
-#: Up to this number of series, the UIDs of all of them are read when some are needed to sort.
+#: If some series are sorted by their UIDs, the UIDs of all are read, up to this number of series.
 _MAX_READ_UIDS = 1_000
 
 
@@ -45,7 +45,7 @@ class SeriesRows:
             self.order = FixedOrder(matches.rows[self._sorted(sort)])
 
     def values(self, rows: Array, columns: Sequence[str]) -> dict[str, list[Any]]:
-        """Return columns of these rows, in the order of `rows`. Some are read from the file."""
+        """Return columns of these rows, in their order. Columns not in memory are read by SQL."""
         memory = self._memory
         elsewhere = [
             column

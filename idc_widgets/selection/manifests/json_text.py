@@ -1,4 +1,4 @@
-"""Parse JSON: lists of identifiers, and objects with known keys, also with one object per line."""
+"""Parse JSON, also with one object per line: lists of identifiers, and objects with known keys."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _entries(
 ) -> Iterator[Entry | UnknownLine]:
     """Yield the identifiers in parsed JSON, at any depth.
 
-    An identifier is a text in a list, or the value of a key that is also the name of a column.
+    An identifier is a text in a list, or the value of a known key.
 
     Args:
         content: The parsed JSON.

@@ -14,7 +14,7 @@ __all__ = ["look_up"]
 
 
 def look_up(engine: Engine, entries: Iterable[Entry]) -> tuple[set[str], list[UnknownLine]]:
-    """Return the SeriesInstanceUIDs that entries name, and an unknown line per other entry."""
+    """Return the series that entries name, and an `UnknownLine` for each entry that names none."""
     values: dict[str, dict[str, None]] = {kind: {} for kind in ("uid", *KEYS)}
     readable, unknown_lines = [], []
     for entry in entries:

@@ -37,7 +37,7 @@ def resolve_manifest(
     series, not_in_index = look_up(engine, entries)
     unknown_lines = sorted([*unknown_lines, *not_in_index], key=lambda line: line.number)
     if not series and not any(kind_of(entry.value) or entry.collection for entry in entries):
-        # `to_manifest` writes an empty selection with a header or a comment, so it is not empty.
+        # `to_manifest` writes a header or a comment even for an empty selection.
         if unknown_lines:
             first = unknown_lines[0]
             shown = f"line {first.number:,} is {first.text[:80]!r} ({first.reason})"

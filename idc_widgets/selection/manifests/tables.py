@@ -95,7 +95,7 @@ def _from_values(engine: Engine, lines: Sequence[str]) -> Layout | None:
 
 
 def parse_table(lines: Sequence[str], layout: Layout) -> Iterator[Entry | UnknownLine]:
-    """Yield the identifiers in a table, and an unknown line for each row without any."""
+    """Yield the identifiers in a table, and an `UnknownLine` for each row without any."""
     start, delimiter, columns = layout
     for number, line in enumerate(lines[: max(0, start - 1)], 1):
         if not _PREAMBLE.match(line):
