@@ -80,7 +80,7 @@ class DownloadJob:
 
     def _reset(self) -> None:
         outcome = Outcome(self.plan, needs_check=self.options.verify == "dicom")
-        # Nothing below raises: a job is never half reset
+        # Nothing below raises, so a job is reset completely or not at all
         self._outcome, self._controls, self._finished = outcome, Controls(), threading.Event()
 
     # --- following it --------------------------------------------------------------------------

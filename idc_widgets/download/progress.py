@@ -59,7 +59,7 @@ class TrackedSeries:
     growing: dict[str, int] = field(default_factory=dict)
     """Unfinished files: final name to bytes."""
     growth: dict[str, tuple[disk.FileState | None, float]] = field(default_factory=dict)
-    """Unfinished files: path to state, and when that last changed."""
+    """Unfinished files: path to the last state, and when it changed (on the clock of `poll`)."""
     finished_bytes: int = 0
     """Sum of `files`."""
     fetched: tuple[int, int] = (0, 0)
@@ -163,7 +163,7 @@ class ProgressTracker:
         self._recount(tracked)
 
     def update(self, event: s5cmd.Event) -> bool:
-        """Count an event of s5cmd; return whether it is news."""
+        """Count an event of s5cmd; return whether it reports something new."""
         if isinstance(event, s5cmd.Noise):
             return False
         location, _, name = event.source.removeprefix("s3://").rpartition("/")
@@ -280,9 +280,8 @@ class ProgressTracker:
             stop: Why s5cmd stopped early; None if it did not.
 
         Returns:
-            By SeriesInstanceUID, the reason and whether another try may help. The reason is the
-            error that s5cmd reported for the series, else why s5cmd stopped; "" if there is
-            neither.
+            SeriesInstanceUID to the reason, and whether another try may help. The reason is the
+            error that s5cmd reported for the series, else the reason why s5cmd stopped, else "".
         """
         failures: dict[str, tuple[str, bool]] = {}
         for location, tracked in self._tracked.items():

@@ -91,8 +91,8 @@ def now() -> str:
 def write(plan: DownloadPlan, rows: Iterable[ReportRow], *, state: str, started: str) -> list[str]:
     """Add an entry for a download to the record in the folder of the plan.
 
-    It replaces the entry of an earlier download of the same series to the same places from the
-    same data version. Other entries are kept. A file that is damaged or not a record is renamed to
+    The entry replaces that of an earlier download with the same series, places and data version.
+    Other entries are kept. A file that is damaged or not a record is renamed to
     ``idc_download.json.bak-1`` (or the next number). Nothing is written if the folder does not
     exist.
 
@@ -127,7 +127,7 @@ def write(plan: DownloadPlan, rows: Iterable[ReportRow], *, state: str, started:
 
 
 def _add(path: Path, entry: dict[str, Any], lines: list[str], *, only_writer: bool) -> None:
-    """Add an entry to the record at `path`; add what happened to `lines`."""
+    """Add an entry to the record at `path`; append messages about problems to `lines`."""
     try:
         earlier = _read(path)
     except _NotARecordError as error:
@@ -217,7 +217,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     """Return the entries of a record; none if there is no such file.
 
     Raises:
-        _NotARecordError: The file is damaged or something else.
+        _NotARecordError: The file is damaged, or not a record.
         OSError: It cannot be read, or is a folder (perhaps that of a series), a pipe or the like.
     """
     try:

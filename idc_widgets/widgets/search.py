@@ -111,7 +111,7 @@ class SearchBox(Closable, anywidget.AnyWidget):
                 if isinstance(uids := content.get("uids"), str):
                     filters = self._search_uids(filters, uids)
                 self.state.filters = filters
-                self._show()  # an equal filter, typed in another way, is not a change
+                self._show()  # the filter is equal to the last one, so no view runs
             except BaseException as error:
                 if self.state.filters != filters:
                     self._typed_text, self._typed_uids = earlier

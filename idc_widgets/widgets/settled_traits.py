@@ -10,9 +10,10 @@ __all__ = ["SettledDict", "SettledInstance", "SettledTuple"]
 
 
 class _Settled(TraitType):
-    """A mixin for trait types: the owner decides what reading and assigning mean.
+    """A mixin for traits whose values the owner keeps.
 
-    The owner provides ``_read(name)`` and ``_choose(name, value)``.
+    Reading such a trait calls the owner's ``_read(name)``; assigning calls its
+    ``_choose(name, value)``.
     """
 
     def get(self, obj: Any, _cls: Any = None) -> Any:
@@ -27,12 +28,12 @@ class _Settled(TraitType):
 
 
 class SettledInstance(_Settled, Instance):
-    """An `Instance` whose owner decides what reading and assigning mean."""
+    """An `Instance` whose value the owner keeps; see `_Settled`."""
 
 
 class SettledTuple(_Settled, Tuple):
-    """A `Tuple` whose owner decides what reading and assigning mean."""
+    """A `Tuple` whose value the owner keeps; see `_Settled`."""
 
 
 class SettledDict(_Settled, Dict):
-    """A `Dict` whose owner decides what reading and assigning mean."""
+    """A `Dict` whose value the owner keeps; see `_Settled`."""

@@ -78,8 +78,8 @@ class Turns:
        failed in this turn. If another turn is waiting by then, rule 3 leaves them to that turn.
     7. Views that stay late although no turn waits show that they are stale.
 
-    So the last turn of a series brings every view up to date. The lock is re-entrant, because a
-    view may itself change the state. Users' observers are not views: they run after the turn,
+    So after many turns, the last one brings every view up to date. The lock is re-entrant, because
+    a view may itself change the state. Users' observers are not views: they run after the turn,
     without the lock; see `Teller`.
 
     Args:
@@ -94,7 +94,7 @@ class Turns:
         self._report = report
         #: Held while the state changes and while a view runs.
         self.lock = threading.RLock()
-        #: The threads whose turns wait for `lock`; a dict, because it changes in one step.
+        #: The threads whose turns wait for `lock`; a dict, because its changes are atomic.
         self._waiting: dict[int, None] = {}
         #: The thread whose turn it is, and an object that identifies the turn.
         self._owner: int | None = None
@@ -103,7 +103,7 @@ class Turns:
         self._refreshing: int | None = None
         self._no_view_runs = threading.Event()
         self._no_view_runs.set()
-        #: Late views, in order → the number of their last mark.
+        #: Late view → the number of its last mark. The views that became late first come first.
         self._late: dict[View, int] = {}
         self._marks = 0
         #: The late views that failed in this turn, and those that show that they are stale.

@@ -53,8 +53,8 @@ class Teller:
     def tell(self) -> Exception | None:
         """Report the queued changes, and return the first error of an observer.
 
-        If an observer that this method calls changes the state, the inner call does nothing: the
-        outer call reports those changes after the observer.
+        An observer may change the state, which calls this method again. That inner call does
+        nothing: the outer call reports the changes when the observer has returned.
         """
         queue = self._queue()
         if getattr(self._local, "is_telling", False) or not (queue or self._left):

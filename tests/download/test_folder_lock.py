@@ -420,7 +420,7 @@ def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> No
 def test_an_orphaned_s5cmd_is_identified_by_pid_and_start_time(
     server: S3Server, three: DownloadPlan
 ) -> None:
-    """Check both, because another process may have got the same pid."""
+    """Check the start time, too, because another process may have got the same pid."""
     with subprocess.Popen(["sleep", "60"]) as bystander:
         started = s5cmd._process(bystander.pid)[1]
         home = three.folder / folder_lock.WORK_FOLDER
