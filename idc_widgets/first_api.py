@@ -107,7 +107,7 @@ class FirstApi:
         if not rows:
             # If the value is a text, this raises an error that says what is wrong with it.
             Cohort(self.engine).where(SeriesInstanceUID=seriesInstanceUid)
-            raise InvalidQueryError(f"{seriesInstanceUid!r} is not one SeriesInstanceUID")
+            raise InvalidQueryError(f"expected one SeriesInstanceUID, not {seriesInstanceUid!r}")
         return float(rows[0][0] or 0)
 
     @_accept_any_spelling

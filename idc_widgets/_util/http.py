@@ -304,7 +304,7 @@ class Http:
                 for chunk in response.iter_content(_CHUNK_BYTES):
                     body += chunk
                     if len(body) > max_bytes:
-                        raise HttpError("answers with something else than requested")
+                        raise HttpError(f"answers with more than {plural(max_bytes, 'byte')}")
             except requests.RequestException as error:
                 if not self.session.deadline.seconds_left:
                     raise HttpError("sends too slowly") from error

@@ -61,7 +61,11 @@ def make_own_folder(folder: Path) -> None:
     for link in (folder, *folder.parents):
         is_foreign = link.is_symlink() and link.lstat().st_uid not in trusted
         if is_foreign and link.parent.stat().st_mode & stat.S_IWOTH:
-            raise PermissionError(errno.EPERM, f"{link} is a link that another user made")
+            raise PermissionError(
+                errno.EPERM,
+                f"{link} is a link that another user made; remove it, or choose another folder "
+                "with IDC_WIDGETS_DATA_DIR and IDC_WIDGETS_CACHE_DIR",
+            )
 
 
 def make_partial_folder(folder: Path) -> None:

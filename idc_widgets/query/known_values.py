@@ -29,7 +29,7 @@ _MAX_SIMILAR = 5_000
 #: The character that sorts after all others.
 _LAST = chr(sys.maxunicode)
 
-#: Similar texts must begin alike: with half of the text, but with at most this many characters.
+#: A similar text must begin with the first half of the text, or with this many characters of it.
 _MAX_PREFIX_CHARACTERS = 32
 
 #: UIDs that people mistake for each other.

@@ -43,7 +43,7 @@ def test_a_citation_per_doi(client: IDCClient, server: FileServer) -> None:
         (Answer(404), "answers HTTP 404"),
         (Answer(200, b"<!DOCTYPE html>"), "something else than a citation"),
         (Answer(200), "something else than a citation"),
-        (Answer(200, b"x" * 100_001), "something else than requested"),
+        (Answer(200, b"x" * 100_001), "answers with more than 100,000 bytes"),
         (HangUp(), "broke off before it answered"),
     ],
 )

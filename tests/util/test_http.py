@@ -27,7 +27,7 @@ def test_a_short_answer(server: FileServer) -> None:
     with open_http() as http:
         assert http.get(f"{server.url}/text", 14, "text/plain") == b"a short answer"
         assert server.requests[0].accept == "text/plain"
-        with pytest.raises(HttpError, match="something else than requested"):
+        with pytest.raises(HttpError, match="answers with more than 13 bytes"):
             http.get(f"{server.url}/text", 13)
 
 
@@ -173,7 +173,7 @@ def test_no_more_is_written_than_a_file_can_have(
 
 
 @pytest.mark.parametrize("where", ["headers", "body"])
-def test_a_server_that_drips_is_given_up(
+def test_a_server_that_sends_too_slowly_is_given_up(
     server: FileServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -191,7 +191,7 @@ def test_a_server_that_drips_is_given_up(
         assert http.get(f"{server.url}/text", 100) == b"a short answer"
 
 
-def test_each_chunk_of_a_file_has_its_time(
+def test_each_chunk_of_a_file_has_a_time_limit(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_module, "_TIMEOUTS_PER_CHUNK", 0.05, raising=False)
