@@ -9,14 +9,17 @@
 #   PYTHON=python3.12   the Python for new environments (3.10 or later)
 #   LAB_ARGS=...        arguments for jupyter lab, such as --no-browser
 #   TEST_ARGS=...       arguments for pytest, such as '-k cohort'
+#   WORKERS=2           processes that run tests at the same time; each needs up to 3 GB of memory
 
 PYTHON ?= python3
 LAB_ARGS ?=
 TEST_ARGS ?=
+WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # --quiet still shows warnings and errors.
 install = bin/python -m pip install --quiet --editable
+pytest = bin/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 # .venv contains Node, so that the machine needs none.
 biome = .venv/bin/node node_modules/@biomejs/biome/bin/biome
 tsc = .venv/bin/node node_modules/typescript/bin/tsc
@@ -31,14 +34,14 @@ lab: .venv/.lab
 # The run on Colab's packages comes first, because it is shorter.
 test: .venv-colab/.test .venv/.test chromium
 	@echo '== All tests except those in a browser, on the packages of Google Colab'
-	IDC_WIDGETS_EXAMPLES=60 .venv-colab/bin/python -m pytest -m 'not browser' $(TEST_ARGS)
+	IDC_WIDGETS_EXAMPLES=60 .venv-colab/$(pytest) -m 'not browser' $(TEST_ARGS)
 	@echo '== All tests, on the newest releases'
-	.venv/bin/python -m pytest $(TEST_ARGS)
+	.venv/$(pytest) $(TEST_ARGS)
 
 # Not part of `make test`, because Spark has 400 MB. With IDC_WIDGETS_ENGINES, a test fails if a
 # package is missing; without, it is skipped.
 test-engines: .venv-engines/.test-engines java
-	IDC_WIDGETS_ENGINES=1 .venv-engines/bin/python -m pytest tests/other_engines $(TEST_ARGS)
+	IDC_WIDGETS_ENGINES=1 .venv-engines/$(pytest) tests/other_engines $(TEST_ARGS)
 
 lint: .venv/.dev node_modules/.installed
 	.venv/bin/ruff check

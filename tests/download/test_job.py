@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 from support.downloads import (
     assert_identical,
-    free_port,
     is_running,
     names,
+    refusing_server,
     run_script,
     small,
     until,
@@ -435,12 +435,14 @@ def test_nothing_is_left_running_or_open(server: S3Server, plan: Plan) -> None:
     before, children_before = held(), children()
     server.rate_MB_s = 5
     done, cancelled = DownloadJob(plan(small(2))), DownloadJob(plan(small(3, series_size_MB=30.0)))
-    failed = DownloadJob(plan(small(4), endpoint_url=f"http://127.0.0.1:{free_port()}"))
-    for job in (done, cancelled, failed):
-        job.start()
-    until(lambda: cancelled.progress.bytes_done > 0)
-    cancelled.cancel()
-    assert [job.wait() for job in (done, cancelled, failed)] == ["complete", "cancelled", "failed"]
+    with refusing_server() as address:
+        failed = DownloadJob(plan(small(4), endpoint_url=address))
+        for job in (done, cancelled, failed):
+            job.start()
+        until(lambda: cancelled.progress.bytes_done > 0)
+        cancelled.cancel()
+        states = [job.wait() for job in (done, cancelled, failed)]
+    assert states == ["complete", "cancelled", "failed"]
     until(lambda: held() == before, 30)
     assert children() == children_before
     assert s5cmd.Process._running == set() and folder_lock._folders_in_use == set()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from support.downloads import (
-    free_port,
+    refusing_server,
     small,
 )
 
@@ -24,11 +24,11 @@ Plan = Callable[..., DownloadPlan]
 
 
 def test_a_refused_connection(plan: Plan) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
     assert DownloadJob(plan(small(1))).wait() == "complete"
     start = time.monotonic()
-    job = DownloadJob(plan(small(1), small(2), endpoint_url=url))
-    assert job.wait(60) == "failed"
+    with refusing_server() as url:
+        job = DownloadJob(plan(small(1), small(2), endpoint_url=url))
+        assert job.wait(60) == "failed"
     assert time.monotonic() - start < 20
     assert job.error is not None and url in job.error and "cannot be reached" in job.error
     assert job.failed == {"1.2.2": job.error}

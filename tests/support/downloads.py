@@ -9,7 +9,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,12 @@ def names(plan: DownloadPlan, number: int = 0) -> list[str]:
     return sorted(os.listdir(folder)) if folder.exists() else []
 
 
-def free_port() -> int:
-    """Return a port that no server listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+@contextmanager
+def refusing_server() -> Iterator[str]:
+    """Yield an address that refuses connections, as the port is taken and nobody listens there."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 def assert_identical(plan: DownloadPlan, server: S3Server) -> None:
