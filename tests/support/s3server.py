@@ -91,6 +91,8 @@ class S3Server:
         self.lists_for_ever = False  # whether a listing repeats its first page for ever
         self.date: str | None = None  # the time that the server reports, if its clock is wrong
         self.stopping = threading.Event()
+        self._allowed_bytes: int | None = None
+        self._may_send = threading.Condition()
         self._port = 0
         self._lock = threading.Lock()
         self._free_at = 0.0
@@ -119,6 +121,8 @@ class S3Server:
         if self.stopping.is_set():
             return
         self.stopping.set()
+        with self._may_send:
+            self._may_send.notify_all()
         self._httpd.shutdown()
         self._httpd.server_close()
         self._thread.join()
@@ -133,8 +137,24 @@ class S3Server:
         requests = list(self.requests)
         return [r.key for r in requests if r.method == method and r.key.startswith(prefix)]
 
+    def allow(self, size: int | None) -> None:
+        """Let the bodies of responses have `size` more bytes and then none; None for no limit."""
+        with self._may_send:
+            self._allowed_bytes = None if size is None else (self._allowed_bytes or 0) + size
+            self._may_send.notify_all()
+
     def pace(self, size: int) -> None:
-        """Wait as long as `size` bytes take at `rate_MB_s`."""
+        """Wait until `size` more bytes are allowed, and as long as they take at `rate_MB_s`."""
+        with self._may_send:
+            self._may_send.wait_for(
+                lambda: (
+                    self._allowed_bytes is None
+                    or self._allowed_bytes >= size
+                    or self.stopping.is_set()
+                )
+            )
+            if self._allowed_bytes is not None:
+                self._allowed_bytes -= size
         if self.rate_MB_s is None:
             return
         with self._lock:
