@@ -72,7 +72,7 @@ def read_index(engine: DuckDBEngine) -> EncodedIndex:
 
 
 def _read_in_system_pool(engine: DuckDBEngine) -> EncodedIndex:
-    """Read the index without Arrow's own allocators, which would keep 70 MB of free memory."""
+    """Read the index with the system's allocator: Arrow's own would keep 70 MB that are free."""
     # Other threads may allocate from the same pool meanwhile: every buffer returns to the pool that
     # it came from.
     with _pool_lock:

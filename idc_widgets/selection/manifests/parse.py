@@ -18,8 +18,8 @@ def parse(engine: Engine, text: str) -> Iterator[Entry | UnknownLine]:
     """Yield the identifiers in a manifest, and the lines that cannot name a series.
 
     Args:
-        engine: The engine whose index is searched to find out, in a table without a header, which
-            column identifies the series.
+        engine: The engine whose index is searched if the text is a table without a header: this
+            finds the column that identifies the series.
         text: The manifest, with Unix line ends.
 
     Raises:
