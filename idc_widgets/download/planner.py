@@ -161,7 +161,7 @@ def _is_within(value: Any, least: int, limit: float) -> bool:
 def _restricted(
     series: tuple[PlannedSeries, ...], only: Mapping[str, Mapping[str, int]]
 ) -> tuple[PlannedSeries, ...]:
-    """Return the series, restricted to the objects in `only` where it names some."""
+    """Return the series; those that are in `only` have only the objects that it names."""
     if unknown_uids := only.keys() - {planned.SeriesInstanceUID for planned in series}:
         raise DownloadError(f"series {min(unknown_uids)} is in `only`, but has no row")
     for uid, files in only.items():
