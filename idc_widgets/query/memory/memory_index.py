@@ -267,6 +267,8 @@ class MemoryIndex(EncodedIndex):
 
     def number_by_key(self, level: str, keys: Collection[Any]) -> dict[Any, int]:
         """Return key → number of the patient or study, or row of the series; skip unknown keys."""
+        if not keys:
+            return {}
         if level == "series":
             rows = self.rows_of_series(list(keys)).tolist()
             return {key: row for key, row in zip(keys, rows, strict=True) if row >= 0}

@@ -255,8 +255,7 @@ class DataGridView:
         if start < stop:
             rows = self._rows.window(start, stop)
             cells = {
-                column.title: [_cell(column, value) for value in rows[column.name]]
-                for column in self._columns
+                column.title: _cells(column.kind, rows[column.name]) for column in self._columns
             }
             self.widget.send_rows(start, cells)
 
@@ -290,6 +289,11 @@ class _Grid(StreamingDataGrid):
             debounce_delay=60,
             layout={"height": height, "width": "100%"},
         )
+        #: The columns are empty but named: without names a header shows no arrow, and a click on a
+        #: cell raises a TypeError in the front end.
+        self._empty = {
+            field["name"]: pd.Series([], dtype="int64") for field in self._data["schema"]["fields"]
+        }
         # The handler of the base class raises KeyError on messages that are not about a cell.
         self.on_msg(self._DataGrid__handle_custom_msg, remove=True)
 
@@ -302,10 +306,6 @@ class _Grid(StreamingDataGrid):
         generation = self.generation + 1
         # Empty the selection first: otherwise the front end reports its loss as a person's choice.
         self.set_selections([])
-        # The columns are empty but named: without names a header shows no arrow, and a click on a
-        # cell raises a TypeError in the front end.
-        names = [field["name"] for field in self._data["schema"]["fields"]]
-        empty = {name: pd.Series([], dtype="int64") for name in names}
         schema = {**self._data["schema"], "generation": generation}
         # The menu of a header may already have set `_transforms`, either to this order or to one
         # that failed.
@@ -314,7 +314,7 @@ class _Grid(StreamingDataGrid):
         # The front end paints once per message, so the changes go into one message.
         with self.hold_sync():
             self.generation = generation
-            self._data = {"data": empty, "schema": schema, "fields": self._data["fields"]}
+            self._data = {**self._data, "data": self._empty, "schema": schema}
             # There is no message for scrolling, but a grid without rows scrolls to the top.
             self._row_count = 0 if scroll else row_count
             self._transforms = transforms
@@ -423,12 +423,16 @@ def _renderer(column: Column) -> TextRenderer:
     )
 
 
-def _cell(column: Column, value: Any) -> str:
-    if value is None or value == "":
-        return "" if column.kind == "state" else _MISSING
-    if column.kind == "count":
+def _cells(kind: str, values: Iterable[Any]) -> list[str]:
+    """Return the texts of the cells of a column with values of a kind."""
+    missing = "" if kind == "state" else _MISSING
+    return [missing if value is None or value == "" else _text(kind, value) for value in values]
+
+
+def _text(kind: str, value: Any) -> str:
+    if kind == "count":
         return f"{value:,}"
-    if column.kind == "size":
+    if kind == "size":
         return human_size(value * 1e6)
     return str(value)[:_MAX_TEXT_CHARACTERS]
 
