@@ -1,14 +1,14 @@
 """Sorted rows of a cohort at a level: their number, their keys, and windows of them.
 
 A grid on the screen shows them. A `RowSource` never changes: for another order or filter, make
-another source. In memory, it holds only the order and computes a window when it is needed. From
-another database, it fetches all rows at once.
+another source. In memory, it holds only the order and computes a window when it is needed. It can
+free the order, too, and compute it again. From another database, it fetches all rows at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .cohort import Cohort
-    from .engine import Engine
 
 __all__ = ["RowSource", "Window", "row_source"]
 
 #: Some rows: column → its values, with None for missing ones.
 Window: TypeAlias = dict[str, list[Any]]
+
+
+class _Ordered(NamedTuple):
+    """The matching series, and the rows in order."""
+
+    matches: Matches
+    rows: SeriesRows | AggregateRows
 
 
 class RowSource(Protocol):
@@ -53,6 +59,10 @@ class RowSource(Protocol):
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
         """Return the positions of the rows with these keys, ascending; skip unknown keys."""
+        ...
+
+    def free(self) -> None:
+        """Free what the source can compute again when it is used next."""
         ...
 
     def sorted(self, sort: Sort | None) -> RowSource:
@@ -84,7 +94,7 @@ def row_source(
     matches = cohort.matches
     if matches is None:
         return _FetchedRows(level, names, cohort.engine.query(*cohort.level_sql(level)), sort)
-    return _RowsInMemory(level, names, cohort.engine, matches, sort)
+    return _RowsInMemory(cohort, level, names, matches, sort)
 
 
 def _check_sort(columns: Sequence[str], sort: Sort | None) -> None:
@@ -93,55 +103,76 @@ def _check_sort(columns: Sequence[str], sort: Sort | None) -> None:
 
 
 class _RowsInMemory:
-    """The rows of the index in memory.
+    """The rows of a cohort whose index is in memory.
 
     Args:
+        cohort: The cohort. It keeps the engine alive, because windows are read from it.
         level: The level.
         columns: The columns of a window.
-        engine: The engine of the matches, which only have a weak reference to it.
-        matches: The matching series.
+        matches: The matching series of the cohort.
         sort: The order; None for that of the tables of a cohort.
     """
 
     def __init__(
         self,
+        cohort: Cohort,
         level: str,
         columns: Sequence[str],
-        engine: Engine,
         matches: Matches,
         sort: Sort | None,
     ) -> None:
         _check_sort(columns, sort)
-        self.sort, self._level, self._columns, self._matches = sort, level, columns, matches
-        self._engine = engine  # keep it alive, because windows are read from it
-        if level == "series":
-            self._rows: SeriesRows | AggregateRows = SeriesRows(matches, sort)
-        else:
-            self._rows = AggregateRows(level, matches, sort)
+        self.sort, self._cohort, self._level, self._columns = sort, cohort, level, columns
+        ordered = self._order(matches)
+        self._count = len(ordered.rows.order)
+        #: None after `free`, until the rows are needed again.
+        self._ordered: _Ordered | None = ordered
 
     def __len__(self) -> int:
-        return len(self._rows.order)
+        return self._count
 
     def window(self, start: int, stop: int) -> Window:
-        return self._rows.values(self._numbers([range(start, stop)]), self._columns)
+        rows = self._matches_and_rows().rows
+        return rows.values(self._numbers(rows, [range(start, stop)]), self._columns)
 
     def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
-        return tuple(self._matches.memory.keys_of(self._level, self._numbers(ranges)))
-
-    def _numbers(self, ranges: Iterable[range]) -> Any:
-        """Return the numbers of the rows at these positions."""
-        count = len(self)
-        parts = [np.arange(max(part.start, 0), min(part.stop, count)) for part in ranges]
-        return self._rows.order.at(np.concatenate([*parts, np.zeros(0, dtype=np.int64)]))
+        matches, rows = self._matches_and_rows()
+        return tuple(matches.memory.keys_of(self._level, self._numbers(rows, ranges)))
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
-        numbers = self._matches.memory.number_by_key(self._level, keys)
+        if not keys:
+            return []
+        matches, rows = self._matches_and_rows()
+        numbers = matches.memory.number_by_key(self._level, keys)
         wanted = np.array(list(numbers.values()), dtype=np.int64)
-        positions: list[int] = self._rows.order.positions_of(wanted).tolist()
+        positions: list[int] = rows.order.positions_of(wanted).tolist()
         return positions
 
     def sorted(self, sort: Sort | None) -> _RowsInMemory:
-        return _RowsInMemory(self._level, self._columns, self._engine, self._matches, sort)
+        matches = self._matches_and_rows().matches
+        return _RowsInMemory(self._cohort, self._level, self._columns, matches, sort)
+
+    def free(self) -> None:
+        self._ordered = None
+
+    def _order(self, matches: Matches) -> _Ordered:
+        if self._level == "series":
+            return _Ordered(matches, SeriesRows(matches, self.sort))
+        return _Ordered(matches, AggregateRows(self._level, matches, self.sort))
+
+    def _matches_and_rows(self) -> _Ordered:
+        ordered = self._ordered
+        if ordered is None:
+            matches = self._cohort.matches
+            assert matches is not None, "an index in memory stays there"
+            self._ordered = ordered = self._order(matches)
+        return ordered
+
+    def _numbers(self, rows: SeriesRows | AggregateRows, ranges: Iterable[range]) -> Any:
+        """Return the numbers of the rows at these positions."""
+        count = len(self)
+        parts = [np.arange(max(part.start, 0), min(part.stop, count)) for part in ranges]
+        return rows.order.at(np.concatenate([*parts, np.zeros(0, dtype=np.int64)]))
 
 
 class _FetchedRows:
@@ -186,6 +217,9 @@ class _FetchedRows:
 
     def sorted(self, sort: Sort | None) -> _FetchedRows:
         return _FetchedRows(self._level, self._columns, self._natural, sort)
+
+    def free(self) -> None:
+        """Keep the rows: the database may return others when it is queried again."""
 
 
 def _keys_of(level: str, rows: pa.Table) -> Iterable[Any]:

@@ -15,6 +15,7 @@ from support.rows import records
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
 from idc_widgets.index import LEVELS
 from idc_widgets.query import RowSource, Sort, row_source
+from idc_widgets.query.row_source import _RowsInMemory
 
 LARGEST = "1.3.6.1.4.1.5962.1.3.0.2.1677425356.1733"
 
@@ -50,6 +51,28 @@ def test_windows_are_parts_of_one_order(cohort: Cohort, level: str, sort: Sort |
     assert shown == expected
     assert len(records(source.window(len(rows) - 2, len(rows) + 50))) == 2
     assert len(records(source.window(len(rows) + 5, len(rows) + 50))) == 0
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("sort", [None, Sort("PatientID", descending=True)])
+def test_a_freed_source_computes_its_rows_again(
+    cohort: Cohort, level: str, sort: Sort | None
+) -> None:
+    source = row_source(cohort, level, sort)
+    assert isinstance(source, _RowsInMemory) and source._ordered is not None
+    order = weakref.ref(source._ordered.rows)
+    keys, window = source.keys([range(3, 30)]), source.window(5, 25)
+    source.free()
+    gc.collect()
+    assert order() is None
+    assert len(source) == len(row_source(cohort, level))
+    assert source.keys([range(3, 30)]) == keys
+    source.free()
+    assert source.window(5, 25) == window
+    source.free()
+    assert source.positions(keys) == list(range(3, 30))
+    source.free()
+    assert source.sorted(None).keys([range(9)]) == row_source(cohort, level).keys([range(9)])
 
 
 @pytest.mark.parametrize(

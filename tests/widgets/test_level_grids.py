@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +268,17 @@ def test_a_click_on_forgotten_rows_is_reported(
     page.click(0)
     assert "click again" in state.message
     assert state.patients == ()
+
+
+def test_rows_that_were_replaced_take_no_memory(state: BrowserState) -> None:
+    grids = PatientGrid(state), StudyGrid(state), SeriesGrid(state)
+    orders = []
+    for value in ["CT", "SEG", "RTSTRUCT"]:
+        state.filter_values("Modality", [value])
+        orders.append([weakref.ref(grid._rows._ordered.rows) for grid in grids])
+    gc.collect()
+    in_memory = [[order() is not None for order in generation] for generation in orders]
+    assert in_memory == [[False] * 3, [False] * 3, [True] * 3]
 
 
 def test_rows_that_no_page_shows_are_forgotten(state: BrowserState) -> None:

@@ -52,3 +52,7 @@ class WithStates:
                 f"series cannot be sorted by {ON_DISK.title!r}; sort by another column"
             )
         return WithStates(self._rows.sorted(sort), self._on_disk)
+
+    def free(self) -> None:
+        """Free what the rows can compute again."""
+        self._rows.free()

@@ -11,7 +11,8 @@ __all__ = ["ShownRows"]
 
 #: Replaced rows are kept for clicks that are still on their way. These are the limits: generations,
 #: and rows of all generations together. Quick clicks make many generations before the page has
-#: received the first. A row takes a few bytes.
+#: received the first. Replaced rows take no memory if they can be computed again; those of another
+#: database take some hundred bytes each.
 _MAX_GENERATIONS = 64
 _MAX_KEPT_ROWS = 8_000_000
 #: How many pages are remembered, and how many page views.
@@ -41,6 +42,8 @@ class ShownRows:
 
     def start(self, generation: int, rows: RowSource) -> None:
         """Begin a generation. Every page view that still exists will request a window of it."""
+        for earlier in self._sources.values():
+            earlier.free()
         self._sources[generation] = rows
         self._windows.clear()
         self._forget()
