@@ -16,6 +16,9 @@ from .memory_index import Maskable, MemoryIndex
 
 __all__ = ["Matches", "find_matches"]
 
+#: Up to this number of patients, the matching series are searched among theirs.
+_MAX_SEARCHED_PATIENTS = 1_000
+
 
 def find_matches(memory: MemoryIndex, conditions: Sequence[Maskable]) -> Matches:
     """Return the series that fulfill all conditions; keep the results of recent calls."""
@@ -82,11 +85,27 @@ class Matches:
         if not self._series_conditions:
             if self._group_flags is None:
                 return np.arange(memory.series_count, dtype=np.int32)
+            if 0 < len(self.patients) <= _MAX_SEARCHED_PATIENTS:
+                return self._rows_of_patients()
             return np.flatnonzero(self._group_flags[memory.group_of_series]).astype(np.int32)
         rows = np.flatnonzero(memory.flags_of_all(self._series_conditions))
         if self._group_flags is not None:
             rows = rows[self._group_flags[memory.group_of_series[rows]]]
         return rows.astype(np.int32)
+
+    def _rows_of_patients(self) -> Array:
+        """Return `rows` under conditions on groups only, from the rows of the matching patients."""
+        memory = self.memory
+        starts, stops = _merged_spans(memory, "patient", self.patients)
+        rows = np.concatenate(
+            [
+                np.arange(start, stop, dtype=np.int32)
+                for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
+            ]
+        )
+        assert self._group_flags is not None
+        matching: Array = rows[self._group_flags[memory.group_of_series[rows]]]
+        return matching
 
     @cached_property
     def patients(self) -> Array:
@@ -113,12 +132,7 @@ class Matches:
             level: "patient" or "study".
             numbers: Numbers of patients or studies, at least one.
         """
-        first, last = (rows[numbers] for rows in self.memory.first_and_last_row(level))
-        order = np.argsort(first)
-        first, stop = first[order], np.maximum.accumulate(last[order]) + 1
-        is_apart = first[1:] >= stop[:-1]
-        starts = np.searchsorted(self.rows, first[np.append(True, is_apart)])
-        stops = np.searchsorted(self.rows, stop[np.append(is_apart, True)])
+        starts, stops = np.searchsorted(self.rows, _merged_spans(self.memory, level, numbers))
         return np.concatenate(
             [self.rows[start:end] for start, end in zip(starts, stops, strict=True)]
         )
@@ -204,3 +218,12 @@ class Matches:
         per_bin = np.bincount(np.append(bins, missing_bin), per_code, missing_bin + 1)
         counts = per_bin.astype(np.int64)
         return counts[:shown].tolist(), int(counts[missing_bin])
+
+
+def _merged_spans(memory: MemoryIndex, level: str, numbers: Array) -> tuple[Array, Array]:
+    """Return the spans [start, stop) of the rows of patients or studies, without overlaps."""
+    first, last = (rows[numbers] for rows in memory.first_and_last_row(level))
+    order = np.argsort(first)
+    first, stop = first[order], np.maximum.accumulate(last[order]) + 1
+    is_apart = first[1:] >= stop[:-1]
+    return first[np.append(True, is_apart)], stop[np.append(is_apart, True)]

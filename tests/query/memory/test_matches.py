@@ -92,6 +92,19 @@ def test_present_keys(memory: MemoryIndex) -> None:
     assert matches.present_keys("patient", keys) == {("x", "a")}
 
 
+@pytest.mark.parametrize("values", [["CT"], ["MR"], ["CT", "SEG"], ["SEG"]])
+def test_rows_of_few_patients(
+    memory: MemoryIndex, values: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conditions = (OneOf("Modality", tuple(values)),)
+    rows = find_matches(memory, conditions).rows
+    memory.forget_recent()
+    monkeypatch.setattr("idc_widgets.query.memory.matches._MAX_SEARCHED_PATIENTS", 0)
+    among_all = find_matches(memory, conditions).rows
+    assert rows.tolist() == among_all.tolist() == sorted(rows.tolist())
+    assert rows.dtype == among_all.dtype
+
+
 def test_recent_results_are_kept(memory: MemoryIndex) -> None:
     matches = find_matches(memory, (CT,))
     assert find_matches(memory, (CT,)) is matches
@@ -102,6 +115,9 @@ def test_recent_results_are_kept(memory: MemoryIndex) -> None:
     assert again.equals(matches)
     assert not again.equals(find_matches(memory, (MR,)))
     assert not again.equals(None)
+    keys = [("x", "a")]
+    assert memory.number_by_key("patient", keys) is memory.number_by_key("patient", tuple(keys))
+    assert memory.number_by_key("patient", [("x", "b")]) == {("x", "b"): 1}
 
 
 def test_keys_are_looked_up(memory: MemoryIndex) -> None:
