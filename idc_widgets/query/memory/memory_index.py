@@ -6,7 +6,7 @@ A mask is over groups or over series; `encoded` explains what a group is.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property, reduce
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from .encoded import EncodedIndex
 from .mask import Mask
 from .range_values import comparable, is_in_range
 from .recent_results import Recent
+from .uid_blocks import UidBlocks
 from .uid_hashes import hash_series_uids, hash_texts
 
 __all__ = ["Maskable", "MemoryIndex"]
@@ -29,7 +30,11 @@ __all__ = ["Maskable", "MemoryIndex"]
 #: The number of masks, and of sets of matching series, that are kept for later queries.
 _MAX_KEPT_MASKS, _MAX_KEPT_MATCHES = 8, 3
 
-#: If all wanted rows are in a part of the file with fewer rows than this, only this part is read.
+#: Lookups of keys that are kept for the next query, and the keys of each.
+_MAX_KEPT_LOOKUPS, _MAX_KEPT_KEYS = 8, 1_000
+
+#: If all wanted rows are in a part of the prepared copy with fewer rows than this, only this part
+#: is read.
 _MAX_SCANNED_ROWS = 100_000
 
 
@@ -61,6 +66,10 @@ class MemoryIndex(EncodedIndex):
         self._masks: Recent[Maskable, Mask] = Recent(_MAX_KEPT_MASKS)
         self._weights: Recent[tuple[Maskable, ...], Array] = Recent(_MAX_KEPT_MATCHES)
         self._bins: Recent[tuple[str, tuple[Bound, ...]], Array] = Recent(_MAX_KEPT_MASKS)
+        self._lookups: Recent[tuple[str, tuple[Any, ...]], dict[Any, int]] = Recent(
+            _MAX_KEPT_LOOKUPS
+        )
+        self._uid_blocks = UidBlocks()
         self._range_values: dict[str, Array] = {}
         self._row_spans: dict[str, tuple[Array, Array]] = {}
         #: Sets of matching series, which `find_matches` keeps here.
@@ -77,6 +86,8 @@ class MemoryIndex(EncodedIndex):
         """Forget the results of recent queries, so that a benchmark measures the next query."""
         for kept in (self._masks, self._weights, self._bins, self.recent_matches):
             kept.clear()
+        self._lookups.clear()
+        self._uid_blocks.clear()
 
     # --- masks of conditions ---------------------------------------------------------------
 
@@ -265,10 +276,18 @@ class MemoryIndex(EncodedIndex):
 
     # --- keys and rows ---------------------------------------------------------------------
 
-    def number_by_key(self, level: str, keys: Collection[Any]) -> dict[Any, int]:
-        """Return key → number of the patient or study, or row of the series; skip unknown keys."""
+    def number_by_key(self, level: str, keys: Collection[Any]) -> Mapping[Any, int]:
+        """Return key → number of the patient or study, or row of the series; skip unknown keys.
+
+        The results for few keys are kept, as a click asks for the same keys several times.
+        """
         if not keys:
             return {}
+        if len(keys) > _MAX_KEPT_KEYS:
+            return self._look_up(level, keys)
+        return self._lookups.get((level, tuple(keys)), lambda: self._look_up(level, keys))
+
+    def _look_up(self, level: str, keys: Collection[Any]) -> dict[Any, int]:
         if level == "series":
             rows = self.rows_of_series(list(keys)).tolist()
             return {key: row for key, row in zip(keys, rows, strict=True) if row >= 0}
@@ -315,12 +334,15 @@ class MemoryIndex(EncodedIndex):
         uids = None if self.uids_of is None else self.uids_of(rows)
         if uids is not None:
             return uids
+        uids = self._uid_blocks.uids_of(self.engine, rows)
+        if uids is not None:
+            return uids
         return self.read_columns(rows, ["SeriesInstanceUID"])["SeriesInstanceUID"]
 
     def read_columns(self, rows: Array, columns: Sequence[str]) -> dict[str, list[Any]]:
         """Return columns of the table "index" for these rows, in their order, by SQL."""
         source, params = "_rows", []
-        if len(rows):
+        if len(rows) and self.engine.opened.is_prepared:  # its small parts can be skipped
             first, last = int(rows.min()), int(rows.max())
             if last - first < _MAX_SCANNED_ROWS:
                 source, params = "(SELECT * FROM _rows WHERE _row BETWEEN ? AND ?)", [first, last]
