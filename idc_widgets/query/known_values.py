@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
+from ..errors import InvalidQueryError
 from ..index import COLUMNS, LEVELS
 from .engine import Engine, Parameters
 from .filters import Condition, OneOf, Patients, sorted_unique
@@ -150,9 +152,10 @@ def identifier_hint(engine: Engine, column: str, text: str) -> str:
 def _prior_column(engine: Engine, columns: Iterable[str], text: str) -> str | None:
     """Return the column in which an identifier occurs in an earlier version of IDC, if any."""
     table = "prior_versions_index"
-    if table not in engine.tables():
-        return None
-    return next((name for name in columns if known_texts(engine, name, [text], table)), None)
+    # To list the tables would take longer than to search this one.
+    with suppress(InvalidQueryError):  # there is no such table
+        return next((name for name in columns if known_texts(engine, name, [text], table)), None)
+    return None
 
 
 def distinct_rows(
