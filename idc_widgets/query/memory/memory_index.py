@@ -31,10 +31,9 @@ __all__ = ["Maskable", "MemoryIndex"]
 _MAX_KEPT_MASKS, _MAX_KEPT_MATCHES = 8, 3
 
 #: Lookups of keys that are kept for the next query, and the keys of each.
-_MAX_KEPT_LOOKUPS, _MAX_KEPT_KEYS = 8, 1_000
+_MAX_LOOKUPS, _MAX_KEPT_KEYS = 8, 1_000
 
-#: If all wanted rows are in a part of the prepared copy with fewer rows than this, only this part
-#: is read.
+#: If all wanted rows are among this number of rows of the prepared copy, only these are read.
 _MAX_SCANNED_ROWS = 100_000
 
 
@@ -66,9 +65,7 @@ class MemoryIndex(EncodedIndex):
         self._masks: Recent[Maskable, Mask] = Recent(_MAX_KEPT_MASKS)
         self._weights: Recent[tuple[Maskable, ...], Array] = Recent(_MAX_KEPT_MATCHES)
         self._bins: Recent[tuple[str, tuple[Bound, ...]], Array] = Recent(_MAX_KEPT_MASKS)
-        self._lookups: Recent[tuple[str, tuple[Any, ...]], dict[Any, int]] = Recent(
-            _MAX_KEPT_LOOKUPS
-        )
+        self._lookups: Recent[tuple[str, tuple[Any, ...]], dict[Any, int]] = Recent(_MAX_LOOKUPS)
         self._uid_blocks = UidBlocks()
         self._range_values: dict[str, Array] = {}
         self._row_spans: dict[str, tuple[Array, Array]] = {}
