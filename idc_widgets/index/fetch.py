@@ -282,4 +282,6 @@ def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
                         remove(part)
     except OSError as error:
         reason = error.strerror or type(error).__name__
+        if "IDC_WIDGETS_DATA_DIR" not in reason:
+            reason += "; to use another folder, set the environment variable IDC_WIDGETS_DATA_DIR"
         raise FetchError(f"cannot fetch {name}: cannot write {target}: {reason}") from error

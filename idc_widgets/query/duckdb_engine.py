@@ -24,10 +24,10 @@ from .._util import (
 )
 from ..errors import IndexFileError, InvalidQueryError, QueryInterruptedError
 from ..index import COLUMNS, Index
+from . import prepared_copy
 from .engine import identifier
 from .opened_files import OpenedFiles, changed_error
 from .own_table import csv_query, parquet_select
-from .prepared_copy import clean_cache_folder, nothing_to_prepare, write_prepared_copy
 from .spill_folder import SpillFolder
 from .sql_errors import not_one_statement, not_reading
 from .table_views import access_only, file_literal, rows_view, table_view
@@ -154,23 +154,21 @@ class DuckDBEngine:
             The path of the copy.
 
         Raises:
-            IndexFileError: The copy cannot be written, or the index is a table of the user, which
-                is always read directly.
+            IndexFileError: The copy cannot be written, or the index is a table of the user.
         """
         target = self.index.prepared
         if target is None:
-            raise IndexFileError(nothing_to_prepare(self.index))
+            raise IndexFileError(prepared_copy.nothing_to_prepare(self.index))
         if not self._is_sound(target):
             self.opened.check_shipped()
             try:
                 with _connect() as connection:
-                    write_prepared_copy(connection.execute, self.index.shipped, target)
+                    prepared_copy.write_prepared_copy(connection.execute, self.index.shipped, target)
             except (OSError, duckdb.Error) as error:
-                first_line = str(error).strip().split("\n", 1)[0]
-                raise IndexFileError(f"cannot write {target}: {first_line}") from error
+                raise prepared_copy.cannot_write(target, error) from error
             self.opened.check_shipped()
             self._is_copy_damaged = False
-        clean_cache_folder(target, self.index.prepared_encoding)
+        prepared_copy.clean_cache_folder(target, self.index.prepared_encoding)
         self._cursor()  # in a forked child, this opens DuckDB
         with self._lock:
             self._read_index_from(target)

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .._util import make_own_folder, remove_leftovers, remove_unused, replaced_when_complete
+from ..errors import IndexFileError
 from ..index import Index
 from .engine import literal
 from .table_views import file_literal
 
-__all__ = ["clean_cache_folder", "nothing_to_prepare", "write_prepared_copy"]
+__all__ = ["cannot_write", "clean_cache_folder", "nothing_to_prepare", "write_prepared_copy"]
 
 #: Rows per row group. A lookup reads a whole group, so few are fast, but many compress better.
 _ROWS_PER_GROUP = 32_768
@@ -34,6 +35,20 @@ def nothing_to_prepare(index: Index) -> str:
     return (
         "there is no cache folder, as you have no home folder; "
         "set the environment variable IDC_WIDGETS_CACHE_DIR to a folder that you can write to"
+    )
+
+
+def cannot_write(path: Path, error: Exception) -> IndexFileError:
+    """Return the error for a prepared file that cannot be written.
+
+    Args:
+        path: The file.
+        error: What the system or DuckDB reported.
+    """
+    reason = getattr(error, "strerror", None) or str(error).strip().split("\n", 1)[0]
+    hint = "; to use another folder, set the environment variable IDC_WIDGETS_CACHE_DIR"
+    return IndexFileError(
+        f"cannot write {path}: {reason}{'' if 'IDC_WIDGETS_CACHE_DIR' in reason else hint}"
     )
 
 

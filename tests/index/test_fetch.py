@@ -232,8 +232,9 @@ def test_a_folder_that_cannot_be_created_is_an_error(
 ) -> None:
     data_folder.parent.write_text("a file")
     fetching_client = client_of(own_path, mirror.url)
-    with pytest.raises(FetchError, match="cannot fetch seg_index: cannot write"):
+    with pytest.raises(FetchError, match="cannot fetch seg_index: cannot write") as caught:
         fetching_client.fetch("seg_index")
+    assert str(caught.value).endswith("set the environment variable IDC_WIDGETS_DATA_DIR")
     assert data_folder.parent.read_text() == "a file"
 
 

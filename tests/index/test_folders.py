@@ -127,8 +127,12 @@ os.mkdir = mkdir
     else:
         home = Path("/proc/nowhere")
     output = _run(small_package, prelude + REFUSED, str(home))
-    assert "prepare: cannot write" in output
-    assert "fetch: cannot fetch seg_index" in output
+    prepared, fetched = output.splitlines()
+    assert prepared.startswith("prepare: cannot write")
+    assert prepared.endswith(
+        "; to use another folder, set the environment variable IDC_WIDGETS_CACHE_DIR"
+    )
+    assert fetched.startswith("fetch: cannot fetch seg_index")
 
 
 def test_a_client_opens_in_a_folder_that_was_deleted(small_package: Path, tmp_path: Path) -> None:

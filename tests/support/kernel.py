@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,17 @@ class Kernel:
 
     Args:
         env: More environment variables of the kernel.
+        prefix: The beginning of the command line: a program that runs the rest of it.
+        owner: The ids of a user and a group that the prefix changes to, if it does.
     """
 
-    def __init__(self, env: Mapping[str, str] | None = None) -> None:
-        self._env = dict(env or {})
+    def __init__(
+        self,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        owner: tuple[int, int] | None = None,
+    ) -> None:
+        self._env, self._prefix, self._owner = dict(env or {}), list(prefix), owner
 
     def __enter__(self) -> Kernel:
         # Paths of sockets must be short, so this is not a folder of pytest.
@@ -53,10 +60,13 @@ class Kernel:
             ip=f"{self._folder}/socket",
             key=os.urandom(16).hex().encode(),
         )
+        if self._owner is not None:
+            for owned in (self._folder, path):
+                os.chown(owned, *self._owner)
         package = str(Path(idc_widgets.__file__).parents[1])
         inherited = os.environ.get("PYTHONPATH")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ipykernel_launcher", "-f", path],
+            [*self._prefix, sys.executable, "-m", "ipykernel_launcher", "-f", path],
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(filter(None, [package, inherited])),

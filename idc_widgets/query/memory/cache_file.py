@@ -27,6 +27,7 @@ import pyarrow as pa
 from ..._util import ForkSafeLock, hold, is_from_us, make_own_folder, replaced_when_complete
 from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
+from ..prepared_copy import cannot_write
 from .arrow import Array, ArrowArray, to_arrow, to_numpy
 from .encoded import EncodedColumn, EncodedIndex, UnreadMapping, ValuePatientPairs
 from .read_index import NUMBER_COLUMNS
@@ -118,7 +119,7 @@ def save(engine: DuckDBEngine, index: EncodedIndex, path: Path) -> None:
         ):
             writer.write_table(table)
     except OSError as error:
-        raise IndexFileError(f"cannot write {path}: {error}") from error
+        raise cannot_write(path, error) from error
 
 
 def load(path: Path, source: str, make: Callable[[], EncodedIndex]) -> EncodedIndex:
