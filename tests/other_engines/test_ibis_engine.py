@@ -16,6 +16,7 @@ import pytest
 
 from idc_widgets import Cohort, IbisEngine, IDCClient, Index, IndexFileError, InvalidQueryError
 from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
+from idc_widgets.query import similar_texts
 
 PATIENT = ("nsclc_radiomics", "LUNG1-365")
 LUNG = {"collection_id": ["nsclc_radiomics", "rider_lung_ct"]}
@@ -362,3 +363,24 @@ def test_other_tables_of_the_database(database: Any, client: IDCClient) -> None:
     assert set(their_columns) == set(our_columns)
     for name in ("SeriesInstanceUID", "program_id", "subjects"):
         assert their_columns[name] == our_columns[name]
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("PatientID", "lung1-3655"),
+        ("PatientID", "\ud800"),
+        ("Modality", "xy"),
+        ("SeriesDescription", "O'Neil; --"),
+        ("StudyDate", "2010-04-31"),
+        ("SeriesInstanceUID", "1.2.3"),
+    ],
+)
+@pytest.mark.parametrize("collections", [(), ("nsclc_radiomics", "rider_lung_ct")])
+def test_similar_texts_are_the_same(
+    client: IDCClient, other: IDCClient, column: str, text: str, collections: tuple[str, ...]
+) -> None:
+    conditions = client.cohort(collection_id=list(collections)).conditions if collections else ()
+    here = similar_texts(client.engine, column, text, conditions)
+    assert len(here) < 5_000, "else any 5,000 of them may be returned"
+    assert sorted(similar_texts(other.engine, column, text, conditions)) == sorted(here)

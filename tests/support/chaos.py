@@ -213,8 +213,9 @@ class Torment:
                 key = f"{series.prefix}/{path.name}"
                 expected = b"".join(content(key, self.server.objects[series.bucket, key]))
                 assert path.read_bytes() == expected
-        assert (job.state == "complete") == (len(job.paths) == len(by_uid)), job.failed
-        if job.state == "failed":
+        if job.state != "failed":
+            assert (job.state == "complete") == (len(job.paths) == len(by_uid)), job.failed
+        else:  # and the rival may have completed all series meanwhile
             assert job.error is not None and "is downloading into the same folders" in job.error
 
 
