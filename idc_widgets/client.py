@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from .errors import IndexFileError
 from .first_api import FirstApi
 from .index import METADATA_ENDPOINT, MIRRORS, Index
-from .query import Cohort, DuckDBEngine, Engine, TableCatalog, run_interruptible, shared_engine
+from .query import (
+    Cohort,
+    DuckDBEngine,
+    Engine,
+    TableCatalog,
+    run_interruptible,
+    shared_engine,
+    to_dataframe,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,7 +202,7 @@ class IDCClient(FirstApi):
                 exist, or would write.
             KeyboardInterrupt: The query was interrupted (Ctrl-C, or ■ in a notebook).
         """
-        return run_interruptible(self.engine, lambda: self.engine.query(query).to_pandas())
+        return run_interruptible(self.engine, lambda: to_dataframe(self.engine.query(query)))
 
     def tables(self) -> pd.DataFrame:
         """Return all tables: those that are available, and those that can be fetched.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from ._util import plural
 from .errors import MAX_GB, DownloadError, InvalidQueryError, nearest_choice, unknown_message
-from .query import Cohort, Engine
+from .query import Cohort, Engine, to_dataframe
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -266,7 +266,7 @@ class FirstApi:
 
 def _formatted(table: pa.Table, key: str, outputFormat: str) -> Any:
     if outputFormat == "df":
-        return table.to_pandas()
+        return to_dataframe(table)
     if outputFormat == "list":
         return table.column(key).to_pylist()
     return table.to_pylist()

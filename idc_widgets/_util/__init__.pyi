@@ -15,6 +15,7 @@ from .cached_files import remove_unused as remove_unused
 from .forks import ForkSafeLock as ForkSafeLock
 from .forks import call_in_forked_children as call_in_forked_children
 from .forks import never_free as never_free
+from .formatting import MORE_THREADS as MORE_THREADS
 from .formatting import and_more as and_more
 from .formatting import human_duration as human_duration
 from .formatting import human_size as human_size

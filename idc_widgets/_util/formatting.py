@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["and_more", "human_duration", "human_size", "one_line", "plural"]
+__all__ = ["MORE_THREADS", "and_more", "human_duration", "human_size", "one_line", "plural"]
+
+#: What to do when no thread or process can be started.
+MORE_THREADS = (
+    "end other programs, or raise the limit of processes (ulimit -u, or that of the container)"
+)
 
 #: Unit and its number of bytes. 1 kB is 1000 bytes.
 _UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))

@@ -11,7 +11,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._util import human_size
+from .._util import MORE_THREADS, human_size
 from .controls import Controls
 from .folder_lock import FolderLock
 from .outcome import FINISHED, Outcome, State
@@ -211,7 +211,9 @@ class DownloadJob:
         try:
             if lock is not None:
                 lock.release()
-            self._outcome.error = f"the download cannot be started: {error!r}"
+            is_thread_missing = isinstance(error, RuntimeError) and "new thread" in str(error)
+            reason = f"{error}; {MORE_THREADS}" if is_thread_missing else repr(error)
+            self._outcome.error = f"the download cannot be started: {reason}"
             self._outcome.fail_remaining(self.plan, self._outcome.error)
         finally:
             try:

@@ -27,6 +27,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
+from .._util import MORE_THREADS
 from ..errors import DownloadError
 
 __all__ = [
@@ -356,8 +357,7 @@ class Process:
                 self._popen.stdout.close()
             if isinstance(error, RuntimeError):  # "can't start new thread"
                 raise DownloadError(
-                    f"s5cmd cannot be supervised: {error}; end other programs, or raise the limit "
-                    "of processes (ulimit -u, or that of the container)"
+                    f"s5cmd cannot be supervised: {error}; {MORE_THREADS}"
                 ) from error
             raise
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 
+from .._util import MORE_THREADS
+
 __all__ = ["in_plain_words", "is_disk_full", "may_pass"]
 
 # Pattern of an error, its meaning in plain words, and whether another try may succeed
 _PLAIN_WORDS = (
+    # First, as it may have the words of a file that is missing
+    (r"x509|certificate|CABundle", "the secure connection cannot be checked", False),
+    (
+        r"failed to create new OS thread|resource temporarily unavailable",
+        f"the system starts no more threads; {MORE_THREADS}",
+        True,
+    ),
     (r"no object found|NoSuchKey|NoSuchBucket|NotFound|code: 404", "not on the server", False),
     (r"AccessDenied|Forbidden|status code: 403", "the server refuses access", False),
     (
@@ -27,7 +36,6 @@ _PLAIN_WORDS = (
     (r"no such file or directory", "the folder was moved or deleted meanwhile", True),
     (r"file name too long", "the path is too long", False),
     (r"no such host|server misbehaving", "the server's name cannot be found", True),
-    (r"x509|certificate|CABundle", "the secure connection cannot be checked", False),
     (
         r"connection re|broken pipe|timeout|\bEOF\b|RequestError",
         "the connection failed",

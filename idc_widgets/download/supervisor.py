@@ -410,7 +410,7 @@ def _reason_for_exit(exit_code: int, first_noise: str | None) -> StopReason | No
     # 1 means that there were problems, which s5cmd has reported, or that it received SIGTERM
     message = f"s5cmd ended before it was done (exit code {exit_code})"
     if first_noise:  # such as "Incorrect Usage" or "error while loading shared libraries"
-        message = f"{message}: {first_noise[:200]}"
+        message = f"{message}: {s5cmd_errors.in_plain_words(first_noise[:200])}"
     return StopReason(message, fits_all=False) if exit_code else None
 
 

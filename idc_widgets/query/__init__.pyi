@@ -1,4 +1,5 @@
 from .cohort import Cohort as Cohort
+from .dataframes import to_dataframe as to_dataframe
 from .duckdb_engine import DuckDBEngine as DuckDBEngine
 from .engine import Engine as Engine
 from .engine import Parameters as Parameters

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..index import FACETS, LEVELS
+from .dataframes import to_dataframe
 from .engine import Engine, Parameters, Scalar, literal
 from .facet_counts import count_facets, count_values
 from .filters import PATIENT_KEY_SQL, Condition, OneOf, Uids, sorted_unique
@@ -269,15 +270,15 @@ class Cohort:
 
     def patients(self) -> pd.DataFrame:
         """Return one row per patient: (collection_id, PatientID), sex, age, counts, size in MB."""
-        return self._level_table("patient").to_pandas()
+        return to_dataframe(self._level_table("patient"))
 
     def studies(self) -> pd.DataFrame:
         """Return one row per study: patient, date, description, modalities, counts, size in MB."""
-        return self._level_table("study").to_pandas()
+        return to_dataframe(self._level_table("study"))
 
     def series(self) -> pd.DataFrame:
         """Return one row per series, with all columns of the index and those added by `join`."""
-        return self.engine.query(*self.level_sql("series")).to_pandas()
+        return to_dataframe(self.engine.query(*self.level_sql("series")))
 
     def _level_table(self, level: str) -> pa.Table:
         """Return patients or studies, from memory if the index is there, else by SQL."""

@@ -163,7 +163,9 @@ class DuckDBEngine:
             self.opened.check_shipped()
             try:
                 with _connect() as connection:
-                    prepared_copy.write_prepared_copy(connection.execute, self.index.shipped, target)
+                    prepared_copy.write_prepared_copy(
+                        connection.execute, self.index.shipped, target
+                    )
             except (OSError, duckdb.Error) as error:
                 raise prepared_copy.cannot_write(target, error) from error
             self.opened.check_shipped()

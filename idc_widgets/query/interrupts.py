@@ -43,7 +43,10 @@ def run_interruptible(engine: Engine, query: Callable[[], _Result]) -> _Result:
 
     with ThreadPoolExecutor(1) as pool:
         try:
-            result = pool.submit(run)
+            try:
+                result = pool.submit(run)
+            except RuntimeError:  # the system starts no more threads
+                return query()
             while not wait([result], timeout=_POLL_SECONDS).done:
                 pass
         except KeyboardInterrupt:

@@ -5,14 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from .._util import make_own_folder, remove_leftovers, remove_unused, replaced_when_complete
+from .._util import (
+    human_size,
+    make_own_folder,
+    remove_leftovers,
+    remove_unused,
+    replaced_when_complete,
+)
 from ..errors import IndexFileError
 from ..index import Index
 from .engine import literal
 from .table_views import file_literal
 
-__all__ = ["cannot_write", "clean_cache_folder", "nothing_to_prepare", "write_prepared_copy"]
+__all__ = [
+    "MEMORY_LIMIT_SQL",
+    "cannot_write",
+    "clean_cache_folder",
+    "nothing_to_prepare",
+    "require_memory",
+    "write_prepared_copy",
+]
 
 #: Rows per row group. A lookup reads a whole group, so few are fast, but many compress better.
 _ROWS_PER_GROUP = 32_768
@@ -20,6 +34,13 @@ _ROWS_PER_GROUP = 32_768
 #: A column is stored with a dictionary if a row group has at most this many values of it.
 _MAX_DICTIONARY_VALUES = 200_000
 
+
+#: What DuckDB must be allowed to use: four fifths of the memory of a machine or container. With
+#: 400 MB, the system ends the process; 560 MB are enough.
+_MIN_MEMORY_BYTES = 500 * 10**6
+
+#: Asks DuckDB how much memory it may use.
+MEMORY_LIMIT_SQL = "SELECT current_setting('memory_limit')"
 
 #: A copy of another version is removed if it has not been used for this time.
 _MAX_UNUSED_SECONDS = 30 * 24 * 3600
@@ -52,7 +73,28 @@ def cannot_write(path: Path, error: Exception) -> IndexFileError:
     )
 
 
-def write_prepared_copy(execute: Callable[[str], object], source: Path, target: Path) -> None:
+def require_memory(memory_limit: str) -> None:
+    """Check that the index can be prepared: without enough memory, the system ends the process.
+
+    Args:
+        memory_limit: What DuckDB may use, as the result of `MEMORY_LIMIT_SQL`, such as "390.6 MiB".
+
+    Raises:
+        IndexFileError: It may use too little.
+    """
+    number, unit = memory_limit.split()
+    units = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+    limit = int(float(number) * 1024 ** units.index(unit))
+    if limit < _MIN_MEMORY_BYTES:
+        raise IndexFileError(
+            "the index cannot be prepared, as that takes "
+            f"{human_size(_MIN_MEMORY_BYTES)} of memory and DuckDB may use {human_size(limit)} "
+            "here; give the notebook 1 GB of memory, or go on without: everything works, but the "
+            "first click is slower"
+        )
+
+
+def write_prepared_copy(execute: Callable[[str], Any], source: Path, target: Path) -> None:
     """Copy a Parquet file into small row groups.
 
     The copy has the same rows in the same order. It appears at `target` as a whole or not at all.
@@ -64,8 +106,11 @@ def write_prepared_copy(execute: Callable[[str], object], source: Path, target: 
         target: The path of the copy.
 
     Raises:
+        IndexFileError: There is too little memory.
         OSError: The copy cannot be written. Errors of DuckDB come from `execute`.
     """
+    (memory_limit,) = execute(MEMORY_LIMIT_SQL).fetchone()
+    require_memory(memory_limit)
     make_own_folder(target.parent)
     with replaced_when_complete(target) as unfinished:
         # Two threads would need 2.5 GB of memory, and Binder has 2 GB.

@@ -177,7 +177,7 @@ def test_a_thread_that_cannot_be_started(plan: Plan, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_more)
         assert job.start() is job and job.wait(30) == "failed"
-    assert job.error is not None and "can't start new thread" in job.error
+    assert job.error is not None and "can't start new thread; end other programs" in job.error
     assert job.failed == {"1.2.1": job.error} and seen == ["failed"]
     assert job.retry().wait(30) == "complete"
 

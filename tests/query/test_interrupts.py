@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -87,3 +88,13 @@ def test_an_interrupt_that_comes_too_early_is_repeated(
     with pytest.raises(KeyboardInterrupt):
         run_interruptible(client.engine, query)
     assert len(set(interrupts_sent)) == 1
+
+
+def test_without_a_thread_the_query_runs_in_the_main_thread(
+    client: IDCClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    assert client.sql("SELECT 1 AS value").value[0] == 1

@@ -9,7 +9,9 @@ import duckdb
 import pytest
 from support.small_index import SERIES
 
-from idc_widgets import IDCClient, Index, IndexFileError, InvalidQueryError
+from idc_widgets import DuckDBEngine, IDCClient, Index, IndexFileError, InvalidQueryError
+from idc_widgets.query.memory import loading, prepare
+from idc_widgets.query.prepared_copy import write_prepared_copy
 
 
 def test_the_copy_has_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,4 +72,19 @@ def test_nothing_is_prepared_in_a_folder_that_everybody_may_write_to(
     tmp_path.chmod(0o777)
     with pytest.raises(IndexFileError, match="everybody may write to"):
         IDCClient().prepare()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_prepared_where_the_system_would_end_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = r"takes 500.0 MB of memory and DuckDB may use 40\d.\d MB here; give the notebook"
+    with duckdb.connect() as connection, pytest.raises(IndexFileError, match=message):
+        connection.execute("SET memory_limit = '409 MB'")
+        write_prepared_copy(connection.execute, Index().shipped, tmp_path / "copy.parquet")
+    monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "new"))
+    engine = DuckDBEngine()
+    monkeypatch.setattr(loading, "MEMORY_LIMIT_SQL", "SELECT '390.6 MiB'")
+    with pytest.raises(IndexFileError, match=message):
+        prepare(engine)
     assert list(tmp_path.iterdir()) == []

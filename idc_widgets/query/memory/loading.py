@@ -10,7 +10,7 @@ from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Engine
 from ..per_engine import PerEngine
-from ..prepared_copy import clean_cache_folder
+from ..prepared_copy import MEMORY_LIMIT_SQL, clean_cache_folder, require_memory
 from .cache_file import is_sound, load, save
 from .encoded import EncodedIndex
 from .memory_index import MemoryIndex
@@ -43,6 +43,8 @@ def prepare(engine: DuckDBEngine) -> None:
     """
     path = engine.index.prepared_encoding
     if path is not None and not is_sound(path, engine.index.source):
+        [(memory_limit,)] = engine.rows(MEMORY_LIMIT_SQL)
+        require_memory(memory_limit)
         engine.opened.check_shipped()
         index = read_index(engine)
         save(engine, index, path)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from ..._util import ForkSafeLock, is_non_commercial
 from ...errors import IndexFileError
+from ..dataframes import is_out_of_threads, out_of_threads
 from ..duckdb_engine import DuckDBEngine
 from .arrow import Array, ArrowArray, rank_distinct, to_arrow, to_numpy, values_and_gaps
 from .encoded import EncodedColumn, EncodedIndex, ValuePatientPairs, encode
@@ -62,7 +63,9 @@ def read_index(engine: DuckDBEngine) -> EncodedIndex:
     engine.check_index()
     try:
         index = _read_in_system_pool(engine)
-    except (OSError, pa.ArrowInvalid):
+    except (OSError, pa.ArrowException) as error:
+        if is_out_of_threads(error):
+            raise out_of_threads() from error
         if not engine.check_index():
             raise
     else:
