@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real Chromium, to test what users see.
+"""A real JupyterLab or Notebook 7 in a real Chromium, to test what users see.
 
 >>> with Lab(folder) as lab:
 ...     page = lab.open_notebook(["import ipywidgets as w", "b = w.Button(description='Go'); b"])
@@ -106,6 +106,7 @@ class Lab:
         chromium: The path of the browser; by default that of `find_chromium`.
         settings: More user settings of JupyterLab, by plugin.
         env: More environment variables of the server and its kernels.
+        front_end: "lab" for JupyterLab, "notebook" for Jupyter Notebook 7.
     """
 
     def __init__(
@@ -115,7 +116,9 @@ class Lab:
         chromium: str | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         env: Mapping[str, str] | None = None,
+        front_end: Literal["lab", "notebook"] = "lab",
     ) -> None:
+        self._front_end = front_end
         self.folder = Path(folder).resolve()
         self.chromium = chromium or find_chromium()
         if self.chromium is None:
@@ -182,7 +185,8 @@ class Lab:
         page.on("console", lambda message: console.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: console.append(f"uncaught: {error}"))
         with self._explained(page, f"{path} did not open"):
-            page.goto(f"{self.url}/doc/tree/{path}?reset")
+            place = {"lab": "doc/tree", "notebook": "notebooks"}[self._front_end]
+            page.goto(f"{self.url}/{place}/{path}?reset")
             page.wait_for_function(IS_READY)
             page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         return page
@@ -324,12 +328,16 @@ class Lab:
             self._write_settings(plugin, values)
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
+        module, app = {
+            "lab": ("jupyterlab", "LabApp"),
+            "notebook": ("notebook", "JupyterNotebookApp"),
+        }[self._front_end]
         command = [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+            *(sys.executable, "-m", module, "--no-browser", "--allow-root"),
             *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
             *("--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"),
             *(f"--ServerApp.root_dir={self.folder}", "--ServerApp.allow_remote_access=False"),
-            *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
+            *(f"--{app}.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
             *(
                 "--LabApp.news_url=",
                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -349,7 +357,7 @@ class Lab:
         deadline = time.monotonic() + PATIENCE
         while not _answers(f"{self.url}/api/status"):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise LabError(f"JupyterLab did not start\n{self.server_log()}")
+                raise LabError(f"{module} did not start\n{self.server_log()}")
             time.sleep(0.1)
 
     def _environment(self) -> dict[str, str]:

@@ -49,15 +49,115 @@ function button(className, text, label, onClick) {
 }
 
 /**
- * Create the root element of a widget.
+ * Create the root element of a widget, which keeps the keys and the focus.
  *
  * @param {string} className
+ * @param {() => HTMLElement} [nextFocus] As for `keepFocus`.
  */
-function createRoot(className) {
+function createRoot(className, nextFocus) {
   const root = h("div", `idc-root ${className}`);
-  // JupyterLab takes single keys as commands: without this, typing "a" would insert a cell.
-  root.dataset.lmSuppressShortcuts = "true";
+  keepKeys(root);
+  keepFocus(root, nextFocus);
   return root;
+}
+
+/**
+ * Keep the keys that are pressed in an element from the notebook, where single letters are commands:
+ * "x" would cut the cell.
+ *
+ * The browser gets all keys, so that Ctrl+C copies and Ctrl+F searches in the page. Ctrl+S alone
+ * goes on to the notebook, which people expect to save from anywhere.
+ *
+ * @param {HTMLElement} element
+ */
+function keepKeys(element) {
+  // JupyterLab takes keys after they have passed the element, so `stopPropagation` is enough. Jupyter
+  // Notebook 7 takes them before, but no key of a target that has this attribute itself.
+  element.addEventListener("focusin", (event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    target.dataset.lmSuppressShortcuts = "true";
+  });
+  element.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s") {
+      event.preventDefault(); // the browser would save the page
+      element.parentElement?.dispatchEvent(new KeyboardEvent(event.type, event));
+    }
+  });
+}
+
+/**
+ * Move the focus on when the element that has it disappears or is disabled. Without a focus in the
+ * widget, the next key would be a command to the notebook.
+ *
+ * @param {HTMLElement} root Gets the focus if nothing in it can have the focus.
+ * @param {() => HTMLElement} [next] Returns what to focus instead of the element that took the
+ *   place of the one that disappeared.
+ */
+function keepFocus(root, next) {
+  /** @type {HTMLElement | null} */
+  let focused = null; // what has the focus, or had it when it disappeared
+  let place = 0; // of `focused` among the elements that can have the focus
+
+  root.addEventListener("focusin", (event) => {
+    focused = /** @type {HTMLElement} */ (event.target);
+    place = focusable(root).indexOf(focused);
+  });
+  root.addEventListener("focusout", () => {
+    // An element that disappears loses the focus, too; by then, the focus has moved on.
+    setTimeout(() => {
+      if (!root.contains(activeElementNear(root))) focused = null;
+    });
+  });
+  root.addEventListener("blur", () => root.removeAttribute("tabindex"));
+
+  function onChange() {
+    if (!focused || !root.isConnected) return;
+    const active = activeElementNear(root);
+    const isElsewhere = active && active !== document.body && active !== focused;
+    if (isElsewhere || (active === focused && canHaveFocus(focused))) return;
+    const elements = focusable(root);
+    /** @param {HTMLElement | undefined} element */
+    const isThere = (element) => element && elements.includes(element);
+    const target = [
+      focused, // it lost the focus when it was moved
+      next?.(),
+      elements[Math.min(Math.max(place, 0), elements.length - 1)],
+    ].find(isThere);
+    if (!target) root.tabIndex = -1;
+    (target ?? root).focus({ preventScroll: true });
+  }
+  new MutationObserver(onChange).observe(root, {
+    subtree: true,
+    childList: true,
+    attributeFilter: ["hidden", "disabled"],
+  });
+}
+
+/**
+ * Return the focused element of the document, or of the shadow tree that an element is in.
+ *
+ * @param {Element} element
+ */
+function activeElementNear(element) {
+  return /** @type {Document | ShadowRoot} */ (element.getRootNode()).activeElement;
+}
+
+/** @param {Element} element */
+const canHaveFocus = (element) => element.isConnected && !element.closest("[hidden], :disabled");
+
+/**
+ * Return the elements that Tab stops at, in order.
+ *
+ * @param {HTMLElement} root
+ */
+function focusable(root) {
+  /** @type {NodeListOf<HTMLElement>} */
+  const candidates = root.querySelectorAll("button, input, summary, [tabindex]");
+  return [...candidates].filter(
+    (element) =>
+      element.tabIndex >= 0 && canHaveFocus(element) && element.getClientRects().length > 0,
+  );
 }
 
 /**

@@ -6,6 +6,7 @@
 //   all cells of a painting.
 // - Tooltips: headers show the names of their columns.
 // - Clicks: a click is reported together with the rows that the page shows; see clicks.js.
+// - Keys: they stay in the grid; see `keepKeys` in base.js.
 
 /**
  * @typedef {{ x: number, y: number, right: number, bottom: number, area: number }} Rectangle
@@ -42,6 +43,7 @@ async function improveGrid(manager, reference, tooltips, signal) {
       improvedGrids.add(grid);
       copyInOnePiece(grid);
       clicks?.addView(view);
+      keepKeys(view.el);
       showTooltips(grid, tooltips);
     }
   };

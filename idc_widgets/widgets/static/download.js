@@ -71,7 +71,10 @@ function render({ model, el }) {
 
   // --- elements ----------------------------------------------------------------------------
 
-  const root = createRoot("idc-download");
+  const root = createRoot("idc-download", () => {
+    if (status.active) return cancel;
+    return retry.hidden ? start : retry;
+  });
   const bar = h("div", "idc-download-bar");
   const start = button("idc-download-start");
   const cancel = button("idc-control idc-download-cancel", "Cancel");
@@ -162,7 +165,7 @@ function render({ model, el }) {
 
   function showFolder() {
     const paths = model.get("_folder");
-    if (document.activeElement !== folder) folder.value = paths.given;
+    if (activeElementNear(root) !== folder) folder.value = paths.given;
     resolved.replaceChildren(createElided(paths.resolved));
     resolved.hidden = paths.resolved === paths.given;
     folder.title = paths.resolved;
@@ -187,7 +190,6 @@ function render({ model, el }) {
     answers.append(
       button("idc-control", "Download anyway", "", () => begin(true)),
       button("idc-link", "Not now", "", () => {
-        start.focus();
         model.set("_question", "");
         model.save_changes();
       }),
@@ -204,7 +206,6 @@ function render({ model, el }) {
   function begin(sure) {
     if (isStarting) return;
     isStarting = true;
-    start.focus(); // the question is about to disappear, and may have the focus
     showOffer();
     model.send({ kind: "start", folder: folder.value, sure });
   }
@@ -212,7 +213,6 @@ function render({ model, el }) {
   /** @param {Status | {} | null} news */
   function showStatus(news) {
     if (!news || !("number" in news) || news.number <= (status.number ?? 0)) return;
-    const focused = root.contains(document.activeElement) ? document.activeElement : null;
     status = news;
     job.hidden = false;
     root.dataset.state = news.state;
@@ -234,7 +234,6 @@ function render({ model, el }) {
     showRows(news.rows, news.more);
     showLog(news.log.join("\n"));
     showActive(news.active);
-    moveFocus(news.active, focused);
   }
 
   /** @param {string} text */
@@ -270,19 +269,6 @@ function render({ model, el }) {
   function showPressed(element, name, progressText) {
     element.setAttribute("aria-disabled", String(pressed.has(element))); // keeps the focus
     element.textContent = pressed.has(element) ? progressText : name;
-  }
-
-  /**
-   * Keep the focus in the widget when the element with the focus disappears. Otherwise, single keys
-   * would be commands to the notebook.
-   *
-   * @param {boolean} active
-   * @param {Element | null} focused The element that had the focus.
-   */
-  function moveFocus(active, focused) {
-    if (!focused?.closest("[hidden], :disabled")) return;
-    if (active) cancel.focus();
-    else (retry.hidden ? start : retry).focus();
   }
 
   /**
@@ -333,7 +319,6 @@ function render({ model, el }) {
   sendOnce(pause, () => (status.state === "paused" ? "resume" : "pause"));
   folder.addEventListener("change", () => model.send({ kind: "folder", folder: folder.value }));
   root.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // these keys have other meanings in the notebook
     if (event.key === "Enter" && event.target === folder) {
       event.preventDefault(); // otherwise Enter would also press Download, which gets the focus
       start.focus();

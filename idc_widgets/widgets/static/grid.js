@@ -15,7 +15,7 @@
 /** @type {import("@anywidget/types").Render<GridTitleTraits>} */
 function render({ model, el }) {
   const removed = new AbortController();
-  const root = h("div", "idc-root idc-grid-title");
+  const root = createRoot("idc-grid-title");
   const title = h("strong");
   const count = h("span", "idc-grid-count");
   const picked = button("idc-grid-picked", "", "", () => model.send({ kind: "clear" }));

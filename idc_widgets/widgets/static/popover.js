@@ -87,15 +87,16 @@ function createPopover({
     target.focus({ preventScroll: true });
   }
 
-  function close({ focus = false } = {}) {
+  function close() {
     if (!isOpen()) return;
+    const hasFocus = panel.contains(activeElementNear(root));
     if (panel.hasAttribute("popover")) {
       panel.hidePopover();
       panel.removeAttribute("popover");
     }
     root.classList.remove("idc-popover-open", "idc-popover-inline");
     opener.setAttribute("aria-expanded", "false");
-    if (focus) opener.focus({ preventScroll: true });
+    if (hasFocus) opener.focus({ preventScroll: true });
     onClose();
   }
 
@@ -138,7 +139,6 @@ function createPopover({
     if (isOpen() && target && !root.contains(target)) close();
   });
   root.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // these keys have other meanings in the notebook
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (!isOpen()) {
       if (event.target === opener && event.key === "ArrowDown") {
@@ -147,7 +147,8 @@ function createPopover({
       }
     } else if (event.key === "Escape") {
       event.preventDefault();
-      close({ focus: true });
+      close();
+      opener.focus({ preventScroll: true });
     } else if (event.target !== clear) onKey(event);
   });
 

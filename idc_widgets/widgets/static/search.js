@@ -145,7 +145,6 @@ function render({ model, el }) {
     lookUp(text, false);
   });
   root.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // these keys have other meanings in the notebook
     if (event.isComposing || event.target !== input) return;
     if (event.key === "Enter") {
       event.preventDefault();
@@ -176,8 +175,7 @@ function render({ model, el }) {
     const isPending = requests.isPending();
     const { count, found, unknown } = model.get("_uids");
     // Keep what is being typed: show the model's text only if it was changed elsewhere.
-    const { activeElement } = /** @type {Document | ShadowRoot} */ (root.getRootNode());
-    if (!isPending && typingTimer === null && activeElement !== input) {
+    if (!isPending && typingTimer === null && activeElementNear(root) !== input) {
       input.value = model.get("_text");
     }
     badge.textContent = lookup?.words ?? count ?? "";

@@ -16,6 +16,8 @@
 function render({ model, el }) {
   const removed = new AbortController();
   const root = createRoot("idc-summary");
+  root.setAttribute("role", "group");
+  root.setAttribute("aria-label", "What is selected");
   const line = h("div", "idc-summary-line");
   line.setAttribute("role", "status");
   const items = h("div", "idc-summary-items");
@@ -61,14 +63,9 @@ function render({ model, el }) {
       chip.append(button("idc-x", "×", `Remove: ${text}`, () => model.send({ kind, name })));
       return chip;
     });
-    const { activeElement } = document;
-    const focused = [...chips.children].findIndex((chip) => chip.contains(activeElement));
     chips.replaceChildren(...elements);
     chips.hidden = !elements.length;
     showClear();
-    // The × that was pressed is gone: focus the × that is now in its place.
-    const buttons = chips.querySelectorAll("button");
-    if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
   }
 
   /** Put "Clear all" behind the chips or, without chips, at the end of the line. */

@@ -28,7 +28,6 @@ function render({ model, el }) {
     toggle.setAttribute("aria-expanded", String(model.get("_expanded")));
     toggle.setAttribute("aria-label", active ? `${name}, ${active} active` : name);
   };
-  root.addEventListener("keydown", (event) => event.stopPropagation());
   follow(model, ["_text", "_count", "_expanded"], show, removed.signal);
   show();
   return () => removed.abort();
