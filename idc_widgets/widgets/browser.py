@@ -21,6 +21,7 @@ from .filters import FilterPanel
 from .grid import PatientGrid, SeriesGrid, StudyGrid
 from .settled_traits import SettledDict, SettledInstance
 from .state import BrowserState
+from .static_view import StaticView, choices
 from .summary import SummaryBar
 
 __all__ = ["IDCBrowser"]
@@ -92,18 +93,20 @@ class IDCBrowser(Closable, VBox):
         )
         self._filters = FilterPanel(self.state)
         self._summary = SummaryBar(self.state, columns=self._filters.columns)
+        self._grids = (
+            _with_flex(PatientGrid(self.state), "1 1 420px"),
+            _with_flex(StudyGrid(self.state), "1 1 420px"),
+            SeriesGrid(self.state, height="280px", download=self._download),
+        )
         two_grids = Box(
-            [
-                _with_flex(PatientGrid(self.state), "1 1 420px"),
-                _with_flex(StudyGrid(self.state), "1 1 420px"),
-            ],
+            self._grids[:2],
             layout={"flex_flow": "row wrap", "width": "100%", "grid_gap": "8px 16px"},
         )
         super().__init__(
             [
                 self._filters,
                 two_grids,
-                SeriesGrid(self.state, height="280px", download=self._download),
+                self._grids[2],
                 self._summary,
                 self._download,
             ],
@@ -168,6 +171,15 @@ class IDCBrowser(Closable, VBox):
                 to change.
         """
         return self._download.start(max_GB=max_GB)
+
+    # --- without a kernel ------------------------------------------------------------------
+
+    def _static_view(self) -> StaticView:
+        return StaticView(
+            "IDC browser",
+            [*choices(self.state), self._summary.static_fact()],
+            [grid.static_table() for grid in self._grids],
+        )
 
     # --- observers -------------------------------------------------------------------------
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from IPython.display import display
 from ipywidgets import Layout, Widget
 from traitlets import HasTraits
 
 from .cells import note_shown
 from .state import BrowserState
+from .static_view import StaticView
 
 __all__ = ["Closable", "close_whole"]
+
+_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+_log = logging.getLogger(__name__)
 
 
 class Closable:
@@ -56,14 +63,43 @@ class Closable:
         """Call `undo` when this widget is closed; the function that was added last comes first."""
         self._undo = (undo, *self._undo)
 
+    def _static_view(self) -> StaticView | None:
+        """Return what is shown in place of the widget where there is no kernel; run no query."""
+        return None
+
     def _repr_mimebundle_(self, **keywords: Any) -> Any:
         note_shown(self)
         show = getattr(super(), "_repr_mimebundle_", None)
-        return show(**keywords) if show is not None else None  # ipywidgets 7 returns None if closed
+        bundle = show(**keywords) if show is not None else None
+        if bundle is None:
+            return None  # closed
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, **self._static_data()}, metadata
 
-    def _handle_displayed(self, **keywords: Any) -> None:  # ipywidgets 7 calls this
-        note_shown(self)
-        super()._handle_displayed(**keywords)  # type: ignore[misc]
+    if hasattr(Widget, "_ipython_display_"):  # ipywidgets 7
+
+        def _ipython_display_(self, **keywords: Any) -> None:
+            show = getattr(super(), "_repr_mimebundle_", None)  # anywidget has it
+            data, metadata = (show() if show is not None else None) or ({}, {})
+            view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}  # type: ignore[attr-defined]
+            data = {_WIDGET_VIEW: view, **data, **self._static_data()}
+            display(data, metadata=metadata, raw=True)
+            self._handle_displayed(**keywords)
+
+        def _handle_displayed(self, **keywords: Any) -> None:
+            note_shown(self)
+            super()._handle_displayed(**keywords)  # type: ignore[misc]
+
+    def _static_data(self) -> dict[str, str]:
+        """Return the static view by MIME type."""
+        try:
+            view = self._static_view()
+        except Exception:  # it must not keep the widget from being shown
+            _log.exception("cannot make the static view of a widget")
+            view = None
+        if view is None:
+            return {"text/plain": f"{type(self).__name__}."}
+        return {"text/plain": view.to_text(), "text/html": view.to_html()}
 
     def close(self) -> None:
         """Remove the widget from every page, and stop following the state.

@@ -26,6 +26,7 @@ from .closing import Closable
 from .job_status import ACTIVE_STATES, job_status
 from .on_disk import OnDisk
 from .state import BrowserState
+from .static_view import StaticView, choices
 from .turns import not_up_to_date
 from .user_observers import Teller
 
@@ -325,6 +326,12 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             resolved = os.path.abspath(resolved)
         self._folder = {"given": self.download_dir, "resolved": resolved}
         self.on_disk.look()
+
+    def _static_view(self) -> StaticView:
+        facts = [] if self.state is None else choices(self.state)
+        status = [("Status", str(self._status["title"]))] if self._status else []
+        offer, folder = self._offer["hint"] or self._offer["text"], self._folder["given"]
+        return StaticView("IDC download", [*facts, ("Offer", offer), ("Folder", folder), *status])
 
     def _show_offer(self) -> None:
         series = len(self.selection) if self.selection is not None else 0

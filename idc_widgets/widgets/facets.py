@@ -18,6 +18,7 @@ from .assets import script, style
 from .closing import Closable
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
+from .static_view import MAX_ROWS, StaticTable, StaticView, choices
 from .turns import not_up_to_date
 
 __all__ = ["FacetDropdown", "FacetPanel"]
@@ -125,6 +126,17 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
             self._stale = not_up_to_date(reason)
             self._answered = self._last_request
 
+    def _static_view(self) -> StaticView:
+        return StaticView(f"IDC filter {self._label}", choices(self.state), [self._static_table()])
+
+    def _static_table(self) -> StaticTable:
+        """Return the first values that are listed."""
+        rows = [
+            [self._missing if value is None else str(value), f"{series:,}", f"{patients:,}"]
+            for value, series, patients in self._values[:MAX_ROWS]
+        ]
+        return StaticTable(self._label, self._distinct, ["Value", "Series", "Patients"], rows)
+
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") != "choose":
             return
@@ -179,3 +191,7 @@ class FacetPanel(Closable, ipywidgets.Box):
             "layout", {"flex_flow": "row wrap", "grid_gap": "8px", "overflow": "visible"}
         )
         super().__init__(list(self.dropdowns.values()), **keywords)
+        self.state = state
+
+    def _static_view(self) -> StaticView:
+        return StaticView("IDC filters", choices(self.state))

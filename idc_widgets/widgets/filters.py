@@ -16,6 +16,7 @@ from .facets import FacetDropdown, FacetPanel
 from .ranges import RangeFilter
 from .search import SearchBox
 from .state import BrowserState
+from .static_view import StaticView, choices
 
 __all__ = ["FilterPanel"]
 
@@ -78,6 +79,9 @@ class FilterPanel(Closable, VBox):
     def columns(self) -> tuple[str, ...]:
         """The columns whose filters the panel shows now, together with "text" and "uids"."""
         return ("text", "uids", *FACETS, *(_MORE_COLUMNS if self.expanded else ()))
+
+    def _static_view(self) -> StaticView:
+        return StaticView("IDC filters", choices(self.state))
 
     def _show_count(self) -> None:
         filters = self.state.filters.filters

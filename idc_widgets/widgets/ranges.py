@@ -20,6 +20,7 @@ from .closing import Closable
 from .filter_text import bound_text, filter_text, range_text
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
+from .static_view import StaticView, choices
 from .turns import not_up_to_date
 
 __all__ = ["RangeFilter"]
@@ -181,6 +182,9 @@ class RangeFilter(Closable, anywidget.AnyWidget):
             self._problem = not_up_to_date(reason)
 
     # --- what it does ----------------------------------------------------------------------
+
+    def _static_view(self) -> StaticView:
+        return StaticView(f"IDC filter {self._label}", choices(self.state))
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:

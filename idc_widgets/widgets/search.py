@@ -17,6 +17,7 @@ from .closing import Closable
 from .filter_text import filter_text
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
+from .static_view import StaticView, choices
 
 __all__ = ["SearchBox"]
 
@@ -90,6 +91,9 @@ class SearchBox(Closable, anywidget.AnyWidget):
                 self._uids = {"count": filter_text("uids", uids), "found": "", "unknown": ""}
 
     # --- what it does ----------------------------------------------------------------------
+
+    def _static_view(self) -> StaticView:
+        return StaticView("IDC search", choices(self.state))
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") != "search":

@@ -16,6 +16,7 @@ from .assets import script, style
 from .closing import Closable
 from .filter_text import filter_text
 from .state import BrowserState
+from .static_view import StaticView, choices
 from .turns import not_up_to_date
 
 __all__ = ["SummaryBar"]
@@ -90,6 +91,14 @@ class SummaryBar(Closable, anywidget.AnyWidget):
 
     def _show_message(self) -> None:
         self._message = self.state.message
+
+    def _static_view(self) -> StaticView:
+        return StaticView("IDC selection", [*choices(self.state), self.static_fact()])
+
+    def static_fact(self) -> tuple[str, str]:
+        """Return the size of the selection, as a fact of a `StaticView`."""
+        counts = ", ".join(" ".join(count) for count in self._counts)
+        return "Selected", counts or self._problem
 
     def _show_stale(self, reason: str) -> None:
         """Show what narrows the selection, and why its size is unknown; run no query."""

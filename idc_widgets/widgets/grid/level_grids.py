@@ -21,6 +21,7 @@ from ..assets import script, style
 from ..closing import Closable
 from ..download import DownloadWidget
 from ..state import BrowserState
+from ..static_view import StaticTable, StaticView, choices, first_rows
 from ..turns import not_up_to_date
 from .columns import COLUMNS, ON_DISK, Column
 from .grid_view import GridView
@@ -102,6 +103,13 @@ class _LevelGrid(Closable, VBox):
     def _source(self, rows: RowSource) -> RowSource:
         """Return the rows to show; a subclass may add a column."""
         return rows
+
+    def _static_view(self) -> StaticView:
+        return StaticView(f"IDC {self._title.lower()}", choices(self._state), [self.static_table()])
+
+    def static_table(self) -> StaticTable:
+        """Return the first rows, for a `StaticView`."""
+        return first_rows(self._title, self._rows, [column.name for column in COLUMNS[self._level]])
 
     def _refill(self) -> None:
         cohort = getattr(self._state, self._rows_trait)

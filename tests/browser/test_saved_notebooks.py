@@ -1,0 +1,70 @@
+"""A notebook that was saved with a browser, where no kernel runs: as HTML, and in JupyterLab."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from playwright.sync_api import expect, sync_playwright
+from support.lab import CHROMIUM_FLAGS, Lab
+
+CELLS = [
+    "from idc_widgets import IDCBrowser\n"
+    "browser = IDCBrowser(collection_id='nsclc_radiomics', Modality='CT')\n"
+    "browser",
+]
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+SELECTED = "1 collection, 422 patients, 422 studies, 422 series, 51,230 files, 27.0 GB"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run a notebook with a browser, save it without the state of its widgets, return its path."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    path = tmp_path_factory.mktemp("saved") / "saved.ipynb"
+    NotebookClient(notebook, timeout=120, store_widget_state=False).execute(cwd=str(path.parent))
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def lab(saved: Path, chromium: str) -> Iterator[Lab]:
+    with Lab(saved.parent, chromium=chromium) as running:
+        yield running
+
+
+def test_nbconvert_shows_the_tables(saved: Path, chromium: str, screenshots: Path) -> None:
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", str(saved)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
+        page = browser.new_page(offline=True)
+        page.goto(saved.with_suffix(".html").as_uri(), wait_until="domcontentloaded")
+        expect(page.get_by_role("cell", name=SELECTED)).to_be_visible()
+        expect(page.get_by_role("cell", name="LUNG1-001").first).to_be_visible()
+        expect(page.get_by_text("To use it, run the cell.")).to_be_visible()
+        page.screenshot(path=screenshots / "saved-nbconvert.png")
+        browser.close()
+
+
+def test_jupyterlab_shows_the_tables_and_prefers_the_widget(lab: Lab, screenshots: Path) -> None:
+    page = lab.open("saved.ipynb")  # of someone else, so that JupyterLab does not trust it
+    output = lab.output(page, 0)
+    expect(output.get_by_role("cell", name=SELECTED)).to_be_visible()
+    lab.screenshot(page, screenshots / "saved-lab.png")
+    lab.run_all(page)
+    expect(output.locator(".idc-summary-line")).to_contain_text("422 patients")
+    expect(output.get_by_role("cell", name=SELECTED)).to_have_count(0)
+    [shown] = lab.outputs(page, 0)
+    assert set(shown["data"]) == {"text/plain", "text/html", VIEW}
+    lab.close(page)
