@@ -19,7 +19,8 @@ WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # --quiet still shows warnings and errors.
 install = bin/python -m pip install --quiet --editable
-pytest = bin/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+# Each worker takes the next file of tests, so fixtures of a file are set up once.
+pytest = bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # .venv contains Node, so that the machine needs none.
 biome = .venv/bin/node node_modules/@biomejs/biome/bin/biome
 tsc = .venv/bin/node node_modules/typescript/bin/tsc
@@ -41,7 +42,7 @@ test: .venv-colab/.test .venv/.test chromium
 # Not part of `make test`, because Spark has 400 MB. With IDC_WIDGETS_ENGINES, a test fails if a
 # package is missing; without, it is skipped.
 test-engines: .venv-engines/.test-engines java
-	IDC_WIDGETS_ENGINES=1 .venv-engines/$(pytest) tests/other_engines $(TEST_ARGS)
+	IDC_WIDGETS_ENGINES=1 .venv-engines/bin/python -m pytest tests/other_engines $(TEST_ARGS)
 
 lint: .venv/.dev node_modules/.installed
 	.venv/bin/ruff check

@@ -20,15 +20,6 @@ if importlib.util.find_spec("ibis") is None and "IDC_WIDGETS_ENGINES" not in os.
     collect_ignore_glob = ["test_*.py"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests on a database in one process, so that Spark starts once."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "database" in callspec.params:
-            item.add_marker(pytest.mark.xdist_group(callspec.params["database"]))
-
-
 class Database:
     """An ibis connection, and the function that makes a Parquet file one of its tables."""
 

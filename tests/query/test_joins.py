@@ -12,9 +12,6 @@ from support.bruteforce import collections, data_folder, whole_index
 from idc_widgets import IDCClient
 from idc_widgets.index import COLUMNS, FACETS
 
-#: One process, as the table of the brute-force implementation needs 2 GB of memory.
-pytestmark = pytest.mark.xdist_group("brute force")
-
 
 @pytest.fixture(scope="module")
 def prior() -> pd.DataFrame:

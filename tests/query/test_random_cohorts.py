@@ -35,9 +35,6 @@ from idc_widgets import Cohort, IDCClient
 from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.query import Sort, row_source
 
-#: One process, as the table of the brute-force implementation needs 2 GB of memory.
-pytestmark = pytest.mark.xdist_group("brute force")
-
 EXAMPLES = int(os.environ.get("IDC_WIDGETS_EXAMPLES", "300"))
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"

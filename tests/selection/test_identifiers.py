@@ -12,9 +12,6 @@ from support.own_table import OwnTable
 
 from idc_widgets import IDCClient, InvalidQueryError
 
-#: One process, as the table of the brute-force implementation needs 2 GB of memory.
-pytestmark = pytest.mark.xdist_group("brute force")
-
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
 UNKNOWN = "1.2.3.4.5.6.7"
