@@ -162,10 +162,8 @@ class DuckDBEngine:
         if not self._is_sound(target):
             self.opened.check_shipped()
             try:
-                with _connect() as connection:
-                    prepared_copy.write_prepared_copy(
-                        connection.execute, self.index.shipped, target
-                    )
+                with _connect() as other:
+                    prepared_copy.write_prepared_copy(other.execute, self.index.shipped, target)
             except (OSError, duckdb.Error) as error:
                 raise prepared_copy.cannot_write(target, error) from error
             self.opened.check_shipped()
