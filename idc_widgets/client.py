@@ -42,7 +42,8 @@ class IDCClient(FirstApi):
             download from. By default, that in the environment variable S3_ENDPOINT_URL, else AWS.
             `Selection.download` has an argument of its own.
         mirrors: The addresses that `fetch` tries in turn; ``{version}`` and ``{name}`` in them
-            stand for those of the table. By default, the addresses of idc-index-data.
+            stand for the data version and the name of the table. By default, the addresses of
+            idc-index-data.
         metadata_endpoint_url: The S3 server of the clinical tables. By default, AWS.
 
     Raises:

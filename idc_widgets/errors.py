@@ -25,8 +25,8 @@ _MIN_SIMILARITY = 0.6
 #: Number of choices up to which a message lists all of them.
 _MAX_LISTED_CHOICES = 30
 
-#: The largest number of choices in a search for a similar one. The three bounds keep it below some
-#: 30 ms.
+#: The largest number of choices that are searched for a similar one. Together with the next two
+#: limits, it keeps the time of a search below some 30 ms.
 _MAX_CHOICES = 5_000
 
 #: Number of choices that `difflib` compares: those that share most pairs of letters with the name.
@@ -108,7 +108,7 @@ def _folded(text: object) -> str:
 
 
 def _shared_pairs(pairs: set[tuple[str, str]], choice: str) -> float:
-    """Return the similarity of two sets of neighboring letters, from 0 to 1 (Dice)."""
+    """Return the similarity (0 to 1, Dice) of a choice to a name with these pairs of letters."""
     others = set(pairwise(choice))
     return 2 * len(pairs & others) / max(1, len(pairs) + len(others))
 

@@ -255,7 +255,7 @@ class FirstApi:
             raise InvalidQueryError(unknown_message("outputFormat", outputFormat, _OUTPUT_FORMATS))
         given = {column: value for column, value in filters.items() if value is not None}
         if all(isinstance(value, str) for value in given.values()):
-            # A row proves that all values are known. Without rows, `where` finds the unknown one.
+            # If a row is found, all values are known. Otherwise, `where` names the unknown value.
             where = " AND ".join(f"{column} = ?" for column in given) or "TRUE"
             table = self.engine.query(sql.format(where=where), list(given.values()))
             if table.num_rows:

@@ -1,4 +1,4 @@
-"""Files that several processes share: which file it is, who uses it, and what may be removed."""
+"""Files that several processes share: tell them apart, hold those in use, remove the unused."""
 
 from __future__ import annotations
 

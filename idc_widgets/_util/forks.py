@@ -13,7 +13,7 @@ __all__ = ["ForkSafeLock", "call_in_forked_children", "never_free"]
 
 
 class _CalledInChildren(Protocol):
-    """An object that must know when its process is a forked child."""
+    """An object whose `after_fork` is called in forked children."""
 
     def after_fork(self) -> None:
         """Called at once in the child."""

@@ -20,7 +20,7 @@ def human_size(size_bytes: float) -> str:
     ('70.5 MB', '99.9 TB', '12 bytes')
     """
     for unit, factor in _UNITS:
-        # From 999.5 of the smaller unit on, use this one: the smaller could show "1,000.0".
+        # Use this unit from 999.5 of the next smaller unit on, which could show "1,000.0".
         if size_bytes >= factor * 0.9995:
             return f"{size_bytes / factor:,.1f} {unit}"
     return plural(round(size_bytes), "byte")

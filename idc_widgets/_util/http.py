@@ -40,7 +40,7 @@ __all__ = [
 #: not report one.
 ProgressCallback: TypeAlias = "Callable[[int, int | None], object]"
 
-#: A request fails after the first time without a connection, or the second without a byte.
+#: The longest wait for a connection, and the longest wait for the next byte of an answer.
 TIMEOUT_SECONDS = (10.0, 60.0)
 
 #: A short answer must be complete within this time, including redirects and the retry.
@@ -130,7 +130,7 @@ def open_http(
     with Session() as session:
         session.headers["User-Agent"] = "idc_widgets"
         # s5cmd, which downloads the images, also reads this variable. If REQUESTS_CA_BUNDLE is set,
-        # requests uses that one instead.
+        # the library requests uses that file instead.
         certificates = os.environ.get("AWS_CA_BUNDLE", "")
         if not os.environ.get("REQUESTS_CA_BUNDLE") and Path(certificates).is_file():
             session.verify = certificates
@@ -192,14 +192,15 @@ class Http:
         self, url: str, part: Path, check: FileCheck, progress: ProgressCallback | None
     ) -> None:
         """Request the rest of `part` until it has its full length."""
-        # Count the tries that do not add a megabyte to the longest part so far, so that this ends.
+        # Count the tries in a row that add less than a megabyte to the longest part so far. Their
+        # number is limited, so the loop ends.
         etag, has_answered, tries, longest = "", False, 0, partial_size(part)
         while True:
             done = partial_size(part)
             if done and done == check.size:
                 return
             headers = {"Range": f"bytes={done}-"} if done else {}
-            if done and etag:  # if the file was replaced meanwhile, the server sends all of it
+            if done and etag:  # if the file has changed, the server sends the whole new one
                 headers["If-Range"] = etag
             self.session.deadline.set_in(_TIMEOUTS_PER_CHUNK * self.timeout[1])
             try:
@@ -225,7 +226,7 @@ class Http:
         check: FileCheck,
         progress: ProgressCallback | None,
     ) -> None:
-        """Append the body of a response to `part`, which has `start` bytes, or write it anew."""
+        """Append the body of a response to `part`, which has `start` bytes, or replace `part`."""
         if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
             if response.headers.get("Content-Range") == f"bytes */{start}":
                 return  # the file is complete
@@ -312,7 +313,7 @@ class Http:
             return bytes(body)
 
     def _request(self, url: str, headers: dict[str, str]) -> requests.Response:
-        # "identity": a Range counts the bytes of the file, not those of a compressed transfer.
+        # "identity" asks for no compression: a Range counts the bytes of the file itself.
         headers = {"Accept-Encoding": "identity", **headers}
         try:
             return self.session.get(url, headers=headers, stream=True, timeout=self.timeout)

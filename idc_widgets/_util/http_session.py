@@ -1,7 +1,8 @@
-"""The session of `http`: it sends passwords only where they belong, and bounds the time of answers.
+"""The session of `http`: it sends passwords only to their own server, and ends slow answers.
 
-The timeout of requests bounds a single read from a socket, and starts anew with every read. So a
-server that sends a byte per second, in the headers or in the body, could hold a request for hours.
+A timeout in the library requests limits a single read from a socket, and starts anew with each
+read. So a server that sends one byte per second, in the headers or in the body, could make a call
+last for hours.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _MAX_REDIRECTS = 10
 
 
 class Session(requests.Session):
-    """A session that sends a password only to the server in whose address it stands.
+    """A session that sends a password only to the server whose address contains it.
 
-    `requests.Session` also sends the passwords of ~/.netrc, and even sends its `default` to any
-    server. Proxies and certificates still come from the environment.
+    `requests.Session` would also send the passwords of ~/.netrc, and would send the password of the
+    entry `default` to any server. Proxies and certificates still come from the environment.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class Session(requests.Session):
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Connections that keep a deadline, and read no more of a redirect than its headers."""
+    """Connections that keep a deadline, and that read only the headers of a redirect."""
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
@@ -67,7 +68,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
     def send(self, *args: Any, **options: Any) -> requests.Response:
         response = super().send(*args, **options)
         if response.is_redirect:
-            # requests reads and decompresses the whole body, whatever its size.
+            # Close the body: the library requests would read and decompress all of it.
             response.raw.close()
             response._content = b""
         return response
@@ -85,13 +86,13 @@ def _auth_from_url(request: requests.PreparedRequest) -> requests.PreparedReques
 
 
 class Deadline:
-    """A time after which no more bytes are read. At first, there is none."""
+    """A time after which no more bytes are read. At first, no time is set."""
 
     def __init__(self) -> None:
         self._time = float("inf")
 
     def set_in(self, seconds: float) -> None:
-        """Set the time, counted from now."""
+        """Set the deadline to this many seconds from now."""
         self._time = time.monotonic() + seconds
 
     @property
@@ -106,7 +107,7 @@ def _with_deadline(pool_class: Any, deadline: Deadline) -> Any:
     Reading from such a connection raises TimeoutError when the deadline has passed.
 
     Args:
-        pool_class: The class to derive from; it has the class of its connections.
+        pool_class: The class to derive from. Its `ConnectionCls` is the class of its connections.
         deadline: The deadline, which may be changed at any time.
     """
 

@@ -18,15 +18,15 @@ else:
 
 __all__ = ["locked", "try_lock"]
 
-# Do not follow a symlink or block on a FIFO planted at this path.
+# If somebody planted a link or a pipe at this path, do not follow the link or wait for the pipe.
 _SAFE_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 # A lock file that cannot be read belongs to another user. If it is older than this, it counts as
 # left behind by a killed process, because the work under these locks takes seconds.
 _ABANDONED_SECONDS = 300
 
-# Lock files that threads of this process use. NFS does not tell threads apart: when one of them
-# closes a lock file, the lock of another on this file ends.
+# Lock files that threads of this process use. NFS does not tell threads apart: when one thread
+# closes a lock file, the lock of another thread on this file ends.
 _names: set[str] = set()
 _names_lock = threading.Lock()
 
@@ -107,8 +107,8 @@ def try_lock(file: int, *, shared: bool = False) -> bool | None:
     file ends all locks that this process holds on it.
 
     Args:
-        file: Its descriptor. If it is open for reading only, and an exclusive lock needs a file
-            that is open for writing, the lock is a shared one.
+        file: The descriptor of the file. If it is open for reading only, and the file system gives
+            exclusive locks only on files that are open for writing, the lock is a shared one.
         shared: Take a lock that others may share. Nobody gets it while another holds an exclusive
             one. (On Windows, all locks are exclusive.)
 
@@ -156,7 +156,7 @@ else:
 
 
 def _is_at(path: Path, file: int) -> bool:
-    """Return whether an open file is still the one at a path."""
+    """Return whether the file at a path is still this open file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file))
     except FileNotFoundError:

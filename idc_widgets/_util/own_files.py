@@ -1,8 +1,9 @@
 """Files and folders of this user in places where others may write, and the space for them.
 
-An unfinished file is created with O_EXCL. It is appended to only if it is a regular file of this
-user that has one name. No link at its path is followed. Links above it that the user made are
-followed, such as a home on another disk. A folder that everybody may write to is not used.
+An unfinished file is created with O_EXCL. A later call appends to it only if it is a regular file
+of this user without a second name (hard link). A link at its path is not followed. A link in the
+path of its folder is followed if the user made it, such as for a home on another disk. A folder
+that everybody may write to is not used.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def make_own_folder(folder: Path) -> None:
 
 
 def make_partial_folder(folder: Path) -> None:
-    """Create a folder, or keep this user's own; anything else at its path is removed.
+    """Make sure that a folder of this user is at a path; remove anything else there.
 
     Raises:
         OSError: It cannot be created.

@@ -19,11 +19,11 @@ from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
 
 __all__ = ["Index"]
 
-#: Increased with every change to the format of the file `Index.prepared_encoding`.
+#: Increase it with every change to the format of the file `Index.prepared_encoding`.
 _ENCODING_VERSION = 3
 
-#: The digest of this many bytes at the end of a Parquet file identifies it: they list its columns
-#: with the places, sizes and extreme values of their data.
+#: The end of a Parquet file lists its columns, with the places, sizes and extreme values of their
+#: data. So a digest of this many bytes at the end identifies the file.
 _FOOTER_BYTES = 65_536
 
 
@@ -88,7 +88,7 @@ class Index:
             self.is_own: bool = False
             #: The path of the index in idc-index-data.
             self.shipped: Path = tables["index"]
-            #: The identity of `shipped`, so that no copy of another file is used.
+            #: The identity of `shipped`, to notice when another file replaces it.
             self.shipped_identity: FileIdentity | None = file_identity(self.shipped)
             #: The version and a digest of `shipped`, because two files may have the same version.
             self.source: str = f"{version}-{_fingerprint(self.shipped)}"
@@ -118,7 +118,7 @@ class Index:
 
     @property
     def fetchable(self) -> tuple[str, ...]:
-        """The names of the tables that can be fetched or have been, except clinical tables."""
+        """The names of the tables that can be fetched or were fetched, without clinical tables."""
         return FETCHABLE_TABLES if self.data_folder is not None else ()
 
     def place(self, name: str) -> Path:

@@ -1,8 +1,8 @@
 """Fetch tables over HTTP: each is there whole and checked, or not at all.
 
-Bytes are written to a hidden partial file beside the target. The name of this file has the digest
-of the complete file. So a later call, or the next mirror, resumes it, and the bytes of another file
-are never mixed in.
+Bytes are written to a hidden partial file beside the target. The name of the partial file contains
+the digest of the complete file. So a later call, or the next mirror, resumes the same partial file,
+and never adds bytes of another file.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def fetch_file(
         name: The name of the table in error messages.
         urls: The mirrors of the file, tried in turn.
         target: The file to write or to replace. Its folder is created.
-        sha256_urls: The addresses of its checksum, tried in turn; the first one holds for all
+        sha256_urls: The addresses of its checksum, tried in turn; the first answer holds for all
             mirrors.
         progress: Called while bytes arrive, and at the end.
         timeout: Seconds to connect, and seconds without a byte.
@@ -135,8 +135,8 @@ def fetch_folder(
         `target`, with the files ``00000.parquet`` and so on, in the order of the keys.
 
     Raises:
-        FetchError: An object is missing or damaged, or cannot be written; otherwise as for
-            `fetch_file`.
+        FetchError: The bucket cannot be listed or has no such object, or an object is damaged,
+            cannot be fetched or cannot be written.
     """
     with open_http(timeout, pause) as http:
         objects = _objects(http, name, endpoint_url, bucket, prefix, suffix)
@@ -190,7 +190,7 @@ def progress_line(name: str) -> ProgressCallback | None:
 def _objects(
     http: Http, name: str, endpoint_url: str, bucket: str, prefix: str, suffix: str
 ) -> list[S3Object]:
-    """Return the objects of a folder; at least one."""
+    """Return the objects of a folder; raise an error if there are none."""
     try:
         listed = list_objects(http, endpoint_url, bucket, prefix)
         if objects := [entry for entry in listed if entry.key.endswith(suffix)]:
@@ -202,7 +202,7 @@ def _objects(
 
 
 def _missing_bytes(folder: Path, objects: Sequence[S3Object], suffix: str) -> int:
-    """Return the size of the objects that are not in the partial folder yet."""
+    """Return the total size in bytes of the objects that are not in the partial folder yet."""
     return sum(
         entry.size
         for place, entry in enumerate(objects)
@@ -211,7 +211,7 @@ def _missing_bytes(folder: Path, objects: Sequence[S3Object], suffix: str) -> in
 
 
 def _shifted(progress: ProgressCallback | None, before: int, total: int) -> ProgressCallback | None:
-    """Return a callback for one of several files, which reports the progress of all of them."""
+    """Return a callback for one of several files; it reports the progress of all files together."""
     if progress is None:
         return None
     return lambda done, _: progress(before + done, total)
@@ -249,7 +249,7 @@ def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
     """Yield the hidden path beside `target` to write to.
 
     A later call with the same `key` gets the same path and resumes what is there. Only one process
-    gets it at a time: another process gets a random path, which is removed at the end.
+    at a time gets this path. Another process gets a random path, whose file is removed at the end.
 
     Args:
         name: The name of the table in error messages.
@@ -257,7 +257,8 @@ def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
         key: The digest that identifies its content, in hexadecimal.
 
     Raises:
-        FetchError: The block or this function raised an OSError; the partial file is removed.
+        FetchError: The `with` block or this function raised an OSError; the partial file is
+            removed.
     """
     try:
         make_own_folder(target.parent)
@@ -266,7 +267,7 @@ def _partial_path(name: str, target: Path, key: str) -> Iterator[Path]:
             if is_ours:
                 part = target.with_name(f".{target.name}.{key[:16]}.part")
                 for other in target.parent.glob(f".{target.name}.*.part"):
-                    if other != part:  # a part of another version
+                    if other != part:  # the partial file of another version
                         remove(other)
             else:
                 part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")

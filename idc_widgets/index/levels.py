@@ -16,8 +16,8 @@ class Level:
 
     Args:
         name: The noun for one row: "patient", "study" or "series". It names the level everywhere.
-        plural: The noun for several rows. The method of `Cohort` that returns them has this name,
-            and so has the trait of `BrowserState` that holds the picked ones.
+        plural: The noun for several rows. The method of `Cohort` that returns the rows has this
+            name, and so has the trait of `BrowserState` with the picked rows.
         key: The columns whose values identify a row of the level.
         columns: The columns of the table that lists the rows.
     """

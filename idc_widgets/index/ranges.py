@@ -14,14 +14,14 @@ __all__ = ["RANGES", "Bound", "Range", "age_in_years"]
 Bound: TypeAlias = "str | int | float"
 
 _AGE = re.compile(r"([0-9]{1,3})([DWMYdwmy]?)", re.ASCII)
-#: Unit → the number of days, months or years in one unit, and how many of them are in a year.
+#: Unit → two numbers of days, months or years: those in the unit, and those in a year.
 _AGE_UNITS = {"D": (1, 365.25), "W": (7, 365.25), "M": (1, 12.0), "Y": (1, 1.0), "": (1, 1.0)}
 
 
 def age_in_years(age: str | None) -> float | None:
     """Return a DICOM Age String (PS3.5, 6.2, such as "080Y" or "003W") in years.
 
-    A number without a unit, as some series of IDC have it, is read as years. None for other texts.
+    A number without a unit, as some series of IDC have it, is read as years. Other texts give None.
 
     >>> age_in_years("018M"), age_in_years("60"), age_in_years("unknown")
     (1.5, 60.0, None)
@@ -40,8 +40,8 @@ class Range:
     Args:
         column: Its name.
         sql: The SQL expression of its value in a form that can be ordered.
-        coarse: The SQL expression of its value as an integer with few distinct values, from which
-            the bins are chosen.
+        coarse: The SQL expression of its value as an integer with few distinct values. The bins are
+            computed from these integers.
         edges: A function that takes the lowest and the highest coarse value and the number of bins,
             and returns the edges of the bins.
     """
@@ -54,7 +54,7 @@ class Range:
     def bins(self, counted: Iterable[tuple[int, int]], count: int) -> tuple[Bound, ...]:
         """Return the ``count + 1`` edges of the bins; none if there are no values.
 
-        At each end, one series in 200 is left out of view, such as a date of 1880.
+        At each end, one series in 200 may be outside of all bins, such as a date of 1880.
 
         Args:
             counted: Pairs of a coarse value and the number of its series.

@@ -56,8 +56,8 @@ METADATA_BUCKET = "idc-open-metadata"
 def is_clinical_name(name: object) -> bool:
     """Return whether a clinical table may have this name, in SQL and as a folder.
 
-    The names of clinical tables come from the network. So only plain words are accepted, and no
-    name that another table has or could have.
+    The names of clinical tables come from the network. So only plain words are accepted, and only
+    if no other table has or could have the name.
     """
     if not isinstance(name, str) or not re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,127}", name):
         return False

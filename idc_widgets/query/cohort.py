@@ -184,7 +184,8 @@ class Cohort:
     def values(self, column: str) -> tuple[Scalar, ...]:
         """Return the values that the filter on a column lists.
 
-        Empty if the column has no filter, or one that does not list values, such as a range.
+        The result is empty if the column has no filter, or a filter without a list, such as a
+        range.
         """
         argument = self.filters.get(column, ())
         values = argument if isinstance(argument, list) else [argument]

@@ -47,7 +47,7 @@ _WRITING_KEYWORDS = re.compile(rb"(?i:INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE)\
 #: Rows per batch of a long result.
 _BATCH_ROWS = 1_000_000
 
-#: A query runs at most this often: if the prepared copy is removed while it runs, it runs again.
+#: A query runs at most this many times. It runs again if the prepared copy is removed meanwhile.
 _MAX_RUNS = 3
 
 #: The error for a table shows this many characters of DuckDB's message.
@@ -353,10 +353,10 @@ class DuckDBEngine:
                 else:
                     if not self._check_files(sql):
                         return result
-        raise changed_error(self.files["index"])  # others keep removing the copy
+        raise changed_error(self.files["index"])  # other processes keep removing the copy
 
     def after_fork(self) -> None:
-        """Leave the connection of the parent alone: closing it waits for threads of the parent."""
+        """Do not close the connection of the parent: this would wait for threads of the parent."""
         never_free(self._connection, *(reference() for reference in self._cursors))
         self._local, self._cursors = threading.local(), {}
 
@@ -420,7 +420,7 @@ def _arrow_table(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[objec
 
 def _arrow_batches(cursor: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
     old: Any = cursor
-    if hasattr(old, "fetch_record_batch"):  # DuckDB 1, as above
+    if hasattr(old, "fetch_record_batch"):  # DuckDB 1; see `_arrow_table`
         old.execute(sql)
         return iter(getattr(old, "to_arrow_reader", old.fetch_record_batch)(_BATCH_ROWS))
     return iter(cursor.sql(sql).to_arrow_reader(_BATCH_ROWS))

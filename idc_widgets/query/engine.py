@@ -49,7 +49,10 @@ class Engine(Protocol):
         ...
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return the result of a query as Python values. For small results: it avoids Arrow."""
+        """Return the result of a query as Python values.
+
+        This is fast for small results, because it avoids Arrow.
+        """
         ...
 
     def tables(self) -> Mapping[str, Mapping[str, str]]:

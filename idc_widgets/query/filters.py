@@ -39,7 +39,7 @@ _PATIENT_KEY = LEVELS["patient"].key
 #: control character, which DICOM allows in neither part (PS3.5, 6.1.3).
 PATIENT_KEY_SQL = "collection_id || chr(31) || PatientID"
 
-#: Up to this number of values, each is one parameter. A longer list is bound as one array.
+#: Up to this number of values, each value is one parameter. A longer list is one array.
 _MAX_INLINE_VALUES = 50
 
 #: A word that can be a part of a UID.
@@ -63,7 +63,7 @@ class Condition(Protocol):
         ...
 
     def and_(self, other: Any) -> Condition:
-        """Return one condition that requires this one and `other`, which is on the same column."""
+        """Return a condition that requires this one and `other`, a condition on the same column."""
         ...
 
     def argument(self) -> object:
@@ -153,7 +153,10 @@ class Between:
         return Between(self.column, low, high)
 
     def _values_within(self, values: Sequence[Scalar]) -> tuple[Scalar, ...]:
-        """Return the values in the range, compared as in memory; a missing value is in no range."""
+        """Return the values that are in the range; None is in no range.
+
+        Values are compared in the same way as on the index in memory.
+        """
         from .memory import comparable, is_in_range  # late: opening a client needs no numpy
 
         present = [value for value in values if value is not None]
@@ -185,7 +188,7 @@ class InCollections:
 
     @property
     def accepts_missing(self) -> bool:
-        """Whether collections match that have no value in the column, or no row in the table."""
+        """Whether a collection matches that has no value in the column, or no row in the table."""
         return all(None in clause for clause in self.clauses)
 
     def sql(self, bind: Bind) -> str:
@@ -363,7 +366,7 @@ class Uids:
     column: str = field(default="uids", init=False)
 
     def sql(self, bind: Bind) -> str:
-        """Return SQL that compares both UIDs with each list."""
+        """Return SQL that looks for the UID of the series, or of its study, in each list."""
         columns = ("SeriesInstanceUID", "StudyInstanceUID")
         parts = [
             f"({' OR '.join(_one_of_sql(column, uids, bind) for column in columns)})"
@@ -372,7 +375,7 @@ class Uids:
         return " AND ".join(parts)
 
     def mask(self, memory: MemoryIndex) -> Mask:
-        """Return the mask of the series that match each list."""
+        """Return the mask of the series that match every list."""
         mask: Mask | None = None
         for uids in self.clauses:
             has_uid = OneOf("SeriesInstanceUID", uids).mask(memory)

@@ -48,7 +48,8 @@ class IbisEngine:
             and values are those of the index (dates are YYYY-MM-DD). SeriesInstanceUID,
             StudyInstanceUID, PatientID and collection_id are required. If another column does not
             exist, its values are missing. docs/other-engines.md explains how to make the table.
-        tables: Other tables of the database: name in the SQL of queries → table, as in `table`.
+        tables: Other tables of the database: name in the SQL of queries → table, written as in
+            `table`.
         data_version: The release of the data; by default `table`.
 
     Raises:
@@ -169,7 +170,7 @@ def _arrow_table(con: Any, sql: str) -> pa.Table:
 
 
 def _normalized(given: str, place: exp.Table, schema: Schema) -> exp.Query:
-    """Return the SELECT that gives a table the columns of the index, in names, order and types.
+    """Return the SELECT that gives a table the columns of the index: names, order and types.
 
     Raises:
         IndexFileError: A required column is missing.

@@ -12,7 +12,7 @@ from .engine import Engine
 
 __all__ = ["run_interruptible"]
 
-#: Time between two checks for signals: on Windows, no signal ends an endless wait.
+#: Time between two checks for signals: on Windows, a signal does not end a wait without a timeout.
 _POLL_SECONDS = 0.2
 
 _Result = TypeVar("_Result")

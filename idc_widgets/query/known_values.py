@@ -31,7 +31,8 @@ _MAX_SIMILAR = 5_000
 #: The character that sorts after all others.
 _LAST = chr(sys.maxunicode)
 
-#: A similar text must begin with the first half of the text, or with this many characters of it.
+#: A value is similar only if it begins with the first half of the given text. Of a long half, this
+#: many characters count.
 _MAX_PREFIX_CHARACTERS = 32
 
 #: UIDs that people mistake for each other.
@@ -43,7 +44,7 @@ def known_texts(
 ) -> set[str]:
     """Return those of the texts that occur in a column.
 
-    If the index is in memory, it is used. It is not read into memory for this.
+    The index in memory is used if it is there already. It is not read into memory for this.
 
     Args:
         engine: The engine whose table is searched.
@@ -97,8 +98,8 @@ def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions
         conditions: The conditions that the series fulfill.
 
     Returns:
-        At most 5,000 values: none for identifiers of series and studies, and for other columns of
-        many values only those that begin like the text.
+        At most 5,000 values. There are none for an identifier of a series or study. In other
+        columns with many values, only values that begin like the text are similar.
     """
     if column in _IDENTIFIERS:
         return []

@@ -24,8 +24,8 @@ def changed_error(path: Path) -> IndexFileError:
 class OpenedFiles:
     """The files of the tables of an engine, each with its identity when it was opened.
 
-    The index in memory refers to rows by their numbers in a file. They must not be looked up in
-    another file that has replaced it.
+    The index in memory refers to rows by their numbers in a file. If another file has replaced this
+    file, the numbers must not be used.
 
     Args:
         index: The files to open.
@@ -91,7 +91,7 @@ class OpenedFiles:
         """Raise an error unless the installed index is the one that was opened.
 
         Raises:
-            IndexFileError: It was changed, replaced or removed.
+            IndexFileError: The installed index was changed, replaced or removed.
         """
         if file_identity(self._index.shipped) != self._index.shipped_identity:
             raise changed_error(self._index.shipped)
@@ -126,12 +126,12 @@ class OpenedFiles:
         return dict(self._identities)
 
     def restore(self, identities: Mapping[str, FileIdentity | None]) -> None:
-        """Take back the identities of a `snapshot`, after the same tables were opened once more.
+        """Restore the identities of a `snapshot`, after the same tables were opened again.
 
-        So a table that has changed in between is refused when it is used.
+        A table that has changed since the snapshot then raises an error when it is used.
 
         Raises:
-            IndexFileError: The user's own table has changed in between.
+            IndexFileError: The user's own table has changed since the snapshot.
         """
         opened_again = self._identities.get("index")
         for name, identity in identities.items():

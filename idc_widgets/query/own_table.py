@@ -40,7 +40,7 @@ def csv_query(path: Path) -> str:
         IndexFileError: The file is not UTF-8, names a column twice, or lacks a required column.
     """
     names, delimiter = _read_header(path)
-    # Columns are addressed by position, as names that differ in letter case are equal in SQL.
+    # Columns are addressed by position, as names that differ only in letter case are equal in SQL.
     name_in_sql = {name: f"c{position}" for position, name in enumerate(names)}
     select = normalized_select(path, name_in_sql)
     types = ", ".join(f"{name}: 'VARCHAR'" for name in name_in_sql.values())

@@ -1,4 +1,4 @@
-"""Rewrite SQL that sqlglot leaves unchanged although it has another meaning elsewhere."""
+"""Rewrite SQL that sqlglot leaves unchanged although it has another meaning in other databases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def make_portable(statement: exp.Query, target: sqlglot.Dialect) -> None:
             position = exp.StrPosition(this=node.this, substr=node.expression)
             node.replace(exp.GT(this=position, expression=exp.Literal.number(0)))
     for node in list(statement.find_all(exp.Log)):
-        # Other databases compute it as a quotient of logarithms, which is not 3 for 1000.
+        # Other databases compute log10 as a quotient of logarithms, which is not exactly 3 for
+        # 1000.
         if node.this.name == "10" and node.expression:
             node.replace(exp.Anonymous(this="LOG10", expressions=[node.expression]))
     for node in list(statement.find_all(exp.In)):
@@ -66,7 +67,7 @@ def _sorted_set(node: exp.GroupConcat) -> exp.Expression:
 
     texts = call("array_sort", call("collect_set", value.copy()))
     joined = call("array_join", texts, separator or exp.Literal.string(","))
-    # If all values are NULL, the result is NULL; an empty array would give an empty text.
+    # If all values are NULL, the result must be NULL. Joining the empty array would give "".
     count = call("count", value.copy())
     return exp.Case().when(exp.GT(this=count, expression=exp.Literal.number(0)), joined)
 

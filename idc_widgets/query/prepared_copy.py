@@ -28,10 +28,11 @@ __all__ = [
     "write_prepared_copy",
 ]
 
-#: Rows per row group. A lookup reads a whole group, so few are fast, but many compress better.
+#: Rows per row group. A lookup reads a whole row group: fewer rows are read faster, more rows
+#: compress better.
 _ROWS_PER_GROUP = 32_768
 
-#: A column is stored with a dictionary if a row group has at most this many values of it.
+#: A column is stored with a dictionary if it has at most this many distinct values per row group.
 _MAX_DICTIONARY_VALUES = 200_000
 
 
@@ -126,7 +127,8 @@ def clean_cache_folder(*current: Path | None) -> None:
     """Remove unneeded files from the cache folder.
 
     These are the unfinished files of killed processes, and the files of other data versions. A file
-    of another version stays if a process, maybe of another environment, has used it in 30 days.
+    of another version stays if a process, maybe of another environment, has used it in the last 30
+    days.
 
     Args:
         current: The files that are needed now. The first of them must be in the folder.

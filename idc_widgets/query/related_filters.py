@@ -46,7 +46,7 @@ class Having:
         return mask
 
     def and_(self, other: Having) -> Having:
-        """Return a condition that requires the values of both."""
+        """Return a condition that requires the values of both conditions."""
         return Having(sorted_unique({*self.required, *other.required}))
 
     def argument(self) -> object:

@@ -55,8 +55,8 @@ class FacetValue:
 class Histogram:
     """Number of series per bin of a column.
 
-    A bin includes its lower edge and excludes its upper edge. The edges depend on the whole index
-    only, so that filters do not change them. The first and the last bin also count the series
+    A bin includes its lower edge and excludes its upper edge. The edges depend only on the whole
+    index, so that filters do not change them. The first and the last bin also count the series
     beyond them. Ages are in years, sizes in MB (10^6 bytes), dates in ISO 8601.
 
     Args:

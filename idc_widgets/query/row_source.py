@@ -110,7 +110,7 @@ class _RowsInMemory:
         level: The level.
         columns: The columns of a window.
         matches: The matching series of the cohort.
-        sort: The order; None for that of the tables of a cohort.
+        sort: The order; None for that of `Cohort.patients`, `Cohort.studies` or `Cohort.series`.
     """
 
     def __init__(

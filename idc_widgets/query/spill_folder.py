@@ -21,7 +21,8 @@ _MARK = "in_use"
 #: Limits of what one engine may write: in bytes (10 GB), and as a part of the free space.
 _MAX_BYTES, _MAX_PART_OF_FREE_SPACE = 10 * 10**9, 0.5
 
-#: The ids of processes that have removed old folders: this one, or in a forked child its parents.
+#: The ids of the processes that have removed old folders: this process or, in a forked child, its
+#: parents.
 _swept_in: set[int] = set()
 
 

@@ -19,7 +19,7 @@ __all__ = ["named_tables", "short_message", "translate"]
 #: Nodes that write, wherever they occur in a query: PostgreSQL accepts a DELETE inside a SELECT.
 _WRITING = (exp.DDL, exp.DML, exp.Command, exp.Into)
 
-#: Number of characters that are shown of a message of another database.
+#: An error shows this many characters of the message of another database.
 _MAX_MESSAGE_CHARACTERS = 400
 
 
@@ -85,10 +85,10 @@ def short_message(error: Exception) -> str:
 
 
 def _parse(sql: str, params: Sequence[object]) -> exp.Query:
-    """Return the statement if it only reads; name its ``?`` p0, p1 ... in the order of the text.
+    """Return the parsed statement, with its ``?`` named p0, p1 ... in the order of the text.
 
     Raises:
-        InvalidQueryError: The text is not one SELECT, or the numbers of ``?`` and `params` differ.
+        InvalidQueryError: The text is not one SELECT, or has more or fewer ``?`` than `params`.
     """
     try:
         dialect = sqlglot.Dialect.get_or_raise("duckdb")
@@ -97,8 +97,8 @@ def _parse(sql: str, params: Sequence[object]) -> exp.Query:
             for token in dialect.tokenize(sql)
             if token.token_type == TokenType.PLACEHOLDER
         ]
-        # Names are inserted from the last place on, so that the earlier places stay valid. The
-        # text is changed because the parsed tree does not have the ``?`` in order.
+        # Names are inserted into the text, because the parsed tree does not have the ``?`` in
+        # order. The last place comes first, so that the earlier places stay valid.
         for number, place in reversed(list(enumerate(places))):
             sql = f"{sql[:place]}$p{number}{sql[place + 1 :]}"
         statements = [statement for statement in dialect.parse(sql) if statement is not None]

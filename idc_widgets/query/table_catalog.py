@@ -95,7 +95,7 @@ class TableCatalog:
         if index.data_folder is None:
             raise FetchError(_NO_INDEX_DATA if index.release is None else _NO_DATA_FOLDER)
         if name not in index.fetchable:
-            # Check it before the name becomes part of an address or a path.
+            # Check the name before it becomes a part of an address or a path.
             self._check_clinical(name, progress)
         target = index.place(name)
         if exists(target) and _attached_or_removed(engine, name, target):
@@ -139,7 +139,7 @@ class TableCatalog:
             fetch_folder(name, endpoint_url, METADATA_BUCKET, prefix, target, progress=report)
 
     def _names(self) -> list[str]:
-        """Return the names of all known tables; first those that are available."""
+        """Return the names of all known tables, the available tables first."""
         fetchable = self._engine.index.fetchable if isinstance(self._engine, DuckDBEngine) else ()
         names = [*self._engine.tables(), *fetchable, *self._clinical_tables()]
         return list(dict.fromkeys(names))

@@ -21,7 +21,7 @@ def file_literal(path: Path) -> str:
 
 
 def table_view(name: str, path: Path) -> str:
-    """Return the SQL that makes the view of a table: a Parquet file or a folder of them."""
+    """Return the SQL that makes the view of a table: a Parquet file, or a folder of files."""
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     listed = ", ".join(map(file_literal, files))
     source = f"read_parquet([{listed}], union_by_name = {len(files) > 1})"
@@ -33,7 +33,7 @@ def rows_view(path: Path, select: str = "* EXCLUDE (file_row_number)") -> str:
 
     Args:
         path: The file.
-        select: The SELECT list that gives it the columns of the index.
+        select: The SELECT list that gives the view the columns of the index.
     """
     return (
         f"CREATE OR REPLACE VIEW _rows AS SELECT {select}, file_row_number AS _row"

@@ -373,7 +373,9 @@ def _parse_having(engine: Engine, value: object) -> Having:
         if level not in _HAVING_LEVELS:
             raise InvalidQueryError(unknown_message("level", level, _HAVING_LEVELS))
         if not columns:
-            raise InvalidQueryError("having: expected a column and its values, Modality=[...]")
+            raise InvalidQueryError(
+                "having: expected a column and its values, such as Modality=['CT', 'SEG']"
+            )
         for column, values in columns.items():
             if column not in COLUMNS:
                 raise InvalidQueryError(unknown_message("column", column, COLUMNS))

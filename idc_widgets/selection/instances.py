@@ -67,8 +67,8 @@ def by_series(
         selected: The SeriesInstanceUIDs of a selection.
 
     Returns:
-        Two dicts by SeriesInstanceUID. One has dicts of file name → size in bytes, the other of
-        file name → SOPInstanceUID.
+        Two dicts: SeriesInstanceUID → file name → size in bytes, and SeriesInstanceUID → file name
+        → SOPInstanceUID.
 
     Raises:
         InvalidQueryError: No series of an instance is selected, or two instances of a series have

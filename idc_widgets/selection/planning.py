@@ -33,7 +33,8 @@ _PLAN_COLUMNS = (
     "source_DOI",
 )
 
-#: The filters and the code in the record of a download omit longer lists. The record has the UIDs.
+#: If a filter lists more UIDs, the record of a download leaves out the filters and the code. It
+#: still lists the UIDs of all series.
 MAX_UIDS_IN_CODE = 1000
 
 

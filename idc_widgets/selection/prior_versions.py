@@ -93,7 +93,11 @@ def prior_series(
 
 
 def _select(engine: Engine, uids: tuple[str, ...], version: int | None) -> pa.Table:
-    """Return one row per series, sorted by UID: its last version, or the one in `version`."""
+    """Return one row per series, sorted by SeriesInstanceUID.
+
+    The row describes the series in the IDC version `version`; by default, in the newest version
+    that the table has.
+    """
     if _TABLE not in engine.tables():
         raise InvalidQueryError(
             f"there is no table {_TABLE}, which is part of the package idc-index-data; run: "

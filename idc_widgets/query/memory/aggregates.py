@@ -26,7 +26,7 @@ _SEPARATORS = {
 #: Up to this number of patients or studies, only the parts of the index around them are searched.
 _MAX_SEARCHED = 1_000
 
-#: Above this number of possible pairs, the distinct ones are found by sorting instead of by flags.
+#: If more pairs than this are possible, the distinct pairs are found by sorting, not by flags.
 _MAX_FLAGS = 32_000_000
 
 
@@ -52,7 +52,7 @@ class Aggregate:
         else:
             places = place_of_number[memory.study_of_series[rows]]
         is_wanted = places >= 0
-        #: The rows of the series; and per series, the place of its patient or study in `numbers`.
+        #: The rows of the series; and per row, the place of its patient or study in `numbers`.
         self._rows, self._places = rows[is_wanted], places[is_wanted]
 
     def values(self, column: str) -> list[Any]:
@@ -94,7 +94,7 @@ class Aggregate:
         return lowest, lowest == encoded.missing_code
 
     def lowest_codes(self, column: str) -> Array:
-        """Return the lowest code of a column among the series of each patient or study (int32)."""
+        """Return, for each patient or study, the lowest code of a column in its series (int32)."""
         return self._lowest(column)[1]
 
     def _lowest(self, column: str) -> tuple[EncodedColumn, Array]:

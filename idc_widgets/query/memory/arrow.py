@@ -69,7 +69,7 @@ def to_arrow(values: Array | Sequence[str]) -> ArrowArray:
 
 
 def rank_distinct(keys: Array) -> tuple[Array, Array]:
-    """Return the distinct keys in ascending order, and the place among them of each key (int32).
+    """Return the distinct keys in ascending order, and for each key its place among them (int32).
 
     Faster than `numpy.unique`, because only the distinct keys are sorted.
 

@@ -1,12 +1,12 @@
 """The file that keeps an `EncodedIndex` for later sessions.
 
-It is one Arrow IPC file with one record, whose fields are lists: the arrays of the index by name.
-Its metadata have a checksum of each array. The arrays of groups are read when the file is opened,
-the others at their first use. If an array is damaged or can no longer be read, the index is read
-from its table instead.
+It is an Arrow IPC file with one record. Each field of the record is a list: one array of the index.
+The metadata of the file have a checksum of each array. The arrays of groups are read when the file
+is opened, the others at their first use. If an array is damaged or can no longer be read, the index
+is read from its table instead.
 
 The file is not mapped into memory: if a mapped file were cut off, the next access would kill the
-process (SIGBUS). To read what the first counts need takes some 30 ms.
+process (SIGBUS). Reading the arrays that the first counts need takes some 30 ms.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ class _CacheFile:
         return arrays
 
     def _read_or_make(self, *names: str) -> list[ArrowArray] | None:
-        """Read arrays; return None if one cannot be read. From then on, always return None."""
+        """Read arrays. If this fails once, make the index anew, and return None from then on."""
         with self._lock:
             if self._remade is None:
                 try:
@@ -261,9 +261,10 @@ class _CacheFile:
         return None
 
     def _read_with_others(self, names: tuple[str, ...]) -> list[ArrowArray]:
-        """Read arrays; if they are among `_SERIES_ARRAYS`, read all of those.
+        """Read arrays; if one is among `_SERIES_ARRAYS`, read all arrays of that kind.
 
-        To open the record takes as long as to read 10 MB, and a grid needs most of these arrays.
+        Opening the record of the file takes as long as reading 10 MB, and a grid needs most of
+        these arrays.
         """
         if names[0] not in self._arrays:
             together: Sequence[str] = names

@@ -34,8 +34,8 @@ class EncodedColumn:
 
     Args:
         values: The distinct values in ascending order.
-        codes: The place in `values` of each series, group or patient; ``len(values)`` for a
-            missing value.
+        codes: For each series, group or patient, the place of its value in `values`;
+            ``len(values)`` for a missing value.
     """
 
     values: ArrowArray
@@ -145,9 +145,10 @@ class UnreadMapping(Mapping[str, _Value]):
 class EncodedIndex:
     """The columns of an index that most queries use, as numbers.
 
-    Patients are numbered by (collection_id, PatientID). Studies are numbered by the lowest patient,
-    date and description of their series, and then by StudyInstanceUID. An array has one element per
-    series if its name ends in ``of_series``, one per group if it ends in ``per_group``, and so on.
+    Patients are numbered by (collection_id, PatientID). Studies are numbered in the order of
+    patient, date, description and StudyInstanceUID. If the series of a study differ in one of
+    these, their lowest value counts. An array has one element per series if its name ends in
+    ``of_series``, one per group if it ends in ``per_group``, and so on.
 
     Args:
         group_of_series: The group of each series, int32.
@@ -164,8 +165,8 @@ class EncodedIndex:
             ``group_columns["collection_id"]``.
         patient_ids: The PatientIDs, with a code per patient.
         study_uids: The StudyInstanceUIDs, by number of the study.
-        uids_of: Returns the SeriesInstanceUIDs of rows, or None if they cannot be read. The
-            function is None if the index was not loaded from a file.
+        uids_of: Returns the SeriesInstanceUIDs of rows, or None if they cannot be read. This
+            argument is None if the index was not loaded from a file.
         uid_hashes: The hashes of all SeriesInstanceUIDs in ascending order, and their rows; None
             until they are needed.
     """

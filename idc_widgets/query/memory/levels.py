@@ -76,8 +76,8 @@ def _natural_order(level: str, matches: Matches) -> RowOrder:
 def _order_studies(matches: Matches) -> BlockOrder:
     """Return the order of studies, with one block per patient.
 
-    Only matching series count: the lowest of their values are compared. Most studies have one
-    patient, date and description in all series, and their numbers are already in this order.
+    A study is sorted by the lowest values of its matching series. In most studies, all series have
+    the same patient, date and description. The numbers of these studies are already in this order.
     """
     memory, studies = matches.memory, matches.studies
 
@@ -107,13 +107,13 @@ def _studies_of_other_patients(matches: Matches) -> Array | None:
     """Return a sort key per matching study: its lowest collection and PatientID.
 
     Returns:
-        The keys; None if the numbers of the studies already are in this order. They are, unless a
-        study has several patients and the series of the first one do not match.
+        The keys; None if the studies are already numbered in this order. They are, unless a study
+        has several patients and no series of its first patient matches.
     """
     memory, studies = matches.memory, matches.studies
     several = memory.studies_of_several_patients
     places = np.searchsorted(studies, several)
-    is_matching = np.append(studies, -1)[places] == several  # -1 stands behind the last study
+    is_matching = np.append(studies, -1)[places] == several  # -1 comes after the last study
     several, places = several[is_matching], places[is_matching]
     if not len(several):
         return None
@@ -135,7 +135,7 @@ def _studies_of_other_patients(matches: Matches) -> Array | None:
 
 
 def _sorted_studies(matches: Matches, studies: Array, blocks: Array) -> Array:
-    """Return studies sorted by block, and by lowest date and description of matching series."""
+    """Return studies sorted by block, then by lowest date and description of matching series."""
     ascending = np.sort(studies)
     aggregate = Aggregate("study", matches, ascending)
     places = np.searchsorted(ascending, studies)

@@ -71,7 +71,7 @@ class Matches:
 
     @cached_property
     def _weights(self) -> Array:
-        """The number of matching series of each of `groups`, as floats for `np.bincount`."""
+        """The number of matching series in each group of `groups`, as floats for `np.bincount`."""
         return self.matching_per_group[self.groups].astype(float)
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ class Matches:
         return {"patient": self.patients, "study": self.studies, "series": self.rows}[level]
 
     def rows_around(self, level: str, numbers: Array) -> Array:
-        """Return all matching rows of these patients or studies, and maybe some between them.
+        """Return all matching rows of these patients or studies, and maybe some rows of others.
 
         Args:
             level: "patient" or "study".
@@ -151,7 +151,7 @@ class Matches:
         number_by_key = self.memory.number_by_key(level, keys)
         matching, wanted = self.numbers(level), list(number_by_key.values())
         places = np.searchsorted(matching, wanted)
-        is_present = np.append(matching, -1)[places] == wanted  # -1 stands behind the last match
+        is_present = np.append(matching, -1)[places] == wanted  # -1 comes after the last match
         return {
             key for key, present in zip(number_by_key, is_present.tolist(), strict=True) if present
         }
@@ -175,7 +175,7 @@ class Matches:
         return int((collections != missing_code).sum())
 
     def count_values(self, column: str) -> Iterator[tuple[Scalar, int, int]]:
-        """Yield each value of a facet's column, its number of series and its number of patients."""
+        """Yield (value, number of series, number of patients) for each value of a facet."""
         encoded = self.memory.group_columns[column]
         pair_of_group, code_of_pair = self.memory.value_patient_pairs[column]
         code_count = len(encoded.values) + 1
@@ -201,7 +201,7 @@ class Matches:
         """
         memory, inner_edges = self.memory, edges[1:-1]
         shown = max(len(edges) - 1, 0)
-        missing_bin = len(inner_edges) + 1  # an index without values has no edges: then 1
+        missing_bin = len(inner_edges) + 1  # 1 if the index has no values, so no edges
         if column in memory.series_numbers:
             bins = memory.bin_of_series(column, tuple(inner_edges))
             counts = np.bincount(bins[self.rows], minlength=missing_bin + 1)

@@ -170,7 +170,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, flags, False)
 
     def mask_of_uid_part(self, part: str) -> Mask:
-        """Return the series with this text (in lower case) in their UID or their study's UID."""
+        """Return the series whose UID, or whose study's UID, contains this lower-case text."""
         study_uids, series_uid = self.study_uids, "SeriesInstanceUID"
         if not self.has_plain_uids:
             study_uids, series_uid = pc.utf8_lower(study_uids), f"lower({series_uid})"
@@ -179,7 +179,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, in_study[self.study_of_series] | in_series.flags, False)
 
     def mask_of_patients(self, keys: Collection[tuple[str, str]]) -> Mask:
-        """Return the series of the patients with these (collection_id, PatientID)."""
+        """Return the series of the patients with these keys (collection_id, PatientID)."""
         is_wanted = np.zeros(self.patient_count, dtype=bool)
         is_wanted[list(self.number_by_key("patient", keys).values())] = True
         return Mask(self, is_wanted[self.patient_of_group], True)
@@ -193,7 +193,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, flags, False)
 
     def mask_of_same(self, level: str, mask: Mask) -> Mask:
-        """Return all series of the studies, or of the patients, of the series in a mask.
+        """Return all series that have the same study, or the same patient, as a series in a mask.
 
         Args:
             level: "patient" or "study".
@@ -209,7 +209,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, is_wanted[self.patient_of_group], True)
 
     def flags_of_all(self, conditions: Sequence[Maskable]) -> BoolArray:
-        """Return True per series that fulfills all conditions; there must be at least one."""
+        """Return one flag per series: True if it fulfills all of one or more conditions."""
         flags = [self.mask_of(condition).per_series for condition in conditions]
         return reduce(np.logical_and, flags)
 
@@ -231,9 +231,9 @@ class MemoryIndex(EncodedIndex):
     # --- values ----------------------------------------------------------------------------
 
     def range_values(self, column: str) -> Array:
-        """Return the distinct values of an encoded column in the form that ranges compare.
+        """Return the distinct values of an encoded column, converted for comparison with a range.
 
-        These are years (float) for PatientAge, numbers, or texts (objects) for dates.
+        They are years (float) for PatientAge, texts (objects) for dates, and otherwise numbers.
         """
         values = self._range_values.get(column)
         if values is None:
@@ -352,7 +352,7 @@ class MemoryIndex(EncodedIndex):
         return {column: list(table.column(column).to_pylist()) for column in columns}
 
     def rank_in_file(self, column: str) -> Array:
-        """Return each row's rank in a column of the table "index"; -1 for a missing value."""
+        """Return the rank of each row's value in a column of the table "index"; -1 if missing."""
         table = self.engine.query(
             f"SELECT CASE WHEN {column} IS NULL THEN -1 ELSE dense_rank() OVER (ORDER BY {column})"
             " END AS rank, _row FROM _rows"
@@ -365,7 +365,7 @@ class MemoryIndex(EncodedIndex):
     def first_and_last_row(self, level: str) -> tuple[Array, Array]:
         """Return the first and the last row of each patient or study.
 
-        Most rows between them are of the same patient or study, but not all.
+        Not all rows between these two belong to the same patient or study.
         """
         spans = self._row_spans.get(level)
         if spans is None:
@@ -420,7 +420,7 @@ class MemoryIndex(EncodedIndex):
 
     @cached_property
     def integer_of_series_number(self) -> Array:
-        """Code of SeriesNumber → its text as int64; the largest int64 if it is not an integer."""
+        """Code of SeriesNumber → its value as int64; the largest int64 if it is not an integer."""
         texts = self.series_columns["SeriesNumber"].values.to_pylist()
         rows = self.engine.rows(
             "SELECT TRY_CAST(text AS BIGINT) FROM (SELECT unnest(?) AS text, unnest(?) AS position)"
@@ -432,7 +432,7 @@ class MemoryIndex(EncodedIndex):
 
     @cached_property
     def has_plain_uids(self) -> bool:
-        """Whether no UID contains a word: all consist of digits and dots, as DICOM demands."""
+        """Whether all UIDs consist only of digits and dots, as DICOM demands."""
         if not self.engine.index.is_own:
             return True
         if to_numpy(pc.match_substring_regex(self.study_uids, "[^0-9.]")).any():
@@ -445,5 +445,5 @@ class MemoryIndex(EncodedIndex):
 
 
 def _and_not_missing(flags: ArrowArray) -> BoolArray:
-    """Return flags of distinct values, and False for the code of a missing value at the end."""
+    """Append False to the flags of distinct values, for the code of a missing value."""
     return np.append(to_numpy(flags), False)

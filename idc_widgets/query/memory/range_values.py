@@ -17,7 +17,7 @@ __all__ = ["comparable", "is_in_range"]
 
 
 def comparable(column: str, values: Sequence[Scalar]) -> Array:
-    """Return values of a column in the form that ranges compare. None of them may be missing.
+    """Return values of a column, converted for comparison with a range. No value may be missing.
 
     Returns:
         Years (float, NaN if the text is not an age) for PatientAge; else the values (objects).
@@ -28,7 +28,7 @@ def comparable(column: str, values: Sequence[Scalar]) -> Array:
 
 
 def is_in_range(values: Array, low: Scalar, high: Scalar) -> BoolArray:
-    """Return True per value in a closed range; None as an end leaves it open. NaN is outside."""
+    """Return one flag per value: True in a closed range. An end of None is open; NaN is outside."""
     flags: BoolArray = np.ones(len(values), dtype=bool)
     if values.dtype.kind == "f":
         flags &= ~np.isnan(values)

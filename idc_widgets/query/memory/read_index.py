@@ -20,7 +20,7 @@ from .uid_hashes import hash_series_uids
 
 __all__ = ["NUMBER_COLUMNS", "read_index"]
 
-#: Columns that have a single value within a group. So has the patient.
+#: Columns with a single value per group. All series of a group also have the same patient.
 _GROUP_COLUMNS = (
     "collection_id",
     "analysis_result_id",
@@ -75,7 +75,7 @@ def read_index(engine: DuckDBEngine) -> EncodedIndex:
 
 
 def _read_in_system_pool(engine: DuckDBEngine) -> EncodedIndex:
-    """Read the index with the system's allocator: Arrow's own would keep 70 MB that are free."""
+    """Read the index with the system's allocator: Arrow's own would keep 70 MB of unused memory."""
     # Other threads may allocate from the same pool meanwhile: every buffer returns to the pool that
     # it came from.
     with _pool_lock:
@@ -168,7 +168,8 @@ def _form_groups(
 ) -> tuple[Array, Array]:
     """Return the key of each group, and the group of each series.
 
-    The key of a group is its combination of values times `patient_count`, plus its patient.
+    The key of a group is the number of its combination of values, times `patient_count`, plus the
+    number of its patient.
     """
     key = np.zeros(len(patient_of_series), dtype=np.int64)
     key_limit = 1
@@ -203,7 +204,8 @@ def _number_studies(
 ) -> tuple[Array, ArrowArray]:
     """Return the study of each series, and the UIDs of the studies by number.
 
-    Studies are numbered by the lowest patient, date and description of their series, then by UID.
+    Studies are numbered in the order of patient, date, description and UID. If the series of a
+    study differ in one of these, their lowest value counts.
     """
     study_count = len(uid.values)
     sort_keys = []

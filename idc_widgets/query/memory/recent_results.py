@@ -1,4 +1,4 @@
-"""A small cache that keeps the results that were used last."""
+"""A small cache of the most recently used results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _Value = TypeVar("_Value")
 
 
 class Recent(Generic[_Key, _Value]):
-    """A cache of the results that were used last. Safe to use from any thread.
+    """A cache of the most recently used results. Safe to use from any thread.
 
-    Keys are hashable.
+    Keys must be hashable.
 
     Args:
         limit: The number of results to keep.

@@ -40,7 +40,7 @@ class RowOrder(Protocol):
         ...
 
     def positions_of(self, numbers: Array) -> Array:
-        """Return the positions of these numbers, ascending; numbers that are absent are skipped."""
+        """Return the positions of these numbers in ascending order; skip unknown numbers."""
         ...
 
 
@@ -58,7 +58,7 @@ class FixedOrder:
         return self._numbers[positions]
 
     def positions_of(self, numbers: Array) -> Array:
-        """Return the positions of these numbers, ascending; numbers that are absent are skipped."""
+        """Return the positions of these numbers in ascending order; skip unknown numbers."""
         if not len(numbers):
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(np.isin(self._numbers, numbers))
@@ -74,7 +74,7 @@ class BlockOrder:
         numbers: The rows of all blocks, one block after the other.
         bounds: Returns the bounds [start, stop) in `numbers` of the block at each position.
         sort: Sorts the rows of some blocks. Takes the rows and the number of the block of each row,
-            and returns the rows; the blocks stay in their order.
+            and returns the sorted rows. The order of the blocks must stay the same.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class BlockOrder:
         return members[np.searchsorted(places, positions)]
 
     def positions_of(self, numbers: Array) -> Array:
-        """Return the positions of these numbers, ascending; numbers that are absent are skipped."""
+        """Return the positions of these numbers in ascending order; skip unknown numbers."""
         positions = np.flatnonzero(np.isin(self._numbers, numbers))
         if not len(positions):
             return positions
@@ -105,7 +105,7 @@ class BlockOrder:
         return wanted_places
 
     def _blocks_around(self, positions: Array) -> tuple[Array, Array]:
-        """Return the sorted rows of the blocks at these positions, and the rows' positions."""
+        """Return all rows of the blocks around these positions, sorted, and each row's position."""
         starts, stops = self._bounds(positions)
         starts, first_of_block = np.unique(starts, return_index=True)
         sizes = stops[first_of_block] - starts
@@ -116,7 +116,7 @@ class BlockOrder:
 
 
 def bounds_by_key(keys: Array) -> Callable[[Array], tuple[Array, Array]]:
-    """Return the `bounds` of a `BlockOrder` in which each block has one key and keys ascend."""
+    """Return the `bounds` for a `BlockOrder` with one block per key, in ascending order."""
 
     def bounds(positions: Array) -> tuple[Array, Array]:
         wanted = keys[positions]

@@ -22,7 +22,8 @@ from .row_order import (
 
 __all__ = ["SeriesRows"]
 
-#: If some series are sorted by their UIDs, the UIDs of all are read, up to this number of series.
+#: If the order of some rows depends on their UIDs, the UIDs of all rows are read, if there are no
+#: more rows than this.
 _MAX_READ_UIDS = 1_000
 
 
@@ -36,7 +37,7 @@ class SeriesRows:
 
     def __init__(self, matches: Matches, sort: Sort | None) -> None:
         self._matches, self._memory = matches, matches.memory
-        #: Row → UID that was read to sort series. A window shows these rows next.
+        #: Row → its UID, if it was read to sort series. The next window shows these rows.
         self._known_uids: dict[int, str] = {}
         self.order: RowOrder
         if sort is None:
@@ -113,7 +114,11 @@ class SeriesRows:
         return BlockOrder(rows, bounds_in_file, self._in_reading_order)
 
     def _in_reading_order(self, rows: Array, patients: Array) -> Array:
-        """Sort rows by patient, date, description, study, modality, number, description, UID."""
+        """Return rows in the order of `Cohort.series`.
+
+        The keys are the patient, StudyDate, StudyDescription, StudyInstanceUID, Modality,
+        SeriesNumber, SeriesDescription and SeriesInstanceUID.
+        """
         memory = self._memory
         number_codes = memory.encoded_rows("SeriesNumber", rows)[1]
         studies, study_of_row = np.unique(memory.study_of_series[rows], return_inverse=True)
@@ -140,7 +145,8 @@ class SeriesRows:
         is_tied = np.append(~differs, False) | np.append(False, ~differs)
         tied = np.flatnonzero(is_tied)
         tie_of_row = np.cumsum(np.append(0, differs))[tied]
-        # One query for all rows is as fast as one for the tied rows, and a window shows them next.
+        # One query for the UIDs of all rows is as fast as one for the tied rows, and the next
+        # window shows all rows.
         needed = rows if len(rows) <= _MAX_READ_UIDS else rows[order[tied]]
         uid_of_row = dict(zip(needed.tolist(), self._memory.series_uids_of(needed), strict=True))
         self._known_uids = uid_of_row

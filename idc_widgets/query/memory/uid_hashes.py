@@ -15,7 +15,7 @@ _NO_HASHES = np.zeros(0, dtype=np.uint64)
 
 
 def hash_series_uids(engine: DuckDBEngine) -> tuple[Array, Array]:
-    """Return the hashes of all SeriesInstanceUIDs in ascending order, and their rows (int32)."""
+    """Return the hashes of all SeriesInstanceUIDs, ascending, and the row of each hash (int32)."""
     hashes = hash_texts(engine, "SeriesInstanceUID", "index")
     rows = np.argsort(hashes).astype(np.int32)
     return hashes[rows], rows

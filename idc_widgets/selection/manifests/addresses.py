@@ -1,4 +1,4 @@
-"""Look up series by their crdc_series_uuids, or by addresses that contain these."""
+"""Look up series by their crdc_series_uuids, or by addresses that contain such a UUID."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ class NotASeries(NamedTuple):
 
 
 #: Name of a column or a JSON key → its content. Names are in lower case without punctuation. IDC's
-#: portal writes crdc_series_uuid (once series_uuid and gcs_url); TCIA writes "Series Instance UID"
-#: or "Series UID".
+#: portal writes crdc_series_uuid (earlier: series_uuid and gcs_url); TCIA writes "Series Instance
+#: UID" or "Series UID".
 _MEANINGS = {
     "seriesinstanceuid": "series",
     "seriesuid": "series",
@@ -87,7 +87,7 @@ _MEANINGS = {
     "collectionid": "collection",
     "collection": "collection",
 }
-#: The kinds of identifiers, the most exact first. Only the first one of a row is looked up.
+#: The kinds of identifiers, the most exact first. Of a row, only the first kind is looked up.
 KEYS = ("series", "uuid", "url", "study", "patient")
 
 ADDRESS = re.compile(r"(s3|gs|https?)://", re.IGNORECASE)

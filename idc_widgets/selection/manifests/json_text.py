@@ -27,7 +27,8 @@ def parse_json(text: str) -> Iterator[Entry | UnknownLine] | None:
     """Return the identifiers in a JSON text, or in a text with one JSON object per line.
 
     Returns:
-        None if the text is a list as Python prints it. It is then read as a list of identifiers.
+        None if the text is a list as Python prints it. The caller then reads it as a list of
+        identifiers.
 
     Raises:
         InvalidQueryError: The text is not JSON, or contains neither identifiers nor known keys.
@@ -109,7 +110,7 @@ def _entries(
             stack.extend((meaning_of(key), item) for key, item in reversed(inner))
         elif isinstance(value, str):
             kind = kind_of(value.strip())
-            if meaning is not None or kind is not None:  # skip a list of other texts
+            if meaning is not None or kind is not None:  # skip other texts of an unknown key
                 kind = kind if meaning in (None, "uid") else meaning
                 place = number_of.get(value, number)
                 yield Entry(place, value, kind or "uid", value.strip())

@@ -18,12 +18,12 @@ def parse(engine: Engine, text: str) -> Iterator[Entry | UnknownLine]:
     """Yield the identifiers in a manifest, and the lines that cannot name a series.
 
     Args:
-        engine: The engine whose index is searched if the text is a table without a header: this
-            finds the column that identifies the series.
+        engine: The engine. If the text is a table without a header, its values are looked up in the
+            index, to find the column that identifies the series.
         text: The manifest, with Unix line ends.
 
     Raises:
-        InvalidQueryError: The text starts like JSON but is not, or has no known keys.
+        InvalidQueryError: The text starts like JSON but is not valid, or has no known keys.
     """
     if text.lstrip()[:1] in ("{", "["):
         entries = parse_json(text)

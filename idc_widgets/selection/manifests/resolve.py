@@ -15,7 +15,7 @@ from .parse import parse
 
 __all__ = ["resolve_manifest"]
 
-#: The largest size of a manifest in bytes. One with all series of IDC has 70 MB.
+#: The largest size of a manifest in bytes. A manifest with all series of IDC has 70 MB.
 MAX_MANIFEST_BYTES = 200_000_000
 
 

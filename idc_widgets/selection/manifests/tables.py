@@ -24,9 +24,9 @@ from .lines import parse_line, too_long
 
 __all__ = ["Layout", "find_layout", "parse_table"]
 
-#: The number of lines in which a header, or a column of identifiers, is searched.
+#: This many lines at the beginning are searched for a header or a column of identifiers.
 SAMPLE_LINES = 50
-#: The largest number of lines of a row. Its cells may contain line ends.
+#: The largest number of lines of a row, whose cells may contain line ends.
 MAX_LINES_PER_ROW = 20
 
 #: Lines that the portal's web application writes above the table of a cohort, one cell per line.
@@ -70,8 +70,8 @@ def _from_header(lines: Sequence[str]) -> Layout | None:
 def _from_values(engine: Engine, lines: Sequence[str]) -> Layout | None:
     """Return the layout of a table without a header, if exactly one column identifies series.
 
-    If none does, a column of StudyInstanceUIDs is taken. If several do, the lines are lists of
-    identifiers rather than a table, and every identifier in them is read.
+    If no column identifies series, a column of StudyInstanceUIDs is taken. If several columns do,
+    the lines are not a table but lists of identifiers, and each identifier is read.
     """
     sample = [line for _, line in _sample(lines)]
     for delimiter in "\t,;":
@@ -156,8 +156,9 @@ def _join_lines(
         width: The number of cells per row.
 
     Returns:
-        The cells, and the index of the line after the row. None if the row does not continue: if a
-        quote is never closed, the rows that follow must not become a part of this one.
+        The cells, and the index of the line after the row. None if the lines do not form one row.
+        For example, the quote may never be closed; the next rows must then not become a part of
+        this row.
     """
     quotes = lines[after - 1].count('"')
     for end in range(after + 1, min(after + MAX_LINES_PER_ROW, len(lines)) + 1):
