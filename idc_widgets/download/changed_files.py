@@ -1,7 +1,7 @@
 """Finds files that were changed after their download, so that they are kept under another name.
 
 s5cmd gives a file its final name only when it is whole. So if a file has the name of an object but
-another size, somebody has changed it, or a copy of it was cut off. Before the object is fetched
+another size, somebody has changed it, or has copied it incompletely. Before the object is fetched
 again, the file is renamed to `<name>.changed-1` (or the next number).
 """
 
@@ -33,8 +33,8 @@ def sizes_on_server(
     """Return the size of each object: SeriesInstanceUID to object name to bytes.
 
     Args:
-        series: If only some objects of a series are wanted, the plan has their sizes, and the
-            server is not asked.
+        series: The series. The server lists only those that are wanted whole: for the others, the
+            plan has the sizes.
         endpoint_url: The S3 server.
         stop: When this is set, the function returns early with an incomplete result.
 

@@ -46,14 +46,14 @@ def check_installed() -> None:
 def find_wrong_series(
     paths: Mapping[str, Sequence[Path]], cancelled: threading.Event
 ) -> dict[str, str]:
-    """Read the header of every file, up to the UID of its series, and report series with problems.
+    """Read the header of every file as far as SeriesInstanceUID, and report series with problems.
 
     A series has a problem if one of its files cannot be read or belongs to another series, or if
     two files are the same instance (a copy in the place of another slice).
 
     Args:
         paths: The files of each series, by SeriesInstanceUID.
-        cancelled: When it is set, this returns soon.
+        cancelled: When this event is set, the function returns soon.
 
     Returns:
         The first problem of a series, by SeriesInstanceUID; `CANCELLED` for a series whose files
@@ -84,11 +84,14 @@ def find_wrong_series(
 
 
 class _DeflatedError(Exception):
-    """The rest of the file is deflated."""
+    """The rest of the file is compressed (deflated)."""
 
 
 class _Reader(io.BufferedReader):
-    """A file that cannot be read whole: pydicom would then inflate it, and 2 MB may become 4 GB."""
+    """A file that raises an error when it is read to its end.
+
+    pydicom reads a deflated file to its end to inflate it, and 2 MB may become 4 GB.
+    """
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:

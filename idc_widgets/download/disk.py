@@ -69,7 +69,7 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def unfinished_files(folder: Path) -> dict[str, str]:
-    """Return the unfinished files of s5cmd in `folder`: path to the final name."""
+    """Return the final name of each unfinished file of s5cmd in `folder`, by path."""
     with suppress(OSError), os.scandir(folder) as entries:
         return {
             entry.path: match["name"]
@@ -91,9 +91,9 @@ class FileState(NamedTuple):
 def file_state(path: str) -> tuple[int, FileState | None]:
     """Return how many bytes of an unfinished file have arrived, and its state.
 
-    Several parts of a large object arrive at the same time, so the size of the file is larger than
-    the data so far. So this counts the allocated blocks. Some file systems (FUSE, 9p, Windows)
-    never report a block; there, this returns the size.
+    Several parts of a large object arrive at the same time, so a file can be larger than the data
+    that has arrived. Therefore, this counts the allocated blocks of the file. On file systems that
+    never report a block (FUSE, 9p, Windows), it returns the size.
 
     Returns:
         The bytes and the state; 0 and None if the file does not exist.
@@ -149,7 +149,7 @@ def set_aside(path: Path, word: str, *, beside: Path | None = None) -> Path:
     Args:
         path: The file.
         word: The word in the new name.
-        beside: A path with the folder and the `<name>` of the new path; by default `path`.
+        beside: A path that gives the folder and the `<name>` of the new path; by default `path`.
     """
     number, beside = 1, beside or path
     while os.path.lexists(aside := beside.with_name(f"{beside.name}.{word}-{number}")):
@@ -196,7 +196,7 @@ def check_capacity(folder: Path, size: int) -> None:
     """Check that the disk of `folder` has a capacity of `size` bytes, free or not.
 
     Raises:
-        DownloadError: It is smaller; the message has both numbers.
+        DownloadError: The disk is smaller; the message has both numbers.
     """
     total = _usage(folder).total
     if size and not total:

@@ -3,7 +3,7 @@
 Within a process, a set of folders in use is enough. For other processes, a job keeps a small file
 in `WORK_FOLDER` below the chosen folder, and holds a lock on it while it runs. The system releases
 the lock when the process ends, in whatever way. The file also names the s5cmd of the job, so that
-the next job can end one that outlived its Python process.
+the next job can end an s5cmd that outlived its Python process.
 
 (A process that is killed between starting s5cmd and recording it leaves an s5cmd that no other job
 knows. It ends by itself, see `s5cmd.arguments`, and does no harm: files get their final names only
@@ -14,7 +14,7 @@ lock files in every folder above those of its series, and a lock file names the 
 relative to where it lies.
 
 Some file systems have no locks, and some keep the locks of each computer to itself. There, two jobs
-may write into one folder. Their lock files still show that: see `is_alone`.
+may write into one folder. Their lock files still show that both run: see `is_alone`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ from .plan import DownloadPlan
 
 __all__ = ["FolderLock"]
 
-# If two jobs start at the same instant, one backs off and looks again; the other one gives way
+# If two jobs start at the same instant, one of them backs off: it removes its lock file, and looks
+# again after _BACK_OFF_SECONDS. The other job waits at most _GIVE_WAY_SECONDS for the removal
 _BACK_OFF_SECONDS = 0.2
 _GIVE_WAY_SECONDS = 3.0
 _WRITE_SECONDS = 1.0  # how long to wait for the content of a file that is locked but still empty
-_MAX_DELAY_SECONDS = 5.0  # the longest delay by the files of all other jobs together
-_MAX_LOCK_FILES = 10_000  # how many are read in one folder
+_MAX_DELAY_SECONDS = 5.0  # how long all lock files of other jobs together may delay a job
+_MAX_LOCK_FILES = 10_000  # how many lock files a job reads in one folder
 _REGISTER_TRIES = 50  # a try fails if another job inspects the file or removes its folder
 _REGISTER_PAUSE_SECONDS = 0.01
 
@@ -59,9 +60,9 @@ _log = logging.getLogger(__name__)
 _folders_in_use: set[str] = set()
 _folders_in_use_lock = threading.Lock()
 
-#: The lock files of this process: name (which is unique) to content. They are never opened again,
-#: because on NFS a lock belongs to the whole process, and ends when the process closes any
-#: descriptor of the file.
+#: The content of the lock files of this process, by their names, which are unique. This process
+#: never opens these files again: on NFS, a lock belongs to the whole process, and ends when the
+#: process closes any descriptor of the file.
 _own_files: dict[str, dict[str, Any]] = {}
 _own_descriptors: set[int] = set()
 
@@ -74,7 +75,7 @@ class FolderLock:
     """
 
     def __init__(self, plan: DownloadPlan) -> None:
-        self._root = Path(os.path.realpath(plan.folder))  # links give a folder several paths
+        self._root = Path(os.path.realpath(plan.folder))  # links can give a folder several paths
         self._start = start = len(str(plan.folder))
         self._series = [f"{self._root}{str(series.folder)[start:]}" for series in plan.series]
         self._folders = set(map(_folded, self._series))
@@ -83,7 +84,7 @@ class FolderLock:
         self._file = -1
         self._last_heartbeat = 0.0
         self.is_locked = False
-        """Whether `lock` has succeeded. Without locks, others may still write: see `is_alone`."""
+        """Whether `lock` has succeeded. Some file systems have no locks: see `is_alone`."""
         with _folders_in_use_lock:
             self.is_reserved = _folders_in_use.isdisjoint(self._folders)
             """False if another job of this process uses one of the folders."""
@@ -102,7 +103,7 @@ class FolderLock:
     def lock(self, cancelled: threading.Event | None = None) -> None:
         """Keep other processes out, and end each s5cmd that a killed process left behind.
 
-        Files of other jobs delay this by `_MAX_DELAY_SECONDS` at most.
+        The lock files of other jobs delay this by `_MAX_DELAY_SECONDS` at most.
 
         Args:
             cancelled: Return early when this is set.
@@ -115,7 +116,7 @@ class FolderLock:
             try:
                 self._check_lock_files(patience, _GIVE_WAY_SECONDS)
             except DownloadError:
-                # Two jobs that start at the same instant see each other: one of them backs off
+                # Both jobs may have started at the same instant, so back off once and look again
                 self._remove_lock_file()
                 time.sleep(_BACK_OFF_SECONDS)
                 self._check_lock_files(patience)
@@ -168,7 +169,7 @@ class FolderLock:
 
     def _remove_lock_file(self) -> None:
         if self._path:
-            if sys.platform == "win32":  # Windows does not remove open files
+            if sys.platform == "win32":  # Windows cannot remove an open file
                 os.close(self._file)
             with suppress(OSError):
                 self._path.unlink()
@@ -183,7 +184,7 @@ class FolderLock:
         self._made = []
 
     def _lock_places(self) -> Iterator[Path]:
-        """Yield every folder above the folders of the series: lock files there may name these."""
+        """Yield every folder above those of the series: a lock file there may name one of those."""
         seen = {str(self._root)}
         yield self._root
         for path in (str(self._root), *self._series):
@@ -270,18 +271,18 @@ class FolderLock:
     def _concerns(self, other: LockFile, place: Path, below: set[str]) -> bool:
         if other.owner:
             return not below.isdisjoint(map(str, other.owner["folders"]))
-        return place == self._root  # an unreadable file counts only for the folder it is in
+        return place == self._root  # an unreadable lock file concerns only jobs in the same folder
 
     def _check_lock_file(
         self, path: Path, place: Path, patience: Patience, give_way: float
     ) -> None:
-        """Respect the lock file of another job; if its process has ended, clean up after it.
+        """Check the lock file of another job; if that job has ended, clean up after it.
 
         Args:
             path: The lock file.
-            place: The folder that it belongs to.
-            patience: Bounds how long the files of other jobs can delay this one.
-            give_way: Seconds to wait if the other job is the one that backs off.
+            place: The folder whose `WORK_FOLDER` contains the lock file.
+            patience: Bounds how long the lock files of other jobs can delay this job.
+            give_way: How many seconds to wait for the other job, if it is the one to back off.
 
         Raises:
             DownloadError: The other job is running and shares a folder with this one.
@@ -297,12 +298,12 @@ class FolderLock:
                 if not self._concerns(other, place, self._hashes_below(place)):
                     return
                 owner = other.owner
-                if not other.is_new:  # it has finished its own check, and no longer gives way
+                if not other.is_new:  # its own check is over, so it does not back off any more
                     raise DownloadError(self._in_use_message(owner, path))
         else:
             raise DownloadError(self._in_use_message(owner, path))
         if place != self._root:
-            with suppress(OSError):  # the folder has another lock file
+            with suppress(OSError):  # the folder has further lock files
                 path.parent.rmdir()
 
     def _in_use_message(self, owner: dict[str, Any], path: Path) -> str:
@@ -332,7 +333,7 @@ def _make_work_folder(home: Path) -> None:
 
 def _lock_new(file: int, path: Path) -> bool:
     """Lock a new lock file; return False if another job has locked or removed it."""
-    with suppress(OSError, AttributeError):  # Windows has no such call
+    with suppress(OSError, AttributeError):  # Windows has no fchmod
         os.fchmod(file, 0o644)  # others have to read it, whatever the umask is
     try:
         is_locked = try_lock(file)
@@ -392,7 +393,7 @@ def _lock_files(place: Path) -> list[Path]:
 
 
 def _forget() -> None:
-    for file in _own_descriptors:  # else the child keeps the lock when the parent has ended
+    for file in _own_descriptors:  # otherwise the lock would outlive the parent in the child
         with suppress(OSError):
             os.close(file)
     _own_descriptors.clear()

@@ -48,7 +48,7 @@ class DownloadJob:
         plan: What to fetch, and where to.
         workers: The number of parallel transfers.
         on_change: Called with the job; see the method `on_change`.
-        stall_timeout: Seconds without a byte after which a file, or all files, are tried again.
+        stall_timeout: Files that receive no data for so many seconds are tried again.
         tries: How often a series is tried if its problem is transient: a busy server, a broken or
             stalled connection, an s5cmd that was killed. Other problems are final at once.
         backoff: Seconds before the second try; they double for each further try.
@@ -89,9 +89,9 @@ class DownloadJob:
     def state(self) -> State:
         """The state of the job.
 
-        "planned"; "running" ("paused" between `pause` and `resume`); "verifying"; at the end
-        "complete" (every series is), "incomplete" (some series are not, see `failed`), "cancelled"
-        or "failed" (it could not run, see `error`).
+        Before the end: "planned", "running", "paused" (from `pause` to `resume`) or "verifying".
+        At the end: "complete" (every series is), "incomplete" (some series are not, see `failed`),
+        "cancelled" or "failed" (the job could not run, see `error`).
         """
         return self._state
 
@@ -137,12 +137,12 @@ class DownloadJob:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has ended, in any state."""
+        """Whether the job has ended, in any state."""
         return self._state in FINISHED
 
     @property
     def is_cancelling(self) -> bool:
-        """Whether `cancel` was called and it has not ended yet."""
+        """Whether `cancel` was called and the job has not ended yet."""
         return self._controls.cancelled.is_set() and not self._finished.is_set()
 
     def __repr__(self) -> str:
@@ -172,9 +172,9 @@ class DownloadJob:
     # --- controlling it ------------------------------------------------------------------------
 
     def start(self) -> DownloadJob:
-        """Start in the background, unless it has started; return the job.
+        """Start the job in the background, unless it was started before; return it.
 
-        If it cannot be started, for example because there are too many threads, its state is
+        If the job cannot be started, for example because there are too many threads, its state is
         "failed" and `error` is the reason.
         """
         with self._lock:
@@ -222,7 +222,7 @@ class DownloadJob:
                 finished.set()
 
     def retry(self) -> DownloadJob:
-        """Run a finished job again; return it. Complete series are kept, the others fetched."""
+        """Run a finished job again, and return it. Only incomplete series are fetched."""
         with self._lock:
             if self._state in FINISHED:
                 self._reset()
@@ -237,7 +237,7 @@ class DownloadJob:
         with self._lock:
             self._controls.cancel()
             if self._state != "planned":
-                return  # the thread follows the controls
+                return  # the thread obeys the controls
             try:
                 self._outcome.fail_remaining(self.plan, "cancelled before it started")
             finally:
@@ -262,8 +262,7 @@ class DownloadJob:
     def wait(self, timeout: float | None = None, *, bar: bool = False) -> State:
         """Start the job if necessary, block until it is finished, and return its state.
 
-        When this returns, all observers have been called. If an observer calls this, it does not
-        block.
+        When this returns, all observers have been called. A call by an observer does not block.
 
         Args:
             timeout: Seconds after which to return although the job is still running. None waits

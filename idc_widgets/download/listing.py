@@ -1,4 +1,4 @@
-"""Lists series on the server, if no table has their number of files."""
+"""Lists series on the server if no table has their numbers of files."""
 
 from __future__ import annotations
 

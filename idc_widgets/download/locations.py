@@ -21,7 +21,7 @@ class _Copy(NamedTuple):
     Args:
         provider: Who hosts it.
         endpoint: The address of its S3 server.
-        buckets: Name of a bucket at AWS → name of its copy here.
+        buckets: The name of each bucket in this copy, by the name of the bucket at AWS.
     """
 
     provider: str
@@ -29,7 +29,7 @@ class _Copy(NamedTuple):
     buckets: Mapping[str, str]
 
 
-#: Source → its copy. The names at Google are those in the prior_versions_index of idc-index-data.
+#: Source → its copy. The names of Google's buckets are in prior_versions_index of idc-index-data.
 SOURCES: Mapping[str, _Copy] = {
     "aws": _Copy(
         "Amazon",
@@ -61,7 +61,7 @@ SERIES_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]+)/(?P<prefix>[\w.-]
 
 
 def bucket_at(source: str, bucket: str) -> str:
-    """Return the name of a source's copy of a bucket at AWS.
+    """Return the name that a bucket of AWS has at another source.
 
     For AWS itself, every name is returned as it is: users' own tables may name other buckets than
     those of IDC.

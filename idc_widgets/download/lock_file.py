@@ -22,10 +22,10 @@ from .._util import try_lock
 __all__ = ["HEARTBEAT_SECONDS", "LockFile", "Patience", "Status", "change_time", "inspect"]
 
 HEARTBEAT_SECONDS = 20.0
-"""While its s5cmd runs, a job changes the time of its lock file this often."""
+"""How often a job renews the time stamp of its lock file while its s5cmd runs."""
 
-_SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS  # after this silence, a job on another computer has ended
-_ABANDONED_SECONDS = 86_400.0  # the same, for a lock file that cannot be read
+_SILENCE_SECONDS = 6 * HEARTBEAT_SECONDS  # without a heartbeat, a job elsewhere counts as ended
+_ABANDONED_SECONDS = 86_400.0  # an unreadable lock file of this age is abandoned
 _NEW_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _MAX_LOCK_FILE_BYTES = 1 << 26  # 1,000,000 series take 20 MB
@@ -35,7 +35,7 @@ class Patience:
     """A budget of seconds that several waits share.
 
     Args:
-        seconds: The budget. It bounds how long the files of other jobs can delay this one.
+        seconds: The budget. It bounds how long the lock files of other jobs can delay this job.
         cancelled: Ends every wait when it is set.
     """
 
@@ -74,17 +74,17 @@ class LockFile:
 
     status: Status
     owner: dict[str, Any] = field(default_factory=dict)
-    """Its first line: pid, host and folders; empty if it is not valid or cannot be read."""
+    """The first line: pid, host and folders; empty if it is not valid or cannot be read."""
     orphans: list[Any] = field(default_factory=list)
-    """Further lines: pid and start time of its s5cmd processes."""
+    """The further lines: the pid and the start time of each s5cmd process of the job."""
     is_ours: bool = False
-    """Whether it belongs to this user."""
+    """Whether the file belongs to this user."""
     is_new: bool = True
-    """Whether it was made just now, so that its job may still give way."""
+    """Whether the file is only seconds old, so that its job may still back off."""
 
     @property
     def is_from_here(self) -> bool:
-        """Whether it says that it was made on this computer."""
+        """Whether the job ran on this computer, according to the file."""
         return bool(self.owner.get("host") == socket.gethostname())
 
 
@@ -100,7 +100,7 @@ def inspect(
     Args:
         path: The file.
         now: The time, by the clock of the file system.
-        patience: The budget for waiting until processes have written the files that they locked.
+        patience: The budget for waiting for files that are locked but still empty.
         seconds: The longest wait for this file.
 
     Yields:
@@ -109,7 +109,7 @@ def inspect(
     try:
         file = _open_regular(path)
     except PermissionError:
-        # Another user's job is running, unless it left the file behind long ago
+        # The file belongs to another user, whose job counts as running for a day
         is_old = now - change_time(path) > _ABANDONED_SECONDS
         yield None if is_old else LockFile(Status.RUNNING)
         return
@@ -128,7 +128,7 @@ def _inspect(file: int, now: float, patience: Patience, seconds: float) -> LockF
     try:
         is_free = try_lock(file, shared=True)
     except OSError as error:
-        # EBADF: the file system wants a file that is open for writing
+        # EBADF: this file system locks only files that are open for writing
         is_free = False if error.errno == errno.EBADF else None
     owner, orphans = _read(file, patience, seconds if is_free is False else 0)
     is_new = now - status.st_mtime < _NEW_SECONDS
@@ -141,7 +141,7 @@ def _inspect(file: int, now: float, patience: Patience, seconds: float) -> LockF
     elif now - status.st_mtime < _SILENCE_SECONDS and (
         isinstance(owner.get("host"), str) or is_free is None
     ):
-        # The file system may hide the locks of one computer from others
+        # The job may run on another computer, whose locks this file system may not show
         return replace(known, status=Status.UNKNOWN)
     return known
 
@@ -176,7 +176,7 @@ def _open_regular(path: Path) -> int | None:
 
 
 def _read(file: int, patience: Patience, seconds: float) -> tuple[dict[str, Any], list[Any]]:
-    """Read a lock file: the owner and its s5cmd processes; both empty if it is not valid."""
+    """Return the owner and the s5cmd processes in a lock file; both empty if it is not valid."""
     for _ in patience.moments(seconds):
         size = os.fstat(file).st_size
         if size > _MAX_LOCK_FILE_BYTES:
@@ -203,6 +203,6 @@ def _is_alive(pid: object) -> bool:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # it belongs to another user
+    except OSError:  # the process belongs to another user
         return True
     return True

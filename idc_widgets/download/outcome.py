@@ -35,16 +35,16 @@ class Outcome:
         self.problems: set[str] = set()
         """The series in `failed` that have a problem and are not merely unfinished."""
         self.on_disk: dict[str, tuple[int, int]] = {}
-        """Finished files and their bytes, by SeriesInstanceUID."""
+        """The number of finished files and their bytes, by SeriesInstanceUID."""
         self.needs_check = needs_check
         """Whether the headers of the files of complete series are still to be read."""
         self.lines: deque[str] = deque(maxlen=MAX_KEPT_LOG_LINES)
-        """The log."""
+        """The last lines of the log."""
         self.progress = Progress(0, plan.size_bytes, 0, plan.instances)
         self.series_done = 0
 
     def advance(self, tracker: ProgressTracker, MB_per_s: float | None = None) -> bool:
-        """Copy the counts of a tracker, except lower ones; return whether the progress changed."""
+        """Raise the counts to those of a tracker; return whether the progress changed."""
         bytes_done = max(tracker.bytes_done, self.progress.bytes_done)
         files_done = max(tracker.files_done, self.progress.files_done)
         self.series_done = max(tracker.series_done, self.series_done)

@@ -61,12 +61,13 @@ class Template:
         """Parse a template.
 
         Args:
-            text: `%Column` is the value of that column (the longest name that fits), `%%` a
-                percent sign, `/` (or a backslash) a new level; or a name in `FORMS`.
-            columns: The columns that it may name.
+            text: A template or a name in `FORMS`. In a template, `%Column` is the value of that
+                column (the longest name that fits), `%%` is a percent sign, and `/` (or a
+                backslash) starts a new level.
+            columns: The columns that the template may name.
 
         Raises:
-            DownloadError: It is not text, names an unknown column, or has a lone %.
+            DownloadError: The template is not text, names an unknown column, or has a lone %.
         """
         anything: Any = text
         if not isinstance(anything, str):
@@ -96,7 +97,7 @@ class Template:
 
     @property
     def columns(self) -> set[str]:
-        """The columns that it names."""
+        """The columns that the template names."""
         return {text for level in self.levels for is_column, text in level if is_column}
 
     def fill(self, row: Mapping[str, Any]) -> list[str]:
@@ -132,7 +133,7 @@ def legal_name(text: str, limit: int = MAX_NAME_BYTES) -> str:
 
     Args:
         text: Characters that are not allowed become "_".
-        limit: The most bytes (UTF-8) that the name may have; a longer one ends in a hash.
+        limit: The most bytes (UTF-8) that the name may have; a longer name is cut and gets a hash.
     """
     name = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in text)
     name = name.strip(" .") or "_"  # no "..", no hidden file, no final dot, which Windows drops

@@ -83,8 +83,8 @@ class DownloadPlan:
         """Show the plan as a DataFrame (a dry run): one row per series, in the order of fetching.
 
         Returns:
-            The columns SeriesInstanceUID; folder (where the files will be, relative to the folder
-            of the plan, which is "."); files (their number); size_MB (10^6 bytes); on_disk
+            The columns SeriesInstanceUID; folder (where the files will be; "." is the folder of the
+            plan); files (their number); size_MB (10^6 bytes); on_disk
             ("complete", "partly" or "none" at this moment); license (None if it is not known).
         """
         import pandas as pd
@@ -150,7 +150,7 @@ class DownloadPlan:
         )
 
     def _count_changed(self) -> int:
-        """Return about how many files were changed since they were downloaded."""
+        """Estimate how many files were changed since they were downloaded."""
         count = 0
         completed: dict[str, float] | None = None
         for series, files in self.survey() if self.folder.exists() else ():
@@ -161,7 +161,7 @@ class DownloadPlan:
         return count
 
     def _to_fetch(self) -> tuple[int, int]:
-        """Return the bytes and files that are not on disk.
+        """Return how many bytes and files are not on disk.
 
         For an incomplete series, the bytes that it lacks are counted. If only some of its objects
         are wanted, each object that is missing or has the wrong size is counted whole.
@@ -214,7 +214,7 @@ class DownloadPlan:
                 is replaced by the row's value of that column (the longest column name that fits),
                 `%%` is a percent sign, `/` starts a new level. A missing value becomes "unknown"
                 (a missing crdc_series_uuid becomes the prefix of the series in its bucket);
-                characters that a folder name cannot have become "_". Two forms have a name:
+                characters that are not allowed become "_". Two forms have a name:
                 "short" is `%collection_id/%PatientID/%crdc_series_uuid`; "flat" puts the files of
                 all series directly into `folder`, named `<prefix of the series>_<name>`.
             source: Whose copy is fetched: "aws" (Amazon) or "gcs" (Google, other bucket names).

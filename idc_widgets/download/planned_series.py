@@ -24,8 +24,8 @@ class PlannedSeries:
     are on disk. In the flat form, its files are then moved to `final_folder` and renamed to
     `<name of folder>_<name>`.
 
-    If `only` is given, only those objects are wanted: `instances` and `size_bytes` are theirs, and
-    other files of the series are ignored.
+    If `only` is given, only those objects are wanted: `instances` and `size_bytes` count only them,
+    and other files of the series are ignored.
     """
 
     SeriesInstanceUID: str
@@ -38,7 +38,7 @@ class PlannedSeries:
     final_folder: Path | None = None
     """Where the files are moved at the end; None if they stay in `folder`."""
     only: Mapping[str, int] | None = field(default=None, hash=False)
-    """The wanted objects, name to bytes; None for all objects."""
+    """The bytes of each wanted object, by name; None if all objects are wanted."""
 
     @property
     def location(self) -> str:
@@ -66,9 +66,9 @@ class PlannedSeries:
         }
 
     def files(self, tagged: Mapping[str, Mapping[str, int]] | None = None) -> dict[Path, int]:
-        """Return the finished files of this series on disk, wherever they are: path to bytes.
+        """Return the finished files of this series on disk, in either folder: path to bytes.
 
-        If only some objects are wanted, the files of others are left out.
+        If only some objects are wanted, the files of other objects are left out.
 
         Args:
             tagged: The result of `disk.tagged_files(final_folder)`; by default it is called.
@@ -91,7 +91,7 @@ class PlannedSeries:
         }
 
     def names(self, files: Mapping[Path, int]) -> dict[str, int]:
-        """Return the files by the names that they have in `folder`: name to bytes."""
+        """Return the bytes of each file, by the name that the file has in `folder`."""
         if self.final_folder is None:
             return {path.name: size for path, size in files.items()}
         return {self._name_in_folder(path): size for path, size in files.items()}
@@ -99,8 +99,8 @@ class PlannedSeries:
     def missing_objects(self, names: Mapping[str, int]) -> dict[str, int]:
         """Return the wanted objects (name to bytes) that are missing or have the wrong size.
 
-        The result is empty for a series that is wanted whole: the names of its objects are not
-        known.
+        If the whole series is wanted, the result is empty, because the names of its objects are
+        not known.
 
         Args:
             names: The files on disk, name to bytes.
@@ -111,7 +111,7 @@ class PlannedSeries:
     def keep_aside(self, name: str) -> bool:
         """Rename a changed file to `<name>.changed-1`, or the next number, in the final folder.
 
-        An empty file has nothing to keep: it is removed.
+        An empty file is removed instead.
 
         Args:
             name: Its name in `folder`.
@@ -163,8 +163,8 @@ class PlannedSeries:
     def finalize(self, files: Mapping[Path, int] | None = None) -> list[Path]:
         """Move the files of a complete series to `final_folder`; return their paths, sorted.
 
-        Does nothing for an incomplete series and for one without `final_folder`. After an
-        interrupted call, the next call moves the rest. `folder` is removed when it is empty.
+        This does nothing if the series is incomplete or has no `final_folder`. After an interrupted
+        call, the next call moves the rest. `folder` is removed when it is empty.
 
         Args:
             files: The result of `files`; by default it is called.

@@ -1,4 +1,4 @@
-"""Turns rows of an index into planned series, with every check that needs no disk.
+"""Turns rows of an index into planned series, and makes all checks that need no disk.
 
 Each path that is planned here is legal on Linux, macOS and Windows, never leaves the folder that
 the user chose, and belongs to one series alone.
@@ -61,7 +61,7 @@ def absolute_folder(folder: str | os.PathLike[str]) -> Path:
     try:
         expanded = os.path.expanduser(text)
         root = os.path.abspath(expanded)
-    except ValueError:  # no user can have that name; the checks below report it
+    except ValueError:  # no user can have such a name; the checks below report it
         expanded = root = text
     except OSError as error:
         raise DownloadError(
@@ -92,7 +92,10 @@ def plan_series(
     only: Mapping[str, Mapping[str, int]] | None,
     platform: str,
 ) -> tuple[PlannedSeries, ...]:
-    """Plan where the objects of each row go. Arguments and errors as of `DownloadPlan.make`."""
+    """Plan where the objects of each row go.
+
+    The arguments and the errors are those of `DownloadPlan.make`.
+    """
     for column in _REQUIRED_COLUMNS:
         if column not in rows.column_names:
             raise DownloadError(f"the rows have no column {column}, which a download needs")
@@ -126,7 +129,7 @@ def _plan_rows(rows: pa.Table, root: Path, template: str, source: str) -> Iterat
 
 
 def _location(row: Mapping[str, Any], source: str) -> tuple[str, str]:
-    """Return bucket and prefix of the objects of a series."""
+    """Return the bucket and the prefix of the objects of a series."""
     uid = row["SeriesInstanceUID"]
     if not uid:
         raise DownloadError("a row has no SeriesInstanceUID")
@@ -161,7 +164,7 @@ def _is_within(value: Any, least: int, limit: float) -> bool:
 def _restricted(
     series: tuple[PlannedSeries, ...], only: Mapping[str, Mapping[str, int]]
 ) -> tuple[PlannedSeries, ...]:
-    """Return the series; those that are in `only` have only the objects that it names."""
+    """Return the series, each reduced to the objects that `only` names for it, if any."""
     if unknown_uids := only.keys() - {planned.SeriesInstanceUID for planned in series}:
         raise DownloadError(f"series {min(unknown_uids)} is in `only`, but has no row")
     for uid, files in only.items():

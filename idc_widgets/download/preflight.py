@@ -1,4 +1,4 @@
-"""A check that the server can be reached: s5cmd itself can take minutes to report that."""
+"""Checks that the server can be reached: s5cmd can take minutes to report that it cannot."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_server(endpoint_url: str, stop: threading.Event) -> None:
     """
     url = urlsplit(endpoint_url)
     if os.environ.get(f"{url.scheme}_proxy") or os.environ.get(f"{url.scheme.upper()}_PROXY"):
-        return  # the connection goes through the proxy; s5cmd reports its problems
+        return  # the proxy makes the connection; s5cmd reports problems of the proxy
     host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
     answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     # In a thread, because looking up a name can take long and cannot be interrupted

@@ -14,7 +14,7 @@ _rate: float | None = None
 
 
 def remember_rate(MB_per_s: float) -> None:
-    """Use this rate for the estimates of later previews in this process; ignore 0 and less."""
+    """Use this rate for the estimates of later previews in this process; ignore 0 or less."""
     global _rate  # noqa: PLW0603
     if MB_per_s > 0:
         _rate = MB_per_s
@@ -35,7 +35,7 @@ class Preview:
     size_bytes: int
     """The bytes of all files, including those on disk."""
     files_to_fetch: int
-    """At least this many: files of an incomplete series that are on disk may be damaged."""
+    """The least number of files; it can be higher if files of incomplete series are damaged."""
     bytes_to_fetch: int
     free_bytes: int
     """The free bytes on the disk of `folder`."""
@@ -44,8 +44,8 @@ class Preview:
     licenses: Mapping[str | None, int]
     """License to number of series, most frequent first; None stands for an unknown license."""
     changed_files: int = 0
-    """About how many files were changed since they were downloaded. They are kept beside the
-    originals, which are fetched again."""
+    """About how many files were changed since they were downloaded. The download renames them, and
+    fetches the originals again."""
     MB_per_s: float | None = None
     """The last rate measured in this process; None if there is none yet."""
 
@@ -58,7 +58,7 @@ class Preview:
 
     @property
     def seconds(self) -> float | None:
-        """How long it may take at the last rate; None if no rate is known."""
+        """How long the download may take at the last rate; None if no rate is known."""
         if not self.bytes_to_fetch:
             return 0.0
         return self.bytes_to_fetch / 1e6 / self.MB_per_s if self.MB_per_s else None

@@ -44,9 +44,9 @@ class StopReason:
     may_pass: bool = True
     """Whether another try may succeed."""
     stalled: frozenset[str] | None = None
-    """The locations (`bucket/prefix`) of the series that caused this; None if all did."""
+    """The locations (`bucket/prefix`) of the series that caused this; None if all series did."""
     fits_all: bool = True
-    """False if it explains missing files, but not files of the wrong size."""
+    """False if the reason explains missing files, but not files of the wrong size."""
 
 
 @dataclass(slots=True)
@@ -55,19 +55,19 @@ class TrackedSeries:
 
     series: PlannedSeries
     files: dict[str, int]
-    """Finished files: name to bytes."""
+    """The bytes of each finished file, by name."""
     growing: dict[str, int] = field(default_factory=dict)
-    """Unfinished files: final name to bytes."""
+    """The bytes of each unfinished file, by final name."""
     growth: dict[str, tuple[disk.FileState | None, float]] = field(default_factory=dict)
-    """Unfinished files: path to the last state, and when it changed (on the clock of `poll`)."""
+    """The last state of each unfinished file, and when it changed (by the clock of `poll`)."""
     finished_bytes: int = 0
-    """Sum of `files`."""
+    """The bytes of all finished files."""
     fetched: tuple[int, int] = (0, 0)
-    """Bytes and files that s5cmd has reported."""
+    """How many bytes and files s5cmd has reported."""
     reported: set[str] = field(default_factory=set)
     """The names of the files that s5cmd has reported."""
     counted: tuple[int, int] = (0, 0)
-    """Bytes and files that the totals of the tracker include."""
+    """How many bytes and files of this series the totals of the tracker include."""
     was_complete: bool = False
     """Whether the tracker has counted this series as done."""
     problem: str | None = None
@@ -75,7 +75,7 @@ class TrackedSeries:
     may_pass: bool = False
     """Whether another try may fetch more."""
     awaited: set[str] = field(default_factory=set)
-    """If only some objects are wanted: the names that s5cmd has not reported yet."""
+    """If only some objects are wanted, the names of those that s5cmd has not reported yet."""
 
     def __post_init__(self) -> None:
         self.finished_bytes = sum(self.files.values())
@@ -105,12 +105,12 @@ class TrackedSeries:
     def is_excessive(self) -> bool:
         """Return whether more was fetched than the whole series has."""
         size_bytes, files = self.fetched
-        # The s5cmd of another job may be fetching a file that ours has finished
+        # The s5cmd of another job may be fetching a file that our s5cmd has finished
         size_bytes += sum(n for name, n in self.growing.items() if name not in self.reported)
         return size_bytes > self.series.size_bytes or files > self.series.instances
 
     def add_file(self, name: str, size_bytes: int) -> None:
-        """Count a finished file, instead of an earlier one of that name."""
+        """Count a finished file; it replaces an earlier file of that name."""
         self.finished_bytes += size_bytes - self.files.get(name, 0)
         self.files[name] = size_bytes
 
@@ -136,12 +136,12 @@ class ProgressTracker:
         self.bytes_total, self.files_total = plan.size_bytes, plan.instances
         self.bytes_done = self.files_done = self.series_done = 0
         self.on_disk: dict[str, tuple[int, int]] = {}
-        """Finished files and their bytes, by SeriesInstanceUID."""
+        """The number of finished files and their bytes, by SeriesInstanceUID."""
         self.excessive: set[str] = set()
         """The locations of series with more or larger files than the index lists."""
         self.pending: dict[str, TrackedSeries] = {}
         """Series that are not complete, by location, in the order of s5cmd's lines."""
-        self._tracked: dict[str, TrackedSeries] = {}  # `pending`, and those that became complete
+        self._tracked: dict[str, TrackedSeries] = {}  # `pending`, and series that have left it
 
     def add(self, series: PlannedSeries, files: dict[str, int]) -> TrackedSeries:
         """Add a series, starting from the files that are on disk (name to bytes)."""
@@ -180,7 +180,7 @@ class ProgressTracker:
             is_over = name == "*"  # the whole command failed: it fetches nothing more
             is_news = True
         else:
-            is_news = tracked.files.get(name) != event.size_bytes  # a server may list it again
+            is_news = tracked.files.get(name) != event.size_bytes  # a server may list a file twice
             if is_news:
                 size_bytes, files = tracked.fetched
                 tracked.fetched = size_bytes + event.size_bytes, files + 1

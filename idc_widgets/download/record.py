@@ -91,8 +91,8 @@ def now() -> str:
 def write(plan: DownloadPlan, rows: Iterable[ReportRow], *, state: str, started: str) -> list[str]:
     """Add an entry for a download to the record in the folder of the plan.
 
-    The entry replaces that of an earlier download with the same series, places and data version.
-    Other entries are kept. A file that is damaged or not a record is renamed to
+    The entry replaces the entry of an earlier download with the same series, places and data
+    version. Other entries are kept. A file that is damaged or not a record is renamed to
     ``idc_download.json.bak-1`` (or the next number). Nothing is written if the folder does not
     exist.
 
@@ -269,7 +269,8 @@ def _locked(path: Path) -> Iterator[bool]:
     """Hold a lock file while the block runs; wait for other threads and processes that hold it.
 
     Yields:
-        False if there is no lock: the file system has none, or another user left the file behind.
+        False if the lock cannot be held: the file system has no locks, or another user left the
+        file behind.
 
     Raises:
         OSError: The wait takes too long, or the file cannot be created.
@@ -290,8 +291,8 @@ def _locked_once(path: Path) -> Iterator[bool | None]:
     """Try once to hold a lock file.
 
     Yields:
-        Whether this process holds it; None without locks, or if this user may not open the file.
-        Another user may have left such a file behind.
+        Whether this process holds the lock; None if the file system has no locks, or if this user
+        may not open the file, which another user may have left behind.
     """
     with ExitStack() as stack:
         try:

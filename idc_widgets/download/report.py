@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "ReportRow", "as_dataframe", "report_rows"]
 
 SeriesState = Literal["complete", "partly", "missing", "failed"]
-"""What is on disk: "complete", every file; "partly", some files; "missing", none.
+"""How much of a series is on disk: "complete" (all), "partly" (some files) or "missing" (nothing).
 
-"failed": the series had a problem, which the reason names.
+"failed" means that the series had a problem, which the reason names.
 """
 
 COLUMNS = (
@@ -58,7 +58,8 @@ def report_rows(
 
     Args:
         plan: What was to be fetched.
-        on_disk: Files and bytes on disk, by SeriesInstanceUID. Other series are looked up on disk.
+        on_disk: The numbers of files and bytes on disk, by SeriesInstanceUID. The files of other
+            series are counted on the disk.
         reasons: Why a series is not complete, even if its files and bytes are right.
         problems: The series in `reasons` that have a problem and are not merely unfinished.
         unchecked: Why no series counts as complete yet; None if there is no such reason.

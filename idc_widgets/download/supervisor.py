@@ -32,7 +32,7 @@ __all__ = ["KILL_GRACE_SECONDS", "Options", "Supervisor", "Verify"]
 Verify = Literal["size", "dicom"]
 
 POLL_SECONDS = 0.2  # between two looks at the disk, and so between two reports of progress
-KILL_GRACE_SECONDS = 5.0  # s5cmd has so long to end after SIGTERM
+KILL_GRACE_SECONDS = 5.0  # how long s5cmd may take to end after SIGTERM
 MAX_LOG_LINE_CHARACTERS = 2000
 
 _log = logging.getLogger(__name__)
@@ -97,10 +97,10 @@ class Supervisor:
         self._outcome = outcome
         self._set_state = set_state
         self._notify = notify
-        #: The first line of s5cmd, if it reports neither a file nor an error: it says why s5cmd
-        #: cannot work. None until s5cmd prints a line; "" once it has reported a file or an error.
+        #: The first line that s5cmd prints, if no line reports a file or an error. Such a line says
+        #: why s5cmd cannot work. None until s5cmd prints a line; "" after a file or an error.
         self._first_noise: str | None = None
-        #: The series whose files were compared with the server, by SeriesInstanceUID.
+        #: The SeriesInstanceUIDs of the series whose files were compared with the server.
         self._compared: set[str] = set()
 
     def run(self, lock: FolderLock) -> State:
@@ -167,12 +167,12 @@ class Supervisor:
 
         Returns:
             The last problem of each series, by SeriesInstanceUID; and the survey of the disk, or
-            None if files may have arrived after it.
+            None if files may have arrived after the survey.
         """
         disk.check_folder(self._plan.folder)
         lock.lock(self._controls.cancelled)
         reasons: dict[str, str] = {}
-        # Failed tries by SeriesInstanceUID; the maximum if another try cannot help
+        # SeriesInstanceUID → the number of failed tries; the maximum if another try cannot help
         tries: Counter[str] = Counter()
         while (looked := self._look(lock)) is not None:
             tracker, survey = looked
@@ -188,13 +188,13 @@ class Supervisor:
             is_first = not tries
             if is_first:
                 disk.check_space(self._plan.folder, tracker.bytes_total - tracker.bytes_done)
-            missing.sort(key=lambda tracked: tries[tracked.uid])  # those without problems first
+            missing.sort(key=lambda tracked: tries[tracked.uid])  # series without problems first
             tracker.restrict_to(missing)
             stop = self._transfer(tracker, missing, lock, is_first)
             for tracked in tracker.pending.values():  # a killed s5cmd leaves unfinished files
                 self._remove_unfinished_files(tracked.series, lock)
             failures = tracker.failures(stop)
-            # Count a try even if s5cmd reports a file that is not on disk, so that this ends
+            # If only s5cmd says that a series is complete, count a try, so that this loop ends
             tries.update(tracked.uid for tracked in missing if tracked.is_complete())
             for uid, (why, may_pass) in failures.items():
                 reasons[uid] = why
@@ -209,7 +209,7 @@ class Supervisor:
         disk.remove_unfinished_files(folder, is_alone=lambda: lock.is_alone(folder))
 
     def _look(self, lock: FolderLock) -> tuple[ProgressTracker, Survey] | None:
-        """Count what is on disk, and remove unfinished files; return None if cancelled."""
+        """Count the files on disk, and remove unfinished ones; return None if cancelled."""
         tracker, survey = ProgressTracker(self._plan), []
         for series, files in self._plan.survey():
             if self._controls.cancelled.is_set():
@@ -232,7 +232,7 @@ class Supervisor:
     def _back_off(
         self, failures: dict[str, tuple[str, bool]], tries: Counter[str], *, others_wait: bool
     ) -> None:
-        """Wait before the next try of the failed series, if there is one."""
+        """Wait before failed series are tried again; return at once if none is."""
         retried = [uid for uid in failures if tries[uid] < self._options.tries]
         if not retried:
             return
@@ -280,7 +280,7 @@ class Supervisor:
     def _keep_changed_files(self, tracker: ProgressTracker, missing: list[TrackedSeries]) -> None:
         """Rename files that were changed since they were downloaded, so that nothing is lost.
 
-        A run compares each series with the server only once, and again after a pause.
+        A run compares each series with the server once, and once more after each pause.
         """
         partly = {t.uid: t for t in missing if t.files and t.uid not in self._compared}
         sizes = sizes_on_server(
@@ -300,7 +300,7 @@ class Supervisor:
                     except OSError as error:
                         tracked.problem = f"{name} was changed, and cannot be renamed: {error}"
                         self._log_line(tracked.problem)
-                        tracked.awaited.discard(name)  # else it would be overwritten
+                        tracked.awaited.discard(name)  # otherwise s5cmd would overwrite the file
                         continue
                     tracker.remove_file(tracked, name)
         self._compared.update(tracked.uid for tracked in missing)
@@ -319,7 +319,7 @@ class Supervisor:
         stall_message = f"no data for {stall_timeout:g} s"
         last = next_look = time.monotonic()
         awake = last_growth = 0.0  # seconds, without those in which this machine was asleep
-        window = 2 * workers  # s5cmd may be working on so many series
+        window = 2 * workers  # s5cmd may work on so many series at the same time
         done_since: float | None = None  # when the last pending series was done
         while not self._controls.halted.is_set():
             # Read events only at each look: waking up for every file costs far more
@@ -351,7 +351,7 @@ class Supervisor:
                     return StopReason(stall_message)
                 last_growth = awake
             stalled, files = tracker.stalled(awake - stall_timeout, window)
-            # Stop for stalled files only if they occupy half of the workers, or others stall too
+            # Stop for stalled files only if they occupy half of the workers, or no other file grows
             if stalled and (2 * files >= workers or awake - last_growth > stall_timeout / 4):
                 return StopReason(stall_message, stalled=stalled)
             self._report(tracker, speed, now)
@@ -397,13 +397,13 @@ def _command_lines(tracked: TrackedSeries) -> list[str]:
 
 
 def _reason_for_exit(exit_code: int, first_noise: str | None) -> StopReason | None:
-    """Return why s5cmd ended before it was done; None if it did all it could.
+    """Return why s5cmd ended too early; None if it has tried every object.
 
     Args:
         exit_code: The exit code of s5cmd.
-        first_noise: The first line that s5cmd printed, if no line is a report.
+        first_noise: The first line that s5cmd printed, if no line reports a file or an error.
     """
-    if exit_code in (126, 127):  # as setpriv and shells report a program that does not start
+    if exit_code in (126, 127):  # from setpriv or a shell: the program does not start
         return StopReason("s5cmd cannot be started, see the log", may_pass=False)
     if exit_code < 0:
         return StopReason(f"s5cmd was ended by signal {-exit_code}")

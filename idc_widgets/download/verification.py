@@ -19,7 +19,7 @@ __all__ = ["Survey", "check_headers", "finalize", "verify"]
 Survey = Iterable[tuple[PlannedSeries, dict[Path, int]]]
 """Series with their files on disk, path to bytes, as `DownloadPlan.survey` yields them."""
 
-_TRIES = 5  # to verify a series whose files another job may be moving
+_TRIES = 5  # how often to verify a series, because another job may be moving its files
 _PAUSE_SECONDS = 0.2
 
 
@@ -61,7 +61,7 @@ def _finalized(
     """Finalize a series if it is complete; return its files on disk.
 
     In the flat form, the jobs of two computers without common locks may move the same files at the
-    same time. So if another job may be there, and the files change, try again.
+    same time. So if another job may be there and the files change, this tries again.
     """
     uid = series.SeriesInstanceUID
     for tries_left in reversed(range(_TRIES)):
