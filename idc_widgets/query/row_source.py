@@ -53,6 +53,10 @@ class RowSource(Protocol):
         """Return the rows at the positions [start, stop), as far as there are any."""
         ...
 
+    def values(self, ranges: Iterable[range]) -> Window:
+        """Return the rows at these positions."""
+        ...
+
     def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
         """Return the keys of the rows at these positions."""
         ...
@@ -132,8 +136,11 @@ class _RowsInMemory:
         return self._count
 
     def window(self, start: int, stop: int) -> Window:
+        return self.values([range(start, stop)])
+
+    def values(self, ranges: Iterable[range]) -> Window:
         rows = self._matches_and_rows().rows
-        return rows.values(self._numbers(rows, [range(start, stop)]), self._columns)
+        return rows.values(self._numbers(rows, ranges), self._columns)
 
     def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
         matches, rows = self._matches_and_rows()
@@ -200,7 +207,12 @@ class _FetchedRows:
         return int(self._rows.num_rows)
 
     def window(self, start: int, stop: int) -> Window:
-        rows = self._rows.slice(start, max(0, stop - start))
+        return self.values([range(start, stop)])
+
+    def values(self, ranges: Iterable[range]) -> Window:
+        count = len(self)
+        parts = [range(max(0, part.start), min(part.stop, count)) for part in ranges]
+        rows = self._rows.take([number for part in parts for number in part])
         return {name: list(rows.column(name).to_pylist()) for name in self._columns}
 
     def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:

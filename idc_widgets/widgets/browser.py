@@ -18,7 +18,7 @@ from .cells import note_made
 from .closing import Closable
 from .download import DownloadWidget
 from .filters import FilterPanel
-from .grid import PatientGrid, SeriesGrid, StudyGrid
+from .grid import PatientGrid, SeriesGrid, StudyGrid, choose_view
 from .settled_traits import SettledDict, SettledInstance
 from .state import BrowserState
 from .static_view import StaticView, choices
@@ -26,7 +26,7 @@ from .summary import SummaryBar
 
 __all__ = ["IDCBrowser"]
 
-_OWN_KEYWORDS = ("client", "download_dir", "endpoint_url")
+_OWN_KEYWORDS = ("client", "download_dir", "endpoint_url", "grid")
 
 
 class IDCBrowser(Closable, VBox):
@@ -43,11 +43,14 @@ class IDCBrowser(Closable, VBox):
         download_dir: The folder for downloads.
         endpoint_url: The S3 server. By default, that of the client; if it has none, the environment
             variable S3_ENDPOINT_URL, else AWS.
+        grid: "dom", or "ipydatagrid" for grids of the package of this name, which draws them on a
+            canvas; install it with ``pip install "idc-widgets[ipydatagrid]"``.
         **filters: The initial filters, as for `Cohort.where`.
 
     Raises:
         TypeError: A keyword argument is unknown (the message names the nearest one), or `client`
             is not an `IDCClient`.
+        ValueError: There is no such `grid`.
         InvalidQueryError: A filter has an unknown value.
 
     If another thread is handling a click, reading a trait waits until it is done. Observers of the
@@ -78,9 +81,11 @@ class IDCBrowser(Closable, VBox):
         *,
         download_dir: str | os.PathLike[str] = "idc_data",
         endpoint_url: str | None = None,
+        grid: str = "dom",
         **filters: Any,
     ) -> None:
         check_keywords("IDCBrowser", filters, [*_OWN_KEYWORDS, *KEYWORDS])
+        view = choose_view(grid)
         #: The state that the parts share.
         self.state = BrowserState(client, **filters)
         #: The values of the traits at the time of `close`; empty until then.
@@ -94,9 +99,9 @@ class IDCBrowser(Closable, VBox):
         self._filters = FilterPanel(self.state)
         self._summary = SummaryBar(self.state, columns=self._filters.columns)
         self._grids = (
-            _with_flex(PatientGrid(self.state), "1 1 420px"),
-            _with_flex(StudyGrid(self.state), "1 1 420px"),
-            SeriesGrid(self.state, height="280px", download=self._download),
+            _with_flex(PatientGrid(self.state, view=view), "1 1 420px"),
+            _with_flex(StudyGrid(self.state, view=view), "1 1 420px"),
+            SeriesGrid(self.state, height="294px", view=view, download=self._download),
         )
         two_grids = Box(
             self._grids[:2],

@@ -71,9 +71,14 @@ class OnDisk:
         """
         with self._lock:
             self._shown_uids = list(uids)
-            states = [self._states.get(uid, "") for uid in uids]
+        states = self.known_states(uids)
         self.look()
         return states
+
+    def known_states(self, uids: Sequence[str]) -> list[str]:
+        """Return the last known states of any series, without examining them."""
+        with self._lock:
+            return [self._states.get(uid, "") for uid in uids]
 
     def on_news(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Call back, in a thread, when the state of a series on the screen changes.

@@ -13,11 +13,12 @@ import anywidget
 from ipywidgets import VBox
 from traitlets import List
 from idc_widgets.client import IDCClient
+from idc_widgets.widgets.grid.datagrid import DataGridView
 from idc_widgets.widgets.grid.level_grids import PatientGrid, SeriesGrid, StudyGrid
 from idc_widgets.widgets.state import BrowserState
 
 state = BrowserState(IDCClient(), collection_id="nsclc_radiomics")
-grids = VBox([grid(state) for grid in (PatientGrid, StudyGrid, SeriesGrid)])
+grids = VBox([grid(state, view=DataGridView) for grid in (PatientGrid, StudyGrid, SeriesGrid)])
 grids
 """
 
@@ -35,8 +36,7 @@ class Reach(anywidget.AnyWidget):
     '''
     ids = List().tag(sync=True)
 
-bodies = [grid.children[1] for grid in grids.children]
-Reach(ids=[body.children[0].model_id for body in bodies])
+Reach(ids=[grid._view.grid.model_id for grid in grids.children])
 """
 
 # JavaScript: paint a grid with our patch and without it. Return the number of copies of each, and

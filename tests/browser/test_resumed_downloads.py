@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from support.grids import Grid
 from support.lab import IS_READY, PATIENCE, Lab
 from support.s3server import Fault, Request, S3Server, series_objects
 
@@ -30,35 +30,6 @@ from idc_widgets import IDCBrowser
 browser = IDCBrowser(PatientID={PATIENT!r}, download_dir=FOLDER)
 browser
 """
-
-# A widget that gives the page the grid of series: the page cannot find it by itself.
-REACH = """
-import anywidget
-from traitlets import Unicode
-
-class Reach(anywidget.AnyWidget):
-    _esm = '''
-    export default { async render({ model }) {
-      window.series = await model.widget_manager.get_model(model.get("series"));
-    } };
-    '''
-    series = Unicode().tag(sync=True)
-
-Reach(series=browser.children[2].children[1].children[0].model_id)
-"""
-
-# JavaScript: the cells of the column "On disk", by SeriesInstanceUID.
-ON_DISK = """async () => {
-  const views = Object.values(window.series?.views ?? {});
-  if (!views.length) return {};
-  const model = (await views[0]).grid.grid.dataModel;
-  const titles = [...Array(model.columnCount("body")).keys()].map(
-    (column) => model.data("column-header", 0, column));
-  const cells = (title) => [...Array(model.rowCount("body")).keys()].map(
-    (row) => model.data("body", row, titles.indexOf(title)));
-  const states = cells("On disk");
-  return Object.fromEntries(cells("Series UID").map((uid, row) => [uid, states[row]]));
-}"""
 
 
 class Gate:
@@ -132,11 +103,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -
 
 def wait_for_states(page: Page, gate: Gate, *states: str) -> None:
     """Wait until the grid of series shows these states, in the order of downloading."""
-    expected = dict(zip(gate.uids.values(), states, strict=True))
-    deadline = time.monotonic() + PATIENCE / 2
-    while (shown := page.evaluate(ON_DISK)) != expected:
-        assert time.monotonic() < deadline, (shown, expected)
-        page.wait_for_timeout(50)
+    series = Grid(page, "Series")
+    for uid, state in zip(gate.uids.values(), states, strict=True):
+        row = series.grid.get_by_role("row").filter(has=page.get_by_label(uid, exact=True))
+        expect(row.locator("[data-kind=state]")).to_have_text(state, timeout=PATIENCE / 2 * 1000)
 
 
 def click(page: Page, name: str) -> None:
@@ -158,7 +128,7 @@ def readme_cell() -> str:
 
 
 def test_cancelled_then_resumed_in_a_new_kernel(lab: Lab, gate: Gate, screenshots: Path) -> None:
-    cells = [SHOW.replace("FOLDER", "'one'"), REACH]
+    cells = [SHOW.replace("FOLDER", "'one'")]
     page = lab.open_notebook(cells, name="one.ipynb", height=1300)
     lab.run_all(page)
     wait_for_states(page, gate, "", "", "", "")
@@ -211,7 +181,7 @@ def test_cancelled_then_resumed_in_a_new_kernel(lab: Lab, gate: Gate, screenshot
 
 def test_no_series_of_a_killed_kernel_is_wrongly_complete(lab: Lab, gate: Gate) -> None:
     gate.missing = ""
-    page = lab.open_notebook([SHOW.replace("FOLDER", "'two'"), REACH])
+    page = lab.open_notebook([SHOW.replace("FOLDER", "'two'")])
     lab.run_all(page)
     wait_for_states(page, gate, "", "", "", "")
     click(page, "Download all 4 series")
@@ -226,7 +196,6 @@ def test_no_series_of_a_killed_kernel_is_wrongly_complete(lab: Lab, gate: Gate) 
     expect(page.get_by_text("The kernel has ended: run the cell again.")).to_be_visible()
 
     gate.s3.requests.clear()
-    page.evaluate("() => { window.series = null; }")
     page.wait_for_function(IS_READY)
     lab.run_all(page)
     wait_for_states(page, gate, COMPLETE, PARTLY, "", COMPLETE)

@@ -17,7 +17,7 @@ def test_the_browser_shows(
         lab.run_all(page)
         expect(page.locator(".idc-grid-count").first).to_have_text("422")
         expect(page.locator(".idc-popover-button")).to_have_count(6)
-        expect(page.locator(".ipydatagrid-widget")).to_have_count(3)
+        expect(page.get_by_role("grid")).to_have_count(3)
         expect(page.get_by_role("button", name="Download all 4,926 series")).to_be_visible()
         # The wheel has the style sheets, too.
         assert (

@@ -12,14 +12,24 @@ from idc_widgets.widgets.assets import STATIC, script, style
 from idc_widgets.widgets.download import DownloadWidget
 from idc_widgets.widgets.facets import FacetDropdown
 from idc_widgets.widgets.filters import _Toggle
-from idc_widgets.widgets.grid.level_grids import _Title
+from idc_widgets.widgets.grid.datagrid_title import GridTitle
+from idc_widgets.widgets.grid.dom_grid import _DomGrid
 from idc_widgets.widgets.ranges import RangeFilter
 from idc_widgets.widgets.search import SearchBox
 from idc_widgets.widgets.summary import SummaryBar
 
-SHARED = ("base", "clicks", "datagrid", "popover", "sparkline")
+SHARED = (
+    *("base", "clicks", "datagrid", "popover", "sparkline"),
+    *(
+        f"domgrid_{part}"
+        for part in ("scroll", "rows", "picks", "columns", "cells", "keys", "parts")
+    ),
+)
 
-WIDGETS = (DownloadWidget, FacetDropdown, RangeFilter, SearchBox, SummaryBar, _Title, _Toggle)
+WIDGETS = (
+    *(DownloadWidget, FacetDropdown, RangeFilter, SearchBox, SummaryBar),
+    *(GridTitle, _DomGrid, _Toggle),
+)
 
 
 def declared(source: str) -> list[str]:

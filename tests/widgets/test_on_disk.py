@@ -40,6 +40,8 @@ class View:
         self.rows = rows
         self.refresh()
 
+    def show_nothing(self, reason: str) -> None: ...
+
     def pick(self, picked: Any) -> None: ...
 
     def refresh(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.grid_pages import DomPage
 
 from idc_widgets import IDCBrowser, IDCClient
 from idc_widgets.index import RANGES
@@ -31,7 +32,7 @@ from idc_widgets.widgets import (
 )
 from idc_widgets.widgets.dropdown_counts import DropdownCounts
 from idc_widgets.widgets.grid import level_grids
-from idc_widgets.widgets.grid.datagrid import DataGridView
+from idc_widgets.widgets.grid.dom_grid import DomGridView
 
 EXAMPLES = int(os.environ.get("IDC_WIDGETS_EXAMPLES", "300"))
 
@@ -49,9 +50,9 @@ POINTS: list[tuple[Any, str]] = [
     (SearchBox, "_show"),
     (SummaryBar, "_filter_chips"),
     (DownloadWidget, "_show_offer"),
-    (DataGridView, "show"),
-    (DataGridView, "pick"),
-    (DataGridView, "_send"),
+    (DomGridView, "show"),
+    (DomGridView, "pick"),
+    (DomGridView, "_cells"),
     (level_grids, "row_source"),
 ]
 
@@ -100,6 +101,7 @@ class Page:
     def __init__(self, browser: IDCBrowser) -> None:
         self.browser, self.state = browser, browser.state
         self.grids = {grid._level: grid for grid in _all(browser, level_grids._LevelGrid)}
+        self.pages = {level: DomPage(grid) for level, grid in self.grids.items()}
         self.dropdowns = {one.column: one for one in _all(browser, FacetDropdown)}
         self.ranges = {one.column: one for one in _all(browser, RangeFilter)}
         self.search = browser._filters.search
@@ -113,13 +115,16 @@ class Page:
         widget._handle_custom_msg({"view": "page", "number": number, **content}, [])
 
     def pick(self, level: str, row: int) -> None:
-        grid = self.grids[level]._view.widget
-        rows = [] if row >= grid._row_count else [{"r1": row, "r2": row, "c1": 0, "c2": 1}]
-        grid.set_state({"selections": rows})
+        page = self.pages[level]
+        page.receive()
+        with self._lock:
+            page.number += 1
+            number = page.number
+        rows = [] if row >= page.count else [[row, row + 1]]
+        page.send(kind="pick", number=number, ranges=rows, before=page.picks_shown)
 
-    def sort(self, level: str, descending: bool) -> None:
-        sort = [{"type": "sort", "column": "Patient ID", "desc": descending}]
-        self.grids[level]._view.widget.set_state({"_transforms": sort})
+    def sort(self, level: str) -> None:
+        self.pages[level].sort("Patient ID")
 
     def do(self, action: tuple[Any, ...]) -> None:
         state = self.state
@@ -134,8 +139,8 @@ class Page:
                 self.request(self.search, kind="search", text=text)
             case ("pick", level, row):
                 self.pick(level, row)
-            case ("sort", level, descending):
-                self.sort(level, descending)
+            case ("sort", level):
+                self.sort(level)
             case ("chip", name):
                 self.summary._handle_custom_msg({"kind": "filter", "name": name}, [])
             case ("clear",):
@@ -147,9 +152,16 @@ class Page:
 
     def dead_controls(self) -> list[Any]:
         return [
-            widget
-            for widget, number in self._numbers.items()
-            if widget._answered != f"page:{number}"
+            *(
+                widget
+                for widget, number in self._numbers.items()
+                if widget._answered != f"page:{number}"
+            ),
+            *(
+                page.widget
+                for page in self.pages.values()
+                if page.number and page.widget._picks["answers"]["page"] != page.number
+            ),
         ]
 
     def shown(self) -> dict[str, Any]:
@@ -175,10 +187,9 @@ class Page:
                 f"grid of {level}": (
                     sorted(grid._rows.keys([range(len(grid._rows))])),
                     sorted(grid._view._rows.keys(_picked(grid))),
-                    grid._heading._count,
-                    grid._heading._picked,
-                    grid._heading._empty,
-                    grid._body.layout.display,
+                    self.pages[level].count,
+                    self.pages[level].picked_count,
+                    self.pages[level].reason,
                 )
                 for level, grid in self.grids.items()
             },
@@ -186,7 +197,7 @@ class Page:
 
 
 def _picked(grid: Any) -> list[range]:
-    return [range(one["r1"], one["r2"] + 1) for one in grid._view.widget.selections]
+    return [range(start, stop) for start, stop in grid._view.widget._picks["ranges"]]
 
 
 def _all(widget: Any, kind: Any) -> list[Any]:
@@ -274,7 +285,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("count"), st.sampled_from(list(RANGES))),
     st.tuples(st.just("search"), st.sampled_from(["", "P1", "mine", "nothing"])),
     st.tuples(st.just("pick"), LEVEL, st.integers(0, 5)),
-    st.tuples(st.just("sort"), LEVEL, st.booleans()),
+    st.tuples(st.just("sort"), LEVEL),
     st.tuples(st.just("chip"), st.sampled_from(["PatientAge", "text", "Modality"])),
     st.tuples(st.just("clear")),
     st.tuples(st.just("assign"), SOME_MODALITIES),

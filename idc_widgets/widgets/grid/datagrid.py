@@ -12,27 +12,20 @@ from typing import Any
 
 import pandas as pd
 from ipydatagrid import StreamingDataGrid, TextRenderer, VegaExpr
+from ipywidgets import Box, VBox
 from traitlets import Int, observe
 
-from ..._util import human_size
 from ...errors import InvalidQueryError
 from ...query import RowSource, Sort
-from ..front_end_requests import FrontEndRequests
 from .columns import Column
+from .datagrid_title import GridTitle
 from .rectangles import is_everything, ranges_of, rectangles_of, split_everything
-from .shown_rows import ShownRows
+from .view_of_rows import FIRST_ROWS, ViewOfRows, cell_texts
 
 __all__ = ["DataGridView"]
 
-#: How many rows are sent with a new source, before the front end requests any: a tall grid's.
-_FIRST_ROWS = 40
-#: Limit of rows that a person can pick; filters are the way to choose more.
-_MAX_PICKS = 100_000
 #: Rows sent above and below those requested, so that slow scrolling shows no gaps.
 _MARGIN_ROWS = 20
-#: Length of the longest text sent for a cell; a grid cannot show a wider one.
-_MAX_TEXT_CHARACTERS = 300
-
 _MISSING = "–"
 
 #: Jupyter's own font stack, in full because a canvas does not support CSS variables.
@@ -51,15 +44,15 @@ _STATE_COLOR = (
 )
 
 
-class DataGridView:
-    """A `GridView` on ipydatagrid.
+class DataGridView(ViewOfRows):
+    """A `GridView` on ipydatagrid, with its title above it.
 
-    Each call of `show` starts a new generation of rows. A page reports every click with the
-    generation that it had at that moment (`reportClicks` in clicks.js), and the click is resolved
-    against the rows of that generation; see `ShownRows`.
+    Clicks carry the generation of the rows that the page shows; see `reportClicks` in clicks.js.
 
     Args:
         columns: The columns to show, in order.
+        title: What the rows are, such as "Patients".
+        empty: The text in place of the grid when there are no rows.
         height: The height of the grid, as CSS.
         guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
         turn: Makes the context of an action of a person; see `BrowserState.turn`.
@@ -69,32 +62,45 @@ class DataGridView:
         self,
         columns: Sequence[Column],
         *,
-        height: str = "240px",
+        title: str,
+        empty: str,
+        height: str = "246px",
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
         turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._columns = list(columns)
-        self._guard, self._turn = guard, turn
-        self._rows: RowSource | None = None
-        self._shown = ShownRows()
+        super().__init__(columns, guard=guard, turn=turn)
         #: Whether all page views still show the top of the rows given to `show`.
         self._at_top = True
-        self._requests = FrontEndRequests()
-        self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
-        self._sort_callbacks: list[Callable[[Sort | None], None]] = []
-        self.widget = _Grid(self, self._columns, height)
+        self._empty = empty
+        self.grid = _Grid(self, self._columns, height)
+        self.heading = GridTitle(self.grid, self._columns, title=title, height=height)
+        self.heading.on_msg(self._on_title_message)
+        self._body = Box([self.grid], layout={"width": "100%"})
+        self._body.add_class("idc-grid-body")
+        self.widget = VBox([self.heading, self._body], layout={"width": "100%", "min_width": "0"})
 
     def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
         """Show these rows from the top, with the rows of these keys picked."""
         self._rows = rows
-        generation = self.widget.reset(
+        generation = self.grid.reset(
             len(rows), self._transforms(rows.sort), scroll=not self._at_top
         )
         self._shown.start(generation, rows)
         self._at_top = True
-        self._send(0, _FIRST_ROWS)
+        self._send(0, FIRST_ROWS)
         self.pick(picked)
-        self.widget.tick()
+        self.grid.tick()
+        with self.heading.hold_sync():
+            self.heading._count = len(rows)
+            self.heading._empty = self._empty
+        self._body.layout.display = "" if len(rows) else "none"
+
+    def show_nothing(self, reason: str) -> None:
+        """Hide the rows, and show why; until the next `show`."""
+        with self.heading.hold_sync():
+            self.heading._count = 0
+            self.heading._empty = reason
+        self._body.layout.display = "none"
 
     def refresh(self) -> None:
         """Show the visible rows of every page view again with their current values."""
@@ -105,15 +111,8 @@ class DataGridView:
         """Show the rows of these keys as picked, and no others."""
         if self._rows is not None:
             rectangles = rectangles_of(self._rows.positions(picked), len(self._columns))
-            self.widget.set_selections(split_everything(rectangles, len(self._rows)))
-
-    def on_pick(self, callback: Callable[[tuple[Any, ...]], None]) -> None:
-        """Call back with all picked keys when a person picks rows."""
-        self._picked_callbacks.append(callback)
-
-    def on_sort(self, callback: Callable[[Sort | None], None]) -> None:
-        """Call back when a person requests another order; None is the original order."""
-        self._sort_callbacks.append(callback)
+            self.grid.set_selections(split_everything(rectangles, len(self._rows)))
+            self.heading._picked = len(picked)
 
     # --- messages from the front end --------------------------------------------------------
 
@@ -128,7 +127,7 @@ class DataGridView:
         """
         with self._guard():
             self._shown.hear(content)
-            if content.get("generation", self.widget.generation) != self.widget.generation:
+            if content.get("generation", self.grid.generation) != self.grid.generation:
                 return  # the page view will request again when it has received newer rows
             window = (start - _MARGIN_ROWS, stop + _MARGIN_ROWS)
             self._shown.set_window(str(content.get("view", "")), *window)
@@ -141,7 +140,7 @@ class DataGridView:
         Args:
             content: {kind, page, number, generation, ...}; see `reportClicks` in clicks.js.
         """
-        selections = self.widget.selections
+        selections = self.grid.selections
         try:
             if content["kind"] == "sort":
                 self.on_header_click(str(content["column"]))
@@ -152,7 +151,7 @@ class DataGridView:
         finally:
             # A page shows its own picks until the last one is answered. Then it shows the picks of
             # the kernel.
-            self.widget.answer(content, is_new=self.widget.selections != selections)
+            self.grid.answer(content, is_new=self.grid.selections != selections)
 
     def on_select(
         self,
@@ -176,46 +175,23 @@ class DataGridView:
         with self._turn():
             if self._rows is None:
                 return
-            rows = self._rows if generation is None else self._shown.rows(generation)
-            if rows is None:
-                raise InvalidQueryError(
-                    "the rows that you clicked have been replaced since then; click again"
-                )
+            rows = self._rows_of(generation)
             ranges = ranges_of(rectangles, len(rows))
-            count = sum(map(len, ranges))
-            if count > _MAX_PICKS:
+            try:
+                keys = self._picked_keys(rows, ranges, ranges_of(before, len(rows)))
+            except InvalidQueryError:
                 if generation is None:
-                    self.widget.set_selections(list(before))
-                raise InvalidQueryError(
-                    f"{count:,} rows are too many to pick; expected at most {_MAX_PICKS:,}. With "
-                    f"no row picked, all {len(rows):,} are selected; narrow them with filters"
-                )
-            keys = rows.keys(ranges)
-            if rows is not self._rows:
-                keys = self._without_hidden(keys, rows.keys(ranges_of(before, len(rows))))
-            for callback in self._picked_callbacks:
-                callback(keys)
+                    self.grid.set_selections(list(before))
+                raise
+            self._report_picks(keys)
 
     def on_header_click(self, title: str) -> None:
         """Sort by a column: first ascending, then descending, then in the original order again."""
-        with self._turn():
-            column = self._name(title)
-            sort = self._rows.sort if self._rows is not None else None
-            if sort is None or sort.column != column:
-                self.request_sort(Sort(column))
-            else:
-                self.request_sort(None if sort.descending else Sort(column, descending=True))
+        self.request_next_sort(self._name(title))
 
     def on_menu_sort(self, title: str | None, descending: bool) -> None:
         """Sort as a person chose in the menu of a header; None stands for "no sort"."""
         self.request_sort(None if title is None else Sort(self._name(title), descending))
-
-    def request_sort(self, sort: Sort | None) -> None:
-        """Report that a person requests another order."""
-        with self._turn():
-            if self._rows is not None and sort != self._rows.sort:
-                for callback in self._sort_callbacks:
-                    callback(sort)
 
     def refuse_filter(self) -> None:
         """Refuse a filter that a person chose in the menu of a header: the state cannot know it."""
@@ -225,18 +201,10 @@ class DataGridView:
                 "to `filters` of the IDCBrowser or BrowserState"
             )
 
-    def close(self) -> None:
-        """Forget all rows. Later clicks have no effect."""
-        self._rows = None
-        self._shown.clear()
-
-    def _without_hidden(self, keys: tuple[Any, ...], before: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return `keys` without the keys in `before` whose rows are no longer shown."""
-        assert self._rows is not None
-        positions = self._rows.positions(before)
-        shown = set(self._rows.keys(range(position, position + 1) for position in positions))
-        hidden = set(before) - shown
-        return tuple(key for key in keys if key not in hidden)
+    def _on_title_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if content.get("kind") == "clear":
+            with self._turn():
+                self._report_picks(())
 
     def _name(self, title: str) -> str:
         return next(column.name for column in self._columns if column.title == title)
@@ -254,10 +222,8 @@ class DataGridView:
         start, stop = max(0, start), min(len(self._rows), stop)
         if start < stop:
             rows = self._rows.window(start, stop)
-            cells = {
-                column.title: _cells(column.kind, rows[column.name]) for column in self._columns
-            }
-            self.widget.send_rows(start, cells)
+            cells = {column.title: _cells(column, rows[column.name]) for column in self._columns}
+            self.grid.send_rows(start, cells)
 
 
 class _Grid(StreamingDataGrid):
@@ -423,18 +389,10 @@ def _renderer(column: Column) -> TextRenderer:
     )
 
 
-def _cells(kind: str, values: Iterable[Any]) -> list[str]:
-    """Return the texts of the cells of a column with values of a kind."""
-    missing = "" if kind == "state" else _MISSING
-    return [missing if value is None or value == "" else _text(kind, value) for value in values]
-
-
-def _text(kind: str, value: Any) -> str:
-    if kind == "count":
-        return f"{value:,}"
-    if kind == "size":
-        return human_size(value * 1e6)
-    return str(value)[:_MAX_TEXT_CHARACTERS]
+def _cells(column: Column, values: Iterable[Any]) -> list[str]:
+    """Return the texts of the cells of a column."""
+    missing = "" if column.kind == "state" else _MISSING
+    return [missing if text is None else text for text in cell_texts(column, values)]
 
 
 def _int(value: Any) -> int:

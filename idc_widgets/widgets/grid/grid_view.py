@@ -1,30 +1,47 @@
-"""The contract between the grids and the widget that shows rows on the screen."""
+"""The contract between the grids and what shows their rows on the screen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...query import RowSource, Sort
+from .columns import Column
 
 if TYPE_CHECKING:
     from ipywidgets import DOMWidget
 
-__all__ = ["GridView"]
+__all__ = ["GridView", "MakeGridView"]
 
 
 class GridView(Protocol):
-    """A grid on the screen. It shows one `RowSource` and reports keys, never row numbers."""
+    """A grid on the screen: a title with counts, and rows.
+
+    It shows one `RowSource` and reports keys, never row numbers. `DomGridView` is ours;
+    `DataGridView` stands on ipydatagrid.
+    """
 
     #: The widget to put into a layout.
     widget: DOMWidget
 
     def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
-        """Show these rows from the top, with the rows of these keys picked."""
+        """Show these rows, with the rows of these keys picked.
+
+        Without rows, show the text that says why. After a person has sorted, and without a pick,
+        the first row is in sight. Otherwise, a view that can scroll brings the first pick in sight.
+        """
+        ...
+
+    def show_nothing(self, reason: str) -> None:
+        """Hide the rows, and show why; until the next `show`."""
         ...
 
     def pick(self, picked: Sequence[Any]) -> None:
-        """Show the rows of these keys as picked, and no others."""
+        """Show the rows of these keys as picked, and no others.
+
+        A view that can scroll brings the first one in sight, unless a person has just clicked it.
+        """
         ...
 
     def refresh(self) -> None:
@@ -37,4 +54,30 @@ class GridView(Protocol):
 
     def on_sort(self, callback: Callable[[Sort | None], None]) -> None:
         """Call back when a person requests another order; None is the original order."""
+        ...
+
+
+class MakeGridView(Protocol):
+    """Makes a `GridView`."""
+
+    def __call__(
+        self,
+        columns: Sequence[Column],
+        *,
+        title: str,
+        empty: str,
+        height: str,
+        guard: Callable[[], AbstractContextManager[None]],
+        turn: Callable[[], AbstractContextManager[None]],
+    ) -> GridView:
+        """Make a view without rows.
+
+        Args:
+            columns: The columns to show, in order.
+            title: What the rows are, such as "Patients".
+            empty: The text in place of rows when there are none: why, and what to do.
+            height: The height of the rows and their header, as CSS.
+            guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
+            turn: Makes the context of an action of a person; see `BrowserState.turn`.
+        """
         ...

@@ -2,53 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import anywidget
-from ipywidgets import Box, DOMWidget, VBox, widget_serialization
-from traitlets import Instance, Int, List, Unicode
+from ipywidgets import VBox
 
 from ..._util import plural
 from ...errors import InvalidQueryError
-from ...index import COLUMNS as INDEX_COLUMNS
 from ...index import LEVELS
 from ...query import RowSource, Sort, row_source
 from ..argument_check import check_keywords
-from ..assets import script, style
 from ..closing import Closable
 from ..download import DownloadWidget
 from ..state import BrowserState
 from ..static_view import StaticTable, StaticView, choices, first_rows
 from ..turns import not_up_to_date
 from .columns import COLUMNS, ON_DISK, Column
-from .grid_view import GridView
+from .dom_grid import DomGridView
+from .grid_view import MakeGridView
 from .on_disk_column import WithStates
 
 __all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
 
 
-class _Title(anywidget.AnyWidget):
-    """The line above a grid: title and numbers of rows and picks, or why the grid is empty."""
-
-    _esm = script("clicks", "datagrid", "grid")
-    _css = style("grid")
-
-    _title = Unicode().tag(sync=True)
-    _count = Int().tag(sync=True)
-    _picked = Int().tag(sync=True)
-    _empty = Unicode().tag(sync=True)
-    _height = Unicode().tag(sync=True)
-    #: The tooltips of the headers: the names of columns of the index, and "" for other columns.
-    _columns: List[str] = List().tag(sync=True)
-    #: The grid below the title; the script of the title speeds it up.
-    _grid = Instance(DOMWidget).tag(sync=True, **widget_serialization)
-
-
 class _LevelGrid(Closable, VBox):
-    """A title with counts above a grid; without rows, the title says why and what to do."""
+    """A grid of one level; without rows, it says why and what to do."""
 
     _level: str
     _title: str
@@ -61,37 +41,24 @@ class _LevelGrid(Closable, VBox):
         self,
         state: BrowserState,
         *,
-        height: str = "240px",
-        view: Callable[..., GridView] | None = None,
+        height: str = "246px",
+        view: MakeGridView = DomGridView,
         **unknown: Any,
     ) -> None:
         check_keywords(type(self).__name__, unknown, ["state", "height", "view"])
         self._state = state
         self._sort: Sort | None = None
-        if view is None:
-            from .datagrid import DataGridView
-
-            view = DataGridView
         self._view = view(
             self._columns(),
+            title=self._title,
+            empty=self._empty,
             height=height,
             guard=state.reporting,
             turn=self._turn,
         )
-        names = [column.name for column in self._columns()]
-        self._heading = _Title(
-            _title=self._title,
-            _empty=self._empty,
-            _height=height,
-            _columns=[name if name in INDEX_COLUMNS else "" for name in names],
-            _grid=self._view.widget,
-        )
-        self._heading.on_msg(self._on_message)
-        self._body = Box([self._view.widget], layout={"width": "100%"})
-        self._body.add_class("idc-grid-body")
         self._view.on_pick(self._pick)
         self._view.on_sort(self._resort)
-        super().__init__([self._heading, self._body], layout={"width": "100%", "min_width": "0"})
+        super().__init__([self._view.widget], layout={"width": "100%", "min_width": "0"})
         self._is_stale = False
         self._refill()
         self._show_state(state, self._refill, [self._rows_trait], self._show_stale)
@@ -118,13 +85,10 @@ class _LevelGrid(Closable, VBox):
         self._rows = self._source(rows)
         self._view.show(self._rows, self._picked)
         self._is_stale = False
-        self._heading._empty = self._empty
-        self._show_counts()
 
     def _repick(self) -> None:
         if not self._is_stale:
             self._view.pick(self._picked)
-            self._show_counts()
 
     def _show_stale(self, reason: str) -> None:
         """Hide the rows, because they are not those of the state, and say why."""
@@ -132,11 +96,7 @@ class _LevelGrid(Closable, VBox):
         turns = self._state.turns
         if not turns.is_late(self._refill):  # the rows are right, only the picks are not shown
             turns.mark(self._refill)
-        with self._heading.hold_sync():
-            self._heading._count = 0
-            self._heading._picked = len(self._picked)
-            self._heading._empty = not_up_to_date(reason)
-        self._body.layout.display = "none"
+        self._view.show_nothing(not_up_to_date(reason))
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -161,10 +121,6 @@ class _LevelGrid(Closable, VBox):
         finally:  # if sorting fails, the rows and the arrow in the header stay as they were
             self._view.show(self._rows, self._picked)
 
-    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if content.get("kind") == "clear":
-            self._pick(())
-
     def _pick(self, keys: Iterable[Any]) -> None:
         with self._turn():
             clicked, before = tuple(keys), self._picked
@@ -183,12 +139,6 @@ class _LevelGrid(Closable, VBox):
     @property
     def _picked(self) -> tuple[Any, ...]:
         return tuple(getattr(self._state, self._picks_trait))
-
-    def _show_counts(self) -> None:
-        with self._heading.hold_sync():
-            self._heading._count = len(self._rows)
-            self._heading._picked = len(self._picked)
-        self._body.layout.display = "" if len(self._rows) else "none"
 
 
 def _no_longer_shown(level: str, keys: Sequence[Any]) -> str:
@@ -209,8 +159,7 @@ class PatientGrid(_LevelGrid):
     Args:
         state: The state, which has the cohort and receives the picks.
         height: The height of the grid without its title, as CSS.
-        view: Makes the `GridView`, called with the columns, `height`, `guard` and `turn`; by
-            default, one on ipydatagrid.
+        view: Makes the `GridView`; by default a `DomGridView`.
 
     >>> from idc_widgets import BrowserState, PatientGrid
     >>> grid = PatientGrid(BrowserState(collection_id="nsclc_radiomics"), height="400px")

@@ -33,6 +33,11 @@ class WithStates:
         rows = self._rows.window(start, stop)
         return {ON_DISK.name: self._on_disk.states(rows["SeriesInstanceUID"]), **rows}
 
+    def values(self, ranges: Iterable[range]) -> Window:
+        """Return the rows at these positions, with the column `ON_DISK`."""
+        rows = self._rows.values(ranges)
+        return {ON_DISK.name: self._on_disk.known_states(rows["SeriesInstanceUID"]), **rows}
+
     def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
         """Return the SeriesInstanceUIDs of the rows at these positions."""
         return self._rows.keys(ranges)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .row_ranges import merged_ranges, ranges_of_rows
+
 __all__ = ["is_everything", "ranges_of", "rectangles_of", "split_everything"]
 
 
 def rectangles_of(positions: Sequence[int], columns: int) -> list[dict[str, int]]:
     """Return sorted row numbers as rectangles of adjacent rows."""
-    rectangles: list[dict[str, int]] = []
-    for row in positions:
-        if rectangles and rectangles[-1]["r2"] == row - 1:
-            rectangles[-1]["r2"] = row
-        else:
-            rectangles.append({"r1": row, "r2": row, "c1": 0, "c2": columns - 1})
-    return rectangles
+    return [
+        {"r1": start, "r2": stop - 1, "c1": 0, "c2": columns - 1}
+        for start, stop in ranges_of_rows(positions)
+    ]
 
 
 def split_everything(rectangles: list[dict[str, int]], count: int) -> list[dict[str, int]]:
@@ -27,15 +26,8 @@ def split_everything(rectangles: list[dict[str, int]], count: int) -> list[dict[
 
 def ranges_of(rectangles: Iterable[dict[str, int]], count: int) -> list[range]:
     """Return the rows of rectangles as sorted ranges, without overlaps, within the grid."""
-    spans = sorted(sorted((part["r1"], part["r2"])) for part in rectangles)
-    ranges: list[range] = []
-    done = 0
-    for first, last in spans:
-        start, stop = max(first, done), min(last + 1, count)
-        if start < stop:
-            ranges.append(range(start, stop))
-            done = stop
-    return ranges
+    ends = [sorted((part["r1"], part["r2"])) for part in rectangles]
+    return merged_ranges([(first, last + 1) for first, last in ends], count)
 
 
 def is_everything(rectangles: Sequence[dict[str, int]], count: int) -> bool:

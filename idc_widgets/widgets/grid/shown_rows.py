@@ -62,9 +62,10 @@ class ShownRows:
             self._forget()
 
     def set_window(self, view: str, start: int, stop: int) -> None:
-        """Remember that a page view shows the rows [start, stop)."""
+        """Remember that a page view shows the rows [start, stop); forget it if there are none."""
         self._windows.pop(view, None)
-        self._windows[view] = (start, stop)
+        if start < stop:
+            self._windows[view] = (start, stop)
         _keep_last(self._windows, _MAX_VIEWS)
 
     def windows(self) -> list[tuple[int, int]]:

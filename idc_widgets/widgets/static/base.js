@@ -183,6 +183,7 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
   } catch {
     // Only pages served over https have `navigator.clipboard`.
+    const { activeElement } = document;
     const area = h("textarea");
     area.value = text;
     area.style.position = "fixed";
@@ -191,6 +192,7 @@ async function copy(text) {
     area.select();
     document.execCommand("copy");
     area.remove();
+    if (activeElement instanceof HTMLElement) activeElement.focus({ preventScroll: true });
   }
 }
 

@@ -1,0 +1,307 @@
+"""Our own grid: a `GridView` whose front end draws rows as elements of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import anywidget
+from traitlets import Dict, List, Unicode
+
+from ...errors import InvalidQueryError
+from ...index import column_info
+from ...query import RowSource, Sort
+from ..assets import script, style
+from .columns import Column
+from .row_ranges import merged_ranges, ranges_of_rows
+from .tsv import tsv
+from .view_of_rows import FIRST_ROWS, ViewOfRows, cell_texts
+
+__all__ = ["DomGridView"]
+
+#: Limit of rows in one reply; a page requests what it is about to show.
+_MAX_SENT_ROWS = 500
+#: Limit of rows that are copied at once.
+_MAX_COPIED_ROWS = 10_000
+#: Limit of page views whose last click is remembered.
+_MAX_ANSWERS = 16
+
+
+class DomGridView(ViewOfRows):
+    """A `GridView` of our own, which can scroll a million rows.
+
+    A new source, its first rows and the picks go to the page in one message, and new picks in one.
+
+    Args:
+        columns: The columns to show, in order.
+        title: What the rows are, such as "Patients".
+        empty: The text in place of rows when there are none.
+        height: The height of the rows and their header, as CSS.
+        guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
+        turn: Makes the context of an action of a person; see `BrowserState.turn`.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        title: str,
+        empty: str,
+        height: str = "246px",
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        super().__init__(columns, guard=guard, turn=turn)
+        self._generation = -1
+        #: Increases with each message about picks, so that the page hears of equal ones.
+        self._pick_number = 0
+        self._positions: list[int] = []
+        #: Page view → the number of its last click that `_picks` takes into account.
+        self._answers: dict[str, int] = {}
+        #: The keys that a person picked last; the page shows their rows already.
+        self._clicked: frozenset[Any] = frozenset()
+        self._is_sorting = False
+        self.widget = _DomGrid(
+            self,
+            _title=title,
+            _empty=empty,
+            _height=height,
+            _columns=[_described(column) for column in self._columns],
+            layout={"width": "100%", "min_width": "0"},
+        )
+
+    # --- what it shows ---------------------------------------------------------------------
+
+    def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
+        """Show these rows; see `GridView`."""
+        positions = rows.positions(picked)
+        reveal = positions[0] if positions and not self._is_sorting else -1
+        start = max(0, min(reveal - FIRST_ROWS // 2, len(rows) - FIRST_ROWS))
+        cells = self._cells(rows, start, start + FIRST_ROWS)
+        self._generation += 1
+        self._rows = rows
+        self._shown.start(self._generation, rows)
+        # Until a page tells what it shows, `refresh` has to send these rows again.
+        self._shown.set_window("", start, start + FIRST_ROWS)
+        with self.widget.hold_sync():
+            self.widget._reason = ""
+            self.widget._source = {
+                "generation": self._generation,
+                "count": len(rows),
+                "start": start,
+                "rows": cells,
+                "sort": None if rows.sort is None else [rows.sort.column, rows.sort.descending],
+            }
+            self._show_picks(positions, reveal)
+
+    def show_nothing(self, reason: str) -> None:
+        """Hide the rows, and show why; until the next `show`."""
+        self.widget._reason = reason
+
+    def pick(self, picked: Sequence[Any]) -> None:
+        """Show the rows of these keys as picked, and no others; see `GridView`."""
+        if self._rows is not None:
+            positions = self._rows.positions(picked)
+            was_clicked = self._clicked.issuperset(picked)
+            self._show_picks(positions, -1 if was_clicked or not positions else positions[0])
+
+    def refresh(self) -> None:
+        """Show the visible rows of every page view again with their current values."""
+        for start, stop in self._shown.windows():
+            self._send_rows(start, stop)
+
+    def _show_picks(self, positions: list[int], reveal: int = -1) -> None:
+        self._positions = positions
+        self._pick_number += 1
+        self.widget._picks = {
+            "number": self._pick_number,
+            "generation": self._generation,
+            "ranges": ranges_of_rows(positions),
+            "reveal": reveal,
+            "answers": dict(self._answers),
+        }
+
+    def _send_rows(self, start: int, stop: int) -> None:
+        if self._rows is not None:
+            start = max(0, start)
+            stop = min(stop, start + _MAX_SENT_ROWS)
+            rows = self._cells(self._rows, start, stop)
+            message = {"kind": "rows", "generation": self._generation, "start": start}
+            self.widget.send({**message, "rows": rows})
+
+    def _cells(self, rows: RowSource, start: int, stop: int) -> list[list[str | None]]:
+        """Return some rows as they are shown, with None for a missing value."""
+        window = rows.window(start, min(stop, len(rows)))
+        by_column = [cell_texts(column, window[column.name]) for column in self._columns]
+        return [list(row) for row in zip(*by_column, strict=True)]
+
+    # --- messages from the front end --------------------------------------------------------
+
+    def on_message(self, content: Mapping[str, Any]) -> None:
+        """Handle a message of a page view; see domgrid.js for what it may be."""
+        does = {
+            "window": self._on_window,
+            "pick": self._on_pick,
+            "sort": self._on_sort,
+            "clear": self._on_clear,
+            "copy": self._on_copy,
+        }.get(str(content.get("kind")))
+        if does is not None:
+            does(content)
+
+    def _on_window(self, content: Mapping[str, Any]) -> None:
+        """Remember which rows a page view shows, and send them if it does not have them."""
+        with self._guard():
+            view, generation = str(content.get("view", "")), content.get("generation")
+            self._shown.hear({"page": view, "generation": generation})
+            if generation != self._generation:
+                return  # the view has not yet received newer rows, and will request again
+            start, stop = _int(content.get("start")), _int(content.get("stop"))
+            self._shown.set_window("", 0, 0)
+            self._shown.set_window(view, start, stop)
+            if content.get("fetch"):
+                self._send_rows(start, stop)
+
+    def _on_pick(self, content: Mapping[str, Any]) -> None:
+        """Report the rows that a person picked, and answer the page view in any case."""
+        if self._requests.accept(content) is None:
+            return
+        before, view = self._pick_number, str(content["view"])
+        try:
+            with self._turn():
+                self._answer(view, content)
+                if self._rows is None:
+                    return
+                rows = self._rows_of(_int(content.get("generation")))
+                picked = _ranges(content.get("ranges"), len(rows))
+                keys = self._picked_keys(rows, picked, _ranges(content.get("before"), len(rows)))
+                self._clicked = frozenset(keys)
+                self._report_picks(keys)
+        finally:
+            # The page shows its own picks until it is answered, and then those of the state.
+            if self._pick_number == before:
+                with self._guard():
+                    self._answer(view, content)
+                    self._show_picks(self._positions)
+
+    def _answer(self, view: str, content: Mapping[str, Any]) -> None:
+        self._answers.pop(view, None)
+        self._answers[view] = _int(content.get("number"))
+        while len(self._answers) > _MAX_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+
+    def _on_clear(self, _content: Mapping[str, Any]) -> None:
+        with self._turn():
+            self._report_picks(())
+
+    def _on_sort(self, content: Mapping[str, Any]) -> None:
+        column = str(content.get("column"))
+        if any(column == known.name for known in self._columns):
+            self.request_next_sort(column)
+
+    def _report_sort(self, sort: Sort | None) -> None:
+        self._is_sorting = True  # the first rows of the new order will be in sight
+        try:
+            super()._report_sort(sort)
+        finally:
+            self._is_sorting = False
+
+    def _on_copy(self, content: Mapping[str, Any]) -> None:
+        """Send rows as text for the clipboard, or say why not."""
+        answer = {"kind": "copied", "view": content.get("view"), "number": content.get("number")}
+        text, count, problem = "", 0, "the rows cannot be copied: see the message below"
+        try:
+            with self._guard():
+                try:
+                    rows = self._rows_of(_int(content.get("generation")))
+                    ranges = _ranges(content.get("ranges"), len(rows))
+                    count = sum(map(len, ranges))
+                    if count > _MAX_COPIED_ROWS:
+                        raise InvalidQueryError(
+                            f"{count:,} rows are too many to copy; expected at most "
+                            f"{_MAX_COPIED_ROWS:,}. In Python, the attribute `selection` has all "
+                            "series, and `selection.df` is their table"
+                        )
+                    names = [column.name for column in self._columns]
+                    text, problem = tsv(names, rows.values(ranges)), ""
+                except InvalidQueryError as error:
+                    problem = str(error)
+        finally:
+            self.widget.send({**answer, "text": text, "count": count, "problem": problem})
+
+
+class _DomGrid(anywidget.AnyWidget):
+    """The widget of a `DomGridView`."""
+
+    _esm = script(
+        "domgrid_scroll",
+        "domgrid_rows",
+        "domgrid_picks",
+        "domgrid_columns",
+        "domgrid_cells",
+        "domgrid_keys",
+        "domgrid_parts",
+        "domgrid",
+    )
+    _css = style("grid", "domgrid")
+
+    _title = Unicode().tag(sync=True)
+    """What the rows are. Type: str."""
+
+    _empty = Unicode().tag(sync=True)
+    """The text in place of rows when there are none. Type: str."""
+
+    _reason = Unicode().tag(sync=True)
+    """Why the rows cannot be shown; empty if they can. Type: str."""
+
+    _height = Unicode().tag(sync=True)
+    """The height of the header and the rows, as CSS. Type: str."""
+
+    _columns: List[dict[str, Any]] = List().tag(sync=True)
+    """The columns, from the left. Type: list of {name, label, hint, kind, width}."""
+
+    _source = Dict().tag(sync=True)
+    """The rows that are shown, with a window of them. Type: {generation, count, start, rows, sort},
+    where `sort` is [column, descending] or None.
+    """
+
+    _picks = Dict().tag(sync=True)
+    """The picked rows. Type: {number, generation, ranges, reveal, answers}: [start, stop) of the
+    picked rows, the row to bring in sight or -1, and the last click per page view.
+    """
+
+    def __init__(self, view: DomGridView, **traits: Any) -> None:
+        self._view = view
+        super().__init__(**traits)
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        self._view.on_message(content)
+
+    def close(self) -> None:
+        """Close the widget, and free the rows."""
+        super().close()
+        self._view.close()
+
+
+def _described(column: Column) -> dict[str, Any]:
+    info = column_info(column.name)
+    hint = f"{info.name}: {info.description}" if info.description else info.name
+    return {
+        "name": column.name,
+        "label": column.title,
+        "hint": hint,
+        "kind": column.kind,
+        "width": column.width,
+    }
+
+
+def _int(value: Any) -> int:
+    return int(value) if isinstance(value, (int, float)) else 0
+
+
+def _ranges(spans: Any, count: int) -> list[range]:
+    """Return ranges that a page sent as [[start, stop], ...]."""
+    spans = spans if isinstance(spans, list) else []
+    return merged_ranges([(_int(start), _int(stop)) for start, stop in spans], count)

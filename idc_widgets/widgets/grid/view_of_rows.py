@@ -1,0 +1,146 @@
+"""What all grid views have in common: which rows a click means, and whom to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from ..._util import human_size
+from ...errors import InvalidQueryError
+from ...query import RowSource, Sort
+from ..front_end_requests import FrontEndRequests
+from .columns import Column
+from .shown_rows import ShownRows
+
+__all__ = ["FIRST_ROWS", "ViewOfRows", "cell_texts"]
+
+#: Rows sent with a new source before the front end requests any: as many as a tall grid shows.
+FIRST_ROWS = 40
+#: Limit of rows that a person can pick; filters are the way to choose more.
+_MAX_PICKS = 100_000
+#: Length of the longest text sent for a cell; a grid cannot show a wider one.
+_MAX_TEXT_CHARACTERS = 300
+
+
+class ViewOfRows:
+    """The part of a `GridView` that knows rows, but not how they are shown.
+
+    Each call of `show` starts a new generation of rows. A page reports every click with the
+    generation that it had at that moment, and the click is resolved against the rows of that
+    generation; see `ShownRows`.
+
+    Args:
+        columns: The columns to show, in order.
+        guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
+        turn: Makes the context of an action of a person; see `BrowserState.turn`.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._columns = list(columns)
+        self._guard, self._turn = guard, turn
+        self._rows: RowSource | None = None
+        self._shown = ShownRows()
+        self._requests = FrontEndRequests()
+        self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
+        self._sort_callbacks: list[Callable[[Sort | None], None]] = []
+
+    def on_pick(self, callback: Callable[[tuple[Any, ...]], None]) -> None:
+        """Call back with all picked keys when a person picks rows."""
+        self._picked_callbacks.append(callback)
+
+    def on_sort(self, callback: Callable[[Sort | None], None]) -> None:
+        """Call back when a person requests another order; None is the original order."""
+        self._sort_callbacks.append(callback)
+
+    def close(self) -> None:
+        """Forget all rows. Later clicks have no effect."""
+        self._rows = None
+        self._shown.clear()
+
+    def _rows_of(self, generation: int | None) -> RowSource:
+        """Return the rows of a generation; None stands for the present one.
+
+        Raises:
+            InvalidQueryError: They are not known any more.
+        """
+        rows = self._rows if generation is None else self._shown.rows(generation)
+        if rows is None:
+            raise InvalidQueryError(
+                "the rows that you clicked have been replaced since then; click again"
+            )
+        return rows
+
+    def _picked_keys(
+        self, rows: RowSource, ranges: Sequence[range], before: Sequence[range]
+    ) -> tuple[Any, ...]:
+        """Return the keys of the rows that a person picked.
+
+        Args:
+            rows: The rows that the page showed.
+            ranges: The picked rows.
+            before: The rows that were picked until then.
+
+        Raises:
+            InvalidQueryError: Too many rows are picked.
+        """
+        count = sum(map(len, ranges))
+        if count > _MAX_PICKS:
+            raise InvalidQueryError(
+                f"{count:,} rows are too many to pick; expected at most {_MAX_PICKS:,}. With "
+                f"no row picked, all {len(rows):,} are selected; narrow them with filters"
+            )
+        keys = rows.keys(ranges)
+        return keys if rows is self._rows else self._without_hidden(keys, rows.keys(before))
+
+    def _without_hidden(self, keys: tuple[Any, ...], before: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return `keys` without the keys in `before` whose rows are no longer shown."""
+        assert self._rows is not None
+        positions = self._rows.positions(before)
+        shown = set(self._rows.keys(range(position, position + 1) for position in positions))
+        hidden = set(before) - shown
+        return tuple(key for key in keys if key not in hidden)
+
+    def _report_picks(self, keys: tuple[Any, ...]) -> None:
+        for callback in self._picked_callbacks:
+            callback(keys)
+
+    def request_next_sort(self, column: str) -> None:
+        """Request the next order by a column: ascending, then descending, then the first one."""
+        with self._turn():
+            sort = self._rows.sort if self._rows is not None else None
+            if sort is None or sort.column != column:
+                self.request_sort(Sort(column))
+            else:
+                self.request_sort(None if sort.descending else Sort(column, descending=True))
+
+    def request_sort(self, sort: Sort | None) -> None:
+        """Report that a person requests another order."""
+        with self._turn():
+            if self._rows is not None and sort != self._rows.sort:
+                self._report_sort(sort)
+
+    def _report_sort(self, sort: Sort | None) -> None:
+        for callback in self._sort_callbacks:
+            callback(sort)
+
+
+def cell_texts(column: Column, values: Iterable[Any]) -> list[str | None]:
+    """Return the values of a column as they are shown, with None for missing ones."""
+    kind = column.kind
+    return [None if value is None or value == "" else _text(kind, value) for value in values]
+
+
+def _text(kind: str, value: Any) -> str:
+    if kind == "count":
+        return f"{value:,}"
+    if kind == "size":
+        return human_size(value * 1e6)
+    text = str(value)
+    return text if len(text) <= _MAX_TEXT_CHARACTERS else text[: _MAX_TEXT_CHARACTERS - 1] + "…"

@@ -1,0 +1,417 @@
+// Our grid: a title with counts, a header, and rows that are drawn as elements while they are in
+// sight. Rows come from Python in windows.
+//
+// To Python: {kind: "window", page view, generation, start, stop, fetch}, {kind: "pick", view, number,
+// generation, ranges, before}, {kind: "sort", column}, {kind: "copy", view, number, generation,
+// ranges}, {kind: "clear"}. From Python: {kind: "rows", generation, start, rows}, {kind: "copied",
+// view, number, text, count, problem}.
+
+const SETTLE_MS = 200; // without a scroll event, scrolling has ended
+const WHEEL_MS = 400; // after a wheel or a finger moves, scroll events are theirs
+
+/**
+ * @typedef {object} DomGridTraits
+ * @property {string} _title
+ * @property {string} _empty
+ * @property {string} _reason Why the rows cannot be shown, or "".
+ * @property {string} _height
+ * @property {GridColumn[]} _columns
+ * @property {GridSource} _source
+ * @property {GridPicks} _picks
+ */
+
+/** @type {import("@anywidget/types").Render<DomGridTraits>} */
+function render({ model, el }) {
+  const removed = new AbortController();
+  const { signal } = removed;
+  const id = uniqueId();
+  const parts = createGridParts(id);
+  const { root, scroller, sheet, say } = parts;
+  el.append(root);
+
+  const scroll = createScrollMap();
+  /** @param {object} content */
+  const send = (content) => model.send({ ...content, view: id });
+  const cache = createRowCache(send, drawLater);
+  const picks = createPicks(send, id);
+  const elements = createRowElements(parts.body, id);
+  const onWidth = (/** @type {number} */ width) => {
+    parts.spacer.style.width = `${width}px`;
+  };
+  const header = createHeader({ head: parts.head, sheet, id, onWidth, say });
+
+  const coarse = window.matchMedia("(pointer: coarse)");
+  let rowPx = 24;
+  let generation = -1;
+  let count = 0;
+  /** @type {CellPosition} */
+  let current = { row: 0, column: 1 };
+  let anchor = 0; // where a range of picks begins
+  let lastReveal = -1; // the number of the picks that were brought in sight
+  let copies = 0;
+  let wheelAt = 0;
+  let frame = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let settling;
+
+  // --- drawing -------------------------------------------------------------------------------
+
+  function drawLater() {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      draw();
+    });
+  }
+
+  /** Return the rows in sight, also those of which only a part is. */
+  function inSight() {
+    const first = Math.max(0, Math.min(count - 1, Math.floor(scroll.top() / rowPx)));
+    const end = Math.ceil((scroll.top() + scroll.viewPx()) / rowPx);
+    return { first, stop: Math.min(count, end) };
+  }
+
+  function draw() {
+    const { first, stop } = inSight();
+    const rows = Math.max(0, stop - first);
+    parts.body.style.transform = `translateY(${first * rowPx - scroll.top()}px)`;
+    let active = elements.draw(first, rows, cache.get, picks.ranges(), current);
+    header.boxes().forEach((box, column) => {
+      const isCurrent = current.row < 0 && column === current.column;
+      box.classList.toggle("idc-grid-current", isCurrent);
+      if (isCurrent) active = box.id;
+    });
+    if (active) sheet.setAttribute("aria-activedescendant", active);
+    else sheet.removeAttribute("aria-activedescendant");
+    sheet.setAttribute("aria-busy", String(!cache.isComplete(first, stop)));
+    if (rows) cache.show(first, stop);
+  }
+
+  function measure() {
+    rowPx = coarse.matches ? 36 : 24;
+    root.classList.toggle("idc-grid-coarse", coarse.matches);
+    const headPx = parts.headGroup.offsetHeight;
+    // No row is cut at the bottom: what is left of the height stays empty below the grid.
+    const otherPx = scroller.offsetHeight - scroller.clientHeight + headPx;
+    const spare = (parts.frame.clientHeight - otherPx) % rowPx;
+    scroller.style.height = `${parts.frame.clientHeight - Math.max(0, spare)}px`;
+    scroll.resize(count * rowPx, Math.max(0, scroller.clientHeight - headPx));
+    parts.spacer.style.height = `${scroll.spacerPx() + headPx}px`;
+    sheet.style.height = `${scroller.clientHeight}px`;
+    header.setAvailable(scroller.clientWidth);
+    goTo(scroll.top());
+  }
+
+  // --- scrolling -----------------------------------------------------------------------------
+
+  /** @param {number} px */
+  function goTo(px) {
+    scroll.goTo(px);
+    placeBar();
+    drawLater();
+  }
+
+  function placeBar() {
+    if (Math.abs(scroller.scrollTop - scroll.bar()) >= 1) scroller.scrollTop = scroll.bar();
+    scroll.hold(scroller.scrollTop);
+  }
+
+  /** Bring a row in sight: at the nearest edge or, from afar, in the middle. @param {number} row */
+  function bringInSight(row) {
+    const [top, view] = [row * rowPx, scroll.viewPx()];
+    const isFar = Math.abs(top - scroll.top()) > 2 * view;
+    if (top < scroll.top() || top + rowPx > scroll.top() + view) {
+      if (isFar) goTo(top - Math.floor(view / rowPx / 2) * rowPx);
+      else goTo(top < scroll.top() ? top : top + rowPx - view);
+    } else drawLater();
+  }
+
+  /** Scroll sideways until the current column is in sight. */
+  function bringColumnInSight() {
+    const box = header.boxes()[current.column];
+    if (!box || current.column === 0) return;
+    const left = box.offsetLeft - CHECK_PX;
+    const right = box.offsetLeft + box.offsetWidth - scroller.clientWidth;
+    if (scroller.scrollLeft > left) scroller.scrollLeft = left;
+    else if (scroller.scrollLeft < right) scroller.scrollLeft = Math.min(left, right);
+  }
+
+  function onScroll() {
+    const isWheel = performance.now() - wheelAt < WHEEL_MS;
+    if (isWheel) wheelAt = performance.now(); // a flick goes on without its finger
+    if (!scroll.follow(scroller.scrollTop, isWheel)) return;
+    drawLater();
+    clearTimeout(settling);
+    settling = setTimeout(placeBar, SETTLE_MS);
+  }
+
+  // --- picks ---------------------------------------------------------------------------------
+
+  /** @param {"only" | "toggle" | "range" | "add" | "all" | "none"} how @param {number} row @param {PickBase} base */
+  function pick(how, row, base) {
+    const { ranges } = base;
+    const [from, to] = [Math.min(anchor, row), Math.max(anchor, row) + 1];
+    const isAdded = how === "toggle" && !hasRow(ranges, row);
+    /** @type {Record<typeof how, () => RowRanges>} */
+    const chosen = {
+      only: () => [[row, row + 1]],
+      toggle: () => (isAdded ? withRange : withoutRange)(ranges, row, row + 1),
+      range: () => [[from, to]],
+      add: () => withRange(ranges, from, to),
+      all: () => (count ? [[0, count]] : []),
+      none: () => [],
+    };
+    if (how === "only" || how === "toggle") anchor = row;
+    if (!picks.choose(chosen[how](), base)) return;
+    showPicks();
+    sayPicks();
+  }
+
+  function sayPicks() {
+    const number = countRows(picks.ranges());
+    say(number ? `${NUMBER.format(number)} picked` : "Nothing picked");
+  }
+
+  function showPicks() {
+    const number = countRows(picks.ranges());
+    const label = `Unpick all ${model.get("_title").toLowerCase()}`;
+    const hadFocus = document.activeElement === parts.picked;
+    parts.picked.hidden = number === 0;
+    parts.picked.textContent = `${NUMBER.format(number)} picked ×`;
+    parts.picked.setAttribute("aria-label", label);
+    parts.picked.title = label;
+    if (hadFocus && number === 0) sheet.focus({ preventScroll: true });
+    header.setPicked(number, count);
+    drawLater();
+  }
+
+  // --- what Python says ------------------------------------------------------------------------
+
+  function showSource() {
+    const source = model.get("_source");
+    if (source.generation === generation || source.generation === undefined) return;
+    const isResorted = generation >= 0 && source.count === count;
+    generation = source.generation;
+    count = source.count;
+    cache.start(source);
+    header.setSort(source.sort);
+    sheet.setAttribute("aria-rowcount", String(count + 1));
+    parts.count.textContent = NUMBER.format(count);
+    if (current.row >= 0) current = { row: 0, column: current.column };
+    anchor = 0;
+    measure();
+    goTo(0);
+    const title = model.get("_title");
+    const sorted = model.get("_columns").find(({ name }) => name === source.sort?.[0])?.label;
+    const order = source.sort?.[1] ? "descending" : "ascending";
+    const rows = `${title}: ${NUMBER.format(count)} ${count === 1 ? "row" : "rows"}`;
+    say(isResorted ? (sorted ? `Sorted by ${sorted}, ${order}` : "In the first order") : rows);
+  }
+
+  function showRows() {
+    const before = picks.ranges();
+    const isSame = model.get("_source").generation === generation;
+    showSource();
+    const answer = model.get("_picks");
+    if (answer.generation !== undefined) picks.settle(answer);
+    if (picks.ranges() !== before) {
+      showPicks();
+      // A new source says how many rows there are.
+      if (isSame && countRows(before) !== countRows(picks.ranges())) sayPicks();
+    }
+    if (answer.number !== lastReveal && answer.reveal >= 0) {
+      current = { row: answer.reveal, column: current.column };
+      anchor = answer.reveal;
+      bringInSight(answer.reveal);
+    }
+    lastReveal = answer.number;
+    showEmpty();
+  }
+
+  /** Show rows, or why there are none. The focus stays in the grid. */
+  function showEmpty() {
+    const reason = model.get("_reason");
+    const isEmpty = reason !== "" || count === 0;
+    const hadFocus = root.contains(document.activeElement);
+    parts.empty.textContent = reason || model.get("_empty");
+    if (reason) parts.count.textContent = "0";
+    else parts.count.textContent = NUMBER.format(count);
+    if (isEmpty === parts.frame.hidden) return;
+    parts.empty.hidden = !isEmpty;
+    parts.frame.hidden = isEmpty;
+    if (isEmpty) say(parts.empty.textContent);
+    else measure();
+    if (hadFocus && document.activeElement !== parts.picked) {
+      (isEmpty ? parts.empty : sheet).focus({ preventScroll: true });
+    }
+  }
+
+  function showColumns() {
+    const columns = model.get("_columns");
+    header.setColumns(columns);
+    elements.setColumns(columns);
+    header.setSort(model.get("_source").sort ?? null);
+    sheet.setAttribute("aria-colcount", String(columns.length + 1));
+    drawLater();
+  }
+
+  function showTitle() {
+    parts.title.textContent = model.get("_title");
+    sheet.setAttribute("aria-label", model.get("_title"));
+    parts.frame.style.height = model.get("_height");
+    parts.empty.style.height = model.get("_height");
+  }
+
+  /** @param {any} message */
+  function onMessage(message) {
+    if (message.kind === "rows") cache.take(message);
+    else if (message.kind === "copied" && message.view === id && message.number === copies) {
+      if (message.problem) say(`Not copied: ${message.problem}`);
+      else copy(message.text).then(() => say(`${plural(message.count, "row")} copied`));
+    }
+  }
+
+  // --- what a person does --------------------------------------------------------------------
+
+  /** @param {number} row @param {number} column */
+  function moveTo(row, column) {
+    current = { row, column };
+    if (row >= 0) bringInSight(row);
+    else drawLater();
+    bringColumnInSight();
+  }
+
+  /** @param {number} column */
+  function sortBy(column) {
+    const described = model.get("_columns")[column - 1];
+    if (!described || described.kind === "state") return;
+    picks.flush();
+    send({ kind: "sort", column: described.name });
+  }
+
+  function pickAllOrNone() {
+    const base = picks.base();
+    pick(base.ranges.length ? "none" : "all", 0, base);
+  }
+
+  function copyRows() {
+    const { ranges } = picks.base();
+    const row = Math.max(0, current.row);
+    copies += 1;
+    say("Copying");
+    const copied = ranges.length ? ranges : [[row, row + 1]];
+    send({ kind: "copy", number: copies, generation, ranges: copied });
+  }
+
+  /** @type {PickBase & CellPosition | null} */
+  let pressed = null; // what was under the pointer when it went down
+
+  /** @param {Element} target @returns {PickBase & CellPosition} */
+  const cellAt = (target) => ({
+    ...picks.base(),
+    row: elements.rowOf(target),
+    column: elements.columnOf(target),
+  });
+  sheet.addEventListener("pointerdown", (event) => {
+    root.classList.remove("idc-grid-by-key");
+    pressed = cellAt(/** @type {Element} */ (event.target));
+  });
+  sheet.addEventListener("click", (event) => {
+    const target = /** @type {Element} */ (event.target);
+    const { row, column, ...base } = pressed ?? cellAt(target);
+    pressed = null;
+    const headed = header.boxes().findIndex((box) => box.contains(target));
+    if (headed >= 0) {
+      current = { row: -1, column: headed };
+      if (headed === 0) pickAllOrNone();
+      else sortBy(headed);
+    } else if (row >= 0) {
+      current = { row, column: Math.max(0, column) };
+      const isToggle = column === 0 || event.ctrlKey || event.metaKey;
+      if (event.shiftKey) pick(isToggle ? "add" : "range", row, base);
+      else pick(isToggle ? "toggle" : "only", row, base);
+    }
+    drawLater();
+  });
+  const onKey = createGridKeys({
+    current: () => current,
+    size: () => ({
+      rows: count,
+      columns: header.boxes().length,
+      page: Math.max(1, Math.floor(scroll.viewPx() / rowPx)),
+    }),
+    moveTo,
+    pick: (how) => pick(how, current.row, picks.base()),
+    sort: (column) => (column === 0 ? pickAllOrNone() : sortBy(column)),
+    resize: header.resize,
+    copy: copyRows,
+  });
+  sheet.addEventListener("keydown", (event) => {
+    root.classList.add("idc-grid-by-key");
+    onKey(event);
+  });
+  sheet.addEventListener("focus", () => {
+    const { first, stop } = inSight();
+    // The current cell is one that is in sight.
+    if (current.row >= 0 && (current.row < first || current.row >= stop)) {
+      current = { row: first, column: current.column };
+    }
+    drawLater();
+  });
+  for (const type of ["keydown", "keyup", "keypress"]) {
+    root.addEventListener(type, (event) => event.stopPropagation());
+  }
+  parts.picked.addEventListener("click", () => {
+    picks.flush();
+    send({ kind: "clear" });
+  });
+  scroller.addEventListener("scroll", onScroll, { passive: true });
+  for (const type of ["wheel", "touchmove"]) {
+    scroller.addEventListener(
+      type,
+      () => {
+        wheelAt = performance.now();
+      },
+      { passive: true },
+    );
+  }
+  // What is clicked next on the page comes after a pick that still waits.
+  for (const type of ["pointerdown", "click", "keydown"]) {
+    window.addEventListener(
+      type,
+      (event) => {
+        if (!root.contains(/** @type {Node} */ (event.target))) picks.flush();
+      },
+      { capture: true, signal },
+    );
+  }
+  window.addEventListener("pagehide", picks.flush, { signal });
+
+  const sizes = new ResizeObserver(measure);
+  sizes.observe(parts.frame);
+  sizes.observe(scroller); // a bar may appear below the rows
+  coarse.addEventListener("change", measure, { signal });
+  listen(model, "msg:custom", onMessage, signal);
+  follow(model, ["_columns"], showColumns, signal);
+  follow(model, ["_title", "_height"], showTitle, signal);
+  follow(model, ["_source", "_picks", "_reason", "_empty"], showRows, signal);
+  showTitle();
+  showColumns();
+  parts.empty.hidden = true;
+  showRows();
+  showPicks();
+  say(""); // what is there at first needs no announcement
+  return () => {
+    picks.flush();
+    removed.abort();
+    sizes.disconnect();
+    cache.close();
+    parts.close();
+    clearTimeout(settling);
+    cancelAnimationFrame(frame);
+  };
+}
+
+/** @param {number} count @param {string} noun */
+const plural = (count, noun) => `${NUMBER.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+
+export default { render };

@@ -1,0 +1,224 @@
+// The header of a grid: the widths of its columns, and how a person changes them.
+
+const CHECK_PX = 28; // the column of checkboxes
+const MIN_COLUMN_PX = 40;
+const MAX_COLUMN_PX = 1_200;
+const RESIZE_STEP_PX = 16; // by key
+const PADDING_PX = 12; // of a cell, left and right together
+const ARROW_PX = 12; // for the order, in a header
+
+// What has to fit into cells of a kind: a number or a date that is cut would be another one.
+/** @type {Record<string, string>} */
+const LONGEST_VALUES = {
+  count: "99,999",
+  size: "999.9 MB",
+  date: "2000-00-00",
+  state: "✓ complete",
+};
+
+/**
+ * @typedef {object} GridColumn
+ * @property {string} name
+ * @property {string} label
+ * @property {string} hint The tooltip of the header.
+ * @property {string} kind
+ * @property {number} width In px, the usual one.
+ *
+ * @typedef {object} FittedColumn
+ * @property {number} width The usual one.
+ * @property {number} min The least at which the header is whole.
+ * @property {boolean} isFlexible Whether it may be wider or narrower than usual.
+ */
+
+/**
+ * Return widths that fill the available one. If there is too little, columns of text are narrowed as
+ * far as their headers allow, so that all columns are in sight or, failing that, the `important` first.
+ *
+ * @param {FittedColumn[]} columns
+ * @param {number} available
+ * @param {number} important
+ */
+function fitWidths(columns, available, important) {
+  const widths = columns.map(({ width, min }) => Math.max(width, min));
+  /** @param {number} count */
+  const sum = (count) => widths.slice(0, count).reduce((total, width) => total + width, 0);
+  /** @param {FittedColumn} column @param {number} index */
+  const spare = (column, index) =>
+    column.isFlexible ? Math.max(0, /** @type {number} */ (widths[index]) - column.min) : 0;
+
+  /** Take `px` from the flexible ones of the first columns, as far as they have it. @param {number} count @param {number} px */
+  const narrow = (count, px) => {
+    const spares = columns.slice(0, count).map(spare);
+    const all = spares.reduce((total, one) => total + one, 0);
+    const part = all ? Math.min(1, px / all) : 0;
+    spares.forEach((one, index) => {
+      widths[index] = Math.ceil(/** @type {number} */ (widths[index]) - one * part - 1e-6);
+    });
+  };
+
+  const tooWide = sum(columns.length) - available;
+  if (tooWide > 0) {
+    const all = columns.map(spare).reduce((total, one) => total + one, 0);
+    if (all >= tooWide) narrow(columns.length, tooWide);
+    else narrow(important, Math.max(0, sum(important) - available));
+    return widths;
+  }
+  const flexible = columns.flatMap(({ isFlexible }, index) => (isFlexible ? [index] : []));
+  const base = flexible.reduce((total, index) => total + /** @type {number} */ (widths[index]), 0);
+  for (const index of flexible) {
+    const width = /** @type {number} */ (widths[index]);
+    widths[index] = Math.floor(width - (tooWide * width) / base);
+  }
+  return widths;
+}
+
+/** Return what measures texts in the font of an element. @param {HTMLElement} element */
+function createRuler(element) {
+  const context = document.createElement("canvas").getContext("2d");
+  const { fontWeight, fontSize, fontFamily } = getComputedStyle(element);
+  if (context) context.font = `${fontWeight} ${fontSize} ${fontFamily}`;
+  /** @param {string} text */
+  return (text) => context?.measureText(text).width ?? 7 * text.length;
+}
+
+/**
+ * Create the header of a grid.
+ *
+ * @param {object} options
+ * @param {HTMLElement} options.head The row of headers.
+ * @param {HTMLElement} options.sheet The element with the widths of the columns.
+ * @param {string} options.id
+ * @param {(width: number) => void} options.onWidth Called with the width of all columns.
+ * @param {(text: string) => void} options.say
+ */
+function createHeader({ head, sheet, id, onWidth, say }) {
+  /** @type {GridColumn[]} */
+  let columns = [];
+  /** @type {HTMLElement[]} */
+  let boxes = [];
+  /** @type {Map<string, number>} */
+  const chosen = new Map(); // the widths that a person has set, by name
+  let available = 0;
+
+  const check = h("div", "idc-grid-cell idc-grid-check");
+  check.setAttribute("role", "columnheader");
+  check.setAttribute("aria-colindex", "1");
+  check.setAttribute("aria-label", "Picked");
+  check.title = "Pick all rows, or none";
+  check.id = `${id}-h-0`;
+  const box = h("span", "idc-grid-box");
+  box.setAttribute("aria-hidden", "true");
+  check.append(box);
+
+  function layOut() {
+    if (!available) return;
+    const measure = createRuler(head);
+    const fitted = columns.map(({ name, label, kind, width }) => {
+      const set = chosen.get(name);
+      const value = LONGEST_VALUES[kind] ?? "";
+      const min = Math.ceil(Math.max(measure(label) + ARROW_PX, measure(value))) + PADDING_PX + 1;
+      const isText = kind === "text" || kind === "uid";
+      return set === undefined
+        ? { width, min: isText ? Math.max(min, 64) : min, isFlexible: isText }
+        : { width: set, min: MIN_COLUMN_PX, isFlexible: false };
+    });
+    const important = columns.findIndex(({ kind }) => kind === "size") + 1;
+    const widths = fitWidths(fitted, available - CHECK_PX, important || columns.length);
+    const all = widths.reduce((total, width) => total + width, CHECK_PX);
+    const parts = [CHECK_PX, ...widths].map((width) => `${width}px`);
+    sheet.style.setProperty("--idc-columns", parts.join(" "));
+    onWidth(Math.max(all, available));
+  }
+
+  /** @param {number} index Of the column, from 0. @param {number} width */
+  function setWidth(index, width) {
+    const column = columns[index];
+    if (!column) return;
+    chosen.set(column.name, Math.round(Math.max(MIN_COLUMN_PX, Math.min(MAX_COLUMN_PX, width))));
+    layOut();
+  }
+
+  /** @param {number} index */
+  const widthOf = (index) => boxes[index + 1]?.getBoundingClientRect().width ?? 0;
+
+  /** @param {number} index */
+  function createResizer(index) {
+    const resizer = h("span", "idc-grid-resizer");
+    resizer.setAttribute("aria-hidden", "true");
+    resizer.addEventListener("click", (event) => event.stopPropagation());
+    resizer.addEventListener("dblclick", () => {
+      chosen.delete(columns[index]?.name ?? "");
+      layOut();
+    });
+    resizer.addEventListener("pointerdown", (event) => {
+      const from = event.clientX - widthOf(index);
+      resizer.setPointerCapture(event.pointerId);
+      /** @param {PointerEvent} moved */
+      const move = (moved) => setWidth(index, moved.clientX - from);
+      const end = () => resizer.removeEventListener("pointermove", move);
+      resizer.addEventListener("pointermove", move);
+      resizer.addEventListener("pointerup", end, { once: true });
+      resizer.addEventListener("pointercancel", end, { once: true });
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    return resizer;
+  }
+
+  return {
+    boxes: () => boxes,
+
+    /** @param {GridColumn[]} described */
+    setColumns(described) {
+      columns = described;
+      boxes = [check];
+      columns.forEach(({ label, hint, kind }, index) => {
+        const header = h("div", "idc-grid-cell idc-grid-th");
+        header.classList.toggle("idc-grid-right", isRight(kind));
+        header.setAttribute("role", "columnheader");
+        header.setAttribute("aria-colindex", String(index + 2));
+        header.id = `${id}-h-${index + 1}`;
+        header.title = hint;
+        const arrow = h("span", "idc-grid-arrow");
+        arrow.setAttribute("aria-hidden", "true");
+        header.append(h("span", "idc-grid-label", label), arrow, createResizer(index));
+        boxes.push(header);
+      });
+      head.replaceChildren(...boxes);
+      layOut();
+    },
+
+    /** @param {[column: string, descending: boolean] | null} sort */
+    setSort(sort) {
+      columns.forEach(({ name, kind }, index) => {
+        if (kind === "state") return;
+        const isSorted = sort?.[0] === name;
+        const order = sort?.[1] ? "descending" : "ascending";
+        boxes[index + 1]?.setAttribute("aria-sort", isSorted ? order : "none");
+      });
+    },
+
+    /** Show whether all, some or no rows are picked. @param {number} picked @param {number} count */
+    setPicked(picked, count) {
+      check.classList.toggle("idc-grid-all", picked > 0 && picked === count);
+      check.classList.toggle("idc-grid-some", picked > 0 && picked < count);
+    },
+
+    /** @param {number} width */
+    setAvailable(width) {
+      if (width === available) return;
+      available = width;
+      layOut();
+    },
+
+    /** Change a width by key. @param {number} column 0 for the checkboxes. @param {number} direction */
+    resize(column, direction) {
+      if (column < 1) return;
+      setWidth(column - 1, widthOf(column - 1) + direction * RESIZE_STEP_PX);
+      say(`${columns[column - 1]?.label}: ${Math.round(widthOf(column - 1))} pixels wide`);
+    },
+  };
+}
+
+/** Return whether values of a kind are aligned at the right. @param {string} kind */
+const isRight = (kind) => kind === "count" || kind === "size";

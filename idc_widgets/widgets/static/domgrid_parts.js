@@ -1,0 +1,74 @@
+// The elements that a grid always has.
+
+const SAY_AFTER_MS = 250; // what follows sooner replaces what a screen reader was to say
+
+/** @param {string} id */
+function createGridParts(id) {
+  const root = createRoot("idc-grid");
+  const line = h("div", "idc-grid-title");
+  const title = h("strong");
+  const count = h("span", "idc-grid-count");
+  const picked = button("idc-grid-picked");
+  const empty = h("p", "idc-grid-empty");
+  empty.tabIndex = -1;
+  line.append(title, count, picked, empty);
+
+  const scroller = h("div", "idc-grid-scroller");
+  scroller.tabIndex = -1; // Firefox makes what scrolls a tab stop
+  const spacer = h("div", "idc-grid-spacer");
+  const sheet = h("div", "idc-grid-sheet");
+  sheet.setAttribute("role", "grid");
+  sheet.setAttribute("aria-multiselectable", "true");
+  sheet.id = id;
+  sheet.tabIndex = 0;
+  const headGroup = h("div", "idc-grid-head");
+  headGroup.setAttribute("role", "rowgroup");
+  const head = h("div", "idc-grid-row");
+  head.setAttribute("role", "row");
+  head.setAttribute("aria-rowindex", "1");
+  headGroup.append(head);
+  const clip = h("div", "idc-grid-clip");
+  clip.setAttribute("role", "rowgroup");
+  const body = h("div", "idc-grid-body");
+  body.setAttribute("role", "presentation");
+  clip.append(body);
+  sheet.append(headGroup, clip);
+  spacer.append(sheet);
+  scroller.append(spacer);
+
+  const live = h("div", "idc-grid-live");
+  live.setAttribute("role", "status");
+  const frame = h("div", "idc-grid-frame");
+  frame.append(scroller);
+  root.append(line, frame, live);
+
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  /** Let screen readers say something, once nothing else is to be said. @param {string} text */
+  function say(text) {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      live.textContent = text;
+    }, SAY_AFTER_MS);
+  }
+
+  return {
+    ...{
+      root,
+      title,
+      count,
+      picked,
+      empty,
+      frame,
+      scroller,
+      spacer,
+      sheet,
+      headGroup,
+      head,
+      clip,
+      body,
+    },
+    say,
+    close: () => clearTimeout(timer),
+  };
+}

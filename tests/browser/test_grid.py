@@ -1,0 +1,416 @@
+"""Our grid by mouse, keyboard and screen reader, in Chromium and Firefox, without a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from support.grid_stage import firefox_problem, launched, open_stage, sent
+from support.grids import Grid
+
+ROWS = 1_044_191  # of the index
+PAGE = 9  # rows that are whole in sight
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    if request.param == "firefox" and (problem := firefox_problem()):
+        pytest.skip(problem)
+    with sync_playwright() as playwright, launched(playwright, request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def small(browser: Browser) -> Iterator[tuple[Page, Grid]]:
+    page, grid = open_stage(browser, 1000)
+    yield page, grid
+    page.context.close()
+
+
+def current_row(page: Page, grid: Grid) -> int:
+    """Return the row of the current cell; -1 is the header."""
+    active = grid.grid.get_attribute("aria-activedescendant")
+    row = page.locator(f"[id='{active}']").locator("xpath=..").get_attribute("aria-rowindex")
+    return int(row or 0) - 2
+
+
+def settled(page: Page) -> None:
+    """Wait until no scroll event can come and the bar is where the rows are."""
+    page.wait_for_timeout(500)
+
+
+@pytest.mark.parametrize("ratio", [1, 1.5, 2])
+def test_a_million_rows_scroll_one_to_one(browser: Browser, ratio: float) -> None:
+    page, grid = open_stage(browser, ROWS, ratio=ratio)
+    moved: dict[float, list[int]] = {}
+    for part, delta in ((0, 100), (0.3, 100), (0.5, -100), (0.9999, 100), (1, -100)):
+        grid.drag_bar_to(part)
+        settled(page)
+        grid.wait_for_rows()
+        first = grid.whole_rows()[0]
+        for _ in range(6):
+            grid.wheel(delta)
+            settled(page)
+        moved[part] = [first, abs(grid.whole_rows()[0] - first)]
+    # Six notches are 25 rows; in Firefox a notch may be of another size, but always the same.
+    notches = [rows for _, rows in moved.values()]
+    assert max(notches) - min(notches) <= 1, moved
+    assert 20 <= notches[0] <= 30, moved
+    assert moved[0][0] == 0
+    assert 490_000 < moved[0.5][0] < 560_000
+    assert moved[1][0] == ROWS - PAGE
+    page.context.close()
+
+
+def test_no_row_is_unreachable(browser: Browser) -> None:
+    page, grid = open_stage(browser, ROWS)
+    # Where the map of the bar has a joint, and at both ends: by wheel, down and up again.
+    for start in (0, 41_660, 300_000, ROWS - 41_700, ROWS - 60):
+        grid.press("Control+Home", "ArrowDown")
+        page.evaluate("(row) => window.stage.pick([], row)", start)
+        settled(page)
+        seen: list[int] = []
+        for delta in [150] * 6 + [-150] * 6:
+            grid.wheel(delta)
+            settled(page)
+            seen += grid.whole_rows()
+        low, high = min(seen), max(seen)
+        assert set(seen) == set(range(low, high + 1))
+        assert high - low >= 30
+    grid.press("Control+End")
+    expect(grid.row(ROWS - 1)).to_be_visible()
+    assert grid.whole_rows()[-1] == ROWS - 1
+    page.context.close()
+
+
+def test_a_flick_goes_as_far_as_the_finger_says(browser: Browser) -> None:
+    page, grid = open_stage(browser, ROWS)
+    grid.drag_bar_to(0.5)
+    settled(page)
+    first = grid.whole_rows()[0]
+    grid.scroller.evaluate(
+        """async (bar) => {
+          for (let step = 0; step < 40; step++) {
+            bar.dispatchEvent(new Event("touchmove"));
+            bar.scrollTop += 240;
+            await new Promise(requestAnimationFrame);
+          }
+        }"""
+    )
+    settled(page)
+    assert abs(grid.whole_rows()[0] - first - 400) <= 1
+    page.context.close()
+
+
+def test_waiting_rows_are_placeholders_and_only_the_last_window_is_requested(
+    browser: Browser,
+) -> None:
+    page, grid = open_stage(browser, ROWS, is_slow=True)
+    for part in (0.2, 0.4, 0.6):
+        grid.drag_bar_to(part)
+        page.wait_for_timeout(150)
+    expect(grid.grid).to_have_attribute("aria-busy", "true")
+    assert grid.rows().first.get_attribute("aria-busy") == "true"
+    fetched = [one for one in sent(page, "window") if one["fetch"]]
+    assert len(fetched) == 1
+    page.evaluate("() => window.stage.answer()")
+    fetched = [one for one in sent(page, "window") if one["fetch"]]
+    assert len(fetched) == 2
+    assert 640_000 < fetched[1]["start"] < 660_000
+    page.evaluate("() => window.stage.answer()")
+    expect(grid.grid).to_have_attribute("aria-busy", "false")
+    assert grid.column("Patient ID")[0] == f"row {int(fetched[1]['start']) + 40}"
+    page.context.close()
+
+
+def test_keys_move_the_current_cell(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    page.get_by_text("before").focus()
+    page.keyboard.press("Tab")
+    expect(grid.grid).to_be_focused()
+    positions = {
+        "ArrowDown": 1,
+        "PageDown": 1 + PAGE,
+        "PageUp": 1,
+        "Control+End": 999,
+        "ArrowUp": 998,
+        "Control+Home": 0,
+        "PageDown ": PAGE,
+    }
+    for key, row in positions.items():
+        page.keyboard.press(key.strip())
+        expect(grid.row(row).locator(".idc-grid-current")).to_be_visible()
+        assert current_row(page, grid) == row, key
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("after")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(grid.grid).to_be_focused()
+
+
+def test_keys_pick(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    picked = grid.title.get_by_role("button")
+    grid.press("ArrowDown", "ArrowDown", "Space")
+    expect(picked).to_have_text("1 picked ×")
+    expect(grid.status).to_have_text("1 picked")
+    grid.press("Shift+ArrowDown", "Shift+ArrowDown")
+    expect(picked).to_have_text("3 picked ×")
+    assert sent(page, "pick")[-1]["ranges"] == [[2, 5]]
+    grid.press("ArrowDown", "ArrowDown", "Space")
+    expect(picked).to_have_text("4 picked ×")
+    grid.press("Shift+PageDown")
+    assert_ranges(page, [[6, 16]])
+    grid.press("Space")
+    assert_ranges(page, [[6, 15]])
+    grid.press("Enter")
+    assert_ranges(page, [[15, 16]])
+    grid.press("Control+a")
+    expect(picked).to_have_text("1,000 picked ×")
+    grid.press("Escape")
+    expect(picked).to_be_hidden()
+    expect(grid.status).to_have_text("Nothing picked")
+
+
+def assert_ranges(page: Page, ranges: list[list[int]]) -> None:
+    page.wait_for_function(
+        "(ranges) => JSON.stringify(window.stage.sent.findLast("
+        "(one) => one.kind === 'pick').ranges) === JSON.stringify(ranges)",
+        arg=ranges,
+    )
+
+
+def test_clicks_pick(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    grid.row(3).click()
+    assert_ranges(page, [[3, 4]])
+    grid.row(6).click(modifiers=["Shift"])
+    assert_ranges(page, [[3, 7]])
+    grid.row(5).click(modifiers=["ControlOrMeta"])
+    assert_ranges(page, [[3, 5], [6, 7]])
+    grid.row(1).locator("[role=gridcell]").first.click()  # its checkbox
+    assert_ranges(page, [[1, 2], [3, 5], [6, 7]])
+    expect(grid.picked()).to_have_count(4)
+    grid.header("Picked").click()
+    assert_ranges(page, [])
+    grid.header("Picked").click()
+    assert_ranges(page, [[0, 1000]])
+    grid.title.get_by_role("button", name="Unpick all series").click()
+    expect(grid.picked()).to_have_count(0)
+    expect(grid.grid).to_be_focused()
+
+
+def test_picks_that_wait_become_one(browser: Browser) -> None:
+    page, grid = open_stage(browser, 1000, is_slow=True)
+    for row in (1, 2, 3, 4):
+        grid.row(row).click(modifiers=["ControlOrMeta"])
+    expect(grid.title.get_by_role("button")).to_have_text("4 picked ×")
+    assert [one["ranges"] for one in sent(page, "pick")] == [[[1, 2]]]
+    page.evaluate("() => window.stage.answer()")
+    assert [one["ranges"] for one in sent(page, "pick")] == [[[1, 2]], [[1, 5]]]
+    assert sent(page, "pick")[1]["before"] == [[1, 2]]
+    # What is pressed elsewhere comes after a pick that waits.
+    grid.row(7).click()
+    page.get_by_text("after").click()
+    assert sent(page, "pick")[-1]["ranges"] == [[7, 8]]
+    page.context.close()
+
+
+def test_a_click_that_crosses_new_rows_names_the_old_ones(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    grid.row(5).hover()
+    page.mouse.down()
+    page.evaluate("() => window.stage.show(500)")
+    expect(grid.count).to_have_text("500")
+    page.mouse.up()
+    pick = sent(page, "pick")[-1]
+    assert (pick["generation"], pick["ranges"]) == (0, [[5, 6]])
+
+
+def test_headers_sort(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    grid.header("Size").click()
+    expect(grid.header("Size")).to_have_attribute("aria-sort", "ascending")
+    expect(grid.status).to_have_text("Sorted by Size, ascending")
+    grid.press("Control+Home", "ArrowUp", "Home", "ArrowRight", "Enter")
+    expect(grid.header("Patient ID")).to_have_attribute("aria-sort", "ascending")
+    expect(grid.header("Size")).to_have_attribute("aria-sort", "none")
+    assert grid.header("On disk").get_attribute("aria-sort") is None
+    grid.header("On disk").click()
+    assert [one["column"] for one in sent(page, "sort")] == ["size_MB", "PatientID"]
+
+
+def test_columns_are_resized(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    header = grid.header("Description")
+
+    def width(label: str = "Description") -> float:
+        box = grid.header(label).bounding_box()
+        assert box is not None
+        return box["width"]
+
+    before = width()
+    grid.press("Control+Home", "ArrowUp", "Home", "ArrowRight", "ArrowRight", "Shift+ArrowRight")
+    assert width() == before + 16
+    expect(grid.status).to_have_text(f"Description: {before + 16:.0f} pixels wide")
+    grid.press("Shift+ArrowLeft", "Shift+ArrowLeft")
+    assert width() == before - 16
+    box = header.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] - 3, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] + 57, box["y"] + 10)
+    page.mouse.up()
+    assert abs(width() - (before + 44)) <= 1
+    assert sent(page, "sort") == []
+    grid.header("Description").locator(".idc-grid-resizer").dblclick()
+    assert width() == before
+    # No cell stands under the header of another.
+    for label in ("Patient ID", "Size", "On disk"):
+        head, cell = grid.header(label).bounding_box(), grid.cell(2, label).bounding_box()
+        assert head is not None
+        assert cell is not None
+        assert (head["x"], head["width"]) == (cell["x"], cell["width"])
+
+
+@pytest.mark.parametrize("width", [700, 1400, 2000])
+def test_columns_fill_the_width_and_no_header_is_cut(browser: Browser, width: int) -> None:
+    page, grid = open_stage(browser, 1000, width=width)
+    headers = grid.grid.get_by_role("columnheader")
+    right = headers.last.bounding_box()
+    assert right is not None
+    if width > 700:
+        box = grid.scroller.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] + box["width"] - (right["x"] + right["width"]) < 20  # the scroll bar
+    cut = page.evaluate(
+        "() => [...document.querySelectorAll('.idc-grid-label')].filter("
+        "(label) => label.scrollWidth > label.clientWidth).map((label) => label.textContent)"
+    )
+    assert cut == []
+    page.context.close()
+
+
+def test_cells_are_whole_to_those_who_ask(browser: Browser) -> None:
+    page, grid = open_stage(browser, 1000, width=560)
+    uid = "1.3.6.1.4.1.14519.5.2.1.6279.6001.1000000002"
+    cell = grid.cell(2, "Series UID")
+    expect(cell).to_have_accessible_name(uid)
+    tail = cell.locator("span").last
+    expect(tail).to_have_text(uid[-10:])
+    assert tail.evaluate("(tail) => tail.scrollWidth <= tail.clientWidth")
+    cell.hover()
+    expect(cell).to_have_attribute("title", uid)
+    cell = grid.cell(2, "Description")
+    cell.hover()
+    expect(cell).to_have_attribute("title", "description 2 " * 4)
+    grid.cell(2, "Files").hover()
+    expect(grid.cell(2, "Files")).to_have_attribute("title", "")
+    expect(grid.cell(0, "Description")).to_have_text("–")
+    assert grid.cell(2, "Files").evaluate("(cell) => getComputedStyle(cell).textAlign") == "right"
+    page.context.close()
+
+
+def test_roles(small: tuple[Page, Grid]) -> None:
+    _page, grid = small
+    grid.press("ArrowDown", "Space")
+    expect(grid.picked()).to_have_count(1)
+    for name, value in {
+        "aria-rowcount": "1001",
+        "aria-colcount": "7",
+        "aria-multiselectable": "true",
+        "aria-label": "Series",
+    }.items():
+        expect(grid.grid).to_have_attribute(name, value)
+    expect(grid.grid).to_match_aria_snapshot(
+        """
+        - grid "Series":
+          - rowgroup:
+            - row:
+              - columnheader "Picked"
+              - columnheader "Patient ID"
+              - columnheader "Description"
+              - columnheader "Files"
+              - columnheader "Size"
+              - columnheader "Series UID"
+              - columnheader "On disk"
+          - rowgroup:
+            - row:
+              - gridcell
+              - gridcell "row 0"
+              - gridcell "–"
+              - gridcell "0"
+              - gridcell "26.4 MB"
+              - gridcell "1.3.6.1.4.1.14519.5.2.1.6279.6001.1000000000"
+              - gridcell "✓ complete"
+            - row /row 1/ [selected]
+        """
+    )
+
+
+def test_keys_stay_at_home(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    grid.press(*"xyzabd0123", "Delete", "Enter", "Escape", "Control+s", "Control+Enter", "F2")
+    assert page.evaluate("() => window.keys") == []
+    grid.row(0).click()
+    grid.title.get_by_role("button").focus()
+    page.keyboard.press("x")
+    assert page.evaluate("() => window.keys") == []
+
+
+def test_rows_are_copied(browser: Browser) -> None:
+    page, grid = open_stage(browser, 1000)
+    # Playwright cannot grant the clipboard to Firefox.
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = async (text) => { window.copied = text; }; }"
+        if page.evaluate("() => Boolean(navigator.clipboard)")
+        else "() => { document.execCommand = () => {"
+        " window.copied = document.activeElement.value; return true; }; }"
+    )
+    grid.press("ArrowDown", "Control+c")
+    page.wait_for_function("() => window.copied === '[[1,2]]'")
+    expect(grid.status).to_have_text("2 rows copied")
+    grid.press("Space", "ArrowDown", "ArrowDown", "Space", "Control+c")
+    page.wait_for_function("() => window.copied === '[[1,2],[3,4]]'")
+    expect(grid.grid).to_be_focused()
+    page.context.close()
+
+
+def test_picks_from_python_are_brought_in_sight(browser: Browser) -> None:
+    page, grid = open_stage(browser, ROWS)
+    page.evaluate("() => window.stage.pick([[777777, 777778]], 777777)")
+    expect(grid.row(777_777)).to_have_attribute("aria-selected", "true")
+    assert 777_777 in grid.whole_rows()
+    page.evaluate("() => window.stage.show(1044191, { picked: [[500, 501]], reveal: 500 })")
+    expect(grid.row(500)).to_have_attribute("aria-selected", "true")
+    assert 500 in grid.whole_rows()
+    page.context.close()
+
+
+def test_the_focus_stays_when_there_is_nothing_to_show(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    grid.focus()
+    page.evaluate("() => window.stage.show(0)")
+    empty = page.get_by_text("No series matches.")
+    expect(empty).to_be_focused()
+    expect(grid.grid).to_be_hidden()
+    page.evaluate("() => window.stage.show(5)")
+    expect(grid.grid).to_be_focused()
+    expect(grid.row(4)).to_be_visible()
+    page.evaluate("() => window.stage.set({ _reason: 'Not up to date.' })")
+    expect(page.get_by_text("Not up to date.").first).to_be_focused()
+
+
+def test_a_finger_finds_larger_rows(browser: Browser) -> None:
+    if browser.browser_type.name == "firefox":
+        pytest.skip("Firefox has no touch screen here")
+    page, grid = open_stage(browser, ROWS, has_touch=True, is_mobile=True)
+    box = grid.row(2).bounding_box()
+    assert box is not None
+    assert box["height"] == 36
+    grid.row(2).locator("[role=gridcell]").first.tap()
+    grid.row(4).locator("[role=gridcell]").first.tap()
+    assert_ranges(page, [[2, 3], [4, 5]])
+    grid.drag_bar_to(1)
+    expect(grid.row(ROWS - 1)).to_be_visible()
+    page.context.close()
