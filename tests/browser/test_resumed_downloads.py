@@ -106,7 +106,7 @@ def wait_for_states(page: Page, gate: Gate, *states: str) -> None:
     series = Grid(page, "Series")
     for uid, state in zip(gate.uids.values(), states, strict=True):
         row = series.grid.get_by_role("row").filter(has=page.get_by_label(uid, exact=True))
-        expect(row.locator("[data-kind=state]")).to_have_text(state, timeout=PATIENCE / 2 * 1000)
+        expect(row.locator("[data-kind=state]")).to_have_text(state, timeout=PATIENCE * 500)
 
 
 def click(page: Page, name: str) -> None:
