@@ -141,9 +141,12 @@ def test_no_letter_or_digit_reaches_the_notebook(page: Page) -> None:
 
 
 def test_no_letter_or_digit_reaches_the_notebook_from_a_grid(page: Page) -> None:
-    for grid in page.locator(".idc-grid-body").all():
+    grids = page.get_by_role("grid").all()
+    assert len(grids) == 3
+    for grid in grids:
         grid.click(position={"x": 60, "y": 60})
         page.keyboard.type(KEYS)
+        expect(grid).to_be_focused()
 
 
 def test_ctrl_is_for_the_browser_and_ctrl_s_for_the_notebook(page: Page) -> None:

@@ -357,9 +357,6 @@ function render({ model, el }) {
     }
     drawLater();
   });
-  for (const type of ["keydown", "keyup", "keypress"]) {
-    root.addEventListener(type, (event) => event.stopPropagation());
-  }
   parts.picked.addEventListener("click", () => {
     picks.flush();
     send({ kind: "clear" });

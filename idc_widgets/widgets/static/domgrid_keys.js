@@ -67,7 +67,6 @@ function createGridKeys({ current, size, moveTo, pick, sort, resize, copy }) {
 
   /** @param {KeyboardEvent} event */
   return (event) => {
-    event.stopPropagation(); // every key has another meaning in the notebook
     if (event.isComposing || event.altKey) return;
     const { key, shiftKey } = event;
     const before = current();

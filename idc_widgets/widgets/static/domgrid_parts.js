@@ -4,7 +4,8 @@ const SAY_AFTER_MS = 250; // what follows sooner replaces what a screen reader w
 
 /** @param {string} id */
 function createGridParts(id) {
-  const root = createRoot("idc-grid");
+  const sheet = h("div", "idc-grid-sheet");
+  const root = createRoot("idc-grid", () => sheet);
   const line = h("div", "idc-grid-title");
   const title = h("strong");
   const count = h("span", "idc-grid-count");
@@ -16,7 +17,6 @@ function createGridParts(id) {
   const scroller = h("div", "idc-grid-scroller");
   scroller.tabIndex = -1; // Firefox makes what scrolls a tab stop
   const spacer = h("div", "idc-grid-spacer");
-  const sheet = h("div", "idc-grid-sheet");
   sheet.setAttribute("role", "grid");
   sheet.setAttribute("aria-multiselectable", "true");
   sheet.id = id;
