@@ -73,7 +73,7 @@ function render({ model, el }) {
 
   const root = createRoot("idc-download", () => {
     if (status.active) return cancel;
-    return retry.hidden ? start : retry;
+    return canHaveFocus(retry) ? retry : start;
   });
   const bar = h("div", "idc-download-bar");
   const start = button("idc-download-start");
