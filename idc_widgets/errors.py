@@ -22,7 +22,7 @@ __all__ = [
 #: Similarity, from 0 to 1, above which a choice is proposed.
 _MIN_SIMILARITY = 0.6
 
-#: Number of choices up to which a message lists all of them.
+#: A message lists all choices if there are no more than this.
 _MAX_LISTED_CHOICES = 30
 
 #: The largest number of choices that are searched for a similar one. Together with the next two

@@ -36,7 +36,7 @@ FileIdentity: TypeAlias = tuple[object, ...]
 #: The hidden file of an unfinished write counts as a leftover after this time without a write.
 _LEFTOVER_SECONDS = 24 * 3600
 
-#: The time of the last use is written at most this often.
+#: Seconds after which the time of the last use is written again.
 _TOUCH_SECONDS = 3600
 
 

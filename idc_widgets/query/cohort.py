@@ -291,7 +291,7 @@ class Cohort:
         return level_table(level, matches, LEVELS[level].columns)
 
     def level_sql(self, level: str) -> tuple[str, list[object]]:
-        """Return the SQL, with ``?``, and the parameters of `patients`, `studies` or `series`.
+        """Return the SQL (with ``?``) of `patients`, `studies` or `series`, and its parameters.
 
         Args:
             level: "patient", "study" or "series".

@@ -1,4 +1,4 @@
-"""Tables of Arrow as DataFrames, and its errors where the system starts no more threads."""
+"""Convert Arrow tables to DataFrames, and recognize that Arrow could not start a thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["is_out_of_threads", "out_of_threads", "to_dataframe"]
 
 
 def to_dataframe(table: pa.Table) -> pd.DataFrame:
-    """Return a table as a DataFrame, also if no thread can be started for that."""
+    """Return a table as a DataFrame, even if the system starts no more threads."""
     try:
         frame: pd.DataFrame = table.to_pandas()
     except Exception as error:
@@ -26,12 +26,12 @@ def to_dataframe(table: pa.Table) -> pd.DataFrame:
 
 
 def is_out_of_threads(error: Exception) -> bool:
-    """Return whether Arrow failed as no thread can be started; it has no class for that."""
+    """Return whether Arrow could not start a thread; Arrow has no class for this error."""
     return "Failed to launch worker thread" in str(error)
 
 
 def out_of_threads() -> IndexFileError:
-    """Return the error for an index that cannot be read without a thread."""
+    """Return the error for an index that cannot be read because no thread can be started."""
     return IndexFileError(
         f"the index cannot be read, as the system starts no more threads; {MORE_THREADS}"
     )

@@ -356,7 +356,7 @@ class Patients:
 
 @dataclass(frozen=True)
 class Uids:
-    """Series whose UID, or whose study's UID, is in each of some lists.
+    """Series whose UID, or whose study's UID, is in every list of UIDs.
 
     Args:
         clauses: The lists of UIDs.

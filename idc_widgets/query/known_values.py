@@ -153,7 +153,7 @@ def identifier_hint(engine: Engine, column: str, text: str) -> str:
 def _prior_column(engine: Engine, columns: Iterable[str], text: str) -> str | None:
     """Return the column in which an identifier occurs in an earlier version of IDC, if any."""
     table = "prior_versions_index"
-    # To list the tables would take longer than to search this one.
+    # Listing the tables first would take longer than searching this one.
     with suppress(InvalidQueryError):  # there is no such table
         return next((name for name in columns if known_texts(engine, name, [text], table)), None)
     return None

@@ -36,8 +36,8 @@ _ROWS_PER_GROUP = 32_768
 _MAX_DICTIONARY_VALUES = 200_000
 
 
-#: What DuckDB must be allowed to use: four fifths of the memory of a machine or container. With
-#: 400 MB, the system ends the process; 560 MB are enough.
+#: The memory that DuckDB must be allowed to use; by default, it may use four fifths of the memory
+#: of the machine or container. With 400 MB, the system ends the process; 560 MB are enough.
 _MIN_MEMORY_BYTES = 500 * 10**6
 
 #: Asks DuckDB how much memory it may use.
@@ -75,13 +75,13 @@ def cannot_write(path: Path, error: Exception) -> IndexFileError:
 
 
 def require_memory(memory_limit: str) -> None:
-    """Check that the index can be prepared: without enough memory, the system ends the process.
+    """Check that DuckDB may use enough memory; otherwise, the system would end the process.
 
     Args:
-        memory_limit: What DuckDB may use, as the result of `MEMORY_LIMIT_SQL`, such as "390.6 MiB".
+        memory_limit: The result of `MEMORY_LIMIT_SQL`, such as "390.6 MiB".
 
     Raises:
-        IndexFileError: It may use too little.
+        IndexFileError: DuckDB may use too little memory.
     """
     number, unit = memory_limit.split()
     units = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")

@@ -2,7 +2,8 @@
 
 A grid on the screen shows them. A `RowSource` never changes: for another order or filter, make
 another source. In memory, it holds only the order and computes a window when it is needed. It can
-free the order, too, and compute it again. From another database, it fetches all rows at once.
+also free the order, and computes it again at the next use. From another database, it fetches all
+rows at once.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Window: TypeAlias = dict[str, list[Any]]
 
 
 class _Ordered(NamedTuple):
-    """The matching series, and the rows in order."""
+    """The matching series of a source, and its rows in order."""
 
     matches: Matches
     rows: SeriesRows | AggregateRows
@@ -62,11 +63,11 @@ class RowSource(Protocol):
         ...
 
     def positions(self, keys: Sequence[Any]) -> list[int]:
-        """Return the positions of the rows with these keys, ascending; skip unknown keys."""
+        """Return the ascending positions of the rows with these keys; skip unknown keys."""
         ...
 
     def free(self) -> None:
-        """Free what the source can compute again when it is used next."""
+        """Free the memory of the order; the source computes the order again when it is used."""
         ...
 
     def sorted(self, sort: Sort | None) -> RowSource:

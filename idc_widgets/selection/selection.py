@@ -144,7 +144,7 @@ class Selection:
         return {str(doi): int(series) for doi, series in rows}
 
     def citations(self, style: str = "apa", *, resolver: str = "https://doi.org") -> dict[str, str]:
-        r"""Return the citations of the sources of these series; the last one is that of IDC.
+        r"""Return the citations of the sources of these series, and lastly the citation of IDC.
 
         >>> print(*selection.citations().values(), sep="\n")  # doctest: +SKIP
 

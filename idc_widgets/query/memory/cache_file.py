@@ -223,7 +223,7 @@ class _CacheFile:
             raise IndexFileError(f"{self._path} is not a prepared index: {error}") from error
 
     def columns(self, kind: str) -> list[str]:
-        """Return the names of the encoded columns of a kind."""
+        """Return the columns whose arrays have names like ``<kind>.<column>.codes``."""
         start, end = f"{kind}.", ".codes"
         return [
             name.removeprefix(start).removesuffix(end)

@@ -16,7 +16,7 @@ from .memory_index import Maskable, MemoryIndex
 
 __all__ = ["Matches", "find_matches"]
 
-#: Up to this number of patients, the matching series are searched among theirs.
+#: If no more patients than this match, only their rows are searched for matching series.
 _MAX_SEARCHED_PATIENTS = 1_000
 
 
@@ -94,7 +94,10 @@ class Matches:
         return rows.astype(np.int32)
 
     def _rows_of_patients(self) -> Array:
-        """Return `rows` under conditions on groups only, from the rows of the matching patients."""
+        """Return `rows`; search only the rows of the matching patients.
+
+        All conditions must be on groups.
+        """
         memory = self.memory
         starts, stops = _merged_spans(memory, "patient", self.patients)
         rows = np.concatenate(
@@ -221,7 +224,7 @@ class Matches:
 
 
 def _merged_spans(memory: MemoryIndex, level: str, numbers: Array) -> tuple[Array, Array]:
-    """Return the spans [start, stop) of the rows of patients or studies, without overlaps."""
+    """Return spans [start, stop) that contain the rows of patients or studies; none overlap."""
     first, last = (rows[numbers] for rows in memory.first_and_last_row(level))
     order = np.argsort(first)
     first, stop = first[order], np.maximum.accumulate(last[order]) + 1

@@ -30,10 +30,10 @@ __all__ = ["Maskable", "MemoryIndex"]
 #: The number of masks, and of sets of matching series, that are kept for later queries.
 _MAX_KEPT_MASKS, _MAX_KEPT_MATCHES = 8, 3
 
-#: Lookups of keys that are kept for the next query, and the keys of each.
+#: The number of lookups of keys that are kept, and the largest number of keys in each.
 _MAX_LOOKUPS, _MAX_KEPT_KEYS = 8, 1_000
 
-#: If all wanted rows are among this number of rows of the prepared copy, only these are read.
+#: If a span of fewer rows in the prepared copy has all wanted rows, only this span is read.
 _MAX_SCANNED_ROWS = 100_000
 
 
@@ -339,7 +339,7 @@ class MemoryIndex(EncodedIndex):
     def read_columns(self, rows: Array, columns: Sequence[str]) -> dict[str, list[Any]]:
         """Return columns of the table "index" for these rows, in their order, by SQL."""
         source, params = "_rows", []
-        if len(rows) and self.engine.opened.is_prepared:  # its small parts can be skipped
+        if len(rows) and self.engine.opened.is_prepared:  # small row groups are skipped
             first, last = int(rows.min()), int(rows.max())
             if last - first < _MAX_SCANNED_ROWS:
                 source, params = "(SELECT * FROM _rows WHERE _row BETWEEN ? AND ?)", [first, last]

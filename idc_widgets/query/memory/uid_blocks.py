@@ -1,4 +1,4 @@
-"""SeriesInstanceUIDs, which are read from the file of the index in blocks of adjacent rows."""
+"""Read SeriesInstanceUIDs from the file of the index, in blocks of adjacent rows."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .recent_results import Recent
 
 __all__ = ["UidBlocks"]
 
-#: To read a block of this number of rows takes less time than to read a few of its rows.
+#: Rows per block. Reading a whole block takes less time than selecting a few of its rows.
 _BLOCK_ROWS = 4_096
 
-#: Rows in more blocks than this are not read in blocks.
+#: If the wanted rows are in more blocks than this, they are not read here.
 _MAX_BLOCKS = 4
 
-#: Blocks that are kept, of about 260 kB each.
+#: The number of blocks that are kept in memory. Each has about 260 kB.
 _MAX_KEPT_BLOCKS = 16
 
 
 class UidBlocks:
-    """The SeriesInstanceUIDs of rows that are close together, as those of a grid mostly are.
+    """A cache of SeriesInstanceUIDs, for rows that are close together.
 
-    Grids show adjacent rows after most clicks, and often the same ones.
+    After most clicks, a grid shows adjacent rows, and often the same rows as before.
     """
 
     def __init__(self) -> None:

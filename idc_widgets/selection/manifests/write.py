@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
@@ -40,9 +40,11 @@ def write_manifest(
     target = expand_home(path)
     if format is None:
         if target.suffix.casefold() not in _SUFFIXES:
+            endings = _alternatives(filter(None, _SUFFIXES))
+            formats = _alternatives(f'"{name}"' for name in _WRITERS)
             raise InvalidQueryError(
                 f"the format of {target.name!r} is not clear: expected a name that ends in "
-                '.s5cmd, .csv or .txt, or format="s5cmd", "csv" or "uids"'
+                f"{endings}, or format={formats}"
             )
         format = _SUFFIXES[target.suffix.casefold()]
     if format not in _WRITERS:
@@ -55,6 +57,11 @@ def write_manifest(
     )
     write_whole(target, writer.lines(table, cohort.engine.data_version, target.name))
     return target
+
+
+def _alternatives(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}"
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
