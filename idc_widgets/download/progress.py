@@ -59,7 +59,8 @@ class TrackedSeries:
     growing: dict[str, int] = field(default_factory=dict)
     """The bytes of each unfinished file, by final name."""
     growth: dict[str, tuple[disk.FileState | None, float]] = field(default_factory=dict)
-    """The last state of each unfinished file, and when it changed (by the clock of `poll`)."""
+    """The last state of each unfinished file, by path, and when it changed on the clock of
+    `poll`."""
     finished_bytes: int = 0
     """The bytes of all finished files."""
     fetched: tuple[int, int] = (0, 0)

@@ -41,8 +41,8 @@ class IDCBrowser(Closable, VBox):
     Args:
         client: The data to browse; by default ``IDCClient()``.
         download_dir: The folder for downloads.
-        endpoint_url: The S3 server. By default, that of the client; if it has none, the environment
-            variable S3_ENDPOINT_URL, else AWS.
+        endpoint_url: The S3 server. By default, the server of the client; if the client has none,
+            the environment variable S3_ENDPOINT_URL, else AWS.
         grid: "dom", or "ipydatagrid" for grids of the package of this name, which draws them on a
             canvas; install it with ``pip install "idc-widgets[ipydatagrid]"``.
         **filters: The initial filters, as for `Cohort.where`.
@@ -53,8 +53,8 @@ class IDCBrowser(Closable, VBox):
         ValueError: There is no such `grid`.
         InvalidQueryError: A filter has an unknown value.
 
-    If another thread is handling a click, reading a trait waits until it is done. Observers of the
-    traits are called last, after all parts of the browser show the change.
+    If another thread is handling a click, reading a trait waits until that is done. The observers
+    of traits are called last, after all parts of the browser show the change.
 
     >>> browser = IDCBrowser(collection_id="nsclc_radiomics")
     >>> browser.pick(patients=["LUNG1-365"])
@@ -189,7 +189,7 @@ class IDCBrowser(Closable, VBox):
     # --- observers -------------------------------------------------------------------------
 
     def _read(self, name: str) -> Any:
-        """Return the value that the state or download has, or had when the browser was closed."""
+        """Return the value of a trait of the state or download; after `close`, its last value."""
         if name in self._last_values:
             return self._last_values[name]
         return self._download.paths if name == "paths" else getattr(self.state, name)

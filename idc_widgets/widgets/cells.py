@@ -31,12 +31,12 @@ from .state import BrowserState
 
 __all__ = ["note_made", "note_shown"]
 
-#: Limits of the search for widgets that a variable leads to: references in a row, and objects.
+#: Limits of the search from variables to widgets: the references in a chain, and all objects.
 MAX_REFERENCE_DEPTH = 6
 MAX_FOLLOWED_OBJECTS = 20_000
 
-#: The search does not go through objects of these types: they lead to the widgets that observe
-#: them, or to everything.
+#: The search ends at objects of these types: they lead to all widgets that observe them, or to
+#: everything.
 _OPAQUE = (Widget, BrowserState, DownloadJob, InteractiveShell, ModuleType, type)
 
 #: The key in `_uses` for uses that never end: by a callback, an `Output`, or a cell without an id.
@@ -69,7 +69,7 @@ def note_made(widget: Widget) -> None:
 
 
 def note_shown(widget: Widget) -> None:
-    """Note that the running cell, or something else, shows a widget."""
+    """Note that a widget is shown: by the running cell or, if that is not known, elsewhere."""
     shell = get_ipython()
     if shell is None:
         return
@@ -83,8 +83,11 @@ def note_shown(widget: Widget) -> None:
 
 
 def _current_run(shell: Any) -> _Run | None:
-    """Return the run of the cell that the main thread is running; None for a cell without an id."""
-    if not hasattr(shell, "get_parent"):  # no shell, or that of a terminal
+    """Return the current run of a cell in the main thread.
+
+    Return None if no cell runs there, or if the cell has no id.
+    """
+    if not hasattr(shell, "get_parent"):  # no shell, or a shell in a terminal
         return None
     if threading.current_thread() is not threading.main_thread():
         return None
@@ -97,7 +100,7 @@ def _current_run(shell: Any) -> _Run | None:
 
 
 def _is_captured(run: _Run) -> bool:
-    """Return whether an `Output` widget captures the output; it may be in another cell."""
+    """Return whether an `Output` widget, perhaps in another cell, captures the output."""
     return any(
         widget.msg_id == run.message for widget in _open_widgets() if isinstance(widget, Output)
     )
@@ -111,7 +114,7 @@ def _watch(shell: InteractiveShell) -> None:
 
 
 def _after_cell(_result: object) -> None:
-    """End the uses by earlier runs of the cell that has run, and close the widgets without uses."""
+    """End the uses by earlier runs of the finished cell, and close widgets without a use."""
     shell = get_ipython()
     run = _current_run(shell)
     if run is None:

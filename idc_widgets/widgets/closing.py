@@ -37,7 +37,7 @@ class Closable:
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        # A user may share a `Layout` between widgets, so `close` leaves such a layout open.
+        # `close` does not close a `Layout` of the user, who may share it between widgets.
         if not isinstance(keywords.get("layout"), Layout):
             self._own_layout = self.layout  # type: ignore[attr-defined]
 

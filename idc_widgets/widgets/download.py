@@ -52,9 +52,9 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
 
     Args:
         selection: What to download.
-        state: Instead of `selection`, a state whose selection is followed.
+        state: Instead of `selection`, a state; the widget then follows the state's selection.
         download_dir: The folder; a person can change it in the widget.
-        endpoint_url: As for `Selection.download`; by default that of the state's client.
+        endpoint_url: As for `Selection.download`; by default, the server of the state's client.
         template: As for `Selection.download`.
         layout: As for every ipywidgets widget.
 
@@ -176,7 +176,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             with self._changes(), self._starting:
                 job = self._start_or_find(max_GB)
         except Exception:
-            self._tell(is_python=False)  # the error that is being raised came first
+            self._tell(is_python=False)  # the error that is raised here came first
             raise
         self._tell(is_python=True)
         return job
@@ -218,7 +218,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self.job = job
         self.paths = {}
         self._message = ""
-        # Some front ends do not get messages from the thread of the job. They do get this one,
+        # Some front ends do not get messages from the thread of the job. They get this message,
         # and then poll for the others.
         self._show_status(job)
         return job.start()
@@ -253,7 +253,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     def _show_selection(self) -> None:
         assert self.state is not None
         self.selection = self.state.selection
-        # If all series are picked, the selection is the same but the text of the button is not.
+        # When all series are picked, the selection stays the same, but the button's text changes.
         self._show_offer()
 
     def _show_stale(self, reason: str) -> None:
@@ -297,8 +297,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         """Call the users' observers, unless this thread is still changing something.
 
         Args:
-            is_python: Whether Python code made the change: then the first error of an observer is
-                raised, otherwise it is reported.
+            is_python: Whether Python code made the change. If so, the first error of an observer is
+                raised; otherwise, the widget shows the error.
         """
         if threading.get_ident() in self._changing or (
             self.state is not None and self.state.is_changing()

@@ -39,7 +39,8 @@ class FilteredState(Protocol):
 class Dropdown(Protocol):
     """A widget that shows the counts of one column.
 
-    A protocol, because `facets` has the widget, and imports `state`, which imports this module.
+    A protocol, because this module cannot import the widget: `facets` imports `state`, and `state`
+    imports this module.
     """
 
     column: str
@@ -68,7 +69,7 @@ class DropdownCounts:
         self._state = state
         self._dropdowns: WeakSet[Dropdown] = WeakSet()
         self._is_observing = False
-        #: Column → its counts under the present filters; empty while nothing is observed.
+        #: Column → its counts under the present filters; empty while there are no dropdowns.
         self._counts: dict[str, list[FacetValue]] = {}
 
     def count(self, columns: Iterable[str]) -> None:

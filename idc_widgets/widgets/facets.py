@@ -55,7 +55,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     """The text of the button. Type: str."""
 
     _column = Unicode().tag(sync=True)
-    """The column in filters, for the tooltip: its DICOM keyword if it has one. Type: str."""
+    """The DICOM keyword of the column or, if it has none, its name in filters. Type: str."""
 
     _missing = Unicode().tag(sync=True)
     """The text for a missing value (None). Type: str."""
@@ -73,7 +73,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     """Why the counts are not up to date; empty if they are. Type: str."""
 
     _answered = Unicode().tag(sync=True)
-    """The last request that was answered by setting the other traits. Type: str, "view:number"."""
+    """The last request whose answer the other traits show. Type: str, "view:number"."""
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("FacetDropdown", keywords, ["column", "layout", "state"])
@@ -86,7 +86,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         self.state = state
         self.column = column
         self._requests = FrontEndRequests()
-        self._last_request = ""  # the last one that was accepted
+        self._last_request = ""  # the last request that was accepted
         self.on_msg(self._on_message)
         state.dropdown_counts.add(self)
         self._on_close(lambda: state.dropdown_counts.discard(self))
@@ -151,7 +151,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
             self.state.filter_values(self.column, content["values"])
 
     def _answer(self, request: str) -> None:
-        # Set it again: `_choose` has not run if the turn was interrupted before it began.
+        # Set the request again: if the turn was interrupted early, `_choose` has not run.
         self._last_request = request
         if not self.state.dropdown_counts.is_postponed():
             self._answered = request

@@ -11,7 +11,7 @@ __all__ = ["FrontEndRequests"]
 
 
 class FrontEndRequests:
-    """The numbers of the last requests from the page views of one widget: a later request wins.
+    """The number of the last request of each page view of a widget: a later request wins.
 
     A widget can be shown at several places of a page, its *page views* (``view`` in messages). Each
     page view numbers its requests, and waits until the trait `_answered` contains the id of its
@@ -23,10 +23,10 @@ class FrontEndRequests:
         self._last_number: dict[str, int] = {}  # by page view
 
     def accept(self, content: Any) -> str | None:
-        """Return the id of a request, "view:number", or None if it is outdated.
+        """Record the number of a request. Return its id, "view:number", or None if it is outdated.
 
-        A kernel may handle two messages in two threads. So an earlier request may come after a
-        later one of the same page view, which has replaced it.
+        A kernel may handle two messages in two threads, so requests may come in the wrong order.
+        A request is outdated if a later request of the same page view has come before it.
 
         Args:
             content: The message: {view, number, ...}.

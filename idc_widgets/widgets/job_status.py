@@ -16,7 +16,7 @@ ACTIVE_STATES = ("running", "paused", "verifying")
 #: The number of series that the report lists, failed ones first.
 MAX_ROWS = 200
 
-#: The number of lines of the log that are shown, the last ones.
+#: How many of the last lines of the log are shown.
 MAX_SHOWN_LOG_LINES = 200
 
 #: The number of characters of a line of the log.
@@ -107,7 +107,7 @@ def _speed_and_time(progress: Progress, files: str) -> list[str]:
 
 
 def _rows(job: DownloadJob) -> tuple[list[list[Any]], int]:
-    """Return the rows of the report, and the number of series without one."""
+    """Return the rows of the report, and the number of series without a row."""
     failed, planned = job.failed, job.plan.series
     ordered = chain(
         (series for series in planned if series.SeriesInstanceUID in failed),

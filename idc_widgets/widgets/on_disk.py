@@ -53,7 +53,7 @@ class OnDisk:
         self._lock = threading.Lock()
         self._shown_uids: list[str] = []
         self._states: dict[str, str] = {}
-        #: A folder, and the plans for it by SeriesInstanceUID; None if planning a series failed.
+        #: A folder, and the plans of series in it by SeriesInstanceUID; None if planning failed.
         self._planned: tuple[Path | None, dict[str, PlannedSeries | None]] = (None, {})
         self._job: DownloadJob | None = None
         self._job_state = ""
@@ -177,12 +177,12 @@ class OnDisk:
         return ["" if series is None else _state(series, job_here) for series in plans]
 
     def _plan_each(self, uids: Sequence[str]) -> dict[str, PlannedSeries | None]:
-        """Plan series; the result is None for one that cannot be planned.
+        """Plan series; the result is None for a series that cannot be planned.
 
         In a user's own table, a single row may be invalid.
 
         Raises:
-            IDCError: No series can be planned, or only their combination cannot.
+            IDCError: No series can be planned; or each series can, but not all of them together.
         """
         planned: dict[str, PlannedSeries | None] = dict.fromkeys(uids)
         try:

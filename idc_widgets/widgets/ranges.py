@@ -61,7 +61,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
     """The text of the button. Type: str."""
 
     _column = Unicode().tag(sync=True)
-    """The column in filters, for the tooltip: its DICOM keyword if it has one. Type: str."""
+    """The DICOM keyword of the column or, if it has none, its name in filters. Type: str."""
 
     _hints = Dict().tag(sync=True)
     """What the inputs expect. Type: {unit, example}, both str and possibly empty."""
@@ -74,8 +74,8 @@ class RangeFilter(Closable, anywidget.AnyWidget):
 
     _histogram = Dict().tag(sync=True)
     """The last histogram; default: {}. Type: {version, bars, axis, missing}. A bar is [series,
-    words, low, high]: its range in words, and the text that the inputs show for it. `missing` is
-    the number of series without a value.
+    words, low, high]: the number of series, the range in words, and the texts that the inputs show
+    for its ends. `missing` is the number of series without a value.
     """
 
     _version = Int().tag(sync=True)
@@ -89,7 +89,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
     """Why the last range is not a valid filter; empty if it is valid. Type: str."""
 
     _answered = Unicode().tag(sync=True)
-    """The last request that was answered by setting the other traits. Type: str, "view:number"."""
+    """The last request whose answer the other traits show. Type: str, "view:number"."""
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("RangeFilter", keywords, ["column", "layout", "state"])
@@ -103,7 +103,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         self.column = column
         self._requests = FrontEndRequests()
         self._bins: Histogram | None = None
-        #: The version of `_bins`.
+        #: The version of the filters that `_bins` belongs to.
         self._counted_version = 0
         #: Whether `_problem` says that the histogram is not up to date.
         self._is_stale = False

@@ -41,18 +41,18 @@ class SearchBox(Closable, anywidget.AnyWidget):
     _css = style("search")
 
     _text = Unicode().tag(sync=True)
-    """The words of the filter, as they were typed; empty without such a filter. Type: str."""
+    """The words of the filter, as they were typed; empty if it has none. Type: str."""
 
     _uids = Dict().tag(sync=True)
-    """The UIDs of the filter; empty without such a filter. Type: {count, found, unknown}, all str:
-    how many UIDs there are, what was found, and the unknown UIDs, one per line.
+    """The UIDs of the filter; empty if it has none. Type: {count, found, unknown}, all str: the
+    number of UIDs, the result of their look-up in words, and the unknown UIDs, one per line.
     """
 
     _problem = Unicode().tag(sync=True)
     """Why the last text is not a valid filter; empty if it is valid. Type: str."""
 
     _answered = Unicode().tag(sync=True)
-    """The last request that was answered by setting the other traits. Type: str, "view:number"."""
+    """The last request whose answer the other traits show. Type: str, "view:number"."""
 
     def __init__(self, state: BrowserState, **keywords: Any) -> None:
         check_keywords("SearchBox", keywords, ["layout", "state"])
@@ -60,7 +60,7 @@ class SearchBox(Closable, anywidget.AnyWidget):
         super().__init__(**keywords)
         self.state = state
         self._requests = FrontEndRequests()
-        # The typed text and the filter made from it: the filter alone keeps neither the spelling
+        # The typed text and the filter made from it. The filter alone has neither the spelling
         # nor the result of the look-up.
         self._typed_text: tuple[str, object] = ("", None)
         self._typed_uids: tuple[dict[str, str], object] = ({}, None)
@@ -115,7 +115,7 @@ class SearchBox(Closable, anywidget.AnyWidget):
                 if isinstance(uids := content.get("uids"), str):
                     filters = self._search_uids(filters, uids)
                 self.state.filters = filters
-                self._show()  # the filter is equal to the last one, so no view runs
+                self._show()  # if the filter is the same as before, no view does this
             except BaseException as error:
                 if self.state.filters != filters:
                     self._typed_text, self._typed_uids = earlier

@@ -1,4 +1,4 @@
-"""Traits that read as the value of the last finished turn, even while a turn changes them."""
+"""Traits whose value is that of the last finished turn, even while a new turn changes it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["SettledDict", "SettledInstance", "SettledTuple"]
 
 
 class _Settled(TraitType):
-    """A mixin for traits whose values the owner keeps.
+    """A mixin for traits whose value is stored by the object that has the trait.
 
-    Reading such a trait calls the owner's ``_read(name)``; assigning calls its
+    Reading such a trait calls ``_read(name)`` of the object; assigning calls its
     ``_choose(name, value)``.
     """
 
@@ -21,19 +21,19 @@ class _Settled(TraitType):
         return obj._read(self.name)
 
     def set(self, obj: Any, value: Any) -> None:
-        """Pass a value to the owner; traitlets calls this for ``obj.name = value``."""
+        """Pass a value to the object; traitlets calls this for ``obj.name = value``."""
         if self.read_only:
             raise TraitError(f"{self.name} follows from the choices and cannot be set")
         obj._choose(self.name, self._validate(obj, value))
 
 
 class SettledInstance(_Settled, Instance):
-    """An `Instance` whose value the owner keeps; see `_Settled`."""
+    """An `Instance` whose value is stored by the object that has the trait; see `_Settled`."""
 
 
 class SettledTuple(_Settled, Tuple):
-    """A `Tuple` whose value the owner keeps; see `_Settled`."""
+    """A `Tuple` whose value is stored by the object that has the trait; see `_Settled`."""
 
 
 class SettledDict(_Settled, Dict):
-    """A `Dict` whose value the owner keeps; see `_Settled`."""
+    """A `Dict` whose value is stored by the object that has the trait; see `_Settled`."""

@@ -19,7 +19,7 @@ from .turns import Turns, View
 
 __all__ = ["BrowserState"]
 
-#: Level → the trait with the cohort after the picks of this level.
+#: Level → the trait whose cohort is narrowed to the picks of this level.
 _NARROWED_TRAITS = {"patient": "study_cohort", "study": "cohort"}
 
 
@@ -35,7 +35,7 @@ class BrowserState(ErrorReporting):
     views and the other observers still follow. The assignment raises the error; after a click,
     `message` shows it.
 
-    If a turn is under way in another thread, reading a trait waits for its end.
+    If a turn is under way in another thread, reading a trait waits until that turn ends.
 
     Args:
         client: The data to browse; by default ``IDCClient()``.
@@ -172,7 +172,7 @@ class BrowserState(ErrorReporting):
                 self._update(**{name: value})
 
     def _update(self, **choices: Any) -> None:
-        """Settle choices and their consequences, and run the views that show them."""
+        """Set choices and their consequences together, and run the views that show them."""
         with self.turn():
             before, settled = self._settled, self._consequences(choices)
             changed = [name for name, value in settled.items() if value != before[name]]
@@ -189,7 +189,7 @@ class BrowserState(ErrorReporting):
             self.turns.run_late()
 
     def _consequences(self, choices: dict[str, Any]) -> dict[str, Any]:
-        """Return the values of all traits for new choices; those not given stay as they are."""
+        """Return the values of all traits after new choices; choices that are not given stay."""
         filters = choices.get("filters", self._settled["filters"])
         if filters.engine is not self.client.engine:
             raise InvalidQueryError(
@@ -222,8 +222,8 @@ class BrowserState(ErrorReporting):
         The last error is cleared at the beginning. Users' observers are called at the end.
 
         Args:
-            reports: Show an error as `message` instead of raising it: for messages of the front
-                end.
+            reports: Whether to show an error in `message` instead of raising it. True for
+                requests of the front end.
         """
         if self.turns.is_mine():
             with self._reported(reports):
@@ -235,7 +235,7 @@ class BrowserState(ErrorReporting):
                 with self._reported(reports):
                     yield
         except Exception:
-            self._tell(reports=True)  # the error that is being raised came first
+            self._tell(reports=True)  # the error that is raised here came first
             raise
         self._tell(reports)
 
@@ -292,7 +292,7 @@ def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:
 
 
 def _patient_keys(shown: Cohort, keys: list[Any]) -> Iterator[tuple[str, str]]:
-    """Yield (collection_id, PatientID) for each PatientID and each such pair in `keys`."""
+    """Yield pairs (collection_id, PatientID) for `keys`, which are PatientIDs or such pairs."""
     ids = [key for key in keys if isinstance(key, str)]
     expected = "a PatientID or a pair (collection_id, PatientID)"
     pairs = [patient_key(key, expected) for key in keys if not isinstance(key, str)]

@@ -21,7 +21,7 @@ from .turns import not_up_to_date
 
 __all__ = ["SummaryBar"]
 
-#: The traits of the state with picked rows → the noun for one row.
+#: Trait of the state with picked rows → the noun for one of these rows.
 _PICKS = {level.plural: level.name for level in LEVELS.values()}
 
 #: The traits of the state that determine the selection.
@@ -193,7 +193,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
                     state.clear()
             case {"kind": "dismiss"}:
                 with state.turn(reports=True):
-                    pass  # it clears the message
+                    pass  # the turn itself clears the message
 
 
 def _chip(kind: str, name: str, text: str, hint: str = "") -> dict[str, str]:

@@ -17,7 +17,7 @@ View = Callable[[], None]
 #: How long a turn waits for a running view to end before it interrupts the view again.
 INTERRUPT_SECONDS = 0.02
 
-#: How often one turn tries a view that is interrupted although no turn waits.
+#: How often one turn runs a view at most, if the view is interrupted although no turn waits.
 MAX_PASSES = 3
 
 _log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Turns:
         #: Late view → the number of its last mark. The views that became late first come first.
         self._late: dict[View, int] = {}
         self._marks = 0
-        #: The late views that failed in this turn, and those that show that they are stale.
+        #: The late views that failed in this turn, and the views that show that they are stale.
         self._failed: set[View] = set()
         self._stale: set[View] = set()
         #: The turn in which the loop of `run_late` is running.
@@ -157,7 +157,7 @@ class Turns:
     def run_late(self) -> None:
         """Run the late views, unless a newer turn waits. The caller holds the lock."""
         if self._running_late is self._this_turn:
-            return  # a view changed the state; the loop that runs this view also runs the new ones
+            return  # a view calls this: the loop that runs that view goes on with the late views
         try:
             self._running_late = self._this_turn
             for _ in range(MAX_PASSES):
@@ -191,7 +191,7 @@ class Turns:
         return bool(self._waiting)
 
     def forget(self, view: View) -> None:
-        """Never run a late view, because its widget was closed."""
+        """Forget that a view is late, because its widget was closed."""
         self._late.pop(view, None)
         self._show_stale.pop(view, None)
         self._failed.discard(view)
@@ -216,7 +216,7 @@ class Turns:
             if self._waiting:
                 return
             view()
-            if self._late.get(view) == mark:  # otherwise it was marked again meanwhile
+            if self._late.get(view) == mark:  # otherwise, the view was marked again meanwhile
                 self._late.pop(view, None)
             self._failed.discard(view)
             self._stale.discard(view)

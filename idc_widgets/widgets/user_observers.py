@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 class Teller:
     """Calls the observers that users have registered with `observe`.
 
-    traitlets calls observers inside the assignment, and stops at the first that raises. Here,
+    traitlets calls observers inside the assignment, and stops when one of them raises. Here,
     changes are queued while the state is being changed, and reported afterwards. An observer may
     change the state again; these changes are queued, too. If an observer raises, the others are
     still called.
@@ -71,7 +71,7 @@ class Teller:
                     queue.clear()
                     errors.append(RuntimeError("observers change the state again and again"))
                     break
-                if not self._is_outdated(queue[0]):
+                if self._record_number(queue[0]):
                     queue[0].call(errors)
                     later = self._later(queue[0])
                     if later is not None:
@@ -80,25 +80,31 @@ class Teller:
                 queue.popleft()
         finally:
             self._local.is_telling = False
-            self._left.extend(queue)  # after a KeyboardInterrupt
+            self._left.extend(queue)  # empty, except after a KeyboardInterrupt
             queue.clear()
         for error in errors[1:]:
             _log.error("an observer failed", exc_info=error)
         return errors[0] if errors else None
 
-    def _is_outdated(self, report: _Report) -> bool:
-        """Return whether another thread has reported a later change of the same trait."""
+    def _record_number(self, report: _Report) -> bool:
+        """Record the number of a report, unless the report is outdated.
+
+        A report is outdated if another thread has reported a later change of the trait.
+
+        Returns:
+            Whether the number was recorded. If not, the observers must not be called.
+        """
         with self._lock:
             if self._reported.get(report.key, 0) > report.number:
-                return True
+                return False
             self._reported[report.key] = report.number
-            return False
+            return True
 
     def _later(self, report: _Report) -> _Report | None:
-        """Return a report of the change that another thread reported meanwhile, or None.
+        """Return a report of the current value if another thread has reported a later change.
 
-        Some observers may have got the later change first and this one last. They are called again,
-        so that the last value that they get is the current one.
+        In that case, observers may have got the later change before this one. So they are called
+        again, and the last value that they get is the current value.
         """
         with self._lock:
             number = self._reported[report.key]
@@ -117,7 +123,10 @@ class Teller:
 
 
 class _Report:
-    """A change, and the observers that are still to be called; None before the first call."""
+    """A change, and the observers that are still to be called.
+
+    Before the first call, these observers are not known, and `left` is None.
+    """
 
     def __init__(self, owner: HasTraits, change: Bunch, number: int) -> None:
         self.owner, self.change, self.number = owner, change, number

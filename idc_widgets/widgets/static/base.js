@@ -269,7 +269,7 @@ function createRequests(model, view) {
       else sendNow(content);
     },
 
-    /** Look for an answer. Return whether the model shows the last request. */
+    /** Look for an answer. Return whether the model shows the answer to the last request. */
     settle() {
       if (pending && model.get("_answered") === pending) {
         pending = null;
@@ -279,7 +279,7 @@ function createRequests(model, view) {
       return pending === null;
     },
 
-    /** Send a waiting request at once, so that the next cell sees it even if the kernel is busy. */
+    /** Send a waiting request at once, so that a busy kernel handles it before the next cell. */
     flush() {
       if (next) sendNow(next);
       next = null;

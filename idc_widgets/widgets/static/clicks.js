@@ -2,7 +2,8 @@
 // selected rows, not which rows it showed, and merges its reports while the kernel is busy. If new
 // rows arrive before the kernel gets a click, the click would be lost, or pick another row.
 //
-// Here, each click is a message of its own, with the generation of the rows that the page shows.
+// Here, each click is a message of its own, with the generation of the rows that the page shows: a
+// number that increases whenever the rows of the grid change.
 // To Python: {type: "click", page, number, generation, kind, ...}, with kind "pick", {selections,
 // before}, or "sort", {column}. From Python: {event_type: "answer", page, number}.
 
@@ -200,7 +201,7 @@ function reportClicks(model) {
       const id = uniqueId();
       if (view.grid.node) nodes.push(view.grid.node);
       view.grid.cellClicked?.connect((/** @type {unknown} */ _, /** @type {any} */ cell) => {
-        // If the click selects anything, that happens in the same event. (Resizing does not.)
+        // If a click selects cells, it does so in the same event. (Resizing a column selects none.)
         header = cell.region === "column-header" ? String(cell.column) : null;
         setTimeout(() => {
           header = null;

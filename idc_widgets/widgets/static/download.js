@@ -141,7 +141,7 @@ function render({ model, el }) {
    * Copy a text; the button confirms it for a moment.
    *
    * @param {HTMLButtonElement} link
-   * @param {string} name What the button says at other times.
+   * @param {string} name The usual text of the button.
    * @param {string} text
    */
   async function copyAndConfirm(link, name, text) {
@@ -158,7 +158,7 @@ function render({ model, el }) {
     const isDisabled = !offer.enabled || isDisconnected;
     start.textContent = isStarting ? "Starting…" : offer.text;
     start.disabled = isDisabled;
-    start.setAttribute("aria-disabled", String(isStarting || isDisabled)); // keeps the focus
+    start.setAttribute("aria-disabled", String(isStarting || isDisabled)); // so it keeps the focus
     hint.textContent = isDisconnected ? "The kernel has ended: run the cell again." : offer.hint;
     hint.hidden = !hint.textContent || Boolean(status.active);
   }
@@ -251,7 +251,7 @@ function render({ model, el }) {
     start.hidden = active;
     cancel.hidden = !active;
     pause.hidden = !active || status.state === "verifying";
-    // A pressed button says what it is doing until the state has changed.
+    // A pressed button shows its progress text until the state of the job changes.
     if (pressed.get(pause) !== status.state) pressed.delete(pause);
     if (!active) pressed.delete(cancel);
     const isPaused = status.state === "paused";
@@ -320,7 +320,7 @@ function render({ model, el }) {
   folder.addEventListener("change", () => model.send({ kind: "folder", folder: folder.value }));
   root.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target === folder) {
-      event.preventDefault(); // otherwise Enter would also press Download, which gets the focus
+      event.preventDefault(); // else Enter would also press Download, which gets the focus
       start.focus();
     }
   });

@@ -115,7 +115,7 @@ function render({ model, el }) {
   let rows = []; // in the order shown
   let current = -1;
   /** @type {Value[]} */
-  let onTop = []; // those chosen when the list opened; fixed, so that no row moves under the mouse
+  let onTop = []; // chosen when the list opened; fixed, so that no row moves under the mouse
 
   /**
    * @param {[value: Value, series: number, patients: number]} counted
@@ -285,7 +285,7 @@ function render({ model, el }) {
       event.preventDefault();
       action();
     } else if (target === list && (key === "Backspace" || key.length === 1)) {
-      search.focus(); // typing searches
+      search.focus(); // so that typing searches
     }
   }
 

@@ -114,7 +114,7 @@ function render({ model, el }) {
     bars.replaceChildren(
       ...bins().map(([series]) => {
         const bar = h("div", "idc-range-bar");
-        // On a square-root scale, a bin is visible even if it has 1 % of the series of the highest.
+        // On a square-root scale, a bin with 1 % of the series of the highest bin is still visible.
         bar.style.height = series ? `max(2px, ${100 * Math.sqrt(series / most)}%)` : "0";
         return bar;
       }),
@@ -329,7 +329,7 @@ function render({ model, el }) {
     event.preventDefault(); // select no text, and keep the focus
     chart.setPointerCapture(event.pointerId);
     const [first, last] = shownSpan();
-    // A handle moves its own end of the range; anywhere else a new range begins.
+    // A handle moves its end of the range. A drag that begins elsewhere makes a new range.
     if (event.target === lowHandle) {
       dragStart = last;
       lowHandle.focus({ preventScroll: true });

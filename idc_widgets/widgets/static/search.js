@@ -5,7 +5,7 @@
  * @typedef {object} SearchTraits
  * @property {string} _text The words of the filter, as typed.
  * @property {{ count?: string, found?: string, unknown?: string }} _uids The UIDs of the filter:
- *   their number and what was found, in words; the unknown UIDs, one per line.
+ *   their number and the result of their look-up, in words; the unknown UIDs, one per line.
  * @property {string} _problem Why the last list of UIDs was refused, or "".
  * @property {string} _answered The last answered request, as "view:number".
  */
@@ -30,7 +30,7 @@ function isList(text) {
   const trimmed = text.trim();
   if (/[\r\n]/.test(trimmed)) return true;
   const words = split(trimmed);
-  const isUid = /^(?=.{13})[\d.]*\.[\d.]*$/; // at least 13 characters: digits and a dot
+  const isUid = /^(?=.{13})[\d.]*\.[\d.]*$/; // at least 13 characters: digits and dots
   return words.length > 0 && words.every((word) => isUid.test(word));
 }
 
@@ -79,7 +79,7 @@ function render({ model, el }) {
   /** @type {number | null} */
   let typingTimer = null;
   /** @type {{ words: string, typed: string, left: string } | null} */
-  let lookup = null; // the list being looked up: in words, as typed, and the text left in the box
+  let lookup = null; // a list under way: in words, as typed, and what is left in the box
 
   /** @param {{ text?: string, uids?: string }} content */
   function request(content) {

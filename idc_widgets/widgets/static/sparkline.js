@@ -2,7 +2,7 @@
 
 const SPARKLINE_WIDTH_PX = 96;
 const SPARKLINE_HEIGHT_PX = 16;
-const SPARKLINE_MIN_SECONDS = 15; // the width shows at least so much time
+const SPARKLINE_MIN_SECONDS = 15; // the least time that the width stands for
 
 /**
  * @template {keyof SVGElementTagNameMap} Tag
