@@ -141,7 +141,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         if content.get("kind") != "choose":
             return
         work = partial(self._choose, content)
-        self._requests.carry_out(content, self.state, work, self._answer)
+        self._requests.carry_out(self, content, work, self._answer)
 
     def _choose(self, content: Any, request: str) -> None:
         # The counts and the answered request go back in one message, so that no page view mixes

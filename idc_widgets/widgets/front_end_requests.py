@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from .state import BrowserState
 
 __all__ = ["FrontEndRequests"]
+
+#: What anywidget adds to the traits of a widget. It does not change, and is large.
+_OF_ANYWIDGET = {"_anywidget_id", "_css", "_esm"}
+
+
+class RequestedWidget(Protocol):
+    """A widget whose front end sends requests."""
+
+    state: BrowserState
+    #: The last request that the other traits reflect, as "view:number".
+    _answered: Any
+
+    def traits(self, **metadata: Any) -> dict[str, Any]:
+        """Return the traits by name."""
+        ...
+
+    def send_state(self, key: list[str]) -> None:
+        """Send the values of these traits."""
+        ...
 
 
 class FrontEndRequests:
@@ -17,10 +36,15 @@ class FrontEndRequests:
     page view numbers its requests, and waits until the trait `_answered` contains the id of its
     last request; see `createRequests` in base.js. So every request must be answered, even after an
     error: otherwise the control would wait forever.
+
+    A page view sends a request again, with the same number, when no answer arrives. Either message
+    may be lost, so a repeated request is carried out if it is new, and only answered if it is not.
     """
 
     def __init__(self) -> None:
         self._last_number: dict[str, int] = {}  # by page view
+        #: The requests that are being carried out, which will be answered at the end.
+        self._under_way: set[str] = set()
 
     def accept(self, content: Any) -> str | None:
         """Record the number of a request. Return its id, "view:number", or None if it is outdated.
@@ -39,29 +63,51 @@ class FrontEndRequests:
 
     def carry_out(
         self,
+        widget: RequestedWidget,
         content: Any,
-        state: BrowserState,
         work: Callable[[str], None],
         answer: Callable[[str], None],
     ) -> None:
         """Carry out a request in a turn, unless it is outdated; answer it if it is the last.
 
+        A repeated request is answered again, and not carried out again.
+
         Args:
+            widget: The widget, whose state reports errors.
             content: The message: {view, number, ...}.
-            state: The state that gives the turn and reports errors.
             work: Called with the id of the request, to carry it out.
             answer: Called with the id to answer the request, even if `work` raised.
         """
         request = self.accept(content)
         if request is None:
+            self._answer_again(widget, f"{content['view']}:{content['number']}", answer)
             return
         try:
-            with state.turn(reports=True):
+            self._under_way.add(request)
+            with widget.state.turn(reports=True):
                 if self.is_last(request):
                     work(request)
         finally:
+            self._under_way.discard(request)
             if self.is_last(request):
                 answer(request)
+
+    def _answer_again(
+        self, widget: RequestedWidget, request: str, answer: Callable[[str], None]
+    ) -> None:
+        """Send all that a widget shows once more, if a request is the last and is over."""
+        with widget.state.lock:
+            if request in self._under_way or not self.is_last(request):
+                return
+            answer(request)
+            if widget._answered == request:
+                package = __name__.partition(".")[0]
+                shown = [
+                    name
+                    for name, trait in widget.traits(sync=True).items()
+                    if trait.this_class.__module__.partition(".")[0] == package
+                ]
+                widget.send_state([name for name in shown if name not in _OF_ANYWIDGET])
 
     def is_last(self, request: str) -> bool:
         """Return whether the page view of this request has sent no later one."""

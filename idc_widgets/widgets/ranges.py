@@ -197,7 +197,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
 
     def _choose(self, content: Any, make_filters: Callable[[], Cohort]) -> None:
         work = partial(self._set_range, make_filters)
-        self._requests.carry_out(content, self.state, work, self._answer)
+        self._requests.carry_out(self, content, work, self._answer)
 
     def _answer(self, request: str) -> None:
         self._answered = request

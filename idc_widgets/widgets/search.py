@@ -99,7 +99,7 @@ class SearchBox(Closable, anywidget.AnyWidget):
         if content.get("kind") != "search":
             return
         work = partial(self._search, content)
-        self._requests.carry_out(content, self.state, work, self._answer)
+        self._requests.carry_out(self, content, work, self._answer)
 
     def _answer(self, request: str) -> None:
         self._answered = request

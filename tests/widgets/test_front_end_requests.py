@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from idc_widgets import BrowserState
+from typing import Any
+
+import pytest
+
+from idc_widgets import BrowserState, FacetDropdown, IDCClient
 from idc_widgets.widgets.front_end_requests import FrontEndRequests
 
 
@@ -20,14 +24,53 @@ def test_page_views_number_their_requests_independently() -> None:
     assert requests.accept({"view": "b", "number": 1}) == "b:1"
 
 
-def test_a_request_is_answered_even_after_an_error() -> None:
-    requests, state = FrontEndRequests(), BrowserState()
+def choose(dropdown: FacetDropdown, number: int, *values: str) -> None:
+    content = {"kind": "choose", "view": "a", "number": number, "values": list(values)}
+    dropdown._handle_custom_msg(content, [])
+
+
+@pytest.fixture
+def dropdown(client: IDCClient) -> FacetDropdown:
+    return FacetDropdown(BrowserState(client), "Modality")
+
+
+def test_a_request_is_answered_whatever_happens(dropdown: FacetDropdown) -> None:
+    choose(dropdown, 1, "no such modality")
+    assert dropdown._answered == "a:1"
+    assert "no such modality" in dropdown.state.message
+
+
+def test_a_repeated_request_is_answered_and_not_carried_out(
+    dropdown: FacetDropdown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    choose(dropdown, 1, "CT")
+    dropdown.state.filters = dropdown.state.filters.without("Modality")
+    monkeypatch.setattr(
+        dropdown, "send_state", lambda names: sent.append(dropdown.get_state(names))
+    )
+    choose(dropdown, 1, "CT")
+    assert dropdown.state.filters.values("Modality") == ()
+    (answer,) = sent
+    assert answer["_answered"] == "a:1"
+    assert answer["_values"] == dropdown._values
+    assert "_esm" not in answer
+
+
+def test_an_outdated_request_is_neither_carried_out_nor_answered(dropdown: FacetDropdown) -> None:
+    choose(dropdown, 2, "CT")
+    choose(dropdown, 1, "MR")
+    assert dropdown._answered == "a:2"
+    assert dropdown.state.filters.values("Modality") == ("CT",)
+
+
+def test_a_repeated_request_waits_for_the_first(dropdown: FacetDropdown) -> None:
     answered: list[str] = []
+    requests, content = FrontEndRequests(), {"view": "a", "number": 1}
 
-    def fail(request: str) -> None:
-        raise ValueError(request)
+    def work(request: str) -> None:
+        requests.carry_out(dropdown, content, work, answered.append)
+        assert answered == []
 
-    requests.carry_out({"view": "a", "number": 1}, state, fail, answered.append)
-    assert (answered, state.message) == (["a:1"], "ValueError: a:1")
-    requests.carry_out({"view": "a", "number": 1}, state, fail, answered.append)
-    assert answered == ["a:1"], "an outdated request is neither carried out nor answered"
+    requests.carry_out(dropdown, content, work, answered.append)
+    assert answered == ["a:1"]

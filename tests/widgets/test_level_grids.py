@@ -191,6 +191,22 @@ class TestEveryGrid:
         assert state.series == shown.keys([range(first, first + 1)])
         assert state.message == ""
 
+    def test_a_click_on_the_only_pick_that_a_filter_hid_is_reported(
+        self, state: BrowserState, make: MakeGrid
+    ) -> None:
+        page = open_page(make(SeriesGrid, state))
+        shown = page.grid._rows
+        modalities = shown.window(0, 12)["Modality"]
+        hidden, first = modalities.index("RTSTRUCT"), modalities.index("CT")
+        page.click(first)
+        page.click(hidden)
+        page.click(first, hidden)
+        state.filter_values("Modality", ["CT"])
+        assert state.series == shown.keys([range(first, first + 1)])
+        page.click(hidden)
+        assert "the row that you clicked is no longer shown" in state.message
+        assert state.series == shown.keys([range(first, first + 1)])
+
     def test_a_click_on_forgotten_rows_is_reported(
         self, state: BrowserState, make: MakeGrid, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -20,7 +20,7 @@ from ...query import RowSource, Sort
 from .columns import Column
 from .datagrid_title import GridTitle
 from .rectangles import is_everything, ranges_of, rectangles_of, split_everything
-from .view_of_rows import FIRST_ROWS, ViewOfRows, cell_texts
+from .view_of_rows import FIRST_ROWS, REPLACED, ViewOfRows, cell_texts
 
 __all__ = ["DataGridView"]
 
@@ -144,6 +144,8 @@ class DataGridView(ViewOfRows):
         try:
             if content["kind"] == "sort":
                 self.on_header_click(str(content["column"]))
+            elif content["kind"] == "menu":
+                self.grid.on_menu(content["transforms"])
             elif self._requests.accept({**content, "view": content["page"]}) is not None:
                 self.on_select(
                     content["selections"], content["before"], generation=content["generation"]
@@ -176,7 +178,10 @@ class DataGridView(ViewOfRows):
             if self._rows is None:
                 return
             rows = self._rows_of(generation)
+            rectangles = list(rectangles)
             ranges = ranges_of(rectangles, len(rows))
+            if rectangles and not ranges:
+                raise InvalidQueryError(REPLACED)
             try:
                 keys = self._picked_keys(rows, ranges, ranges_of(before, len(rows)))
             except InvalidQueryError:
@@ -370,8 +375,12 @@ class _Grid(StreamingDataGrid):
 
     @observe("_transforms")
     def _on_transforms_changed(self, change: Any) -> None:
-        sorts = [one for one in change["new"] if one.get("type") == "sort"]
-        if len(sorts) < len(change["new"]):
+        self.on_menu(change["new"])
+
+    def on_menu(self, transforms: Sequence[Mapping[str, Any]]) -> None:
+        """Sort as a person chose in the menu of a header."""
+        sorts = [one for one in transforms if one.get("type") == "sort"]
+        if len(sorts) < len(transforms):
             self._transforms = sorts
             self._view.refuse_filter()
             return

@@ -13,7 +13,10 @@ from ..front_end_requests import FrontEndRequests
 from .columns import Column
 from .shown_rows import ShownRows
 
-__all__ = ["FIRST_ROWS", "ViewOfRows", "cell_texts"]
+__all__ = ["FIRST_ROWS", "REPLACED", "ViewOfRows", "cell_texts"]
+
+#: What a person is told about a click on rows that are not known any more.
+REPLACED = "the rows that you clicked have been replaced since then; click again"
 
 #: Rows sent with a new source before the front end requests any: as many as a tall grid shows.
 FIRST_ROWS = 40
@@ -72,9 +75,7 @@ class ViewOfRows:
         """
         rows = self._rows if generation is None else self._shown.rows(generation)
         if rows is None:
-            raise InvalidQueryError(
-                "the rows that you clicked have been replaced since then; click again"
-            )
+            raise InvalidQueryError(REPLACED)
         return rows
 
     def _picked_keys(
@@ -100,12 +101,16 @@ class ViewOfRows:
         return keys if rows is self._rows else self._without_hidden(keys, rows.keys(before))
 
     def _without_hidden(self, keys: tuple[Any, ...], before: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return `keys` without the keys in `before` whose rows are no longer shown."""
+        """Return `keys` without the keys in `before` whose rows are no longer shown.
+
+        If no key is left, return all: then the click was on a row that is no longer shown, and has
+        to be refused.
+        """
         assert self._rows is not None
         positions = self._rows.positions(before)
         shown = set(self._rows.keys(range(position, position + 1) for position in positions))
         hidden = set(before) - shown
-        return tuple(key for key in keys if key not in hidden)
+        return tuple(key for key in keys if key not in hidden) or keys
 
     def _report_picks(self, keys: tuple[Any, ...]) -> None:
         for callback in self._picked_callbacks:

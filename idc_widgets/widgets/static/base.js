@@ -240,26 +240,143 @@ function follow(model, names, draw, signal) {
   for (const name of names) listen(model, `change:${name}`, schedule, signal);
 }
 
+// What people are told about the kernel, in one sentence. Without an answer for SILENT_MS, the
+// kernel may be busy, and choices are still taken; they wait for it.
+const NO_KERNEL = "No kernel is connected to this widget: run the cell again.";
+const SILENT =
+  "The kernel does not answer; it may be busy. The last choice is sent again until it answers.";
+const SILENT_MS = 10000;
+const RESEND_MS = 5000; // doubled after each time, so that a busy kernel does not find hundreds
+const MAX_RESEND_MS = 60000;
+
+/**
+ * Tell people when the kernel has ended or does not answer. While there is no kernel, nothing in
+ * the widget can be used. All widgets of a browser share one sentence.
+ *
+ * @param {Model<any>} model
+ * @param {HTMLElement} el The element of the view, where JupyterLab marks widgets without a kernel.
+ * @param {HTMLElement} root What is disabled.
+ * @param {AbortSignal} signal Aborted when the view is removed.
+ * @param {(isGone: boolean) => void} [onGone] Called at each change.
+ */
+function watchKernel(model, el, root, signal, onGone) {
+  const id = uniqueId();
+  let isGone = false;
+
+  /** @param {string} text "" takes back what this widget has said. */
+  function say(text) {
+    for (const note of document.querySelectorAll(`.idc-kernel [data-of="${id}"]`)) {
+      const host = note.parentElement;
+      note.remove();
+      if (host && !host.childElementCount) host.remove();
+    }
+    if (!text) return;
+    const place = root.closest(".idc-browser") ?? el;
+    let host = place.querySelector(":scope > .idc-kernel");
+    if (!host) {
+      host = h("div", "idc-root idc-kernel");
+      host.setAttribute("role", "status");
+      place.append(host);
+    }
+    const note = h("span", "", text);
+    note.dataset.of = id;
+    host.append(note); // the style sheet shows only the first
+  }
+
+  /** @param {boolean} value */
+  function setGone(value) {
+    if (isGone === value) return;
+    isGone = value;
+    root.inert = value;
+    say(value ? NO_KERNEL : "");
+    onGone?.(value);
+  }
+
+  // anywidget passes the view as `this`, whose model knows; other front ends report only an end.
+  listen(
+    model,
+    "comm_live_update",
+    /** @this {any} */
+    function () {
+      setGone(!this?.model?.comm_live);
+    },
+    signal,
+  );
+  signal.addEventListener("abort", () => say(""));
+  setGone(el.classList.contains("jupyter-widgets-disconnected"));
+  return {
+    /** Say that the kernel does not answer, or that it does again. @param {boolean} isSilent */
+    showSilence(isSilent) {
+      if (!isGone) say(isSilent ? SILENT : "");
+    },
+
+    /**
+     * Send a message to Python, unless the front end has already lost the kernel.
+     *
+     * @param {object} content
+     */
+    send(content) {
+      try {
+        model.send(content);
+        return true;
+      } catch (error) {
+        console.warn("idc_widgets: cannot send a message to the kernel:", error);
+        setGone(true);
+        return false;
+      }
+    },
+
+    /** Take in that the kernel has answered. */
+    hear() {
+      setGone(false);
+      say("");
+    },
+  };
+}
+
 /**
  * Send the requests of a page view to Python, one at a time. Requests that are made before the
  * answer are merged into one, in which the latest value of each key wins. Python answers by setting
  * the trait `_answered` to "view:number".
  *
+ * A request without an answer is sent again with the same number, which Python carries out once:
+ * the request or the answer may be lost.
+ *
  * @param {Model<any>} model
  * @param {string} view The id of the page view.
+ * @param {ReturnType<typeof watchKernel>} kernel
+ * @param {AbortSignal} signal Aborted when the view is removed.
  */
-function createRequests(model, view) {
-  /** @type {string | null} */
-  let pending = null; // the request that has not been answered yet, as "view:number"
+function createRequests(model, view, kernel, signal) {
+  /** @type {{ kind: string } | null} */
+  let pending = null; // the request that has not been answered yet
   /** @type {{ kind: string } | null} */
   let next = null;
   let number = 0;
+  let silentSince = 0; // when the first request was sent that has no answer
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
 
   /** @param {{ kind: string }} content */
-  const sendNow = (content) => {
-    pending = `${view}:${++number}`;
-    model.send({ ...content, view, number });
-  };
+  function sendNow(content) {
+    if (!pending) silentSince = Date.now();
+    // A request that is overtaken may have been lost: the later one contains it.
+    pending = { ...pending, ...content };
+    number += 1;
+    send(RESEND_MS);
+  }
+
+  /** @param {number} pause Until the request is sent again. */
+  function send(pause) {
+    clearTimeout(timer);
+    kernel.send({ ...pending, view, number });
+    timer = setTimeout(() => {
+      if (Date.now() - silentSince >= SILENT_MS) kernel.showSilence(true);
+      send(Math.min(2 * pause, MAX_RESEND_MS));
+    }, pause);
+  }
+
+  signal.addEventListener("abort", () => clearTimeout(timer));
   return {
     isPending: () => pending !== null,
 
@@ -271,8 +388,10 @@ function createRequests(model, view) {
 
     /** Look for an answer. Return whether the model shows the answer to the last request. */
     settle() {
-      if (pending && model.get("_answered") === pending) {
+      if (pending && model.get("_answered") === `${view}:${number}`) {
+        clearTimeout(timer);
         pending = null;
+        kernel.hear();
         if (next) sendNow(next);
         next = null;
       }

@@ -5,7 +5,8 @@
 // Here, each click is a message of its own, with the generation of the rows that the page shows: a
 // number that increases whenever the rows of the grid change.
 // To Python: {type: "click", page, number, generation, kind, ...}, with kind "pick", {selections,
-// before}, or "sort", {column}. From Python: {event_type: "answer", page, number}.
+// before}; "sort", {column}; or "menu", {transforms}, for the menu of a header.
+// From Python: {event_type: "answer", page, number}.
 
 /**
  * @typedef {{ r1: number, r2: number, c1: number, c2: number }} Cells A rectangle of cells.
@@ -76,12 +77,17 @@ function reportClicks(model) {
 
   // --- the selection -------------------------------------------------------------------------
 
-  // The selection of the model follows the page, but is not sent with the model's state. Until the
-  // kernel has seen all clicks, the selections that it sends are outdated.
+  // The selection and the order of the model follow the page, but are not sent as a part of its
+  // state: ipydatagrid would also send what it has just received, and an old order that arrives
+  // late looks like another click. What the kernel sends before it has seen all clicks is outdated.
   const { set } = model;
   /** @param {any} key @param {any} value @param {any} options */
   model.set = function (key, value, options) {
     let state = key;
+    if (key === "_transforms" && !isReceiving) {
+      flush();
+      send({ kind: "menu", generation, transforms: value });
+    }
     if (typeof state === "object" && state && "selections" in state) {
       if (isPending() || held) {
         const { selections: outdated, ...rest } = state;
@@ -96,6 +102,7 @@ function reportClicks(model) {
     } finally {
       isReceiving = wasReceiving;
       delete this._buffered_state_diff?.selections;
+      delete this._buffered_state_diff?._transforms;
     }
   };
 

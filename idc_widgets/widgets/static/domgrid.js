@@ -28,6 +28,7 @@ function render({ model, el }) {
   const parts = createGridParts(id);
   const { root, scroller, sheet, say } = parts;
   el.append(root);
+  watchKernel(model, el, root, signal);
 
   const scroll = createScrollMap();
   /** @param {object} content */

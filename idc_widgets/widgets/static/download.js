@@ -129,7 +129,7 @@ function render({ model, el }) {
   /** @type {Partial<Status>} */
   let status = {};
   let isStarting = false;
-  let isDisconnected = false;
+  let isDisconnected = false; // from the kernel
   /**
    * Buttons that were pressed, and the state of the job at that moment.
    *
@@ -159,7 +159,7 @@ function render({ model, el }) {
     start.textContent = isStarting ? "Starting…" : offer.text;
     start.disabled = isDisabled;
     start.setAttribute("aria-disabled", String(isStarting || isDisabled)); // so it keeps the focus
-    hint.textContent = isDisconnected ? "The kernel has ended: run the cell again." : offer.hint;
+    hint.textContent = offer.hint;
     hint.hidden = !hint.textContent || Boolean(status.active);
   }
 
@@ -350,11 +350,15 @@ function render({ model, el }) {
     }
   }
 
-  /** Show that the kernel has ended or was restarted: the last status is no longer true. */
-  function onDisconnected() {
-    isDisconnected = true;
+  /**
+   * Show that the kernel has ended or was restarted: the last status is no longer true.
+   *
+   * @param {boolean} isGone
+   */
+  function onGone(isGone) {
+    isDisconnected = isGone;
     showOffer();
-    if (!status.active) return;
+    if (!isGone || !status.active) return;
     showStatus({
       .../** @type {Status} */ (status),
       number: (status.number ?? 0) + 0.5,
@@ -374,7 +378,7 @@ function render({ model, el }) {
   follow(model, ["_message", "_question"], showMessage, signal);
   follow(model, ["_status"], onStatus, signal);
   listen(model, "msg:custom", onMessage, signal);
-  listen(model, "comm_live_update", onDisconnected, signal);
+  watchKernel(model, el, root, signal, onGone);
   signal.addEventListener("abort", () => clearInterval(timer));
   showActive(false);
   showOffer();

@@ -73,7 +73,8 @@ function render({ model, el }) {
   // --- the choice: shown at once, sent one request at a time ----------------------------------
 
   let chosen = model.get("_chosen");
-  const requests = createRequests(model, view);
+  const kernel = watchKernel(model, el, root, removed.signal);
+  const requests = createRequests(model, view, kernel, removed.signal);
 
   /** @param {Value[]} values */
   function choose(values) {
@@ -143,9 +144,17 @@ function render({ model, el }) {
     return { value, element };
   }
 
+  /** Return the values with their counts, and those chosen here that Python does not list yet. */
+  function listedValues() {
+    const values = model.get("_values");
+    const listed = new Set(values.map(([value]) => value));
+    const unlisted = chosen.filter((value) => !listed.has(value));
+    return [...values, ...unlisted.map((value) => /** @type {typeof values[0]} */ ([value, 0, 0]))];
+  }
+
   function showRows() {
     const currentValue = rows[current]?.value;
-    const values = model.get("_values");
+    const values = listedValues();
     const text = search.value.trim().toLowerCase();
     const matches = values.filter(([value]) => nameOf(value).toLowerCase().includes(text));
     const first = matches.filter(([value]) => onTop.includes(value));

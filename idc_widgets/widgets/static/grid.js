@@ -22,6 +22,7 @@ function render({ model, el }) {
   const empty = h("p", "idc-grid-empty");
   root.append(title, count, picked, empty);
   el.append(root);
+  watchKernel(model, el, root, removed.signal);
 
   const show = () => {
     const rows = model.get("_count");

@@ -149,7 +149,8 @@ function render({ model, el }) {
 
   // --- the choice: shown at once, sent one request at a time ----------------------------------
 
-  const requests = createRequests(model, uniqueId());
+  const kernel = watchKernel(model, el, root, removed.signal);
+  const requests = createRequests(model, uniqueId(), kernel, removed.signal);
   /** @type {[first: number, last: number] | null} */
   let span = null; // bins chosen by mouse or keyboard, until Python answers
   /** @type {string | null} */

@@ -75,7 +75,8 @@ function render({ model, el }) {
 
   // --- requests: one at a time, the last text wins ----------------------------------------------
 
-  const requests = createRequests(model, uniqueId());
+  const kernel = watchKernel(model, el, root, removed.signal);
+  const requests = createRequests(model, uniqueId(), kernel, removed.signal);
   /** @type {number | null} */
   let typingTimer = null;
   /** @type {{ words: string, typed: string, left: string } | null} */

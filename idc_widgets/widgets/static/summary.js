@@ -30,6 +30,7 @@ function render({ model, el }) {
   const clear = button("idc-link", "Clear all", "", () => model.send({ kind: "clear" }));
   root.append(line, chips, alert);
   el.append(root);
+  watchKernel(model, el, root, removed.signal);
 
   function showLine() {
     const elements = model.get("_counts").map(([number, noun]) => {

@@ -18,6 +18,7 @@ function render({ model, el }) {
   toggle.append(text, count, h("span", "idc-arrow"));
   root.append(toggle);
   el.append(root);
+  watchKernel(model, el, root, removed.signal);
 
   const show = () => {
     const name = model.get("_text");

@@ -1,0 +1,119 @@
+"""Messages that are lost between page and kernel, and kernels that are busy or gone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+from support.lab import NOTEBOOK, Lab
+
+SHOW = """
+from idc_widgets import IDCBrowser
+browser = IDCBrowser(collection_id="nsclc_radiomics")
+chosen = []
+browser.state.observe(lambda change: chosen.append(change["new"].values("Modality")), "filters")
+browser
+"""
+
+# Work in the next choice, but do not answer before the file is deleted.
+HOLD = """
+import time
+from pathlib import Path
+Path("hold").touch()
+def hold():
+    patience = time.monotonic() + 60
+    while Path("hold").exists() and time.monotonic() < patience:
+        time.sleep(0.05)
+browser.state.add_view(hold, ["filters"])
+"""
+
+# JavaScript: lose the next message to or from the kernel that contains a text.
+LOSE_REQUEST = """(text) => {
+  const { send } = WebSocket.prototype;
+  window.lost = 0;
+  WebSocket.prototype.send = function (data) {
+    const message = typeof data === "string" ? data : new TextDecoder().decode(data);
+    if (message.includes(text) && !window.lost) window.lost += 1;
+    else send.call(this, data);
+  };
+}"""
+LOSE_ANSWER = f"""(text) => {{ {NOTEBOOK}
+  const socket = panel.sessionContext.session.kernel._ws;
+  const {{ onmessage }} = socket;
+  window.lost = 0;
+  socket.onmessage = function (event) {{
+    const {{ data }} = event;
+    const message = typeof data === "string" ? data : new TextDecoder().decode(data);
+    if (message.includes(text) && !window.lost) window.lost += 1;
+    else return onmessage.call(this, event);
+  }};
+}}"""
+
+WAITING = ".idc-popover-waiting"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("lab"), chromium=chromium) as running:
+        yield running
+
+
+@pytest.fixture
+def page(lab: Lab) -> Iterator[Page]:
+    shown = lab.open_notebook([SHOW], height=1300)
+    lab.run_all(shown)
+    expect(shown.locator(".idc-grid-count").nth(2)).to_have_text("4,926")
+    yield shown
+    lab.close(shown)
+
+
+def choose_ct(page: Page) -> None:
+    page.locator(".idc-popover-button").filter(has_text="Modality").click()
+    page.get_by_role("option", name=re.compile("^CT,")).click()
+
+
+@pytest.mark.parametrize(
+    ("lose", "text"), [(LOSE_REQUEST, '"choose"'), (LOSE_ANSWER, '"_answered"')]
+)
+def test_a_lost_message_is_sent_again_and_works_once(
+    lab: Lab, page: Page, lose: str, text: str
+) -> None:
+    page.evaluate(lose, text)
+    choose_ct(page)
+    page.wait_for_function("() => window.lost === 1")
+    expect(page.locator(WAITING)).to_have_count(1)
+    expect(page.locator(WAITING)).to_have_count(0)
+    expect(page.get_by_role("option", name=re.compile("^CT,"))).to_have_attribute(
+        "aria-selected", "true"
+    )
+    assert lab.run(page, "print(chosen)") == "[('CT',)]"
+
+
+def test_a_kernel_that_does_not_answer_is_told_until_it_does(lab: Lab, page: Page) -> None:
+    lab.run(page, HOLD)
+    choose_ct(page)
+    note = page.get_by_role("status").filter(has_text="The kernel does not answer")
+    expect(note).to_have_count(1)
+    expect(note).to_be_visible()
+    page.get_by_role("option", name=re.compile("^SEG,")).click()  # choices are still taken
+    (lab.folder / "hold").unlink()
+    expect(note).to_have_count(0)
+    expect(page.locator(WAITING)).to_have_count(0)
+    assert lab.run(page, "print(chosen)") == "[('CT',), ('CT', 'SEG')]"
+
+
+def test_without_a_kernel_nothing_is_enabled(lab: Lab, page: Page) -> None:
+    page.evaluate(f"() => {{ {NOTEBOOK} return panel.sessionContext.session.kernel.restart(); }}")
+    note = page.get_by_role("status").filter(has_text="No kernel is connected")
+    expect(note).to_have_count(1)
+    expect(note).to_be_visible()
+    roots = page.locator(".idc-browser .idc-root:not(.idc-kernel)")
+    assert roots.count() > 10
+    assert roots.evaluate_all("(roots) => roots.every((root) => root.inert)")
+    lab.run_all(page)
+    expect(note).to_have_count(0)
+    choose_ct(page)
+    expect(page.locator(WAITING)).to_have_count(0)
+    assert lab.run(page, "print(chosen)") == "[('CT',)]"
