@@ -20,8 +20,9 @@ __all__ = ["flush_to_disk", "move_into_place", "remove", "replaced_when_complete
 def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterator[Path]:
     """Yield a hidden path beside `target` to write to, and rename it to `target` at the end.
 
-    If the block raises, the hidden file is removed and `target` stays as it was. The content is on
-    the disk before `target` is replaced, so that a power cut leaves the old file or the new one.
+    If the `with` block raises an error, the hidden file is removed and `target` stays as it was.
+    The content is on the disk before `target` is replaced, so that a power cut leaves the old file
+    or the new one.
 
     Args:
         target: The file to write or to replace. Its folder must exist.

@@ -29,7 +29,7 @@ def call_in_forked_children(called: _CalledInChildren) -> None:
 
 
 def never_free(*objects: object) -> None:
-    """Keep objects until the process ends, and do not free them at its end either."""
+    """Keep objects until the process ends, and do not free them even then."""
     for kept in objects:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 

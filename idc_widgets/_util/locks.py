@@ -35,8 +35,8 @@ _names_lock = threading.Lock()
 def locked(path: Path) -> Iterator[bool | None]:
     """Create a lock file and try to lock it, without waiting.
 
-    The block runs in any case. The holder of the lock removes the file at the end. A file that
-    another user left behind is used as well, or is replaced if it cannot be read.
+    The `with` block runs in any case. The holder of the lock removes the file at the end. A file
+    that another user left behind is used as well, or is replaced if it cannot be read.
 
     Yields:
         True if the lock is held, False if another thread or process holds it, None if the file

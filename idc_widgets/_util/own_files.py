@@ -46,7 +46,7 @@ def make_own_folder(folder: Path) -> None:
             its path. The message has the next step.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":  # has access lists, which a mode does not show
+    if sys.platform == "win32":  # Windows has access lists, which a mode does not show
         return
     trusted = (os.geteuid(), 0)
     status = folder.stat()

@@ -173,7 +173,7 @@ class Index:
 
 
 def _fingerprint(path: Path) -> str:
-    """Return a digest of the size and the end of a Parquet file, which identifies its content."""
+    """Return a digest that identifies the content of a Parquet file: of its size and its end."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -428,7 +428,7 @@ def _arrow_batches(cursor: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.R
 
 @contextmanager
 def _translated_errors() -> Iterator[None]:
-    """Turn the errors that DuckDB raises in the block into those of this package."""
+    """Turn errors of DuckDB in the `with` block into errors of this package."""
     try:
         yield
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""The files that an engine has opened, and checks that they are still the same."""
+"""Remember the files that an engine has opened, and check that they are still the same."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ __all__ = ["csv_query", "parquet_select"]
 #: The delimiters that a CSV file may have.
 _DELIMITERS = ",;\t|"
 
-#: The largest number of characters that are read of a header. IDC's has 500.
+#: At most this many characters of a header are read. The header of the index has 500.
 _MAX_HEADER_CHARACTERS = 100_000
 
 
@@ -52,7 +52,7 @@ def csv_query(path: Path) -> str:
 
 
 def _read_header(path: Path) -> tuple[list[str], str]:
-    """Return the column names of a CSV file and its delimiter, the most frequent in the header.
+    """Return the column names of a CSV file, and its delimiter: the most frequent in the header.
 
     DuckDB could guess both, but takes the header for data if one of the later lines is too short.
 

@@ -12,7 +12,7 @@ __all__ = ["make_portable"]
 
 
 def make_portable(statement: exp.Query, target: sqlglot.Dialect) -> None:
-    """Rewrite a parsed statement in DuckDB's dialect, so that it keeps its meaning in another.
+    """Rewrite a parsed statement in DuckDB's dialect, so that it means the same in another one.
 
     Args:
         statement: The statement, which is changed in place.

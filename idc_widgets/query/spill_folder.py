@@ -72,7 +72,7 @@ class SpillFolder:
 
 
 def _sweep_once(parent: Path) -> None:
-    """Remove the spill folders that dead processes of this user left, unless already done."""
+    """Remove the spill folders that dead processes of this user left; do this only once."""
     if os.getpid() in _swept_in:
         return
     _swept_in.add(os.getpid())

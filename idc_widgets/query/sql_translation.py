@@ -165,7 +165,7 @@ def _replace_table(table: exp.Table, relation: exp.Query) -> None:
 
 
 def _bind(statement: exp.Query, params: Sequence[object]) -> None:
-    """Replace the placeholders by values. They become nodes of the tree, so no text is pasted."""
+    """Replace the placeholders by values. A value becomes a node of the tree; no text is pasted."""
     for node in list(statement.find_all(exp.In)):
         query = node.args.get("query")
         if query is not None:

@@ -174,7 +174,7 @@ class TableCatalog:
 
 
 def _attached_or_removed(engine: DuckDBEngine, name: str, target: Path) -> bool:
-    """Attach a table that is on disk and return True; if it is damaged, remove it, return False.
+    """Attach a table that is on disk, and return True; remove a damaged one, and return False.
 
     Raises:
         FetchError: The damaged table cannot be removed.

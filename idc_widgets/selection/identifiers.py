@@ -120,7 +120,7 @@ def _prior_versions(engine: Engine, uids: list[str]) -> dict[str, int]:
     for column in ("SeriesInstanceUID", "StudyInstanceUID"):
         known = known_texts(engine, column, uids, table="prior_versions_index")
         if known:
-            # To read the whole table takes little time: few series are only in earlier versions.
+            # Reading the whole table is fast, because few series are only in earlier versions.
             versions = engine.rows(
                 f"SELECT {column}, max(max_idc_version) FROM prior_versions_index GROUP BY 1"
             )

@@ -57,7 +57,8 @@ def plan_download(
     if wanted is not None:
         series = OneOf("SeriesInstanceUID", sorted_unique(row.SeriesInstanceUID for row in wanted))
         where = f"({where}) AND {series.sql(params.bind)}"
-    # A user's template may name any column. With all columns, an error can suggest the nearest.
+    # A user's template may name any column. If all columns are read, an error can suggest the
+    # nearest one.
     is_built_in = template == DEFAULT_TEMPLATE or template in FORMS
     columns = ", ".join(_PLAN_COLUMNS if is_built_in else COLUMNS)
     rows = cohort.engine.query(

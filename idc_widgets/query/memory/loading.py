@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 def memory_index_of(engine: Engine, *, make: bool = True) -> MemoryIndex | None:
     """Return the index of an engine in memory; None if the engine is another database.
 
-    The first call reads the index, which takes about a second for IDC's unless it was prepared.
+    The first call reads the index. For IDC's index, this takes about a second unless it was
+    prepared.
 
     Args:
         engine: The engine that has the index.

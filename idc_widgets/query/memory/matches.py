@@ -196,7 +196,7 @@ class Matches:
             yield encoded.value_of_code[code], int(series[code]), int(patients[code])
 
     def count_bins(self, column: str, edges: Sequence[Bound]) -> tuple[list[int], int]:
-        """Return the number of series per bin of a column of `RANGES`, and of those without value.
+        """Return the series per bin of a column of `RANGES`, and the number without a value.
 
         Args:
             column: The column.

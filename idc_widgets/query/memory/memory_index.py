@@ -209,7 +209,7 @@ class MemoryIndex(EncodedIndex):
         return Mask(self, is_wanted[self.patient_of_group], True)
 
     def flags_of_all(self, conditions: Sequence[Maskable]) -> BoolArray:
-        """Return one flag per series: True if it fulfills all of one or more conditions."""
+        """Return one flag per series: True if all conditions hold. There must be a condition."""
         flags = [self.mask_of(condition).per_series for condition in conditions]
         return reduce(np.logical_and, flags)
 
@@ -339,7 +339,7 @@ class MemoryIndex(EncodedIndex):
     def read_columns(self, rows: Array, columns: Sequence[str]) -> dict[str, list[Any]]:
         """Return columns of the table "index" for these rows, in their order, by SQL."""
         source, params = "_rows", []
-        if len(rows) and self.engine.opened.is_prepared:  # small row groups are skipped
+        if len(rows) and self.engine.opened.is_prepared:  # small row groups can be skipped
             first, last = int(rows.min()), int(rows.max())
             if last - first < _MAX_SCANNED_ROWS:
                 source, params = "(SELECT * FROM _rows WHERE _row BETWEEN ? AND ?)", [first, last]
@@ -414,7 +414,7 @@ class MemoryIndex(EncodedIndex):
 
     @cached_property
     def is_sorted_by_patient(self) -> bool:
-        """Whether the rows of the index are sorted by number of the patient; IDC's are."""
+        """Whether the rows of the index are sorted by the number of their patient, as IDC's are."""
         patient_of_series = self.patient_of_group[self.group_of_series]
         return bool((patient_of_series[1:] >= patient_of_series[:-1]).all())
 

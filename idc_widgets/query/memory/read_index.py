@@ -186,7 +186,7 @@ def _form_groups(
 
 
 def _commercial_use(licenses: EncodedColumn) -> EncodedColumn:
-    """Return the column commercial_use: False for NonCommercial, missing without a license."""
+    """Return the column commercial_use: True, False (NonCommercial) or missing (no license)."""
     allowed = [not is_non_commercial(name) for name in licenses.value_of_code[:-1]]
     code_of_license = np.array([*allowed, 2], dtype=np.uint8)
     return EncodedColumn(_FALSE_AND_TRUE, code_of_license[licenses.codes])

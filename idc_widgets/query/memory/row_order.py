@@ -1,4 +1,4 @@
-"""Orders of patients, studies or series. Each of these is identified by its number."""
+"""Orders of patients, studies or series. Each patient, study or series has a number."""
 
 from __future__ import annotations
 

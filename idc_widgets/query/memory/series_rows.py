@@ -22,8 +22,7 @@ from .row_order import (
 
 __all__ = ["SeriesRows"]
 
-#: If the order of some rows depends on their UIDs, the UIDs of all rows are read, if there are no
-#: more rows than this.
+#: Up to this number of rows, the UIDs of all rows are read if the order of some depends on UIDs.
 _MAX_READ_UIDS = 1_000
 
 
@@ -141,7 +140,7 @@ class SeriesRows:
         return rows[order]
 
     def _break_ties(self, rows: Array, order: Array, differs: Array) -> None:
-        """Sort series with equal keys by their UIDs, in place in `order`."""
+        """Sort series with equal keys by their UIDs; change `order` in place."""
         is_tied = np.append(~differs, False) | np.append(False, ~differs)
         tied = np.flatnonzero(is_tied)
         tie_of_row = np.cumsum(np.append(0, differs))[tied]

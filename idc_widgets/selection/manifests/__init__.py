@@ -1,7 +1,7 @@
 """Manifests: files that list series, in the formats of other tools and in ours.
 
 Only `selection` imports from here. A manifest is only parsed and looked up in the index. None of
-its commands is run, and none of its paths and addresses is used.
+its commands is run. Its paths are ignored, and its addresses only identify series.
 """
 
 import lazy_loader as _lazy

@@ -46,7 +46,7 @@ _Values: TypeAlias = Mapping[str, Mapping[str, None]]
 
 
 def _look_up_uids(engine: Engine, values: _Values) -> tuple[set[str], dict[tuple[str, str], str]]:
-    """Return the series of the UIDs, and the reason for each (kind, UID) that is unknown."""
+    """Return the series of the UIDs; and for each unknown UID: (kind, UID) → the reason."""
     series = known_texts(engine, "SeriesInstanceUID", [*values["series"], *values["uid"]])
     others = [uid for uid in values["uid"] if uid not in series]
     studies = known_texts(engine, "StudyInstanceUID", [*values["study"], *others])
@@ -76,7 +76,7 @@ def _look_up_uids(engine: Engine, values: _Values) -> tuple[set[str], dict[tuple
 def _look_up_patients(
     engine: Engine, pairs: set[tuple[str, str]]
 ) -> tuple[set[str], dict[tuple[str, str], str]]:
-    """Return the series of these patients, and the reason for each unknown pair.
+    """Return the series of these patients; and for each unknown pair, the reason.
 
     Args:
         engine: The engine whose index is searched.

@@ -122,7 +122,7 @@ def parse_table(lines: Sequence[str], layout: Layout) -> Iterator[Entry | Unknow
 
 
 def _sample(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Yield the first lines with their indices; skip empty lines, comments and too long lines."""
+    """Yield the first lines with their indices; skip comments and empty or too long lines."""
     filled = (
         (index, line)
         for index, line in enumerate(lines)
