@@ -78,7 +78,7 @@ def small_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small_index(small_package: Path, tmp_path: Path) -> Iterator[Path]:
-    """Use a copy of that folder and an empty cache folder; return the copy, which may change."""
+    """Use a copy of `small_package` that may change, and an empty cache folder; return the copy."""
     package = tmp_path / "idc_index_data"
     shutil.copytree(small_package, package)
     with installed_package(package, tmp_path / "cache"):

@@ -97,7 +97,7 @@ def prose(path: Path) -> str:
 
 @functools.cache
 def words_of_code(package_only: bool) -> frozenset[str]:
-    """Return the identifiers and the words in strings of the package, or of all Python files."""
+    """Return all identifiers and words in strings, of the package or of all Python files."""
     words = set(OTHER_NAMES)
     for path in [*PACKAGE, *([] if package_only else OTHER_CODE)]:
         text = path.read_text(encoding="utf-8")
@@ -157,7 +157,7 @@ def _defines(node: ast.ClassDef, member: str) -> bool:
 
 
 def unknown_names(text: str, words: Set[str]) -> Iterator[str]:
-    """Yield the names between backticks that are not in `words`, or not in the class they name."""
+    """Yield the unknown names between backticks: not in `words`, or not members of their class."""
     for match in NAME.finditer(text):
         parts = match[1].rstrip(".").split(".")
         if FILE.fullmatch(match[1]) or parts[-1] in ("json", "sha256", "parquet", "toml"):

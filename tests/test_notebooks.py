@@ -45,7 +45,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
 
 def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
     """Execute all cells in a kernel of this Python; raise the error of a cell that fails."""
-    # Without the machine's own kernelspecs, "python3" is that of ipykernel, which runs this Python.
+    # Ignore the kernelspecs of the machine, so that "python3" is the kernel of this Python.
     manager = AsyncKernelManager(
         kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
     )
@@ -165,7 +165,7 @@ class TestBrowse:
 
 
 def kinds_of_objects() -> dict[str, object]:
-    """Return one data set per kind of object in IDC; names that begin with "image" can be shown."""
+    """Return name → data set, one per kind of object. Those named "image…" have pixels to show."""
     report = new_dataset("1.2.840.10008.5.1.4.1.1.88.33", "SR")
     contours = new_dataset("1.2.840.10008.5.1.4.1.1.481.3", "RTSTRUCT")
     segmentation = new_dataset("1.2.840.10008.5.1.4.1.1.66.4", "SEG", NumberOfFrames=2)

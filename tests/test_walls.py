@@ -22,7 +22,7 @@ FLOORS = [
     {"errors"},  # every folder raises these
     {"_util"},  # formatting, lock files, HTTP: knows nothing of IDC
     {"index"},  # which tables exist and what their columns mean
-    {"query", "download"},  # what matches; how files arrive: neither knows the other
+    {"query", "download"},  # finding series, and fetching files: neither imports the other
     {"selection"},  # a fixed set of series: turns a query into a download
     {"first_api"},  # the calls of IDC's first client: a mixin of IDCClient
     {"client"},  # IDCClient: a facade over everything below
@@ -43,7 +43,7 @@ SEES_ONLY = {"download": {"errors", "_util"}}
 #: The only import that goes up: (module, imported name).
 DOORS = {("query.cohort", f"{PACKAGE}.selection.Selection")}
 
-#: The only folder or module, or the only modules, that may import each of these libraries.
+#: Library → the folder, module or modules that may import it. No others may.
 HOME_OF_LIBRARY: dict[str, str | tuple[str, ...]] = {
     "IPython": "widgets",
     "anywidget": "widgets",
@@ -68,7 +68,7 @@ MAX_ROOMS = 14
 
 
 class Import(NamedTuple):
-    """An imported name (absolute and dotted), the module it is imported from, and the line."""
+    """An imported name (absolute and dotted), the module that it comes from, and the line."""
 
     name: str
     module: str

@@ -181,7 +181,7 @@ def test_errors_of_starting_are_shown(lab: Lab, page: Page) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 900])
-def test_looks(lab: Lab, theme: str, width: int, screenshots: Path) -> None:
+def test_no_grid_widens_the_page(lab: Lab, theme: str, width: int, screenshots: Path) -> None:
     page = lab.open_notebook([SHOW], theme=theme, width=width, height=1100)  # type: ignore[arg-type]
     lab.run_all(page)
     expect(Grid(page, "Series").count).to_have_text("1,044,191")

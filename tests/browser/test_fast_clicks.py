@@ -51,7 +51,7 @@ while Path("busy").exists() and time.monotonic() < patience:
     time.sleep(0.05)
 """
 
-# An observer that waits, when CT and MR are ticked, until a file is deleted.
+# Observe the filters: when they become CT and MR, wait until a file is deleted.
 HOLD = """
 import time
 from pathlib import Path
@@ -79,7 +79,7 @@ CLICKS = [
 ]
 COLUMNS = {"Modality": "Modality", "Body part": "BodyPartExamined", "Sex": "PatientSex"}
 
-# JavaScript: make clicks, with a pause in ms between them. A dropdown opens and closes as by hand.
+# JavaScript: make clicks, with a pause in ms between them. Dropdowns open and close as for a user.
 CLICK = """async ([clicks, pause]) => {
   const facets = [...document.querySelectorAll(".idc-facet")];
   const start = performance.now();
@@ -246,7 +246,7 @@ def test_clicks_while_a_cell_runs(lab: Lab, page: Page) -> None:
             ticked = [value for value, (is_ticked, *_) in chosen[label].items() if is_ticked]
             assert ticked == states()[-1].get(column, []), label
     assert_agrees(lab, page, **states()[-1])
-    # The filters that the kernel had are those after some of the clicks, in the same order.
+    # The kernel may skip clicks, but had no other filters, and had them in the order of the clicks.
     clicked = f"iter([browser.client.cohort(**filters) for filters in {states()!r}])"
     in_order = f"clicked = {clicked}\nprint(all(filters in clicked for filters in seen))"
     assert lab.run(page, in_order) == "True", lab.run(page, "print(*seen, sep='\\n')")
@@ -257,7 +257,7 @@ def test_typing_while_a_cell_runs(lab: Lab, page: Page) -> None:
     with busy_kernel(lab, page):
         box.click()
         page.keyboard.type("ct chest", delay=20)
-        expect(page.locator(".idc-search-waiting")).to_have_count(1)  # it has been sent
+        expect(page.locator(".idc-search-waiting")).to_have_count(1)  # the text has been sent
         page.evaluate(CLICK, [[("Sex", "M")], 0])
         box.click()
         page.keyboard.press("ControlOrMeta+a")

@@ -91,7 +91,7 @@ def wait_for_answers(page: Page) -> None:
 
 
 def filters(lab: Lab, page: Page) -> str:
-    """Return the filters. This runs a cell, which takes the focus and so closes any popover."""
+    """Run a cell that prints the filters, and return them. This closes any open popover."""
     wait_for_answers(page)
     return lab.run(page, "print(state.filters.without('collection_id'))")
 
@@ -115,7 +115,7 @@ def test_the_last_text_wins_and_typing_never_waits(lab: Lab, page: Page) -> None
     page.keyboard.type("l")
     page.wait_for_timeout(500)  # a single letter is not sent by itself
     page.keyboard.type("ung1-", delay=20)
-    page.wait_for_timeout(400)  # it has been sent, and takes a second
+    page.wait_for_timeout(400)  # the text has been sent, and its answer takes a second
     for typed in "365":
         page.keyboard.type(typed)
         page.wait_for_timeout(250)
@@ -172,7 +172,7 @@ def test_paste_uids(lab: Lab, page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.locator(".idc-search-words")).to_have_text("2 of 2 UIDs found")
     expect(search(page)).to_have_value("")
-    page.keyboard.press("Escape")  # removes the list when nothing is typed
+    page.keyboard.press("Escape")  # with an empty box, Escape removes the list
     expect(page.locator(".idc-search-found")).to_be_hidden()
     page.keyboard.type(CT[:40])
     expect(chip(page, f"Text “{CT[:40]}”")).to_be_visible()
@@ -226,13 +226,13 @@ def test_range_by_mouse(lab: Lab, page: Page) -> None:
     expect(button(page, "Age")).to_have_text("Age60 – 79 years")
     expect(dialog.locator(".idc-range-out")).to_have_count(16)
     expect(chip(page, "Age 60 – 79 years")).to_be_visible()
-    # A handle moves only its own end.
+    # A handle moves only its end of the range.
     page.mouse.move(box["x"] + 12 * bar, y)
     page.mouse.down()
     page.mouse.move(box["x"] + 14.5 * bar, y, steps=4)
     page.mouse.up()
     expect(button(page, "Age")).to_have_text("Age70 – 79 years")
-    # The histogram follows the other filters while it is open.
+    # While the histogram is shown, it follows the other filters.
     before = dialog.locator(".idc-range-bars").get_attribute("aria-label")
     remove = page.get_by_role("button", name="Remove: Collection")
     remove.evaluate("(element) => element.click()")  # a real click would close the histogram
@@ -279,7 +279,7 @@ def test_text_that_is_not_a_range_is_explained(lab: Lab, page: Page) -> None:
     last.press("Enter")
     alert = dialog.get_by_role("alert")
     expect(alert).to_contain_text("the range is upside down")
-    expect(first).to_have_value("20110101")  # kept, so that it can be corrected
+    expect(first).to_have_value("20110101")  # the text is kept, so that it can be corrected
     first.fill(HOSTILE)
     dialog.get_by_role("button", name="Apply").click()
     expect(alert).to_contain_text(f"'{HOSTILE}' is not a date")

@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support.grid_stage import firefox_problem, launched, open_stage, sent
 from support.grids import Grid
 
-ROWS = 1_044_191  # of the index
-PAGE = 9  # rows that are whole in sight
+ROWS = 1_044_191  # the number of series in the index
+PAGE = 9  # the number of rows that are entirely in sight
 
 
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
@@ -29,14 +29,14 @@ def small(browser: Browser) -> Iterator[tuple[Page, Grid]]:
 
 
 def current_row(page: Page, grid: Grid) -> int:
-    """Return the row of the current cell; -1 is the header."""
+    """Return the row of the current cell, or -1 for the header."""
     active = grid.grid.get_attribute("aria-activedescendant")
     row = page.locator(f"[id='{active}']").locator("xpath=..").get_attribute("aria-rowindex")
     return int(row or 0) - 2
 
 
 def settled(page: Page) -> None:
-    """Wait until no scroll event can come and the bar is where the rows are."""
+    """Wait until no scroll event can come, and the scroll bar agrees with the rows in sight."""
     page.wait_for_timeout(500)
 
 
@@ -53,7 +53,8 @@ def test_a_million_rows_scroll_one_to_one(browser: Browser, ratio: float) -> Non
             grid.wheel(delta)
             settled(page)
         moved[part] = [first, abs(grid.whole_rows()[0] - first)]
-    # Six notches are 25 rows; in Firefox a notch may be of another size, but always the same.
+    # Six notches of the wheel are 25 rows. In Firefox, they may be more or fewer rows, but always
+    # the same number.
     notches = [rows for _, rows in moved.values()]
     assert max(notches) - min(notches) <= 1, moved
     assert 20 <= notches[0] <= 30, moved
@@ -65,7 +66,7 @@ def test_a_million_rows_scroll_one_to_one(browser: Browser, ratio: float) -> Non
 
 def test_no_row_is_unreachable(browser: Browser) -> None:
     page, grid = open_stage(browser, ROWS)
-    # Where the map of the bar has a joint, and at both ends: by wheel, down and up again.
+    # Turn the wheel down and up again: at both ends, and where the scale of the scroll bar changes.
     for start in (0, 41_660, 300_000, ROWS - 41_700, ROWS - 60):
         grid.press("Control+Home", "ArrowDown")
         page.evaluate("(row) => window.stage.pick([], row)", start)
@@ -84,7 +85,7 @@ def test_no_row_is_unreachable(browser: Browser) -> None:
     page.context.close()
 
 
-def test_a_flick_goes_as_far_as_the_finger_says(browser: Browser) -> None:
+def test_a_flick_scrolls_as_far_as_the_finger_moved(browser: Browser) -> None:
     page, grid = open_stage(browser, ROWS)
     grid.drag_bar_to(0.5)
     settled(page)
@@ -188,7 +189,7 @@ def test_clicks_pick(small: tuple[Page, Grid]) -> None:
     assert_ranges(page, [[3, 7]])
     grid.row(5).click(modifiers=["ControlOrMeta"])
     assert_ranges(page, [[3, 5], [6, 7]])
-    grid.row(1).locator("[role=gridcell]").first.click()  # its checkbox
+    grid.row(1).locator("[role=gridcell]").first.click()  # the checkbox of the row
     assert_ranges(page, [[1, 2], [3, 5], [6, 7]])
     expect(grid.picked()).to_have_count(4)
     grid.header("Picked").click()
@@ -209,7 +210,7 @@ def test_picks_that_wait_become_one(browser: Browser) -> None:
     page.evaluate("() => window.stage.answer()")
     assert [one["ranges"] for one in sent(page, "pick")] == [[[1, 2]], [[1, 5]]]
     assert sent(page, "pick")[1]["before"] == [[1, 2]]
-    # What is pressed elsewhere comes after a pick that waits.
+    # A click outside of the grid comes after a pick that waits, so the pick is sent at once.
     grid.row(7).click()
     page.get_by_text("after").click()
     assert sent(page, "pick")[-1]["ranges"] == [[7, 8]]
@@ -265,7 +266,7 @@ def test_columns_are_resized(small: tuple[Page, Grid]) -> None:
     assert sent(page, "sort") == []
     grid.header("Description").locator(".idc-grid-resizer").dblclick()
     assert width() == before
-    # No cell stands under the header of another.
+    # Each cell is below the header of its own column.
     for label in ("Patient ID", "Size", "On disk"):
         head, cell = grid.header(label).bounding_box(), grid.cell(2, label).bounding_box()
         assert head is not None
@@ -291,7 +292,7 @@ def test_columns_fill_the_width_and_no_header_is_cut(browser: Browser, width: in
     page.context.close()
 
 
-def test_cells_are_whole_to_those_who_ask(browser: Browser) -> None:
+def test_a_cut_cell_has_its_whole_text_for_screen_readers(browser: Browser) -> None:
     page, grid = open_stage(browser, 1000, width=560)
     uid = "1.3.6.1.4.1.14519.5.2.1.6279.6001.1000000002"
     cell = grid.cell(2, "Series UID")
@@ -348,7 +349,7 @@ def test_roles(small: tuple[Page, Grid]) -> None:
     )
 
 
-def test_keys_stay_at_home(small: tuple[Page, Grid]) -> None:
+def test_keys_do_not_leave_the_grid(small: tuple[Page, Grid]) -> None:
     page, grid = small
     grid.press(*"xyzabd0123", "Delete", "Enter", "Escape", "Control+s", "Control+Enter", "F2")
     assert page.evaluate("() => window.keys") == []
@@ -401,7 +402,7 @@ def test_the_focus_stays_when_there_is_nothing_to_show(small: tuple[Page, Grid])
     expect(page.get_by_text("Not up to date.").first).to_be_focused()
 
 
-def test_a_finger_finds_larger_rows(browser: Browser) -> None:
+def test_rows_are_higher_on_a_touch_screen(browser: Browser) -> None:
     if browser.browser_type.name == "firefox":
         pytest.skip("Firefox has no touch screen here")
     page, grid = open_stage(browser, ROWS, has_touch=True, is_mobile=True)

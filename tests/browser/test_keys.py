@@ -1,6 +1,6 @@
 """Keys that are pressed in a widget do not reach the notebook, and the focus stays in the widget.
 
-JupyterLab takes keys after they have passed the widgets, Jupyter Notebook 7 before.
+JupyterLab gets a key after the widget, and Jupyter Notebook 7 gets it before the widget.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from support.s3server import S3Server
 
 FRONT_ENDS: list[Literal["lab", "notebook"]] = ["lab", "notebook"]
 
-#: The commands of a notebook that need a key twice: delete a cell, interrupt, restart.
+#: All letters and digits, and the commands of a notebook that need a key twice: delete a cell,
+#: interrupt, restart.
 KEYS = string.ascii_lowercase + string.digits + "ddii00"
 
 CELLS = [
@@ -29,7 +30,7 @@ CELLS = [
     "last = 3",
 ]
 
-# What a command to the notebook could change.
+# JavaScript: return all that a command of the notebook could change.
 NOTEBOOK_MODEL = f"""() => {{ {NOTEBOOK}
   return {{
     cells: [...notebook.model.cells].map((cell) => {{
@@ -43,7 +44,8 @@ NOTEBOOK_MODEL = f"""() => {{ {NOTEBOOK}
   }};
 }}"""
 
-# The search box comes last, because what is typed there changes all other widgets.
+# JavaScript: return the elements where Tab stops. The search box comes last, because a text that is
+# typed there changes all other widgets.
 PLACES = """(within) => [...document.querySelectorAll(
     `${within} :is(button, input, summary, [tabindex])`)]
   .filter((element) => element.tabIndex >= 0 && element.getClientRects().length > 0
@@ -88,7 +90,7 @@ def shown(lab: Lab) -> Iterator[Page]:
 
 @pytest.fixture
 def page(lab: Lab, shown: Page) -> Iterator[Page]:
-    """Return a page with an unfiltered browser, whose notebook is still the same at the end."""
+    """Return a page with an unfiltered browser. At its end, check that the notebook is the same."""
     lab.run(shown, "browser.state.clear()")
     expect(shown.locator(".idc-summary-line")).to_contain_text("4 series")
     before = shown.evaluate(NOTEBOOK_MODEL)
@@ -97,14 +99,14 @@ def page(lab: Lab, shown: Page) -> Iterator[Page]:
 
 
 def type_everywhere(page: Page, within: str = ".idc-browser") -> set[str]:
-    """Type every letter and digit wherever Tab stops; return the names of these places."""
+    """Type every letter and digit in each element where Tab stops; return the elements' names."""
     before = page.evaluate(NOTEBOOK_MODEL)
     names = set()
     for place in page.evaluate_handle(PLACES, within).get_properties().values():
         element = place.as_element()
         assert isinstance(element, ElementHandle)
         if not element.is_visible() or element.is_disabled():
-            continue  # what was typed before has removed it
+            continue  # earlier typing has removed the element
         element.focus()
         name = element.evaluate("(e) => e.getAttribute('aria-label') ?? e.textContent")
         page.keyboard.type(KEYS)
@@ -187,7 +189,7 @@ def test_the_focus_stays_when_its_element_disappears(lab: Lab, page: Page) -> No
     chips = page.locator(".idc-chip")
     expect(chips).to_have_count(4)
 
-    # Chips, from the first one on, then "Clear all" and what it leaves.
+    # The chips, beginning with the first, then "Clear all", then the text that remains.
     chips.nth(0).get_by_role("button").click()
     focused(page, "Remove: 1 patient picked")
     page.keyboard.press("Enter")
@@ -220,7 +222,7 @@ def test_the_focus_returns_from_a_popover(lab: Lab, page: Page) -> None:
     focused(page, "Modality")
     page.keyboard.press("Enter")
     focused(page, "Search Modality")
-    # Out of sight, it closes.
+    # A popover closes when its button is out of sight.
     page.evaluate("() => document.querySelector('.idc-browser').style.marginTop = '-3000px'")
     page.evaluate("() => window.dispatchEvent(new Event('resize'))")
     focused(page, "Modality")

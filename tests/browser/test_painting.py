@@ -1,4 +1,4 @@
-"""Our patch of ipydatagrid: grids paint the same picture with far fewer copies."""
+"""Our patch of ipydatagrid: grids paint the same picture, but copy parts of it far less often."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Reach(anywidget.AnyWidget):
 Reach(ids=[grid._view.grid.model_id for grid in grids.children])
 """
 
-# JavaScript: paint a grid with our patch and without it. Return the number of copies of each, and
-# the number of bytes in which the pictures differ.
+# JavaScript: paint a grid with our patch and without it. Return how often parts of the canvas are
+# copied in both cases, and the number of bytes in which the pictures differ.
 PAINT = """(index) => {
   const grid = window.grids[index];
   grid._refreshDPI(); // as DataGrid does when it is shown

@@ -122,7 +122,7 @@ def detail(page: Page) -> Locator:
 
 
 def readme_cell() -> str:
-    """Return the cell of the README that follows the one with the browser."""
+    """Return the code in the README that begins with `browser.selection`."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     return next(block for block in blocks if block.startswith("browser.selection"))
 

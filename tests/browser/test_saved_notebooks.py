@@ -1,4 +1,4 @@
-"""A notebook that was saved with a browser, where no kernel runs: as HTML, and in JupyterLab."""
+"""A notebook that was saved with a browser and has no kernel: as HTML, and in JupyterLab."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SELECTED = "1 collection, 422 patients, 422 studies, 422 series, 51,230 files, 2
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run a notebook with a browser, save it without the state of its widgets, return its path."""
+    """Run a notebook with a browser, save it without the state of widgets, and return its path."""
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
@@ -58,7 +58,7 @@ def test_nbconvert_shows_the_tables(saved: Path, chromium: str, screenshots: Pat
 
 
 def test_jupyterlab_shows_the_tables_and_prefers_the_widget(lab: Lab, screenshots: Path) -> None:
-    page = lab.open("saved.ipynb")  # of someone else, so that JupyterLab does not trust it
+    page = lab.open("saved.ipynb")  # JupyterLab did not run it, and so does not trust it
     output = lab.output(page, 0)
     expect(output.get_by_role("cell", name=SELECTED)).to_be_visible()
     lab.screenshot(page, screenshots / "saved-lab.png")

@@ -21,7 +21,7 @@ CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
 @pytest.fixture(scope="session")
 def ct() -> pa.Table:
-    """Return the index row of that series."""
+    """Return the index row of the series `CT`."""
     return pq.read_table(
         idc_index_data.IDC_INDEX_PARQUET_FILEPATH, filters=[("SeriesInstanceUID", "=", CT)]
     )

@@ -18,7 +18,8 @@ SEED = int(os.environ.get("IDC_WIDGETS_CHAOS_SEED", random.randrange(10**6)))
 
 
 @pytest.mark.parametrize("disk", DISKS)
-# Each takes half a minute. There are many processes, so a busy machine takes ten times as long
+# Each test takes half a minute. It starts many processes, so it takes ten times as long on a busy
+# machine
 @pytest.mark.timeout(1200)
 def test_chaos(tmp_path: Path, disk: str) -> None:
     print(f"IDC_WIDGETS_CHAOS_SEED={SEED}")

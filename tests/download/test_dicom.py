@@ -30,7 +30,10 @@ def with_files(server: S3Server, tmp_path: Path, *files: bytes) -> DownloadPlan:
 
 
 def dicom_file(uid: str | None, instance: str = "1.2.3", deflated: int | None = None) -> bytes:
-    """Return a DICOM file; `deflated` is the number of bytes before the UID of its series."""
+    """Return a DICOM file of the series `uid`.
+
+    With `deflated`, the file is compressed, and has this number of bytes before SeriesInstanceUID.
+    """
     pytest.importorskip("pydicom")
     from support.dicom import new_dataset, to_bytes
 
@@ -74,7 +77,9 @@ def test_wrong_headers(server: S3Server, tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("deflated", [None, 1000])
-def test_a_copy_of_another_slice(server: S3Server, tmp_path: Path, deflated: int | None) -> None:
+def test_a_file_that_is_a_copy_of_another_file(
+    server: S3Server, tmp_path: Path, deflated: int | None
+) -> None:
     files = [dicom_file("1.2.1", f"1.2.{number}", deflated) for number in (5, 6, 7)]
     three = with_files(server, tmp_path, *files)
     job = DownloadJob(three, verify="dicom")

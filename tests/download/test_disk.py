@@ -51,7 +51,7 @@ def test_the_size_is_used_if_no_block_was_ever_reported(
     assert disk.allocated_bytes(str(path)) == 10_000
     blocks = 8
     assert disk.allocated_bytes(str(path)) == 8 * 512
-    blocks = 0  # now of another file, which consists of one hole
+    blocks = 0  # as for another file, which consists of one hole
     assert disk.allocated_bytes(str(path)) == 0
 
 
@@ -114,7 +114,7 @@ def test_a_broken_entry_does_not_hide_the_others(tmp_path: Path) -> None:
     assert disk.dicom_files(tmp_path) == {one: 3, two: 4}
 
 
-def test_space(tmp_path: Path) -> None:
+def test_free_space(tmp_path: Path) -> None:
     free, margin = disk.free_space(tmp_path / "new")
     assert free > 0 and 0 < margin <= 10**9
     disk.check_space(tmp_path, 0)

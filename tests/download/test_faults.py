@@ -1,7 +1,8 @@
-"""The fault matrix: each fault is real, is reported in plain words, and is lifted again.
+"""Real faults of servers, disks and processes: they are reported in plain words, then removed.
 
-Every test asserts the final state; that `paths` has only complete, byte-identical series; that
-`failed` explains the others; and that `retry` completes them after the fault is lifted.
+Every test makes four checks. The job ends in the expected state. The files in `paths` are complete
+and have the right bytes. `failed` explains each other series. After the fault is removed, `retry`
+completes these series.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ from idc_widgets.download import (
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and mounts")
 
 UIDS = ["1.2.1", "1.2.2", "1.2.3"]
-LARGE = 0.4  # MB; such a series takes a while at a low rate
-LONG = 4.0  # MB; such a series takes many seconds at a low rate, so a busy machine is in time
+LARGE = 0.4  # MB; at a low rate, such a series takes a while
+#: MB. At a low rate, such a series takes many seconds, so that the fault comes before the end
+#: even on a busy machine.
+LONG = 4.0
 
 
 def bad_key(server: S3Server) -> str:
@@ -113,7 +116,8 @@ def test_a_fault_of_one_object(
     tries = 2 if passes else 1
     requests = 1 if fault in (403, 404, "stall") else 1 + s5cmd.REQUEST_RETRIES
     gets = server.keys("GET").count(bad)
-    heads = server.keys("HEAD").count(bad)  # the second try sends them, and they may fail, too
+    # The second try begins with HEAD requests, which may fail, too
+    heads = server.keys("HEAD").count(bad)
     assert requests <= gets and gets + heads in (tries * requests, tries * requests + tries - 1)
     assert server.count("GET") == 29 + gets, "nothing else was fetched twice"
     assert server.count("LIST") == 3 + tries - 1, "complete series are not listed again"
@@ -396,7 +400,7 @@ def test_an_s5cmd_that_stays_suspended(server: S3Server, tmp_path: Path) -> None
 def test_the_python_process_is_killed(
     server: S3Server, tmp_path: Path, signal_name: str, dies_with_us: bool
 ) -> None:
-    """Check that the next job cleans up, as a killed Python process cannot."""
+    """Check that the next job removes what the killed Python process could not."""
     if dies_with_us and not s5cmd._death_signal_prefix():
         pytest.skip("setpriv is missing: it is part of util-linux, on Linux only")
     row = small(1, series_size_MB=3.0)
@@ -493,7 +497,7 @@ def test_a_server_that_has_a_larger_file(
     assert job.wait(60) == "incomplete"
     assert list(job.failed) == ["1.2.2"]
     assert job.failed["1.2.2"].startswith("the server has more or larger files than")
-    # The same for an extra object
+    # An additional object of that size does not keep the series from being completed
     extra = series.bucket, f"{series.prefix}/ffffffff-ffff-0000-0000-000000000000.dcm"
     server.objects |= {(series.bucket, bad): size, extra: 10**10}
     assert job.retry().wait(60) == "complete", (job.failed, job.log)
@@ -508,7 +512,7 @@ def test_a_server_that_lists_for_ever(
     job = DownloadJob(three)
     assert job.wait(60) == "complete", job.failed
     check(job, server, "complete")
-    # Now the page that is repeated has only a part of the series
+    # The server repeats this page for ever, and now the page lacks a file of the series
     last = max(three.series[0].folder.iterdir())
     last.unlink()
     del server.objects[three.series[0].bucket, f"{three.series[0].prefix}/{last.name}"]

@@ -42,7 +42,8 @@ NO_LOCKS = (
     "import errno, fcntl; "
     "exec('def refuse(file, how): raise OSError(errno.ENOLCK, str())'); fcntl.flock = refuse"
 )
-#: The same, to imitate another computer whose locks this one does not see.
+#: Code that a process runs before its job, to imitate another computer. This computer does not see
+#: the locks of that process.
 OTHER_HOST = (
     "import fcntl, socket; fcntl.flock = lambda file, how: None; "
     "socket.gethostname = lambda: 'elsewhere'"
@@ -77,7 +78,7 @@ def test_another_process_is_seen(
 def test_jobs_of_one_process_see_each_other_on_nfs(
     server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Check this on NFS, where a process does not see its own locks and easily loses them."""
+    """On NFS, a process does not see its own locks, and easily loses them."""
     monkeypatch.setattr(fcntl, "flock", fcntl.lockf)
     test_another_job_of_this_session_by_another_path(server, tmp_path)
 
@@ -137,7 +138,7 @@ def test_only_files_at_rest_are_removed_beside_another_job(
     assert not (plan.folder / folder_lock.WORK_FOLDER).exists()
 
 
-def test_a_file_system_without_link_counts(
+def test_a_file_system_that_does_not_count_links(
     server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(server, tmp_path / "data", small(1))
@@ -401,7 +402,7 @@ def test_lock_files_that_no_job_made(server: S3Server, tmp_path: Path, kind: str
 
 
 def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> None:
-    """Check that it protects the folder that it is in, and no folder below."""
+    """Check that the lock file protects its own folder, and no folder below."""
     plan = make_plan(server, tmp_path / "data", small(1))
     below = make_plan(server, tmp_path / "data" / "below", small(1))
     path = plan.folder / folder_lock.WORK_FOLDER / "0.lock"

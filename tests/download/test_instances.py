@@ -73,7 +73,7 @@ def of_slide(slide: Mapping[str, Any]) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def slides(client: IDCClient) -> list[Row]:
-    """Return the index rows of four small slides; `selection` leaves out the last."""
+    """Return the index rows of four small slides. The last is not in `selection`."""
     rows: list[Row] = client.engine.query(
         "SELECT * FROM index WHERE Modality = 'SM' AND instanceCount BETWEEN 4 AND 8"
         " ORDER BY series_size_MB, SeriesInstanceUID LIMIT 4"
@@ -96,7 +96,7 @@ def own(slides: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fetched(instances: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Iterator[IDCClient]:
-    """Return a client that fetched sm_instance_index; other clients find it in the data folder."""
+    """Return a client that fetched sm_instance_index. Other clients find the table on disk."""
     sink = pa.BufferOutputStream()
     write(instances, sink)
     body = sink.getvalue().to_pybytes()
@@ -113,7 +113,7 @@ def fetched(instances: list[Row], tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def selection(fetched: IDCClient, own: Path, slides: list[Row]) -> Selection:
-    """Return all slides but the last; `fetched` has put their instances into the data folder."""
+    """Return all slides except the last. `fetched` has put the table of their instances on disk."""
     return Selection.of(IDCClient(own).engine, [slide["SeriesInstanceUID"] for slide in slides[:3]])
 
 
@@ -140,7 +140,7 @@ def uid(slide: Row, number: int) -> str:
 
 
 def on_disk(plan: DownloadPlan) -> dict[str, bytes]:
-    """Return the content of all files below the folder, except the record, by their object key."""
+    """Return object key → content, for all files below the folder except the record."""
     contents = {}
     prefixes = {series.folder: series.prefix for series in plan.series}
     for path in plan.folder.rglob("*"):
@@ -152,7 +152,7 @@ def on_disk(plan: DownloadPlan) -> dict[str, bytes]:
 
 
 def on_server(server: S3Server, *keys: str) -> dict[str, bytes]:
-    """Return the content of these objects (by default all) by key."""
+    """Return key → content, for the objects with these keys, or for all objects."""
     return {
         key: b"".join(content(key, value))
         for (_, key), value in server.objects.items()
@@ -439,7 +439,7 @@ def test_an_object_with_another_size_than_in_the_table_is_not_complete(
 
 
 def test_a_series_with_all_files_reported_is_not_pending(server: S3Server, tmp_path: Path) -> None:
-    """Check `pending`: only the first pending series are polled, so finished ones must leave it."""
+    """Only the first series in `pending` are polled, so a finished series must leave `pending`."""
     row = small()
     names = [place[1].partition("/")[2] for place in series_objects([row])][:2]
     plan = planned(server, tmp_path, {"1.2.1": dict.fromkeys(names, 10_000)}, row)

@@ -103,7 +103,7 @@ def test_starting_twice_starts_once(server: S3Server, plan: Plan) -> None:
 # --- progress and observers -----------------------------------------------------------------
 
 
-#: An unfinished file is measured in blocks, so it may seem larger by one of them.
+#: An unfinished file is measured in blocks, so it may seem larger by one block.
 BLOCK = 4096
 
 
@@ -246,14 +246,14 @@ def test_an_observer_may_wait_and_retry(server: S3Server, plan: Plan) -> None:
 
 
 def test_progress_matches_the_bytes_on_disk(server: S3Server, plan: Plan) -> None:
-    """Reports are never ahead of the disk nor lower than before, and equal it when it rests."""
+    """Check that reports never exceed the disk, never fall, and are exact while nothing arrives."""
     three = plan(
         small(1, series_size_MB=4.0),
         small(2, instanceCount=1, series_size_MB=8.0),
         small(3, instanceCount=200, series_size_MB=4.0),
     )
     total = three.size_bytes
-    rounding = BLOCK * 16  # of the files that s5cmd works on
+    rounding = BLOCK * 16  # one block for each file that s5cmd is writing
 
     def on_disk() -> int:
         there = 0
@@ -455,7 +455,7 @@ def test_nothing_is_left_running_or_open(server: S3Server, plan: Plan) -> None:
     def children() -> str:
         return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
-    DownloadJob(plan(small(1))).wait()  # opens files that Python keeps open
+    DownloadJob(plan(small(1))).wait()  # the first job opens files that Python keeps open
     until(lambda: not any(t.name == "DownloadJob" for t in threading.enumerate()))
     before, children_before = held(), children()
     server.rate_MB_s = 5

@@ -36,7 +36,7 @@ CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
         ("%Number", "7"),
     ],
 )
-def test_template(tmp_path: Path, template: str, folder: str) -> None:
+def test_columns_in_a_template(tmp_path: Path, template: str, folder: str) -> None:
     columns = {
         "Mod": "short", "Model": "long", "StudyDate": None, "Empty": " ", "NaN": float("nan"),
         "Number": 7,
@@ -54,7 +54,7 @@ def test_template(tmp_path: Path, template: str, folder: str) -> None:
         (5, "the template 5 is not text"),
     ],
 )
-def test_wrong_template(tmp_path: Path, template: Any, message: str) -> None:
+def test_wrong_templates_are_refused(tmp_path: Path, template: Any, message: str) -> None:
     with pytest.raises(DownloadError, match=message):
         planned_folder(tmp_path, template)
 

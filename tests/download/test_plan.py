@@ -34,7 +34,7 @@ def test_a_disk_that_is_too_full(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"\d [GT]B are still to fetch, [\d.]+ [GT]B are free"):
         DownloadPlan.make(rows, tmp_path / "new", template="x")
     assert not (tmp_path / "new").exists()
-    # Files on disk need no more space (a sparse file takes none)
+    # Files that are on disk need no space again; this sparse file takes none
     (tmp_path / "new" / "x").mkdir(parents=True)
     with open(tmp_path / "new" / "x" / file_name(1), "wb") as file:
         file.truncate(round((free_MB + 5000) * 1e6))
@@ -97,7 +97,7 @@ def test_a_large_selection_needs_consent(
     assert not (tmp_path / "new").exists()
 
 
-def test_table(tmp_path: Path) -> None:
+def test_the_table_of_a_plan(tmp_path: Path) -> None:
     table = partly_downloaded(tmp_path).table()
     assert table.to_dict("list") == {
         "SeriesInstanceUID": ["1.2.1", "1.2.2", "1.2.3"],
@@ -127,7 +127,7 @@ def test_a_dry_run_of_a_selection(client: IDCClient, tmp_path: Path) -> None:
 
 
 def test_planning_does_not_read_the_whole_index_into_memory(tmp_path: Path) -> None:
-    engine = DuckDBEngine()  # a new one: other tests have read the index of the shared one
+    engine = DuckDBEngine()  # a new engine: the shared one may have read the index already
     plan = Cohort(engine).where(SeriesInstanceUID=[CT]).select().plan(tmp_path)
     assert plan.provenance.code is not None
     assert plan.provenance.code.splitlines()[0].endswith("Selection(1 series, 70.5 MB)")

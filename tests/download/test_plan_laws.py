@@ -2,7 +2,7 @@
 
 Either a plan is refused, or each of its paths is legal, inside the folder, and used by one series
 only. This file has its own rules for legal names, from the documentation of Windows, macOS and
-Linux, which share nothing with the tested code.
+Linux. It shares no code with the package.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def wrong_with_name(name: str, platform: str) -> str | None:
 def wrong_with_path(path: str, platform: str) -> str | None:
     """Return why a path is too long for `platform`; None if it is not."""
     units, limit = {
-        "win32": (len(path.encode("utf-16-le")) // 2, 259),  # MAX_PATH with its NUL is 260
+        "win32": (len(path.encode("utf-16-le")) // 2, 259),  # MAX_PATH is 260, with the NUL
         "darwin": (len(path.encode()), 1023),
         "linux": (len(path.encode()), 4095),
     }[platform]
@@ -72,12 +72,15 @@ def wrong_with_path(path: str, platform: str) -> str | None:
 
 
 def same_file(path: str) -> str:
-    """Return a key that is equal for paths that match under Unicode's canonical caseless rule."""
+    """Return a key that is equal for two paths if some disk takes them for the same file.
+
+    The rule is Unicode's canonical caseless matching.
+    """
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
 def paths(series: PlannedSeries) -> list[Path]:
-    """Return the paths of a file of the series, complete and unfinished."""
+    """Return the path of a complete file of the series, and that of an unfinished file."""
     done = series.folder / FILE if series.final_folder is None else series._final_path(FILE)
     return [done, series.folder / (FILE + DIGITS)]
 
@@ -125,7 +128,7 @@ def test_the_checker_knows_equal_paths() -> None:
     assert not wrong_with_path("😀" * 129, "win32") and wrong_with_path("😀" * 130, "win32")
 
 
-# --- rows that there are, with values that there might be -------------------------------------
+# --- real rows with random values --------------------------------------------------------------
 
 
 # About 500 rows, the same every time
@@ -156,7 +159,7 @@ def rows(draw: st.DrawFn) -> list[dict[str, Any]]:
     changed = []
     for row in chosen:
         columns = draw(st.lists(st.sampled_from(HOSTILE_COLUMNS), unique=True))
-        # Arrow holds UTF-8: a value of a table cannot be a lone surrogate, a template can
+        # A table holds UTF-8, so its values cannot have lone surrogates; a template can have them
         changed.append(row | {column: draw(HOSTILE.filter(_is_unicode)) for column in columns})
     if draw(st.integers(0, 3)) == 3:
         prefix = draw(st.sampled_from(PREFIXES))
@@ -229,7 +232,7 @@ def test_every_path_is_inside_unique_and_legal(
 
 @settings(max_examples=50, deadline=None)
 @given(chosen=rows(), template=st.sampled_from(["short", "flat", DEFAULT_TEMPLATE]), data=st.data())
-def test_some_objects_go_where_all_would(
+def test_selected_objects_go_into_the_folder_of_their_series(
     chosen: list[dict[str, Any]], template: str, data: st.DataObject
 ) -> None:
     names = st.uuids().map(lambda uuid: f"{uuid}.dcm")
@@ -261,7 +264,8 @@ def assert_refusal_helps(
     chosen: list[dict[str, Any]], root: str, template: str, platform: str, message: str
 ) -> None:
     """Assert that the advice in a message works."""
-    short = "/d"  # the names below it are the same; only extremely long names do not fit
+    # Below this short folder, names are the same as below `root`, and nearly all of them fit.
+    short = "/d"
     if advised := re.search(r"use the template '([^']+)', or a folder", message):
         assert_law(make(chosen, root, advised[1], platform), platform)
     else:
@@ -279,7 +283,7 @@ def assert_refusal_helps(
         plan = make(chosen, short, template, platform)
     except DownloadError:
         return
-    longer = len(root) - len(short)  # roots are ASCII
+    longer = len(root) - len(short)  # in characters and in bytes, as both are ASCII
     worst = max((str(path) for one in plan.series for path in paths(one)), key=len)
     assert wrong_with_path(worst + "x" * longer, platform), "it was refused, but fits"
 

@@ -1,4 +1,4 @@
-"""PlannedSeries in the flat form: each series has its own folder until its files are moved."""
+"""PlannedSeries in the flat form: a series has a folder of its own until its files are moved."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def place(plan: DownloadPlan, server: S3Server, *, final: int, staged: int) -> P
 
 
 def assert_final(plan: DownloadPlan, server: S3Server, *others: str) -> None:
-    """Assert that the folder has exactly the files of the server, byte for byte, and `others`."""
+    """Assert that the folder has all files of the server, byte by byte, `others`, and no more."""
     expected = {key.replace("/", "_"): (bucket, key) for bucket, key in server.objects}
     on_disk = set(os.listdir(plan.folder)) - {record.FILE_NAME}
     assert sorted(on_disk) == sorted([*expected, *others])

@@ -196,7 +196,7 @@ def test_the_longest_path_is_at_the_limit() -> None:
             (limit - 1 - len(name) - 1 - 250) // (2 if platform == "win32" else 3)
         )
         units = len(folder) if platform == "win32" else len(folder.encode())
-        fitting = folder + "x" * (limit - units - 1 - len(name) - 2)  # one for "x", one for "/"
+        fitting = folder + "x" * (limit - units - 1 - len(name) - 2)  # 2 is the length of "/x"
         plan = DownloadPlan.make(rows, fitting, template="x", platform=platform, check_disk=False)
         longest = f"{plan.series[0].folder}/{name}"
         assert limit == (len(longest) if platform == "win32" else len(longest.encode()))
@@ -204,7 +204,7 @@ def test_the_longest_path_is_at_the_limit() -> None:
             DownloadPlan.make(rows, fitting, template="xx", platform=platform, check_disk=False)
 
 
-def test_short(ct: pa.Table, tmp_path: Path) -> None:
+def test_the_template_short(ct: pa.Table, tmp_path: Path) -> None:
     plan = DownloadPlan.make(ct, tmp_path, template="short")
     uuid = "fa592876-b28b-40a6-83ac-6904b6e65efb"
     assert plan.series[0].folder == tmp_path / "nsclc_radiomics" / "LUNG1-365" / uuid
@@ -218,7 +218,7 @@ def test_short(ct: pa.Table, tmp_path: Path) -> None:
     assert DownloadPlan.make(ct, tmp_path, template="short/").series[0].folder == tmp_path / "short"
 
 
-def test_flat(ct: pa.Table, tmp_path: Path) -> None:
+def test_the_template_flat(ct: pa.Table, tmp_path: Path) -> None:
     [series] = DownloadPlan.make(ct, tmp_path, template="flat").series
     assert series.folder == tmp_path / ".idc_widgets" / "fa592876-b28b-40a6-83ac-6904b6e65efb"
     assert series.destination == series.final_folder == tmp_path

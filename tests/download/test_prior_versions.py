@@ -33,7 +33,7 @@ def objects(url: str, sizes: list[int]) -> Objects:
 
 
 def parts(size_MB: float, count: int) -> list[int]:
-    """Return the sizes in bytes of `count` files, of which only one or two have data."""
+    """Return the sizes in bytes of `count` files. Only one or two of the files have data."""
     total = round(size_MB * 1e6) + 3
     return [total // 2, total - total // 2, 0] if count == 3 else [total, *[0] * (count - 1)]
 
@@ -70,7 +70,7 @@ def test_300_series_at_once(client: IDCClient, server: S3Server) -> None:
         " QUALIFY count(*) OVER (PARTITION BY SeriesInstanceUID) = 1 LIMIT 300"
     )
     for number, (url, size) in enumerate(zip(series.url, series["size"], strict=True)):
-        # The first has more files than a page of the listing.
+        # The first series has more files than one page of a listing.
         server.objects |= objects(url, parts(size, number % 3 + 1 if number else 1500))
     rows = prior_series(client.engine, series.uid, endpoint_url=server.url).to_pylist()
     counts = {row["SeriesInstanceUID"]: row["instanceCount"] for row in rows}

@@ -28,7 +28,7 @@ Plan = Callable[..., DownloadPlan]
 
 
 def other_files(plan: DownloadPlan) -> list[str]:
-    """Return the names in the folder of a plan, without its series and their record."""
+    """Return the names in the folder of a plan that are neither a planned series nor the record."""
     own = {series.folder.name for series in plan.series} | {"idc_download.json"}
     return sorted({path.name for path in plan.folder.iterdir()} - own)
 
@@ -124,7 +124,7 @@ def test_load_returns_every_selected_series(client: IDCClient, tmp_path: Path) -
         Selection.load(tmp_path, client.engine)
 
 
-def test_dois(client: IDCClient, tmp_path: Path) -> None:
+def test_the_dois_of_a_selection(client: IDCClient, tmp_path: Path) -> None:
     selection = client.cohort(PatientID=PATIENT).select()
     counts = selection.df.source_DOI.value_counts()
     assert selection.dois == counts.to_dict() and len(counts) > 1
@@ -200,7 +200,7 @@ def test_nothing_is_written_through_links(tmp_path: Path) -> None:
     assert "was not written" in line and not (tmp_path / "new").exists()
 
 
-def test_a_series_folder_of_that_name_is_left_alone(server: S3Server, plan: Plan) -> None:
+def test_a_series_folder_with_the_name_of_the_record_is_kept(server: S3Server, plan: Plan) -> None:
     odd = plan(small(1, SeriesInstanceUID="idc_download.json"))
     job = DownloadJob(odd)
     assert job.wait() == "complete"

@@ -48,7 +48,7 @@ ERROR = {"operation": "cp", "command": "cp s3://b/p/* /d/a s3://z/", "error": "N
         ("7", s5cmd.Noise("7")),
     ],
 )
-def test_parse(line: str, event: s5cmd.Event | None) -> None:
+def test_lines_of_s5cmd_are_parsed(line: str, event: s5cmd.Event | None) -> None:
     assert s5cmd.parse(line) == (event or s5cmd.Noise(line))
 
 
@@ -76,12 +76,12 @@ def test_parse_accepts_any_line(line: str) -> None:
         ("something new", "something new"),
     ],
 )
-def test_plain_words(message: str, words: str) -> None:
+def test_messages_of_s5cmd_in_plain_words(message: str, words: str) -> None:
     words_of = s5cmd_errors.in_plain_words(message)
     assert words_of.startswith(words) and "request id" not in words_of
 
 
-def test_plain_words_are_short() -> None:
+def test_long_messages_of_s5cmd_are_shortened() -> None:
     assert len(s5cmd_errors.in_plain_words("x\n" * 10_000)) < 400
 
 
@@ -148,7 +148,7 @@ def test_no_process_is_left_if_no_thread_can_be_started(
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    s5cmd.arguments(server.url, 1)  # try setpriv now: it is tried only once
+    s5cmd.arguments(server.url, 1)  # tries setpriv, once per Python process
     monkeypatch.setattr(subprocess, "Popen", remember)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(DownloadError, match=r"can't start new thread.*ulimit -u"):
@@ -267,7 +267,7 @@ def test_settings_of_aws_do_not_matter(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_PROFILE", "none such")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / ".aws" / "config"))
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # Go does not use it for 127.0.0.1
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # Go uses no proxy for 127.0.0.1
     server.objects = {("b", f"p/{X}"): b"DICM"}
     (done,) = run(server, s5cmd.cp_line("b", "p", tmp_path / "d"))
     assert isinstance(done, s5cmd.FileDone)

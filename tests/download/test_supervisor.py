@@ -41,7 +41,7 @@ def test_truncated_and_missing_files_are_fetched_again(server: S3Server, plan: P
     first, second, *_ = job_files = names(series)
     os.truncate(series.series[0].folder / first, 100)
     (series.series[0].folder / second).unlink()
-    for name in job_files[2:]:  # older than their objects, as after a copy
+    for name in job_files[2:]:  # make the files older than their objects, as a copy may do
         os.utime(series.series[0].folder / name, (0, 0))
     server.requests.clear()
     assert DownloadJob(series).wait() == "complete"
@@ -268,9 +268,9 @@ def test_file_systems_that_report_no_blocks(
     assert not any("no data" in line for line in job.log)
 
 
-def test_progress_outside_the_window_counts(server: S3Server, plan: Plan) -> None:
-    # Two series differ from the index and so stay pending. With one worker, only two pending
-    # series are polled
+def test_progress_of_a_series_that_is_not_polled_is_noticed(server: S3Server, plan: Plan) -> None:
+    # Two series differ from the index, so they stay pending. With one worker, only these two are
+    # polled; the third is outside the window
     three = plan(small(1), small(2), small(3, instanceCount=1, series_size_MB=6.0))
     for series in three.series[:2]:
         server.objects[max(k for k in server.objects if series.prefix in k[1])] = b"short"
@@ -324,7 +324,7 @@ def test_keys_of_the_server_cannot_leave_the_folder(
     for key in ("../../../../../../PWNED.dcm", "a/../../PWNED.dcm", "..\\..\\PWNED.dcm", "a/.."):
         server.objects[series.bucket, f"{series.prefix}/{key}"] = b"hostile"
     for partly in (False, True):
-        if partly:  # then s5cmd gets another command, see s5cmd.cp_line
+        if partly:  # then s5cmd gets another command; see `cp_line`
             [path] = series.folder.glob("*.dcm")
             path.write_bytes(b"")
         assert DownloadJob(good).wait() == "complete"

@@ -108,7 +108,7 @@ def test_a_client_opens_with_a_home_that_cannot_be_used(
         home.touch()
     elif kind == "cannot be entered":
         home.mkdir()
-        # Refuse access in Python, because root, who may run the tests, can enter every folder.
+        # Refuse access in Python: tests may run as root, and root can enter every folder.
         prelude = f"""
 import os, pathlib
 real = os.stat

@@ -159,7 +159,7 @@ def test_values_become_literals_of_the_dialect() -> None:
     def condition(sql: str, *params: object) -> str:
         return translate(sql, params, relations, "spark").split(" WHERE ")[-1]
 
-    # Values follow the order of the text; a ? in a literal or a comment is not a parameter.
+    # The first value replaces the first ?, and so on. A ? in a literal or a comment stays as it is.
     sql = "SELECT ?, '?' /* ? */ FROM index WHERE a = ? AND b IN (SELECT unnest(?)) ORDER BY ?"
     text = translate(sql, [1, "?", ["x", "y"], -0.5], relations, "spark")
     assert text.startswith("SELECT 1, '?' FROM")

@@ -11,7 +11,7 @@ from idc_widgets.query.collection_facts import collection_names, collection_valu
 
 
 class Tables:
-    """An engine whose table of collections has these columns; without columns, no table."""
+    """An engine whose table of collections has these columns. Without columns, it has no table."""
 
     data_version = "test"
 

@@ -1,4 +1,4 @@
-"""What works where the system starts no more threads."""
+"""Tables as data frames and the index in memory, where the system starts no more threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_THREADS = pa.ArrowException(
 
 
 class Table:
-    """A table that needs a thread, unless it is told not to use any."""
+    """A table that can be converted only without threads."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -28,7 +28,7 @@ class Table:
         return pa.table({"a": [1]}).to_pandas(use_threads=False)
 
 
-def test_a_table_needs_no_thread() -> None:
+def test_a_table_is_converted_without_a_thread() -> None:
     table: Any = Table(NO_THREADS)
     assert list(to_dataframe(table).a) == [1]
     other: Any = Table(pa.ArrowInvalid("something else"))

@@ -107,7 +107,10 @@ def test_dates_with_a_time_match_as_dates(tmp_path: Path) -> None:
 
 
 def test_long_lists_of_identifiers_are_combined_in_linear_time() -> None:
-    """Two lists of 100,000 UIDs have half of them in common. In quadratic time, this took 84 s."""
+    """Combine lists of 100,000 UIDs that have half of the UIDs in common.
+
+    An implementation in quadratic time took 84 s.
+    """
     first = tuple(f"1.2.{number:06}" for number in range(100_000))
     second = tuple(f"1.2.{number:06}" for number in range(50_000, 150_000))
     pairs = [tuple(("c", uid) for uid in uids) for uids in (first, second)]

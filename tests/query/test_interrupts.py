@@ -80,7 +80,7 @@ def test_an_interrupt_that_comes_too_early_is_repeated(
         interrupts_sent.append(thread)
 
     def query() -> None:
-        while len(interrupts_sent) < 2:  # the first one has no effect
+        while len(interrupts_sent) < 2:  # the first interrupt has no effect
             pass
 
     monkeypatch.setattr(interrupts, "wait", wait)

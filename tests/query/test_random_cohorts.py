@@ -55,7 +55,7 @@ OTHER_COUNTED = (
 
 
 class Queries(NamedTuple):
-    """The queries on a cohort that vary from example to example."""
+    """What to query in a cohort. It varies from example to example."""
 
     histogram: str
     bins: int
@@ -65,7 +65,7 @@ class Queries(NamedTuple):
     #: The level and the order of the table and of the grid.
     level: str
     sort: Sort | None
-    #: The position in the grid, from 0 to 1, and the number of rows.
+    #: Where a window of the grid begins (0 is the first row, 1 the last), and its number of rows.
     place: float
     height: int
 
@@ -128,7 +128,7 @@ def check_facets(
         mask = table.matching(steps, ignoring=own) if own in filtered else everything
         counts = [(facet.value, facet.series, facet.patients) for facet in values]
         assert counts == table.facet(column, mask), column
-        # Values of NumPy types would be equal, too.
+        # The comparison above does not notice values of NumPy types.
         types = {type(value) for row in counts for value in row}
         assert types <= {str, int, bool, type(None)}, column
 
@@ -258,7 +258,7 @@ class Grid:
 
     @property
     def keys_in_order(self) -> list[Any]:
-        """The keys in the order of the table of the level."""
+        """The keys, in the order in which the table of the level has them."""
         rows = getattr(self.table, LEVELS[self.level].plural)(self.mask)
         keys = list(zip(*(rows[name] for name in self.key), strict=True))
         return keys if len(self.key) > 1 else [key for (key,) in keys]

@@ -1,4 +1,4 @@
-"""Small results: the order of facet values, and the ranges of histograms."""
+"""The order of facet values, and the ranges of the bins of a histogram."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from idc_widgets import IDCClient, Selection
 
 @pytest.fixture(scope="session")
 def rows(client: IDCClient) -> list[Series]:
-    """Return the twelve series of a study, the CT first."""
+    """Return the twelve series of a study, with the CT first."""
     client.cohort().facets()  # read the index into memory, so that lookups are quick
     frame = client.cohort(StudyInstanceUID=STUDY).series()
     series = [Series(row) for row in frame.to_dict("records")]
@@ -19,5 +19,5 @@ def rows(client: IDCClient) -> list[Series]:
 
 @pytest.fixture(scope="session")
 def study(client: IDCClient) -> Selection:
-    """Return the selection of the same twelve series."""
+    """Return the selection of the twelve series of `rows`."""
     return client.cohort(StudyInstanceUID=STUDY).select()

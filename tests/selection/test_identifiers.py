@@ -79,7 +79,7 @@ def test_50_000_uids(client: IDCClient, column: str) -> None:
         result = client.find_uids(form)
         assert result.known == tuple(uids)
         assert (result.prior, result.unknown) == ({}, (UNKNOWN,))
-    # Some UIDs are that of a series and also that of a study.
+    # Some UIDs are the UID of a series and also the UID of a study.
     mask = table.matching([("uids", given)])
     summary, expected = result.cohort.summary(), table.summary(mask)
     assert summary.size_MB == pytest.approx(expected.pop("size_MB"), rel=1e-9)

@@ -53,7 +53,7 @@ def test_lists_of_identifiers_of_several_kinds(
     assert client.read_manifest(f"cp {rows[0].url} .").selection.uids == (CT,)
 
 
-#: A line, and a part of the reason why it is not read.
+#: A hostile line, and a part of the message that explains why it is not read.
 HOSTILE = [
     ("rm s3://idc-open-data/*", "the command 'rm'"),
     (f"mv {ADDRESS} .", "the command 'mv'"),

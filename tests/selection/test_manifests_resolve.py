@@ -1,4 +1,4 @@
-"""Manifests as text and as files: encodings, line ends, and sources that are no manifest."""
+"""Manifests as text and as files: encodings, line ends, and sources that are not manifests."""
 
 from __future__ import annotations
 

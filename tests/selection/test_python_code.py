@@ -32,7 +32,7 @@ def test_the_code_names_the_file_of_an_own_table(tmp_path: Path) -> None:
     assert rebuilt["selection"].uids == ("1",)
 
 
-#: Names that end a line, a text or a comment, or that show code in another order than it runs.
+#: Names that end a line, a text or a comment, or that make code look as if it ran in another order.
 HOSTILE = [
     "cohort\nraise SystemExit('pwned')\n#",
     "cohort\rraise SystemExit('pwned')\r#",

@@ -63,7 +63,7 @@ STUDIES = {
     "instances": "instanceCount",
     "size_MB": "series_size_MB",
 }
-#: The column on which a step filters, where it differs from the keyword.
+#: Keyword of a step → the column that the step filters, if they have different names.
 FILTERED = {
     "program": "program_id",
     "of_series": "SeriesInstanceUID",
@@ -134,7 +134,7 @@ def day(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Values:
-    """A column as its sorted distinct values, and the position of the value of each row."""
+    """A column, encoded: its sorted distinct values, and for each row the position of its value."""
 
     values: list[Any]
     #: Position in `values` per row; -1 for a missing value.
@@ -157,7 +157,7 @@ class Values:
         return None if code < 0 else self.values[code]
 
     def where(self, fits: Callable[[Any], bool]) -> np.ndarray:
-        """Return the mask of rows whose value fits; `fits` gets None for a missing value."""
+        """Return the mask of rows for which `fits(value)` is true; a missing value is None."""
         return np.array([*map(fits, self.values), fits(None)], dtype=bool)[self.codes]
 
     def is_in(self, wanted: Sequence[Any]) -> np.ndarray:
@@ -201,7 +201,7 @@ class BruteForce:
     # --- columns ---------------------------------------------------------------------------
 
     def column(self, name: str) -> Values:
-        """Return a column or computed column, encoded."""
+        """Return a column of the table, or a computed column, as `Values`."""
         if name not in self._columns:
             if name == "commercial_use":
                 license = self.column("license_short_name")
@@ -248,7 +248,7 @@ class BruteForce:
     # --- filters ---------------------------------------------------------------------------
 
     def matching(self, steps: Sequence[Step], ignoring: str | None = None) -> np.ndarray:
-        """Return the mask of rows that fulfill all steps but those on the column `ignoring`."""
+        """Return the mask of rows that fulfill all steps, except steps on the column `ignoring`."""
         mask = np.ones(len(self.rows), dtype=bool)
         for step in steps:
             if FILTERED.get(step[0], step[0]) != ignoring:
@@ -333,7 +333,7 @@ class BruteForce:
         return mask
 
     def _anywhere(self, group: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Return the mask of all rows of the groups that contain a row of `mask`."""
+        """Return the mask of every row whose group has a row in `mask`."""
         flags = np.zeros(group.max(initial=0) + 1, dtype=bool)
         flags[group[mask]] = True
         return flags[group]
@@ -395,7 +395,7 @@ class BruteForce:
         return sorted(present + missing, key=lambda row: -row[1])  # sorting is stable
 
     def _with_patients(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the number of each row's pair (patient, value), and the value of each pair."""
+        """Return per row the number of its pair (patient, value), and per pair its value."""
         if name not in self._pairs:
             column = self.column(name)
             codes, pairs = pd.factorize(self.patient * (len(column.values) + 1) + column.codes + 1)
@@ -405,7 +405,10 @@ class BruteForce:
     def histogram(
         self, name: str, mask: np.ndarray, edges: Sequence[Any]
     ) -> tuple[tuple[int, ...], int]:
-        """Return the series per bin (the outer bins are open), and those without a value."""
+        """Return the number of series per bin, and the number of series without a value.
+
+        The first bin has no lower limit, and the last bin has no upper limit.
+        """
         inner = list(edges[1:-1])
         if "Date" in name:
             column = self.column(name)
@@ -453,7 +456,10 @@ class BruteForce:
 
     @functools.cache  # noqa: B019
     def numbers_of_keys(self, level: str) -> dict[Any, int]:
-        """Return key → number, for each row, patient or study; the keys are those of a grid."""
+        """Return key → number, for each series, patient or study.
+
+        The keys are those by which a grid identifies its rows.
+        """
         if level == "series":
             keys = self.column("SeriesInstanceUID").take(np.arange(len(self.rows)))
             return {key: row for row, key in enumerate(keys)}
@@ -464,7 +470,7 @@ class BruteForce:
 
     @functools.cache  # noqa: B019
     def _series_numbers(self) -> np.ndarray:
-        """Return SeriesNumber as numbers for sorting; other texts come last."""
+        """Return numbers that sort rows by SeriesNumber. Texts that are not integers come last."""
         column = self.column("SeriesNumber")
         return np.array([*map(series_number, column.values), math.inf])[column.codes]
 
@@ -473,8 +479,8 @@ class Groups:
     """The patients or studies of matching rows, in the order of their numbers.
 
     Args:
-        numbers: the number of the patient or study, per row of the table.
-        mask: the matching rows.
+        numbers: For each row of the table, the number of its patient or study.
+        mask: The matching rows.
     """
 
     def __init__(self, table: BruteForce, numbers: np.ndarray, mask: np.ndarray) -> None:
@@ -487,7 +493,7 @@ class Groups:
         return len(self.numbers)
 
     def keys(self, names: Sequence[str]) -> list[Any]:
-        """Return the key per group: a tuple of these columns, or the value of a single one."""
+        """Return the key of each group: a tuple of its values, or its only value for one column."""
         columns = [self.table.column(name).take(self._first) for name in names]
         return list(zip(*columns, strict=True)) if len(names) > 1 else columns[0]
 
@@ -508,7 +514,7 @@ class Groups:
         return self._joined(name, how)
 
     def least(self, name: str) -> np.ndarray:
-        """Return the rank of each group's least value; if all are missing, the number of values."""
+        """Return the rank of the least value per group; without a value, `len(column.values)`."""
         column = self.table.column(name)
         least = np.full(len(self), len(column.values))
         np.minimum.at(least, self._position, column.rank(self._rows))

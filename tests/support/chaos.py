@@ -1,6 +1,6 @@
 """Downloads that are interrupted at random, with rival downloads, on disks with and without locks.
 
-`tests/download/test_chaos.py` runs a few of them, `benchmarks/chaos.py` many.
+`tests/download/test_chaos.py` runs a few of them, and `benchmarks/chaos.py` runs many.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Torment:
     def _kill_python(self, job: DownloadJob) -> DownloadJob:
         job.cancel()
         self.done["cancel"] += job.wait(PATIENCE_SECONDS) == "cancelled"
-        # Every other time without Linux's death signal, so that s5cmd outlives its parent
+        # Half of the scripts do not use Linux's death signal, so their s5cmd outlives them
         script = self._script(code="time.sleep(600)", survives=self.chance.random() < 0.5)
         assert script.stdout is not None
         if job.state != "complete":
@@ -141,7 +141,7 @@ class Torment:
         return self._started()
 
     def _interrupt(self, kind: str, job: DownloadJob) -> list[str]:
-        """Interrupt a job; return the kinds of interruptions, or none if the job had finished."""
+        """Interrupt a job; return the interruptions, or an empty list if the job had ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not s5cmd.Process._running and job.state == "running":
             assert time.monotonic() < deadline
@@ -162,7 +162,7 @@ class Torment:
             os.kill(running[0].pid, getattr(signal, kind))
             time.sleep(self.chance.random() * 0.05)
             if self.chance.random() < 0.5:
-                job.cancel()  # while it handles the signal, or is trying again
+                job.cancel()  # while the job handles the signal, or tries again
                 if job.wait(PATIENCE_SECONDS) == "cancelled":
                     return [kind, "cancel"]
         return [kind]
@@ -215,21 +215,21 @@ class Torment:
                 assert path.read_bytes() == expected
         if job.state != "failed":
             assert (job.state == "complete") == (len(job.paths) == len(by_uid)), job.failed
-        else:  # and the rival may have completed all series meanwhile
+        else:  # the rival may have completed all series meanwhile
             assert job.error is not None and "is downloading into the same folders" in job.error
 
 
 def run_chaos(
     folder: Path, seed: int, disk: str, *, jobs: int, interruptions: int
 ) -> tuple[int, Counter[str]]:
-    """Interrupt downloads until both of the given numbers are reached.
+    """Interrupt downloads until both `jobs` and `interruptions` are reached.
 
     Args:
         folder: An empty folder.
         seed: The seed of the random numbers.
         disk: One of `DISKS`.
-        jobs: The least number of downloads. Each has a folder of its own.
-        interruptions: The least number of interruptions of all downloads together.
+        jobs: The minimum number of downloads. Each has a folder of its own.
+        interruptions: The minimum number of interruptions, of all downloads together.
 
     Returns:
         The number of downloads, and the number of interruptions of each kind.

@@ -14,10 +14,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 __all__ = ["ct_series", "new_dataset", "set_pixels", "to_bytes"]
 
-#: Bytes of a file that are not pixels.
+#: The number of bytes of a file that are not pixels.
 HEADER_SPACE = 1800
 
-#: Tag, VR and length of the padding at the end of a file.
+#: The number of bytes of tag, VR and length, which begin the padding at the end of a file.
 PADDING_HEADER = 12
 
 #: Ellipses, later ones on top: center and half axes as fractions of the width, and the value in
@@ -96,7 +96,7 @@ def to_bytes(dataset: Dataset, size: int | None = None) -> bytes:
     """Return the file of a dataset, padded to `size` bytes if that is given.
 
     Raises:
-        ValueError: The file is larger.
+        ValueError: The file is larger than `size`, even without padding.
     """
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)

@@ -22,7 +22,7 @@ from idc_widgets.download import DEFAULT_TEMPLATE, DownloadPlan, record_path
 
 
 def file_name(number: int) -> str:
-    """Return a name like those of files of IDC; names sort like their numbers."""
+    """Return a file name like those in IDC. The names sort in the order of their numbers."""
     return f"{number:08x}-0000-0000-0000-000000000000.dcm"
 
 
@@ -115,7 +115,7 @@ def names(plan: DownloadPlan, number: int = 0) -> list[str]:
 
 @contextmanager
 def refusing_server() -> Iterator[str]:
-    """Yield an address that refuses connections, as the port is taken and nobody listens there."""
+    """Yield an address that refuses connections: a socket holds the port, but does not listen."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"

@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape
 
 @dataclass
 class Request:
-    """One request that the server received, and the number of bytes of body that it sent."""
+    """A request that the server received, and the number of bytes in the body of its answer."""
 
     path: str
     range: str = ""
@@ -65,9 +65,9 @@ class Unsized:
 
 @dataclass(frozen=True)
 class Drip:
-    """Send one byte of the answer after the other, for ever.
+    """Send single bytes of the headers or body for ever, each after a pause.
 
-    The first `at_once` bytes of the body are sent at once.
+    Before that, the first `at_once` bytes of the body are sent without a pause.
     """
 
     where: Literal["headers", "body"]

@@ -1,4 +1,4 @@
-"""A page that shows a grid, without a browser: it sends what the front end would send.
+"""A page that shows a grid, without a web browser: it sends what the front end would send.
 
 Both kinds of page show new rows only when `receive` is called, as if the messages to them were on
 their way.
@@ -12,7 +12,7 @@ __all__ = ["DataGridPage", "DomPage", "GridPage", "open_page"]
 
 
 class GridPage:
-    """What the pages of all grids can do."""
+    """The methods of a page that shows any kind of grid."""
 
     def __init__(self, grid: Any, name: str) -> None:
         self.grid, self.view, self.name = grid, grid._view, name
@@ -28,11 +28,11 @@ class GridPage:
         raise NotImplementedError
 
     def receive(self) -> None:
-        """Take in all messages of the kernel."""
+        """Process all messages that the kernel has sent."""
         raise NotImplementedError
 
     def request(self, start: int, stop: int, view: str | None = None) -> int | None:
-        """Request rows; return the number of the first one that is sent, or None."""
+        """Request rows; return the number of the first row that came, or None if none came."""
         raise NotImplementedError
 
     def column(self, label: str) -> list[str | None]:
@@ -48,7 +48,7 @@ class GridPage:
         raise NotImplementedError
 
     def clear(self) -> None:
-        """Press the button that takes all picks back."""
+        """Press the button that removes all picks."""
         raise NotImplementedError
 
     @property
@@ -58,7 +58,7 @@ class GridPage:
 
     @property
     def picked(self) -> list[int]:
-        """The rows that the kernel shows as picked."""
+        """The picked rows, as the kernel has sent them."""
         raise NotImplementedError
 
     @property

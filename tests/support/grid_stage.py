@@ -1,6 +1,6 @@
 """Our grid on a page without Jupyter: JavaScript takes the place of the kernel.
 
-So scrolling can be tested in every browser, at every size of a pixel, within seconds.
+So tests can scroll in every browser, at every size of a pixel, within seconds.
 """
 
 from __future__ import annotations
@@ -109,12 +109,12 @@ def open_stage(
     is_slow: bool = False,
     **context: Any,
 ) -> tuple[Page, Grid]:
-    """Open a page with a grid of so many rows.
+    """Open a page with a grid of `count` rows.
 
     Args:
         browser: The browser.
         count: The number of rows.
-        ratio: Pixels of the device per pixel of the page.
+        ratio: The number of device pixels per CSS pixel.
         width: The width of the page.
         height: The height of the grid, as CSS.
         is_slow: Whether messages are answered only by ``stage.answer()`` in the page.
@@ -142,13 +142,13 @@ def open_stage(
 
 
 def sent(page: Page, kind: str) -> list[dict[str, Any]]:
-    """Return the messages of a kind that the page has sent."""
+    """Return the messages of this kind that the page has sent."""
     messages = "(kind) => window.stage.sent.filter((one) => one.kind === kind)"
     return list(page.evaluate(messages, kind))
 
 
 def firefox_problem() -> str:
-    """Return why no Firefox can be driven here; empty if one can."""
+    """Return why tests cannot use Firefox here, or an empty text if they can."""
     if shutil.which("firefox-esr") is None:
         return "Firefox is missing: apt-get install firefox-esr"
     major, minor = map(int, re.findall(r"\d+", version("playwright"))[:2])

@@ -6,7 +6,7 @@ from playwright.sync_api import Locator, Page, expect
 
 __all__ = ["Grid"]
 
-#: JavaScript: the rows of a grid that are whole in sight, by number.
+#: JavaScript: return the numbers of the rows of a grid that are entirely in sight.
 WHOLE_ROWS = """(grid) => {
   const area = grid.querySelector(".idc-grid-clip").getBoundingClientRect();
   return [...grid.querySelectorAll("[role=row]")].slice(1).filter((row) => {
@@ -56,7 +56,7 @@ class Grid:
         return self.grid.get_by_role("row", selected=True)
 
     def whole_rows(self) -> list[int]:
-        """Return the numbers of the rows that are whole in sight."""
+        """Return the numbers of the rows that are entirely in sight."""
         numbers: list[int] = self.grid.evaluate(WHOLE_ROWS)
         return numbers
 
@@ -76,7 +76,7 @@ class Grid:
             self.page.keyboard.press(key)
 
     def drag_bar_to(self, part: float) -> None:
-        """Drag the scroll bar to a part of its way, between 0 and 1."""
+        """Drag the scroll bar to a position between 0 (the top) and 1 (the bottom)."""
         self.scroller.evaluate(
             "(bar, part) => { bar.scrollTop = part * (bar.scrollHeight - bar.clientHeight); }", part
         )

@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 120.0
 
 
 class KernelError(AssertionError):
-    """A cell raised, or the kernel does not answer."""
+    """A cell raised an exception, or the kernel does not answer."""
 
 
 class Kernel:
@@ -39,8 +39,8 @@ class Kernel:
 
     Args:
         env: More environment variables of the kernel.
-        prefix: The beginning of the command line: a program that runs the rest of it.
-        owner: The ids of a user and a group that the prefix changes to, if it does.
+        prefix: A command that runs the kernel: it comes before the kernel's own command line.
+        owner: The ids of the user and the group, if `prefix` changes them.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Kernel:
             cell: The id of the cell, as JupyterLab sends it; None for a front end without ids.
 
         Raises:
-            KernelError: The cell raised, or the kernel does not answer.
+            KernelError: The cell raised an exception, or the kernel does not answer.
         """
         message = self._client.session.msg(
             "execute_request",

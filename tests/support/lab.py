@@ -67,9 +67,9 @@ const panel = app.shell.currentWidget;
 const notebook = panel.content;
 """
 
-# JavaScript: start a command, and set `labRun.done` at its end. Tests poll that, because waiting in
-# JavaScript has no time limit. The same snippet activates the cell: between two snippets, the focus
-# could move and activate another cell.
+# JavaScript: start a command, and set `labRun.done` at its end. Tests poll `labRun.done`, because
+# waiting in JavaScript has no time limit. The same snippet activates the cell: between two
+# snippets, the focus could move and activate another cell.
 EXECUTE = f"""([command, index]) => {{ {NOTEBOOK}
   if (index !== null) {{
     notebook.activeCellIndex = index < 0 ? notebook.widgets.length + index : index;
@@ -201,7 +201,7 @@ class Lab:
     # --- cells -----------------------------------------------------------------------------
 
     def run_all(self, page: Page, *, allow_errors: bool = False) -> None:
-        """Run every cell and wait for the last; raise `LabError` if a cell raised."""
+        """Run every cell and wait for the last; raise `LabError` if a cell raised an exception."""
         self._execute(page, "notebook:run-all-cells")
         if not allow_errors:
             for index in range(self.cell_count(page)):
@@ -307,12 +307,12 @@ class Lab:
             ) from error
 
     def _refuse_error(self, page: Page, index: int) -> None:
-        """Raise `LabError` if this cell raised."""
+        """Raise `LabError` if this cell raised an exception."""
         if any(output["output_type"] == "error" for output in self.outputs(page, index)):
             raise LabError(f"cell {index} raised\n{self.output_text(page, index)}")
 
     def _execute(self, page: Page, command: str, index: int | None = None) -> None:
-        """Run a command of JupyterLab, on the cell with this index if there is one."""
+        """Run a command of JupyterLab; if `index` is given, on the cell with this index."""
         with self._explained(page, f"{command} did not end"):
             page.evaluate(EXECUTE, [command, index])
             page.wait_for_function(IS_IDLE)
@@ -414,5 +414,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(15)
-    with suppress(ProcessLookupError, PermissionError):  # kernels still running
+    with suppress(ProcessLookupError, PermissionError):  # kernels that still run
         os.killpg(process.pid, signal.SIGKILL)

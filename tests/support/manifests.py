@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from idc_widgets import Manifest
 
-#: A CT series, and its study of twelve series: those of the patient LUNG1-365.
+#: A CT series of the patient LUNG1-365, and its study, which has twelve series.
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
 
-#: The address of a series of another collection, 4d_lung.
+#: A series of another collection, 4d_lung: its UUID, and its address.
 UUID = "085e85b3-3780-47f6-8538-585bcca95336"
 ADDRESS = f"s3://idc-open-data/{UUID}/*"
 

@@ -78,7 +78,7 @@ WORDS = (
 
 
 class RandomFilters:
-    """Random filters on a table. Most match one series, so that most cohorts are not empty.
+    """Random filters on a table. Most match the series `anchor`, so that few cohorts are empty.
 
     Args:
         draw: The function that Hypothesis draws values with.
@@ -127,7 +127,7 @@ class RandomFilters:
         return name, (self.spelled(name, low), self.spelled(name, high))
 
     def spelled(self, name: str, bound: Any) -> Any:
-        """Return the same bound in one of the types that people write."""
+        """Return the same bound in one of the types that users pass."""
         if bound is None:
             return None
         if name == "PatientAge":
@@ -140,7 +140,7 @@ class RandomFilters:
     def text(self) -> Step:
         if self.anchor is None:
             words = self.some(WORDS, least=1, most=2)
-        else:  # a part of one of the series' texts, and a text that most series contain
+        else:  # a part of a text of the anchor, and a text that most series contain
             code = self.table.column("collection_id").codes[self.anchor]
             texts = [self.table.column(name).at(self.anchor) or "" for name in TEXTS]
             texts.append(self.table.collection_name(code))
@@ -169,7 +169,7 @@ class RandomFilters:
             rows.append(self.anchor)
         collection, patient = (self.table.column(name) for name in ("collection_id", "PatientID"))
         pairs = [(collection.at(row), patient.at(row)) for row in rows]
-        if len(rows) > 1:  # most likely not a patient
+        if len(rows) > 1:  # a collection and a PatientID of two patients
             pairs.append((collection.at(rows[0]), patient.at(rows[1])))
         return self.pick(["patients", "of_patients"]), [*pairs, ("no", "body")]
 
@@ -216,7 +216,7 @@ class RandomFilters:
     def same_study(self) -> Step:
         name, near = self.pick(["originals_of", "derived_from"]), None
         if self.anchor is not None:
-            # Choose the filter that the series matches. The source is a series of its study.
+            # Choose the filter that the anchor matches. Its steps match a series of the same study.
             is_original = self.table.matching([("originals_of", [])])[self.anchor]
             name = "originals_of" if is_original else "derived_from"
             study = self.table.study
@@ -226,7 +226,7 @@ class RandomFilters:
     def steps(self, depth: int = 0) -> list[Step]:
         most = 2 if depth else self.pick([1, 2, 2, 3, 3, 4])
         steps = [self.step(depth) for _ in range(self.draw(st.integers(0 if depth else 1, most)))]
-        if steps and self.draw(st.integers(0, 3)) == 0:  # narrow again on the same column
+        if steps and self.draw(st.integers(0, 3)) == 0:  # filter the same column again
             again = FILTERED.get(steps[0][0], steps[0][0])
             if again in COLUMNS:
                 among = [
@@ -282,7 +282,10 @@ def drawable_values(table: BruteForce, name: str) -> list[Any]:
 
 @functools.lru_cache(maxsize=200)
 def drawable_rows(table: BruteForce) -> list[int]:
-    """Return the rows to draw anchors from: some of every collection, and the unusual ones."""
+    """Return rows that random filters should match: some per collection, and all kinds of odd ones.
+
+    Random filters are drawn to match one of these rows.
+    """
     if len(table.rows) < 1000:
         return list(range(len(table.rows)))
     random = np.random.default_rng(25)
@@ -291,7 +294,7 @@ def drawable_rows(table: BruteForce) -> list[int]:
     order = np.argsort(collection, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(collection[order])) + 1):
         anchors += random.choice(rows, min(3, len(rows)), replace=False).tolist()
-    # A study of two patients, a PatientID in two collections, ages in days and months, odd ages.
+    # Studies of two patients, PatientIDs in two collections, and ages with unusual units.
     patients = pd.DataFrame({"patient": table.patient, "study": table.study})
     twice = patients.drop_duplicates().study.value_counts()
     anchors += np.flatnonzero(np.isin(table.study, twice.index[twice > 1])).tolist()
@@ -330,7 +333,7 @@ def narrowed(client: IDCClient, steps: Sequence[Step]) -> Cohort:
 
 
 def are_all_looked_up(steps: Sequence[Step]) -> bool:
-    """Return whether all steps are filters of `where`, which looks up all UIDs."""
+    """Return whether all steps are arguments of `Cohort.where`, which looks up their UIDs."""
     return all(
         are_all_looked_up(argument)
         if name in ("originals_of", "derived_from")

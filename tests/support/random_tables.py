@@ -18,8 +18,8 @@ from idc_widgets.index import COLUMNS
 
 __all__ = ["as_index", "random_tables", "write_table"]
 
-#: Texts that break careless quoting. They have no control characters but those of text files, and
-#: no letters whose lower case depends on their neighbors.
+#: Texts that break careless quoting. Their only control characters are tabs and line ends. No
+#: text has a Greek sigma, because its lower case depends on its place in a word.
 HOSTILE = (
     *("", " ", "a", "A", "it's", '"quoted"', "a,b", "a, b", ";|\t", "%", "_", "100%_", "\\", "\\n"),
     *("Ä ö", "ß", "日本", "é", "NULL", "None", "nan", "--", "$1", "{x}", "[1]", "line\nbreak"),
@@ -71,7 +71,7 @@ VALUES: dict[str, Sequence[Any]] = {
 
 @st.composite
 def random_tables(draw: st.DrawFn) -> tuple[pd.DataFrame, bool]:
-    """Draw a table and whether to write it as CSV instead of Parquet."""
+    """Draw a table, and whether it is written as CSV or as Parquet."""
     count = draw(st.integers(1, 40))
     uids = st.sampled_from(["", None, "a", "A", "x'y"]) | st.integers(0, 200).map("1.2.{}".format)
     unique = st.lists(uids, min_size=count, max_size=count, unique_by=lambda uid: uid or "")
@@ -101,7 +101,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def as_index(frame: pd.DataFrame, is_csv: bool) -> pd.DataFrame:
-    """Return the rows of the index that a user's own table should become."""
+    """Return the rows of the index that the package should make from a user's own table."""
     columns: dict[str, list[Any]] = {}
     for name in COLUMNS:
         values: list[Any] = frame[name].tolist() if name in frame else [None] * len(frame)

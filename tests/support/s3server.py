@@ -80,7 +80,7 @@ def content(
 
 
 class S3Server:
-    """Serves `objects` at `url` in a `with` block, in which its attributes may be changed."""
+    """Serves `objects` at `url` during a `with` block. The block may change the attributes."""
 
     def __init__(self, objects: Objects | None = None) -> None:
         self.objects: Objects = dict(objects or {})
@@ -138,13 +138,13 @@ class S3Server:
         return [r.key for r in requests if r.method == method and r.key.startswith(prefix)]
 
     def allow(self, size: int | None) -> None:
-        """Let the bodies of responses have `size` more bytes and then none; None for no limit."""
+        """Let the server send `size` more bytes of bodies; with None, it has no limit."""
         with self._may_send:
             self._allowed_bytes = None if size is None else (self._allowed_bytes or 0) + size
             self._may_send.notify_all()
 
     def pace(self, size: int) -> None:
-        """Wait until `size` more bytes are allowed, and as long as they take at `rate_MB_s`."""
+        """Wait until `size` more bytes are allowed, then as long as they take at `rate_MB_s`."""
         with self._may_send:
             self._may_send.wait_for(
                 lambda: (
@@ -284,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         after = query.get("continuation-token", query.get("start-after", ""))
         limit = min(1000, int(query.get("max-keys", 1000)))
-        keys = dict.fromkeys(  # an object's key, or the common prefix it falls under
+        keys = dict.fromkeys(  # keys, or common prefixes in place of several keys
             self._rolled_up(key, prefix, delimiter)
             for other, key in sorted(self.s3.objects)
             if other == bucket and key.startswith(prefix)

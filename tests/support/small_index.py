@@ -1,4 +1,4 @@
-"""A small index in place of the whole one, so that tests of its files prepare it quickly."""
+"""A small index in place of the whole one, which takes less time to prepare."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_a_folder_that_another_process_made_first_stays(tmp_path: Path) -> None:
         atomic.move_into_place(tmp_path / "file", tmp_path / "theirs")
 
 
-def test_remove(tmp_path: Path) -> None:
+def test_files_and_folders_are_removed(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").touch()
     for name in ("folder", "folder"):

@@ -149,7 +149,7 @@ def test_proxies_and_certificates_of_the_environment_are_used(
         ),
     ],
 )
-def test_no_more_is_written_than_a_file_can_have(
+def test_no_more_bytes_are_written_than_the_file_should_have(
     server: FileServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -257,7 +257,7 @@ def test_a_disk_that_fills_up_ends_a_body_of_unknown_size(
 def test_a_download_fails_if_the_server_makes_no_progress(
     server: FileServer, tmp_path: Path
 ) -> None:
-    """The server alternates between the first megabytes and a part that was not requested."""
+    """The server sends the first megabytes and a part that nobody requested, again and again."""
     server.files["big"] = bytes(5_000_000)
 
     def fault(request: Request) -> Cut | Answer:
@@ -277,7 +277,7 @@ def test_a_download_does_not_write_through_a_planted_link(
     server: FileServer, tmp_path: Path, plant: Callable[[Path, Path], None]
 ) -> None:
     victim = tmp_path / "victim"
-    victim.write_text("a sh")  # the beginning of the file, so that it would be resumed
+    victim.write_text("a sh")  # begins like the file, as a partial download would
     plant(tmp_path / "part", victim)
     with open_http() as http:
         http.download(f"{server.url}/text", tmp_path / "part", FileCheck(size=14), None)

@@ -18,7 +18,7 @@ from idc_widgets._util import locks
 
 
 def like_nfs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace flock by lockf, which NFS uses for it and which has the same oddities."""
+    """Replace flock by lockf, as NFS does, so that locks behave as they do there."""
     if sys.platform == "win32":
         pytest.skip("there is no flock")
     monkeypatch.setattr("fcntl.flock", fcntl.lockf)
@@ -53,7 +53,7 @@ def test_only_one_thread_holds_a_lock(
 def test_a_read_only_descriptor_can_hold_a_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: str
 ) -> None:
-    """It gets the lock unless another process has the exclusive lock."""
+    """It gets the lock, unless another process has locked the file exclusively."""
     if disk == "NFS":
         like_nfs(monkeypatch)
     path = tmp_path / "lock"

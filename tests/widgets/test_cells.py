@@ -59,7 +59,7 @@ def shared_kernel() -> Iterator[Kernel]:
 
 @pytest.fixture
 def kernel(shared_kernel: Kernel) -> Kernel:
-    """Return a kernel in which no widget is open, and no cell has used one."""
+    """Return a kernel without open widgets, in which no cell has used a widget."""
     shared_kernel.run(
         "w.Widget.close_all(); made.clear()\n"
         "for name in list(globals()):\n"
@@ -70,7 +70,7 @@ def kernel(shared_kernel: Kernel) -> Kernel:
 
 
 def is_open(kernel: Kernel, *names: str) -> list[bool]:
-    """Return whether each of these widgets is open; cells have named them with `note`."""
+    """Return whether each of these widgets is open. Cells name widgets with `note`."""
     return list(json.loads(kernel.run(f"print(json.dumps([is_open(n) for n in {names!r}]))")))
 
 
@@ -137,7 +137,7 @@ def test_a_browser_that_a_variable_leads_to_stays_open(kernel: Kernel, keep: str
     kernel.run(code.format("third"), "a")
     assert is_open(kernel, "first", "second", "third") == [True, False, True]
     kernel.run("kept = None")
-    if "VBox" not in keep:  # an open box keeps what it has
+    if "VBox" not in keep:  # an open box keeps its children
         kernel.run(code.format("fourth"), "a")
         assert is_open(kernel, "first", "third", "fourth") == [False, False, True]
 
@@ -226,10 +226,10 @@ def test_memory_does_not_grow_with_the_runs_of_a_cell() -> None:
         kernel.run(SETUP)
 
         def rss_of(code: str, runs: int) -> tuple[float, float]:
-            """Run a cell; return the lowest memory in MB of runs 3 to 12, and of the last ten.
+            """Run a cell many times; return the lowest memory of runs 3 to 12, and of the last ten.
 
-            Native libraries keep a buffer of 16 MB after some runs and not after others. What leaks
-            is there after every run, and so it is in the lowest figure.
+            The memory is in MB. After some runs, native libraries keep a buffer of 16 MB, after
+            others they do not. Leaked memory stays after every run, so the lowest figure has it.
             """
             first, last = [], []
             for run in range(runs):

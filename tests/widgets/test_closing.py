@@ -108,7 +108,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     yield names
 
 
-def test_nothing_observes_and_nothing_is_recomputed(
+def test_after_close_a_widget_observes_and_recomputes_nothing(
     own: IDCClient, make: Callable[[BrowserState], Any], counted: list[str]
 ) -> None:
     state = BrowserState(own)
@@ -165,7 +165,7 @@ def test_other_widgets_of_the_state_still_follow(own: IDCClient) -> None:
     again.close()
 
 
-def test_a_view_that_was_late_is_forgotten(own: IDCClient) -> None:
+def test_the_late_views_of_a_closed_widget_are_forgotten(own: IDCClient) -> None:
     state = BrowserState(own)
     bar = SummaryBar(state)
     dropdown = FacetDropdown(state, "Modality")
@@ -261,9 +261,9 @@ def test_closing_frees_what_a_browser_has_made(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
 
     def census() -> tuple[Counter[str], int, list[str]]:
-        """Count objects and threads, and list the temporary files.
+        """Count our objects and the threads, and list the temporary files.
 
-        The objects of the folder query are left out, because an engine remembers recent cohorts.
+        Objects of `idc_widgets.query` are not counted: an engine keeps recent cohorts on purpose.
         """
         gc.collect()
         folders = ("widgets", "selection", "download")
@@ -290,7 +290,7 @@ def test_closing_frees_what_a_browser_has_made(
     use()
     while True:
         after = census()
-        # Fewer is fine: a thread of another test may have ended meanwhile.
+        # Fewer threads are fine: a thread of another test may have ended meanwhile.
         if not (after[0] - before[0]) and after[1] <= before[1] and after[2] == before[2]:
             break
         assert time.monotonic() < deadline, (after[0] - before[0], after[1:], before[1:])

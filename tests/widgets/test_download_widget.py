@@ -93,7 +93,7 @@ def test_the_button_names_what_it_downloads(state):
     assert alone._offer["text"] == "Download 1 series · 70.5 MB"
 
 
-def test_all_series_picked_are_still_picked(own):
+def test_the_button_says_picked_even_if_all_series_are_picked(own):
     state = BrowserState(own)
     widget = DownloadWidget(state=state)
     state.pick(series=[f"s.{i}" for i in range(3)])

@@ -48,7 +48,7 @@ def test_one_query_counts_for_all_dropdowns(
     state.filters = state.filters.without("PatientID")
     assert queries[3:] == [["BodyPartExamined"]]
     assert other._values == [[None, 4, 2]]
-    assert len(alone._values) == 2  # a closed dropdown keeps what it shows
+    assert len(alone._values) == 2  # a closed dropdown is not updated
     other.close()
     state.filters = state.filters.where(PatientID="Ann")
     assert len(queries) == 4

@@ -32,7 +32,7 @@ from idc_widgets.widgets.grid.rectangles import ranges_of, rectangles_of
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
-#: Kind of grid → what it cannot do, by test.
+#: Kind of grid → test → why this kind of grid cannot pass the test.
 CANNOT: dict[str, dict[str, str]] = {
     "dom": {},
     "ipydatagrid": {
@@ -55,7 +55,7 @@ def state(client: IDCClient) -> BrowserState:
 
 @pytest.fixture(params=["dom", "ipydatagrid"])
 def make(request: pytest.FixtureRequest) -> MakeGrid:
-    """Return what makes a grid of a kind, such as ``make(PatientGrid, state)``."""
+    """Return a function that makes grids of one kind, such as ``make(PatientGrid, state)``."""
     if reason := CANNOT[request.param].get(request.node.originalname):
         pytest.skip(f"ipydatagrid {reason}")
     view = {"dom": DomGridView, "ipydatagrid": DataGridView}[request.param]
@@ -67,7 +67,7 @@ def first_key(page: GridPage, row: int) -> Any:
     return key
 
 
-def test_what_a_grid_cannot_do_is_a_test_that_exists() -> None:
+def test_each_skipped_test_exists() -> None:
     for kind in CANNOT.values():
         assert all(hasattr(TestEveryGrid, name) for name in kind)
 
@@ -389,7 +389,9 @@ class TestEveryGrid:
         assert state.message == "quota exceeded"
         assert page.picked == [1]
 
-    def test_unknown_keywords_name_the_nearest(self, state: BrowserState, make: MakeGrid) -> None:
+    def test_an_unknown_keyword_is_refused_with_the_nearest_name(
+        self, state: BrowserState, make: MakeGrid
+    ) -> None:
         with pytest.raises(TypeError, match="did you mean 'height'"):
             make(SeriesGrid, state, hight="100px")
 
@@ -495,7 +497,7 @@ def test_a_browser_has_the_grid_that_is_named(own_table: Any) -> None:
 
 
 class FrontEnd:
-    """Sends the messages of ipydatagrid's own front end, where clicks.js does not fit it."""
+    """Sends the messages of ipydatagrid's own front end, for pages that do not run clicks.js."""
 
     def __init__(self, grid: Any) -> None:
         self.grid = grid

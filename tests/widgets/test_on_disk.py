@@ -132,7 +132,7 @@ def test_an_invalid_row_does_not_hide_the_others(
     assert good.download(tmp_path / "data", endpoint_url=s3.url).wait() == "complete"
     download, view = show(bad, s3, tmp_path / "data")
     until(lambda: view.shown == [COMPLETE, COMPLETE, "", ""], view)
-    # With this template all series share a folder, so the owner of the file is unknown.
+    # With this template all series share a folder, so nobody knows the series of the file.
     download.template = "%collection_id"
     (tmp_path / "else" / "mine").mkdir(parents=True)
     (tmp_path / "else" / "mine" / file_name(0)).write_bytes(b"123")

@@ -66,7 +66,7 @@ class BrokenError(Exception):
 
 
 class Bombs:
-    """Raises errors in certain calls of `pass_by`, counted over all threads."""
+    """Raises errors in chosen calls of `pass_by`. Calls are counted over all threads."""
 
     def __init__(self) -> None:
         self.errors: dict[int, type[BaseException]] = {}
@@ -96,7 +96,7 @@ class Bombs:
 
 
 class Page:
-    """Sends a browser the messages that the page would send."""
+    """Sends a browser the messages that its page would send."""
 
     def __init__(self, browser: IDCBrowser) -> None:
         self.browser, self.state = browser, browser.state
@@ -171,7 +171,8 @@ class Page:
                 column: (one._values, one._distinct, one._chosen, one._stale)
                 for column, one in self.dropdowns.items()
             },
-            # Only a range that was opened knows its bins, and only the typed text has a spelling.
+            # Ignore the chosen bins ("span"), as a range knows its bins only after it was opened.
+            # Ignore the case of the text, as only the search box knows how it was typed.
             **{
                 f"range {column}": {**one._filter, "span": []}
                 for column, one in self.ranges.items()
@@ -237,7 +238,7 @@ def open_page(own: IDCClient, folder: Path) -> Page:
 
 
 class Mined:
-    """Makes a page whose observers may raise, and a new page after each failed example."""
+    """Gives examples a page whose observers may raise errors; after a failure, a new page."""
 
     def __init__(self, own: IDCClient, folder: Path) -> None:
         self._own, self._folder = own, folder

@@ -54,12 +54,14 @@ def test_the_histogram_is_computed_on_request(state, column, label, unit):
     widget = RangeFilter(state, column)
     assert (widget._label, widget._hints["unit"]) == (label, unit)
     assert widget._column == column
-    assert widget._histogram == {}  # while it is closed, nothing is counted
+    assert widget._histogram == {}  # while the popover is closed, nothing is counted
     expected = state.filters.histogram(column)
     bars = count(widget)
     assert tuple(series for series, *_ in bars) == expected.series
     assert widget._histogram["missing"] == expected.missing
-    assert bars[0][2] == bars[-1][3] == ""  # the outer bins are open
+    assert (
+        bars[0][2] == bars[-1][3] == ""
+    )  # the first bin has no lower limit, and the last no upper
     assert len(widget._histogram["axis"]) == 2
 
 
@@ -77,7 +79,7 @@ def test_bins_filter_and_are_answered(state):
         "span": [12, 15],
     }
     assert len(state.selection) == sum(series for series, *_ in bars[12:16])
-    assert count(widget) == bars  # its own filter does not narrow it
+    assert count(widget) == bars  # a histogram ignores the filter on its own column
     send(widget, kind="bins", first=12, last=len(bars) - 1)
     assert state.filters.filters["PatientAge"] == (60, None)
     assert widget._filter["words"] == "≥ 60 years"
@@ -142,7 +144,7 @@ def test_an_invalid_range_is_explained_and_changes_nothing(state, column, low, h
     assert problem in widget._problem
     assert widget._answered == answer
     assert state.filters is before
-    assert state.message == ""  # shown where it was typed, and only there
+    assert state.message == ""  # the problem is shown only beside the typed text
     type_in(widget, "", "")
     assert widget._problem == ""
 
@@ -152,7 +154,7 @@ def test_an_earlier_histogram_is_marked_as_outdated(state):
     before = count(widget)
     version = widget._version
     state.filters = state.filters.where(series_size_MB=(1, 2))
-    assert widget._version == version  # its own filter does not change the histogram
+    assert widget._version == version  # a histogram ignores the filter on its own column
     state.filters = state.filters.where(Modality="CT")
     assert widget._version > version
     assert widget._histogram["bars"] == before  # nothing was counted without a request

@@ -161,7 +161,7 @@ def test_an_invalid_choice_leaves_the_state_as_it_was(state: BrowserState) -> No
     assert snapshot(state) == before
 
 
-def test_consequences_cannot_be_set(state: BrowserState) -> None:
+def test_traits_that_follow_from_choices_cannot_be_set(state: BrowserState) -> None:
     for name in ("study_cohort", "cohort", "selection"):
         with pytest.raises(TraitError):
             setattr(state, name, getattr(state, name))
@@ -269,7 +269,7 @@ def test_filter_values_keeps_a_click_of_another_thread(
     def slow_where(self: Cohort, *args: Any, **keywords: Any) -> Cohort:
         if "Modality" in keywords:
             entered.set()
-            clicked.wait(0.5)  # times out, as the click cannot come in between
+            clicked.wait(0.5)  # times out, because the click has to wait
         return where(self, *args, **keywords)
 
     monkeypatch.setattr(Cohort, "where", slow_where)

@@ -1,4 +1,4 @@
-"""What a widget gives to places without a kernel: a sentence and tables, beside the widget."""
+"""What a widget shows where no kernel runs, as in saved notebooks: a sentence and tables."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PARTS = {
 
 
 class Tables(HTMLParser):
-    """The text of the cells of all tables, by row, and the names of all elements."""
+    """The texts of the cells of all tables, row by row, and the names of all elements."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def shown(widget: Any) -> dict[str, Any]:
     if not hasattr(ipywidgets.Widget, "_ipython_display_"):
         data, _metadata = widget._repr_mimebundle_()
         return dict(data)
-    outputs: list[Any] = []  # in ipywidgets 7, a widget sends it by itself
+    outputs: list[Any] = []  # in ipywidgets 7, a widget displays this by itself
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(closing, "display", lambda data, **_keywords: outputs.append(data))
         widget._ipython_display_()

@@ -14,7 +14,7 @@ from idc_widgets.widgets.turns import Turns
 
 
 class Lab:
-    """A `Turns` whose views wait as a slow query would, until they are interrupted."""
+    """A `Turns`, and a slow query for its views: it waits until it is interrupted."""
 
     def __init__(self) -> None:
         self.errors: list[Exception] = []
@@ -145,7 +145,7 @@ def test_a_forgotten_view_does_not_run(lab: Lab) -> None:
     with lab.turns.turn():
         pass
     assert ran == ["view"]
-    lab.turns.forget(view)  # it is not late: nothing happens
+    lab.turns.forget(view)  # the view is not late, so nothing happens
 
 
 def test_a_view_that_an_earlier_view_forgets_does_not_run(lab: Lab) -> None:
@@ -258,7 +258,7 @@ def test_an_error_while_interrupting_does_not_fail_the_turn(lab: Lab) -> None:
     thread.join(30)
 
 
-def test_a_view_may_mark_views(lab: Lab) -> None:
+def test_a_view_can_mark_another_view_as_late(lab: Lab) -> None:
     ran: list[str] = []
 
     def first() -> None:
@@ -289,7 +289,7 @@ def test_a_newer_turn_interrupts_a_real_query(client: IDCClient) -> None:
 
     def slow_view() -> None:
         if state.filters.values("PatientSex"):
-            seen.append(state.filters)  # both choices are made: run no slow query any more
+            seen.append(state.filters)  # both choices are made: run no more slow queries
         else:
             started.set()
             state.client.engine.rows(SLOW)

@@ -11,7 +11,7 @@ from idc_widgets.widgets.user_observers import Teller
 
 
 class Owner(HasTraits):
-    """An object with one trait; `change` reports its changes in place of traitlets."""
+    """An object with one trait. The function `change` tells observers, in place of traitlets."""
 
     value = Int()
 
@@ -38,7 +38,7 @@ def test_the_last_value_that_an_observer_gets_is_the_current_one() -> None:
     older = threading.Thread(target=change, args=(owner, teller, 1))
     older.start()
     assert begun.wait(30)
-    change(owner, teller, 2)  # reported while the older change is being reported
+    change(owner, teller, 2)  # while the older change is being reported
     overtaken.set()
     older.join(30)
     assert values == [2, 1, 2]

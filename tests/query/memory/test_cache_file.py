@@ -116,7 +116,7 @@ def expected(small_package: Path, tmp_path_factory: pytest.TempPathFactory) -> l
         return _everything(IDCClient(DuckDBEngine().index))
 
 
-# The beginning of the file has a copy of the schema at its end, which is not read.
+# Not the first 8 %: they have a copy of the schema that nothing reads.
 @pytest.mark.parametrize("percent", range(8, 100, 7))
 def test_zeros_in_the_file_are_noticed(
     prepared: Path, expected: list[object], percent: int
@@ -124,7 +124,7 @@ def test_zeros_in_the_file_are_noticed(
     """A power failure or a quota can leave zeros in a file."""
     content = bytearray(prepared.read_bytes())
     start = len(content) * percent // 100
-    while not any(content[start : start + 4096]):  # zeros are the content there
+    while not any(content[start : start + 4096]):  # skip a part that has only zeros
         start += 4096
     content[start : start + 4096] = bytes(4096)
     prepared.write_bytes(content)

@@ -51,7 +51,7 @@ def test_the_table_does_not_depend_on_whether_the_index_is_in_memory(tmp_path: A
         pd.testing.assert_frame_equal(before, after)
 
 
-#: Study 1 has two patients in two collections, study 2 two dates, study 3 two descriptions.
+#: Study 1 has two patients in two collections. Study 2 has two dates, study 3 two descriptions.
 VARIED = """\
 1.1,1,b,x,2020-05-01,head
 1.2,1,a,y,2020-05-01,head

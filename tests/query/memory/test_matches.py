@@ -84,7 +84,7 @@ def test_counts(memory: MemoryIndex) -> None:
     assert everything.count_bins("instanceCount", (1, 15, 30, 100)) == ([2, 1, 1], 1)
 
 
-def test_present_keys(memory: MemoryIndex) -> None:
+def test_keys_that_are_among_the_matches(memory: MemoryIndex) -> None:
     matches = find_matches(memory, (MR,))
     assert matches.present_keys("series", ["1.1", "1.2", "unknown"]) == {"1.2"}
     assert matches.present_keys("study", ["1", "2", "unknown"]) == {"1"}
