@@ -40,7 +40,7 @@ test: .venv-colab/.test .venv/.test chromium
 	.venv/$(pytest) $(TEST_ARGS)
 
 # Not part of `make test`, because Spark has 400 MB. With IDC_WIDGETS_ENGINES, a test fails if a
-# package is missing; without, it is skipped.
+# package is missing; without it, the test is skipped.
 test-engines: .venv-engines/.test-engines java
 	IDC_WIDGETS_ENGINES=1 .venv-engines/bin/python -m pytest tests/other_engines $(TEST_ARGS)
 
@@ -67,7 +67,7 @@ bench: .venv-bench/.bench
 clean:
 	rm -rf .venv .venv-colab .venv-bench .venv-engines node_modules dist screenshots
 
-# --- environments: one file per extra; the extra is up to date if it is newer than pyproject.toml -
+# --- environments: one file per extra, which is up to date if the file is newer than pyproject.toml
 
 .venv/.lab .venv/.test .venv/.dev: .venv/.%: pyproject.toml | .venv/.made
 	@echo 'Installing the $* packages into .venv (a minute or two the first time)'

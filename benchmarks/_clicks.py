@@ -28,7 +28,7 @@ _WORDS = ("lung", "chest", "brain", "kernel", "axial", "contrast", "t2", "flair"
 
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
-#: Level → the trait of the state with its cohort, and the columns of its grid.
+#: Level → the trait of the state that has the cohort of its grid, and the columns of that grid.
 _GRIDS = {
     level: (trait, [column.name for column in COLUMNS[level]])
     for level, trait in (("patient", "filters"), ("study", "study_cohort"), ("series", "cohort"))

@@ -25,7 +25,7 @@ _Figure = TypeVar("_Figure")
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a task, with one figure per turn for idc_widgets and for idc-index."""
+    """A line of the table: a task, and the figures of idc_widgets and idc-index, one per turn."""
 
     what: str
     unit: str
@@ -73,7 +73,7 @@ def in_turns(
 ) -> tuple[list[_Figure], list[_Figure]]:
     """Return the figures of `ours` and `peer`, measured alternately (A B A B …).
 
-    They alternate, so that a busy machine slows both equally. The first turn is not counted: it
+    Both alternate, so that a busy machine slows both equally. The first turn is not counted: it
     fills the file cache of the system and compiles Python files.
     """
     ours(), peer()
@@ -90,10 +90,10 @@ def require_peer() -> None:
 
 
 def in_a_process(script: str, task: object) -> Any:
-    """Run `script` in a fresh Python and return its answer to a task; both are JSON values.
+    """Run `script` in a fresh Python, and return its answer to a task.
 
-    The process reads the task with `task` and calls `answer`. Anything else that it prints goes to
-    stderr.
+    The process reads the task with the function `task`, and calls `answer`. Both are JSON values.
+    Anything else that the process prints goes to stderr.
     """
     done = subprocess.run(
         [sys.executable, script, "--task"],

@@ -111,8 +111,8 @@ def serving(
 
     Args:
         folder: The folder that was passed to `write`.
-        limits: For each server, by its name, the directives of nginx that limit it. They may use
-            the zone `files`, which delays requests beyond `files_per_second`.
+        limits: The name of each server, and the directives of nginx that limit the server. They
+            may use the zone `files`, which delays requests beyond `files_per_second`.
         files_per_second: The limit of the zone `files`.
     """
     ports = {name: _free_port() for name in limits}

@@ -5,8 +5,8 @@
 
 Both checkouts run the same tasks through the public API, each in its own process. They alternate
 (A B A B ...), so that a busy machine slows both equally. Both use the packages that are installed
-for this Python. A ratio is the median time of this checkout / that of the other; above 1, this
-checkout is slower. The noise is the same comparison of the other checkout with itself.
+for this Python. A ratio is the median time of this checkout divided by that of the other checkout:
+above 1, this checkout is slower. The noise is the ratio of the other checkout to itself.
 """
 
 from __future__ import annotations

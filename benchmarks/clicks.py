@@ -398,7 +398,7 @@ def wait(page: Any, quiet_ms: int = QUIET_MS) -> None:
 
 
 def summarize(result: dict[str, Any]) -> dict[str, Any]:
-    """Add to the record of one click the times of its steps, in ms after the click."""
+    """Add the times of the steps, in ms after the click, to the record of the click."""
     zero, messages, frames = result["from"], result["messages"], result["frames"]
     requests = [message for message in messages if message["sent"] and message["kind"] == "choose"]
     assert len(requests) == 1, messages

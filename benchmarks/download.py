@@ -260,7 +260,7 @@ def ratio_of(made: list[dict[str, Cost]], name: str, other: str, what: str) -> f
 
 
 def show_speed(cases: list[dict[str, Any]]) -> None:
-    """Print a table per case, and the aims."""
+    """Print a table per case, and whether the aims are met."""
     for case in cases:
         made, table = case["made"], []
         for who in (S5CMD, AGAIN, OURS, OURS_WHOLE, PEER, PEER_WHOLE, LIMIT):
@@ -355,7 +355,7 @@ def show_plan(stages: list[dict[str, Any]], series: list[Any]) -> None:
 
 def poll(folder: Path, series: list[Any], seconds: float) -> dict[str, Any]:
     """Measure what it costs to watch a slow download of many series."""
-    # Series are fetched in the order of the plan, so s5cmd never reaches the later ones
+    # s5cmd fetches series in the order of the plan, and never reaches the later ones
     missing = [
         item
         for item in series[:SERVED_SERIES]
@@ -476,7 +476,7 @@ def peer_download(uids: list[str], folder: str, url: str) -> Cost:
 
 
 def progress(uids: list[str], folder: str, url: str) -> dict[str, Any]:
-    """Return, for every change, the bytes that were reported and those on disk."""
+    """Return two numbers per change of the progress: the bytes reported, and those on disk."""
     from idc_widgets.download import DownloadJob
 
     reported: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -514,7 +514,7 @@ def _on_disk(folder: str) -> int:
 
 
 def plan(uids: list[str], folder: str) -> list[dict[str, Any]]:
-    """Measure the stages of a plan; the last is the whole plan again, as users make it."""
+    """Measure the stages of a plan. The last stage is the whole plan again, as users make it."""
     stages = []
     before = Clock()
 

@@ -28,7 +28,7 @@ from support.s3server import S3Server, series_objects
 
 from idc_widgets import Index
 
-#: A user that no other process has, so that limits of processes count only ours.
+#: A user of no other process, so that limits of the number of processes count only ours.
 USER = 61_234
 
 #: 40 series with 40 files, 47 MB.
@@ -110,7 +110,7 @@ class Environment:
         memory_MB: The limit of a control group; None for no limit.
         user: The id of the user.
         has_network: False for no network, not even that of the machine with itself.
-        prepares: True to prepare the index as well, which takes most of the time.
+        prepares: Whether to prepare the index as well. This takes most of the time.
     """
 
     name: str
@@ -123,7 +123,7 @@ class Environment:
     prepares: bool = False
 
 
-#: What follows covers a file by another, as a file cannot be removed for one process only.
+#: Mounts another file over setpriv, because a file cannot be removed for one process only.
 COVER_SETPRIV = """
 chmod 755 "$HOME/setpriv"
 mv "$HOME/setpriv" "$HOME/.."

@@ -36,7 +36,7 @@ COLUMNS = (
     "series_init_idc_version",
 )
 
-#: Name → filters, as arguments of `IDCClient.cohort`.
+#: The filters of each state, by name, as arguments of `IDCClient.cohort`.
 STATES: dict[str, dict[str, Any]] = {
     "no filter": {},
     "nlst": {"collection_id": "nlst"},
@@ -140,7 +140,7 @@ class EnumByFacet(Layout):
         )
 
     def rows(self, state: dict[str, Any]) -> tuple[str, list[Any]]:
-        """Return the SQL of the matching rows and its parameters; only the file has the texts."""
+        """Return the SQL of the matching rows, and its parameters; only the file has the texts."""
         cohort = self.client.cohort(**state)
         where, params = cohort.predicate
         if "text" in state:
@@ -300,7 +300,8 @@ class Series(Groups):
         import numpy as np
 
         memory = self.memory
-        # Column → code of each series, its pair of value and patient, and the value of each pair.
+        # Column → three arrays: the code of each series; the number of its pair of value and
+        # # patient; the value of each pair.
         self.coded, self.arrays = {}, {}
         for column in COLUMNS:
             pair, value_of_pair = memory.value_patient_pairs[column]
@@ -432,7 +433,7 @@ def measure(layout: type[Layout], turns: int) -> dict[str, Any]:
 
 
 def others(turns: int) -> dict[str, Any]:
-    """Measure a bare scan; then a sort, a window and a look-up of UIDs, on file and in memory."""
+    """Measure a bare scan; then a sort, a window and a UID look-up, on the file and in memory."""
     import numpy as np
 
     from idc_widgets import IDCClient
@@ -522,7 +523,8 @@ def _grouping_sets(rows: str, series: str, patient: str) -> str:
 
 def _by_column(rows: Sequence[tuple[Any, ...]]) -> Counts:
     counts: Counts = {column: {} for column in COLUMNS}
-    # GROUPING has one bit per column, the highest for the first: 0 if rows are grouped by it.
+    # GROUPING has one bit per column, the highest bit for the first column. A bit is 0 if rows are
+    # # grouped by its column.
     all_bits = (1 << len(COLUMNS)) - 1
     index_of = {all_bits ^ 1 << (len(COLUMNS) - 1 - index): index for index in range(len(COLUMNS))}
     for grouping, *values, series, patients in rows:

@@ -236,7 +236,7 @@ def browser(clicks: list[Any]) -> Any:
     for click in clicks:
         before = time.perf_counter()
         _clicks.apply(browser.state, click)
-        if click != ["clear"]:  # most of these only start the next path
+        if click != ["clear"]:  # most of these clicks only begin a new path
             seconds.append(time.perf_counter() - before)
         assert not browser.state.message, browser.state.message
     stages.add("all clicks")
@@ -324,7 +324,7 @@ def _questions(state: Any, screen: Any) -> dict[str, Any]:
 
 
 def peer(cohort: str, ours: float, queries: list[Any], counts: Any, series: int) -> Any:
-    """Time the queries of idc-index and compare its counts with ours."""
+    """Time the queries of idc-index, and compare its counts with those of idc_widgets."""
     before = time.perf_counter()
     import idc_index
 
@@ -353,7 +353,8 @@ def _compare(frame: Any, columns: list[str], counts: Any) -> int:
 
     compared = 0
     for at, column in enumerate(columns):
-        # GROUPING has one bit per column, the first the highest; 0 means grouped by the column.
+        # GROUPING has one bit per column, the highest bit for the first column. A bit is 0 if
+        # # rows are grouped by its column.
         of_column = frame[(frame["which"] & (1 << (len(columns) - 1 - at))) == 0]
         theirs = {
             None if pd.isna(value) else _plain(value): [int(series), int(patients)]

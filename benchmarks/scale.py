@@ -1,8 +1,8 @@
 """Measure how the whole screen scales with the size of the index.
 
-The index is written to one Parquet file, repeated 1, 10 and, on request, 100 times. Each copy has
-its own series, studies and patients, in the same collections. Each file is opened in its own
-process, and deleted after the measurement.
+A Parquet file has 1, 10 or, on request, 100 copies of the index. Each copy has its own series,
+studies and patients, in the same collections. A new process opens each file, and the file is
+deleted after the measurement.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the clicks (%(default)s)")
     parser.add_argument("--folder", type=Path, help="folder of the files; by default temporary")
     given = parser.parse_args()
-    factors = sorted({1, *given.factors})  # the others are compared with 1
+    factors = sorted({1, *given.factors})  # the results of the others are compared with those of 1
 
     # Treat SIGTERM like Ctrl-C, so that the files are deleted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

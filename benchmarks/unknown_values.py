@@ -21,7 +21,7 @@ TEXTS = {
 
 
 def cost(client: IDCClient, column: str, text: str) -> tuple[float, float, float]:
-    """Return the cost of the message, without that of the look-up before it.
+    """Return the cost of the message, without the cost of the look-up before it.
 
     Returns:
         CPU time of this thread and of the process in milliseconds, and the peak memory of Python

@@ -94,7 +94,7 @@ class Closable:
         """Return the static view by MIME type."""
         try:
             view = self._static_view()
-        except Exception:  # it must not keep the widget from being shown
+        except Exception:  # show the widget all the same
             _log.exception("cannot make the static view of a widget")
             view = None
         if view is None:

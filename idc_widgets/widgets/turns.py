@@ -17,7 +17,7 @@ View = Callable[[], None]
 #: How long a turn waits for a running view to end before it interrupts the view again.
 INTERRUPT_SECONDS = 0.02
 
-#: How often one turn runs a view at most, if the view is interrupted although no turn waits.
+#: The limit of tries per turn for a view that is interrupted although no turn waits.
 MAX_PASSES = 3
 
 _log = logging.getLogger(__name__)

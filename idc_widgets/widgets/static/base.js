@@ -62,7 +62,7 @@ function createRoot(className, nextFocus) {
 }
 
 /**
- * Keep the keys that are pressed in an element from the notebook, where single letters are commands:
+ * Hide the keys that are pressed in an element from the notebook. There, single letters are commands:
  * "x" would cut the cell.
  *
  * The browser gets all keys, so that Ctrl+C copies and Ctrl+F searches in the page. Ctrl+S alone
@@ -71,8 +71,8 @@ function createRoot(className, nextFocus) {
  * @param {HTMLElement} element
  */
 function keepKeys(element) {
-  // JupyterLab takes keys after they have passed the element, so `stopPropagation` is enough. Jupyter
-  // Notebook 7 takes them before, but no key of a target that has this attribute itself.
+  // JupyterLab handles a key after the element, so `stopPropagation` is enough. Jupyter Notebook 7
+  // handles a key before the element, but ignores it if the target itself has this attribute.
   element.addEventListener("focusin", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     target.dataset.lmSuppressShortcuts = "true";
@@ -91,12 +91,12 @@ function keepKeys(element) {
  * widget, the next key would be a command to the notebook.
  *
  * @param {HTMLElement} root Gets the focus if nothing in it can have the focus.
- * @param {() => HTMLElement} [next] Returns what to focus instead of the element that took the
- *   place of the one that disappeared.
+ * @param {() => HTMLElement} [next] Returns the element to focus. By default, this is the element
+ *   that is now in the place of the one that disappeared.
  */
 function keepFocus(root, next) {
   /** @type {HTMLElement | null} */
-  let focused = null; // what has the focus, or had it when it disappeared
+  let focused = null; // the element with the focus, or one that had it and disappeared
   let place = 0; // of `focused` among the elements that can have the focus
 
   root.addEventListener("focusin", (event) => {
@@ -104,7 +104,7 @@ function keepFocus(root, next) {
     place = focusable(root).indexOf(focused);
   });
   root.addEventListener("focusout", () => {
-    // An element that disappears loses the focus, too; by then, the focus has moved on.
+    // If the element has disappeared, `onChange` has moved the focus before this runs.
     setTimeout(() => {
       if (!root.contains(activeElementNear(root))) focused = null;
     });
@@ -120,7 +120,7 @@ function keepFocus(root, next) {
     /** @param {HTMLElement | undefined} element */
     const isThere = (element) => element && elements.includes(element);
     const target = [
-      focused, // it lost the focus when it was moved
+      focused, // an element that is moved loses the focus
       next?.(),
       elements[Math.min(Math.max(place, 0), elements.length - 1)],
     ].find(isThere);

@@ -80,7 +80,7 @@ function render({ model, el }) {
   /** @type {number | null} */
   let typingTimer = null;
   /** @type {{ words: string, typed: string, left: string } | null} */
-  let lookup = null; // a list under way: in words, as typed, and what is left in the box
+  let lookup = null; // the list that Python looks up: in words, as typed, and the rest in the box
 
   /** @param {{ text?: string, uids?: string }} content */
   function request(content) {
