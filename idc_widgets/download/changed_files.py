@@ -30,7 +30,7 @@ _CLOCK_SECONDS = 2.0  # the record has times in whole seconds
 def sizes_on_server(
     series: Iterable[PlannedSeries], endpoint_url: str, stop: threading.Event
 ) -> dict[str, Mapping[str, int]]:
-    """Return the size of each object: SeriesInstanceUID to object name to bytes.
+    """Return the size of each object, by SeriesInstanceUID and object name.
 
     Args:
         series: The series. The server lists only those that are wanted whole: for the others, the
@@ -73,7 +73,7 @@ def sizes_on_server(
 
 
 def completion_times(folder: Path) -> dict[str, float]:
-    """Return when series were last recorded as complete: SeriesInstanceUID to POSIX time.
+    """Return the POSIX time when each series was last recorded as complete, by SeriesInstanceUID.
 
     The result is empty if the record of `folder` is missing, damaged or large.
     """

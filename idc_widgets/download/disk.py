@@ -42,7 +42,7 @@ _devices_with_blocks: set[int] = set()  # st_dev of file systems that report blo
 
 
 def dicom_files(folder: Path) -> dict[str, int]:
-    """Return the files of IDC that are directly in `folder`: name to bytes.
+    """Return the bytes of each file of IDC that is directly in `folder`, by name.
 
     They are recognized by their names: other files belong to the user and do not count. The result
     is empty if the folder does not exist.
@@ -51,7 +51,7 @@ def dicom_files(folder: Path) -> dict[str, int]:
 
 
 def tagged_files(folder: Path) -> dict[str, dict[str, int]]:
-    """Return the files of IDC named `<tag>_<name>` directly in `folder`: tag to name to bytes."""
+    """Return the bytes of the files of IDC named `<tag>_<name>` in `folder`, by tag and name."""
     files: dict[str, dict[str, int]] = {}
     for file, size in _files(folder):
         tag, _, name = file.partition("_")

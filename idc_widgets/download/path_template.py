@@ -158,7 +158,7 @@ def file_tag(prefix: str) -> str:
 
 
 def folded(path: str) -> str:
-    """Return a key that is equal for paths that a file system may treat as the same.
+    """Return the same key for all paths that a file system may treat as the same.
 
     It ignores letter case and how an accent is encoded.
     """

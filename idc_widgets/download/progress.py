@@ -104,7 +104,7 @@ class TrackedSeries:
         return self.series.only is None or self.series.only == self.files
 
     def is_excessive(self) -> bool:
-        """Return whether more was fetched than the whole series has."""
+        """Return whether more bytes or files were fetched than the series has."""
         size_bytes, files = self.fetched
         # The s5cmd of another job may be fetching a file that our s5cmd has finished
         size_bytes += sum(n for name, n in self.growing.items() if name not in self.reported)
@@ -197,7 +197,7 @@ class ProgressTracker:
         return is_news
 
     def poll(self, limit: int | None, now: float = 0.0) -> bool:
-        """Measure the unfinished files of the first pending series; return whether they changed.
+        """Measure unfinished files of the first `limit` pending series; return whether any changed.
 
         Any change of size, blocks or time counts: not every file system reports all three.
         s5cmd takes its lines in order and works on as many at a time as it has workers.

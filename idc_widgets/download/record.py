@@ -201,7 +201,7 @@ def _entry(
 
 
 def _identity(plan: DownloadPlan) -> str:
-    """Return a hash that is equal for plans that fetch the same objects to the same places."""
+    """Return the same hash for all plans that fetch the same objects to the same places."""
     digest = hashlib.sha256(str(plan.provenance.data_version).encode())
     root = len(str(plan.folder))
     for line in sorted(

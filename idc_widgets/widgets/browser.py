@@ -169,7 +169,7 @@ class IDCBrowser(Closable, VBox):
         ``browser.download().wait()`` waits for the end.
 
         Args:
-            max_GB: Refuse if more remains to be fetched, in GB (10^9 bytes); None for no limit.
+            max_GB: The most that may remain to be fetched, in GB (10^9 bytes); None for no limit.
 
         Raises:
             DownloadError: The download cannot be planned or is too large; the message says what

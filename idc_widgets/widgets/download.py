@@ -162,10 +162,11 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         """Start to download `selection` into `download_dir`, and return at once.
 
         Args:
-            max_GB: Refuse if more remains to be fetched, in GB (10^9 bytes); None for no limit.
+            max_GB: The most that may remain to be fetched, in GB (10^9 bytes); None for no limit.
 
         Returns:
-            The new job or, if the same selection is being downloaded to the same folder, its job.
+            The new job. If the same selection is being downloaded to the same folder, the job
+            that does so.
 
         Raises:
             DownloadError: Nothing is selected, another download of this widget is running, the

@@ -13,7 +13,7 @@ __all__ = ["DropdownCounts"]
 
 
 class FilteredState(Protocol):
-    """The part of a `BrowserState` that counts depend on.
+    """The part of a `BrowserState` on which the counts depend.
 
     A protocol, because `state` imports this module.
     """

@@ -75,7 +75,7 @@ def range_text(column: str, low: Any, high: Any) -> str:
 
 
 def bound_text(column: str, value: Any) -> str:
-    """Return one end of a range without a unit; empty if the end is open.
+    """Return one end of a range as text, without a unit; empty if the end is open.
 
     >>> bound_text("series_size_MB", 1234.5), bound_text("StudyDate", "2010-04-01")
     ('1,234.5', '2010-04-01')

@@ -133,7 +133,7 @@ function render({ model, el }) {
 
   input.addEventListener("input", () => {
     stopTypingTimer();
-    // Nearly everything matches a single letter, so search it only on Enter or on leaving the box.
+    // Nearly everything matches a single letter, so search for it only on Enter or on leaving.
     if (input.value.trim().length !== 1) typingTimer = setTimeout(sendText, TYPING_PAUSE_MS);
     complain("");
     show();
