@@ -1,7 +1,7 @@
 """Check the documentation, docstrings and comments against the code.
 
-Every file and name that they mention must exist. The Python in Markdown files must parse, and that
-in README.md and docs/tables.md must run.
+Every file and name that they mention must exist. The Python in Markdown files must parse. The
+Python in README.md and docs/tables.md must also run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OTHER_CODE = [
 ]
 FOLDERS = ("benchmarks", "binder", "docs", "idc_widgets", "notebooks", "tests")
 
-#: The class that the documentation means by each of these variables.
+#: Variable in the documentation → the class of its value.
 VARIABLES = {
     "browser": "IDCBrowser",
     "client": "IDCClient",

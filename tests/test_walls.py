@@ -23,7 +23,7 @@ FLOORS = [
     {"_util"},  # formatting, lock files, HTTP: knows nothing of IDC
     {"index"},  # which tables exist and what their columns mean
     {"query", "download"},  # finding series, and fetching files: neither imports the other
-    {"selection"},  # a fixed set of series: turns a query into a download
+    {"selection"},  # fixed sets of series: the way from a query to a download
     {"first_api"},  # the calls of IDC's first client: a mixin of IDCClient
     {"client"},  # IDCClient: a facade over everything below
     {"widgets"},  # the only floor that knows Jupyter

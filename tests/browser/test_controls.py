@@ -161,7 +161,7 @@ def test_dropdown_by_keyboard(lab: Lab, page: Page) -> None:
     assert lab.cell_count(page) == cells
 
 
-def test_many_values_open_at_once_and_unclipped(lab: Lab, page: Page) -> None:
+def test_many_values_open_quickly_and_unclipped(lab: Lab, page: Page) -> None:
     lab.run(page, "state.filters = state.client.cohort()")
     page.set_viewport_size({"width": 900, "height": 700})
     expect(page.locator(".idc-summary-line")).to_contain_text("179 collections")

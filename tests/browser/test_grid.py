@@ -64,7 +64,7 @@ def test_a_million_rows_scroll_one_to_one(browser: Browser, ratio: float) -> Non
     page.context.close()
 
 
-def test_no_row_is_unreachable(browser: Browser) -> None:
+def test_every_row_can_be_reached(browser: Browser) -> None:
     page, grid = open_stage(browser, ROWS)
     # Turn the wheel down and up again: at both ends, and where the scale of the scroll bar changes.
     for start in (0, 41_660, 300_000, ROWS - 41_700, ROWS - 60):
@@ -149,7 +149,7 @@ def test_keys_move_the_current_cell(small: tuple[Page, Grid]) -> None:
     expect(grid.grid).to_be_focused()
 
 
-def test_keys_pick(small: tuple[Page, Grid]) -> None:
+def test_rows_are_picked_by_keys(small: tuple[Page, Grid]) -> None:
     page, grid = small
     picked = grid.title.get_by_role("button")
     grid.press("ArrowDown", "ArrowDown", "Space")
@@ -181,7 +181,7 @@ def assert_ranges(page: Page, ranges: list[list[int]]) -> None:
     )
 
 
-def test_clicks_pick(small: tuple[Page, Grid]) -> None:
+def test_rows_are_picked_by_clicks(small: tuple[Page, Grid]) -> None:
     page, grid = small
     grid.row(3).click()
     assert_ranges(page, [[3, 4]])
@@ -312,7 +312,7 @@ def test_a_cut_cell_has_its_whole_text_for_screen_readers(browser: Browser) -> N
     page.context.close()
 
 
-def test_roles(small: tuple[Page, Grid]) -> None:
+def test_aria_roles(small: tuple[Page, Grid]) -> None:
     _page, grid = small
     grid.press("ArrowDown", "Space")
     expect(grid.picked()).to_have_count(1)

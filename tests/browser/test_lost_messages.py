@@ -17,7 +17,7 @@ browser.state.observe(lambda change: chosen.append(change["new"].values("Modalit
 browser
 """
 
-# Work in the next choice, but do not answer before the file is deleted.
+# Keep the next choice waiting: the kernel answers it only after the file is deleted.
 HOLD = """
 import time
 from pathlib import Path
@@ -29,7 +29,7 @@ def hold():
 browser.state.add_view(hold, ["filters"])
 """
 
-# JavaScript: lose the next message to or from the kernel that contains a text.
+# JavaScript: lose the next message that contains a text, on its way to the kernel or from it.
 LOSE_REQUEST = """(text) => {
   const { send } = WebSocket.prototype;
   window.lost = 0;
@@ -91,7 +91,7 @@ def test_a_lost_message_is_sent_again_and_works_once(
     assert lab.run(page, "print(chosen)") == "[('CT',)]"
 
 
-def test_a_kernel_that_does_not_answer_is_told_until_it_does(lab: Lab, page: Page) -> None:
+def test_a_kernel_that_does_not_answer_is_reported_until_it_does(lab: Lab, page: Page) -> None:
     lab.run(page, HOLD)
     choose_ct(page)
     note = page.get_by_role("status").filter(has_text="The kernel does not answer")

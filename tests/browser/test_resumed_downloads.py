@@ -22,7 +22,7 @@ from idc_widgets.widgets.on_disk import COMPLETE, FAILED, FETCHING, PARTLY, QUEU
 
 ROOT = Path(__file__).parents[2]
 PATIENT = "RIDER-1411227641"
-FILES = 11  # per series; this patient has four series
+FILES = 11  # the number of files in each of the four series of this patient
 
 SHOW = f"""
 from idc_widgets import IDCBrowser

@@ -1,4 +1,4 @@
-"""Downloads interrupted at random, with and without locks: all complete, no report is wrong."""
+"""Downloads interrupted at random, with and without locks: all complete, and no report is wrong."""
 
 from __future__ import annotations
 

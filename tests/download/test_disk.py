@@ -73,7 +73,7 @@ def test_a_folder_that_another_job_creates_and_removes(tmp_path: Path) -> None:
         while not done.is_set():
             folder.mkdir(parents=True, exist_ok=True)
             for path in (folder, folder.parent):
-                with suppress(OSError):  # it is not empty
+                with suppress(OSError):  # the folder is not empty
                     path.rmdir()
             time.sleep(0.0001)
 

@@ -24,11 +24,8 @@ from idc_widgets.download import DownloadJob, DownloadPlan, PlannedSeries, disk,
 from idc_widgets.download.progress import ProgressTracker, TrackedSeries
 
 TABLE = "sm_instance_index"
-KINDS = [
-    "THUMBNAIL",
-    "LABEL",
-    "VOLUME",
-]  # ImageType of the files of a slide; further ones are VOLUME
+#: The ImageType of the first three files of a slide. All further files are VOLUME, too.
+KINDS = ["THUMBNAIL", "LABEL", "VOLUME"]
 THUMBNAILS = f"SELECT SOPInstanceUID FROM {TABLE} WHERE list_contains(ImageType, 'THUMBNAIL')"
 
 Row = dict[str, Any]
@@ -135,7 +132,7 @@ def objects(slides: list[Row], instances: list[Row]) -> Objects:
 
 
 def uid(slide: Row, number: int) -> str:
-    """Return the SOPInstanceUID of an instance of a slide, as `of_slide` numbers them."""
+    """Return the SOPInstanceUID that `of_slide` gives to an instance of a slide."""
     return f"{slide['SeriesInstanceUID']}.{number}"
 
 

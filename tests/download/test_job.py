@@ -367,7 +367,7 @@ def test_wait_with_a_timeout(server: S3Server, plan: Plan) -> None:
     assert job.wait(30) == "cancelled"
 
 
-def test_await(server: S3Server, plan: Plan) -> None:
+def test_a_job_can_be_awaited(server: S3Server, plan: Plan) -> None:
     server.rate_MB_s = 1
     job = DownloadJob(plan(small(series_size_MB=1.0)))
 

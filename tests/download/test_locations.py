@@ -16,7 +16,9 @@ from idc_widgets.errors import DownloadError
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
 
-def test_endpoint(ct: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_endpoint_of_a_plan(
+    ct: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("S3_ENDPOINT_URL", raising=False)
     assert DownloadPlan.make(ct, tmp_path).endpoint_url == "https://s3.amazonaws.com"
     monkeypatch.setenv("S3_ENDPOINT_URL", "https://storage.googleapis.com")

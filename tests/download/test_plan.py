@@ -73,7 +73,7 @@ def test_a_margin_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
 # --- before the start ------------------------------------------------------------------------
 
 
-def test_consent(tmp_path: Path) -> None:
+def test_when_a_plan_needs_consent(tmp_path: Path) -> None:
     plan = partly_downloaded(tmp_path)
     assert plan.needs_consent(0.049) and not plan.needs_consent(0.05) and not plan.needs_consent()
     assert not plan.needs_consent(None)

@@ -33,7 +33,7 @@ def _uids(client: IDCClient) -> list[str]:
 
 
 def _patients(client: IDCClient) -> list[tuple[str, str]]:
-    """Return the keys of 60 patients in more than one collection."""
+    """Return the keys of 60 patients, from more than one collection."""
     rows = client.engine.rows(
         "SELECT DISTINCT collection_id, PatientID FROM index WHERE Modality = 'PT'"
         " ORDER BY PatientID, collection_id LIMIT 60"

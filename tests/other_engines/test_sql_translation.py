@@ -1,4 +1,4 @@
-"""The SQL for BigQuery, which no test can run: every query must parse in its dialect."""
+"""The SQL for BigQuery. No test can run it, but every query must parse as SQL of BigQuery."""
 
 from __future__ import annotations
 

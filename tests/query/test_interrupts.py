@@ -1,4 +1,4 @@
-"""Queries in the main thread that Ctrl-C interrupts."""
+"""Queries in the main thread, which Ctrl-C interrupts."""
 
 from __future__ import annotations
 

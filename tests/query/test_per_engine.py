@@ -1,4 +1,4 @@
-"""Values per engine: computed once, and gone together with the engine."""
+"""Values that are computed once per engine, and freed together with the engine."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ LUNG1 = ("nsclc_radiomics", "LUNG1-365")
 #: Tables with more series are not compared row by row.
 MAX_COMPARED_SERIES = 20_000
 
-#: Columns to count besides the facets. Any column can be counted, also by an alias.
+#: Columns to count besides the facets. Any column can be counted, also under an alias.
 OTHER_COUNTED = (
     "program",
     "aws_bucket",

@@ -326,7 +326,7 @@ def test_a_similar_value_is_proposed_for_a_column_with_many_values(client: IDCCl
 
 
 def test_filters_that_need_a_search_per_value_are_bounded(client: IDCClient) -> None:
-    """Each word, and each value that a study must have, is a search of the whole index."""
+    """Each word, and each value that a study must have, needs a search of the whole index."""
     with pytest.raises(InvalidQueryError, match="text: 5,000 different words; expected 100 at"):
         client.cohort(text=" ".join(map(str, range(5_000))))
     assert client.cohort(text="lung " * 5_000) == client.cohort(text="lung")

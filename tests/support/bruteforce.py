@@ -39,9 +39,9 @@ TEXTS = (
     "SeriesInstanceUID",
 )
 DERIVED = ("ANN", "KO", "M3D", "PR", "REG", "RTDOSE", "RTPLAN", "RTSTRUCT", "RWV", "SEG", "SR")
-#: How to compute each column of the tables of patients and studies: "least" is the least value,
-#: "count" the number of distinct values, a column name the sum of that column, and anything else a
-#: separator that joins the distinct values.
+#: How to compute each column of the tables of patients and studies. "least" is the least value,
+#: "count" is the number of distinct values, and the name of a column is the sum of that column. Any
+#: other text is a separator, which joins the distinct values.
 PATIENTS = {
     "collection_id": "least",
     "PatientID": "least",

@@ -150,7 +150,7 @@ class DomPage(GridPage):
 
 
 class DataGridPage(GridPage):
-    """A page with a grid of ipydatagrid that runs clicks.js."""
+    """A page that runs clicks.js, with a grid of ipydatagrid."""
 
     def __init__(self, grid: Any, name: str = "page") -> None:
         self.widget = grid._view.grid

@@ -1,4 +1,4 @@
-"""A real kernel without a front end, to test what running a cell again does.
+"""A real kernel without a front end, to test the effects of running a cell again.
 
 >>> with Kernel() as kernel:
 ...     kernel.run("x = 1", cell="first")

@@ -84,7 +84,7 @@ class S3Server:
 
     def __init__(self, objects: Objects | None = None) -> None:
         self.objects: Objects = dict(objects or {})
-        self.rate_MB_s: float | None = None  # of all responses together
+        self.rate_MB_s: float | None = None  # the rate of all responses together
         self.fail: Callable[[Request], Fault] = lambda request: None
         self.requests: list[Request] = []
         self.modified = "2024-01-01T00:00:00.000Z"  # the date of every object in listings

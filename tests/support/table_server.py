@@ -22,7 +22,7 @@ RELEASE = version("idc-index-data")
 #: The beginning of the keys of clinical tables.
 CLINICAL = f"bigquery_export/idc_v{RELEASE.split('.')[0]}_clinical"
 
-#: A file that takes many reads to send: 512,000 bytes.
+#: The content of a file that takes many reads to send: 512,000 bytes.
 BIG = bytes(range(256)) * 2000
 
 _held_sockets: list[socket.socket] = []
@@ -105,7 +105,7 @@ def use_data_folder(folder: Path, monkeypatch) -> Path:
 
 
 def write_own_table(folder: Path) -> Path:
-    """Write a small index, which opens faster than the installed one."""
+    """Write a small index, which opens faster than the installed one; return its path."""
     path = folder / "mine.csv"
     path.write_text(
         "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality\n"

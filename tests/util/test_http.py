@@ -1,4 +1,4 @@
-"""HTTP requests: short answers, retries, and addresses in messages. Files are in test_fetch.py."""
+"""HTTP requests: short answers, retries, and addresses in messages."""
 
 from __future__ import annotations
 

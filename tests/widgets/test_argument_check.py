@@ -1,4 +1,4 @@
-"""Misspelled keyword arguments: the error names the nearest, or all that are allowed."""
+"""Misspelled keyword arguments: the error names the nearest argument, or all arguments."""
 
 from __future__ import annotations
 

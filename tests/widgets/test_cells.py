@@ -1,4 +1,4 @@
-"""A cell that runs again closes what it showed before, and nothing that is still in use."""
+"""A cell that runs again closes the widgets that it showed before, unless they are in use."""
 
 from __future__ import annotations
 

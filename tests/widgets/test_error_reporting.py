@@ -22,7 +22,7 @@ def test_an_error_is_shown_and_stays_until_the_next_turn(client: IDCClient) -> N
         raise InvalidQueryError("unknown Modality 'ct'")
     assert state.message == "unknown Modality 'ct'"
     with state.reporting():
-        pass  # scrolling says nothing about the last error
+        pass  # scrolling, for example, keeps the message
     assert state.message == "unknown Modality 'ct'"
     with state.turn(reports=True):
         assert state.message == ""

@@ -118,7 +118,7 @@ def test_an_invalid_choice_is_reported_and_answered(state):
     assert state.message == ""
 
 
-def test_a_later_click_wins_even_if_it_arrives_first(state):
+def test_the_click_that_was_sent_last_wins_in_any_order(state):
     dropdown = FacetDropdown(state, "Modality")
     latest = choose(dropdown, ["CT", "SEG"], number=9)
     choose(dropdown, ["CT"], number=8)

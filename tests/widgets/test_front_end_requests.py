@@ -1,4 +1,4 @@
-"""The order of requests: a later request of a page view wins, even if it arrives first."""
+"""Requests of a page view: the one that was sent last wins, in whatever order they arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IDCBrowser: its traits and methods follow the shared state. tests/browser has the rest."""
+"""IDCBrowser: its traits and methods follow the shared state. See also tests/browser."""
 
 from __future__ import annotations
 

@@ -627,7 +627,7 @@ def test_a_header_sorts_even_if_all_rows_are_picked(state: BrowserState) -> None
     assert len(state.series) == 12
 
 
-def test_rectangles() -> None:
+def test_rows_to_rectangles_and_back() -> None:
     assert [(part["r1"], part["r2"]) for part in rectangles_of([1, 2, 3, 7, 9, 10], 4)] == [
         (1, 3),
         (7, 7),

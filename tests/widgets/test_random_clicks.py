@@ -1,4 +1,4 @@
-"""Random clicks from two threads, while views and observers raise: all widgets agree in the end.
+"""Random clicks from two threads, while views and observers raise errors: widgets agree in the end.
 
 The environment variable IDC_WIDGETS_EXAMPLES sets the number of examples per test (by default 300).
 """

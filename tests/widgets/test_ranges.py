@@ -59,13 +59,12 @@ def test_the_histogram_is_computed_on_request(state, column, label, unit):
     bars = count(widget)
     assert tuple(series for series, *_ in bars) == expected.series
     assert widget._histogram["missing"] == expected.missing
-    assert (
-        bars[0][2] == bars[-1][3] == ""
-    )  # the first bin has no lower limit, and the last no upper
+    # The first bin has no lower limit, and the last bin has no upper limit.
+    assert bars[0][2] == bars[-1][3] == ""
     assert len(widget._histogram["axis"]) == 2
 
 
-def test_bins_filter_and_are_answered(state):
+def test_a_click_on_bins_filters_and_is_answered(state):
     widget = RangeFilter(state, "PatientAge")
     bars = count(widget)
     answer = send(widget, kind="bins", first=12, last=15)
@@ -185,7 +184,7 @@ def test_filters_set_elsewhere_are_shown(state):
     assert widget._filter["words"] == ""
 
 
-def test_a_later_request_wins_even_if_it_arrives_first(state):
+def test_the_request_that_was_sent_last_wins_in_any_order(state):
     widget = RangeFilter(state, "PatientAge")
     latest = send(widget, 9, kind="range", low="70", high="")
     send(widget, 8, kind="range", low="60", high="")

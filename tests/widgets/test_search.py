@@ -134,7 +134,7 @@ def test_filters_set_elsewhere_are_shown(state, box):
     assert SearchBox(BrowserState(state.client, text="lung1"))._text == "lung1"
 
 
-def test_a_later_request_wins_even_if_it_arrives_first(state, box):
+def test_the_request_that_was_sent_last_wins_in_any_order(state, box):
     latest = send(box, 9, text="lung1-365")
     send(box, 8, text="lung1")
     assert state.filters.filters["text"] == "lung1-365"
@@ -143,7 +143,7 @@ def test_a_later_request_wins_even_if_it_arrives_first(state, box):
     assert state.filters.filters["text"] == "lung1-001"
 
 
-def test_other_messages_do_nothing(state, box):
+def test_invalid_messages_do_nothing(state, box):
     box._handle_custom_msg({"kind": "rubbish"}, [])
     assert send(box, uids=7) == box._answered  # type: ignore[arg-type]
     assert set(state.filters.filters) == {"collection_id"}

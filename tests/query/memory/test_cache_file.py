@@ -94,7 +94,7 @@ def prepared(saved: bytes, small_package: Path, tmp_path: Path) -> Iterator[Path
 
 
 def _everything(client: IDCClient) -> list[object]:
-    """Return results that need every array of the index in memory."""
+    """Return the results of queries that use every array of the index in memory."""
     found = loading.memory_index_of(client.engine)
     assert found is not None
     cohort = client.cohort(text="1.3.6.1.4.1.32722 lung")

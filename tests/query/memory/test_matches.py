@@ -72,7 +72,7 @@ def test_masks_are_combined(memory: MemoryIndex) -> None:
     assert same_patient.per_series.tolist() == [True, True, True, False, False]
 
 
-def test_counts(memory: MemoryIndex) -> None:
+def test_counts_of_matches(memory: MemoryIndex) -> None:
     matches = find_matches(memory, (CT,))
     assert matches.files_and_size_MB() == (50, 0.0)
     assert find_matches(memory, (CT, HEAD)).files_and_size_MB() == (50, 0.0)

@@ -1,4 +1,4 @@
-"""Orders of rows: numbers at positions, positions of numbers, and sorts with missing values."""
+"""Orders of rows: the rows at positions, the positions of rows, and sorts of missing values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RANDOM = np.random.default_rng(7)
 
 
 def block_order() -> tuple[RowOrder, list[int]]:
-    """Return a `BlockOrder` and its numbers: tens ascend, the numbers within each ten descend."""
+    """Return an order and its numbers: blocks of ten ascend, numbers in a block descend."""
     numbers = np.sort(RANDOM.choice(1000, 300, replace=False))
     sorted_blocks = []
 
