@@ -1,6 +1,6 @@
 """Run the examples in the docstrings of the package.
 
-Each example sees the names of its module, the public names of `idc_widgets`, and `client`, an
+An example can use the names of the module, the public names of `idc_widgets`, and `client`, an
 `IDCClient` on the installed index. Examples that need a network are marked ``# doctest: +SKIP``.
 """
 

@@ -203,7 +203,7 @@ def test_a_hundred_thousand_lines(lab: Lab, page: Page) -> None:
         " return performance.now() - start; }",
         lines,
     )
-    assert elapsed_ms < 2000  # about 100 on a fast machine
+    assert elapsed_ms < 2000  # about 100 ms on a fast machine
     expect(page.locator(".idc-search-list")).to_contain_text("100,000 UIDs")
     expect(page.locator(".idc-search-words")).to_contain_text("1 of 100,000 UIDs found; 99,999 unk")
     expect(search(page)).to_have_value("")

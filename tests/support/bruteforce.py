@@ -395,7 +395,7 @@ class BruteForce:
         return sorted(present + missing, key=lambda row: -row[1])  # sorting is stable
 
     def _with_patients(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return per row the number of its pair (patient, value), and per pair its value."""
+        """Return the number of each row's pair (patient, value), and per pair its value code."""
         if name not in self._pairs:
             column = self.column(name)
             codes, pairs = pd.factorize(self.patient * (len(column.values) + 1) + column.codes + 1)

@@ -45,7 +45,7 @@ Fault = int | Literal["stall", "truncate", "reset"] | None
 
 
 def series_objects(rows: Iterable[Mapping[str, Any]]) -> Objects:
-    """Return the objects of index rows.
+    """Return objects that agree with rows of the index.
 
     A row gets exactly instanceCount files with exactly round(series_size_MB * 1e6) bytes in total.
     """

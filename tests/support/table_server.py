@@ -51,7 +51,7 @@ CLINICAL_INDEX = parquet(
 
 
 def with_checksums(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the files, and for each of them the file with its SHA-256."""
+    """Return these files, and for each of them one more file, with the SHA-256."""
     sums = {
         f"{path}.sha256": f"{hashlib.sha256(body).hexdigest()}  {Path(path).name}\n".encode()
         for path, body in files.items()

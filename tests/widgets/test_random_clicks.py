@@ -311,7 +311,7 @@ unhurried = settings(
 def run_in_threads(page: Page, clicks: list[list[tuple[Any, ...]]]) -> None:
     def work(actions: list[tuple[Any, ...]]) -> None:
         for action in actions:
-            # Python code gets the error, and a kernel survives an interrupt.
+            # Errors are raised in the calling code, and an interrupt does not end a kernel.
             with suppress(Exception, KeyboardInterrupt):
                 page.do(action)
 
