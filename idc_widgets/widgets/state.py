@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from .._util import as_list, plural
 from ..client import IDCClient
-from ..errors import InvalidQueryError, nearest_choice
+from ..errors import InvalidQueryError, nearest_choice, unknown_message
 from ..index import LEVELS
 from ..query import Cohort, known_keys, patient_key, similar_texts
 from ..selection import Selection
 from .dropdown_counts import DropdownCounts
 from .error_reporting import ErrorReporting
-from .settled_traits import SettledInstance, SettledTuple
+from .settled_traits import SettledDict, SettledInstance, SettledTuple
 from .turns import Turns, View
 
 __all__ = ["BrowserState"]
@@ -63,6 +63,13 @@ class BrowserState(ErrorReporting):
     series = SettledTuple()
     """The picked series; writable. Type: tuple of SeriesInstanceUIDs; default: ()."""
 
+    columns = SettledDict()
+    """The columns of the grids, in order; writable.
+
+    Type: {"patient", "study" or "series": tuple of names of columns}; default: {}, which stands for
+    the usual columns of every level.
+    """
+
     study_cohort = SettledInstance(Cohort, read_only=True)
     """`filters`, narrowed to the picked patients: the rows of the grid of studies. Type: Cohort."""
 
@@ -95,6 +102,7 @@ class BrowserState(ErrorReporting):
             "patients": (),
             "studies": (),
             "series": (),
+            "columns": {},
             "study_cohort": everything,
             "cohort": everything,
             "selection": Selection(everything),
@@ -196,7 +204,9 @@ class BrowserState(ErrorReporting):
                 "this cohort belongs to another client; make it with the `client` of the "
                 "IDCBrowser or BrowserState: client.cohort(...)"
             )
-        result: dict[str, Any] = {"filters": filters}
+        columns = choices.get("columns", self._settled["columns"])
+        _check_columns(columns)
+        result: dict[str, Any] = {"filters": filters, "columns": columns}
         shown, has_changed = filters, "filters" in choices
         for level in LEVELS.values():
             keys = tuple(choices.get(level.plural, self._settled[level.plural]))
@@ -280,6 +290,16 @@ class BrowserState(ErrorReporting):
         for views in self._views.values():
             views.pop(view, None)
         self.turns.forget(view)
+
+
+def _check_columns(columns: Mapping[str, Iterable[str]]) -> None:
+    """Raise InvalidQueryError if there is no such level, or a column that its table lacks."""
+    for level, names in columns.items():
+        if level not in LEVELS:
+            raise InvalidQueryError(unknown_message("level", level, LEVELS))
+        for name in names:
+            if name not in LEVELS[level].columns:
+                raise InvalidQueryError(unknown_message("column", name, LEVELS[level].columns))
 
 
 def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:

@@ -151,7 +151,7 @@ def test_keys_move_the_current_cell(small: tuple[Page, Grid]) -> None:
 
 def test_rows_are_picked_by_keys(small: tuple[Page, Grid]) -> None:
     page, grid = small
-    picked = grid.title.get_by_role("button")
+    picked = grid.unpick
     grid.press("ArrowDown", "ArrowDown", "Space")
     expect(picked).to_have_text("1 picked ×")
     expect(grid.status).to_have_text("1 picked")
@@ -183,20 +183,20 @@ def assert_ranges(page: Page, ranges: list[list[int]]) -> None:
 
 def test_rows_are_picked_by_clicks(small: tuple[Page, Grid]) -> None:
     page, grid = small
-    grid.row(3).click()
+    grid.click(grid.row(3))
     assert_ranges(page, [[3, 4]])
-    grid.row(6).click(modifiers=["Shift"])
+    grid.click(grid.row(6), "Shift")
     assert_ranges(page, [[3, 7]])
-    grid.row(5).click(modifiers=["ControlOrMeta"])
+    grid.click(grid.row(5), "Control")
     assert_ranges(page, [[3, 5], [6, 7]])
-    grid.row(1).locator("[role=gridcell]").first.click()  # the checkbox of the row
+    grid.click(grid.row(1).locator("[role=gridcell]").first)  # its checkbox
     assert_ranges(page, [[1, 2], [3, 5], [6, 7]])
     expect(grid.picked()).to_have_count(4)
-    grid.header("Picked").click()
+    grid.click(grid.header("Picked"))
     assert_ranges(page, [])
-    grid.header("Picked").click()
+    grid.click(grid.header("Picked"))
     assert_ranges(page, [[0, 1000]])
-    grid.title.get_by_role("button", name="Unpick all series").click()
+    grid.unpick.click()
     expect(grid.picked()).to_have_count(0)
     expect(grid.grid).to_be_focused()
 
@@ -204,14 +204,14 @@ def test_rows_are_picked_by_clicks(small: tuple[Page, Grid]) -> None:
 def test_picks_that_wait_become_one(browser: Browser) -> None:
     page, grid = open_stage(browser, 1000, is_slow=True)
     for row in (1, 2, 3, 4):
-        grid.row(row).click(modifiers=["ControlOrMeta"])
-    expect(grid.title.get_by_role("button")).to_have_text("4 picked ×")
+        grid.click(grid.row(row), "Control")
+    expect(grid.unpick).to_have_text("4 picked ×")
     assert [one["ranges"] for one in sent(page, "pick")] == [[[1, 2]]]
     page.evaluate("() => window.stage.answer()")
     assert [one["ranges"] for one in sent(page, "pick")] == [[[1, 2]], [[1, 5]]]
     assert sent(page, "pick")[1]["before"] == [[1, 2]]
     # A click outside of the grid comes after a pick that waits, so the pick is sent at once.
-    grid.row(7).click()
+    grid.click(grid.row(7))
     page.get_by_text("after").click()
     assert sent(page, "pick")[-1]["ranges"] == [[7, 8]]
     page.context.close()
@@ -219,7 +219,7 @@ def test_picks_that_wait_become_one(browser: Browser) -> None:
 
 def test_a_click_that_crosses_new_rows_names_the_old_ones(small: tuple[Page, Grid]) -> None:
     page, grid = small
-    grid.row(5).hover()
+    grid.hover(grid.row(5))
     page.mouse.down()
     page.evaluate("() => window.stage.show(500)")
     expect(grid.count).to_have_text("500")
@@ -230,14 +230,14 @@ def test_a_click_that_crosses_new_rows_names_the_old_ones(small: tuple[Page, Gri
 
 def test_headers_sort(small: tuple[Page, Grid]) -> None:
     page, grid = small
-    grid.header("Size").click()
+    grid.click(grid.header("Size"))
     expect(grid.header("Size")).to_have_attribute("aria-sort", "ascending")
     expect(grid.status).to_have_text("Sorted by Size, ascending")
     grid.press("Control+Home", "ArrowUp", "Home", "ArrowRight", "Enter")
     expect(grid.header("Patient ID")).to_have_attribute("aria-sort", "ascending")
     expect(grid.header("Size")).to_have_attribute("aria-sort", "none")
     assert grid.header("On disk").get_attribute("aria-sort") is None
-    grid.header("On disk").click()
+    grid.click(grid.header("On disk"))
     assert [one["column"] for one in sent(page, "sort")] == ["size_MB", "PatientID"]
 
 
@@ -264,7 +264,9 @@ def test_columns_are_resized(small: tuple[Page, Grid]) -> None:
     page.mouse.up()
     assert abs(width() - (before + 44)) <= 1
     assert sent(page, "sort") == []
-    grid.header("Description").locator(".idc-grid-resizer").dblclick()
+    box = grid.header("Description").bounding_box()
+    assert box is not None
+    page.mouse.dblclick(box["x"] + box["width"] - 3, box["y"] + 10)
     assert width() == before
     # Each cell is below the header of its own column.
     for label in ("Patient ID", "Size", "On disk"):
@@ -295,17 +297,19 @@ def test_columns_fill_the_width_and_no_header_is_cut(browser: Browser, width: in
 def test_a_cut_cell_has_its_whole_text_for_screen_readers(browser: Browser) -> None:
     page, grid = open_stage(browser, 1000, width=560)
     uid = "1.3.6.1.4.1.14519.5.2.1.6279.6001.1000000002"
+    grid.press("Control+Home", "End")  # the column is at the right, out of sight
     cell = grid.cell(2, "Series UID")
     expect(cell).to_have_accessible_name(uid)
     tail = cell.locator("span").last
     expect(tail).to_have_text(uid[-10:])
     assert tail.evaluate("(tail) => tail.scrollWidth <= tail.clientWidth")
-    cell.hover()
+    grid.hover(cell)
     expect(cell).to_have_attribute("title", uid)
+    grid.press("Home")
     cell = grid.cell(2, "Description")
-    cell.hover()
+    grid.hover(cell)
     expect(cell).to_have_attribute("title", "description 2 " * 4)
-    grid.cell(2, "Files").hover()
+    grid.hover(grid.cell(2, "Files"))
     expect(grid.cell(2, "Files")).to_have_attribute("title", "")
     expect(grid.cell(0, "Description")).to_have_text("–")
     assert grid.cell(2, "Files").evaluate("(cell) => getComputedStyle(cell).textAlign") == "right"
@@ -318,7 +322,7 @@ def test_aria_roles(small: tuple[Page, Grid]) -> None:
     expect(grid.picked()).to_have_count(1)
     for name, value in {
         "aria-rowcount": "1001",
-        "aria-colcount": "7",
+        "aria-colcount": "8",
         "aria-multiselectable": "true",
         "aria-label": "Series",
     }.items():
@@ -335,6 +339,7 @@ def test_aria_roles(small: tuple[Page, Grid]) -> None:
               - columnheader "Size"
               - columnheader "Series UID"
               - columnheader "On disk"
+              - columnheader "Menu"
           - rowgroup:
             - row:
               - gridcell
@@ -344,6 +349,7 @@ def test_aria_roles(small: tuple[Page, Grid]) -> None:
               - gridcell "26.4 MB"
               - gridcell "1.3.6.1.4.1.14519.5.2.1.6279.6001.1000000000"
               - gridcell "✓ complete"
+              - gridcell "Menu"
             - row /row 1/ [selected]
         """
     )
@@ -351,23 +357,17 @@ def test_aria_roles(small: tuple[Page, Grid]) -> None:
 
 def test_keys_do_not_leave_the_grid(small: tuple[Page, Grid]) -> None:
     page, grid = small
-    grid.press(*"xyzabd0123", "Delete", "Enter", "Escape", "Control+s", "Control+Enter", "F2")
+    grid.press(*"xyzabd0123", "Delete", "Enter", "Escape", "Control+Enter", "F2")
     assert page.evaluate("() => window.keys") == []
-    grid.row(0).click()
-    grid.title.get_by_role("button").focus()
+    grid.click(grid.row(0))
+    grid.unpick.focus()
     page.keyboard.press("x")
     assert page.evaluate("() => window.keys") == []
 
 
 def test_rows_are_copied(browser: Browser) -> None:
     page, grid = open_stage(browser, 1000)
-    # Playwright cannot grant the clipboard to Firefox.
-    page.evaluate(
-        "() => { navigator.clipboard.writeText = async (text) => { window.copied = text; }; }"
-        if page.evaluate("() => Boolean(navigator.clipboard)")
-        else "() => { document.execCommand = () => {"
-        " window.copied = document.activeElement.value; return true; }; }"
-    )
+    clipboard(page)
     grid.press("ArrowDown", "Control+c")
     page.wait_for_function("() => window.copied === '[[1,2]]'")
     expect(grid.status).to_have_text("2 rows copied")
@@ -415,3 +415,96 @@ def test_rows_are_higher_on_a_touch_screen(browser: Browser) -> None:
     grid.drag_bar_to(1)
     expect(grid.row(ROWS - 1)).to_be_visible()
     page.context.close()
+
+
+def clipboard(page: Page) -> None:
+    """Keep copied texts in `window.copied`: Playwright cannot grant the clipboard to Firefox."""
+    page.evaluate(
+        """() => {
+          const keep = (text) => { window.copied = text; };
+          if (navigator.clipboard) navigator.clipboard.writeText = async (text) => keep(text);
+          else document.execCommand = () => { keep(document.activeElement.value); return true; };
+        }"""
+    )
+
+
+def test_the_menu_of_a_row(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    clipboard(page)
+    menu = page.get_by_role("menu")
+    items = menu.get_by_role("menuitem")
+    # By its button.
+    grid.click(grid.row(3).get_by_label("Menu"))
+    expect(items).to_have_count(4)
+    expect(items.first).to_be_focused()
+    assert sent(page, "pick") == [], "opening a menu picks nothing"
+    assert (sent(page, "row")[-1]["row"], sent(page, "row")[-1]["generation"]) == (3, 0)
+    link = menu.get_by_role("menuitem", name="Open in the viewer")
+    expect(link).to_have_attribute("href", "https://viewer.example/?StudyInstanceUIDs=1.2")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => window.copied === '1.2.3'")
+    expect(menu).to_be_hidden()
+    expect(grid.grid).to_be_focused()
+    expect(grid.status).to_have_text("Copy Series UID: done")
+    # By key.
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Shift+F10")
+    expect(items).to_have_count(4)
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => window.copied.startsWith('client.cohort(')")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    expect(items.first).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(grid.grid).to_be_focused()
+    # By the right button.
+    grid.click(grid.row(6), button="right")
+    items.first.click()
+    assert sent(page, "details")[-1]["row"] == 6
+    grid.click(grid.row(7), button="right")
+    expect(items).to_have_count(4)
+    page.get_by_text("after").click()
+    expect(menu).to_be_hidden()
+    assert page.evaluate("() => window.keys") == []
+
+
+def labels(grid: Grid) -> list[str]:
+    texts = grid.grid.get_by_role("columnheader").all_text_contents()
+    return [text for text in texts if text]
+
+
+def test_columns_are_chosen_and_ordered(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    page.get_by_role("button", name="Columns").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Columns")
+    search = dialog.get_by_role("combobox")
+    expect(search).to_be_focused()
+    expect(dialog.get_by_role("option")).to_have_count(6)
+    expect(dialog.get_by_role("option", selected=True)).to_have_count(5)
+    page.keyboard.type("scanner")  # a word of the description
+    expect(dialog.get_by_role("option")).to_have_text(
+        ["ManufacturerManufacturerMaker of the scanner"]
+    )
+    page.keyboard.press("Enter")
+    expect(grid.header("Manufacturer")).to_be_visible()
+    assert labels(grid)[-1] == "Manufacturer"
+    page.keyboard.press("Alt+ArrowUp")
+    assert labels(grid)[-2:] == ["Manufacturer", "Series UID"]
+    expect(grid.status).to_have_text("Column 5 of 6")
+    search.fill("")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(grid.header("Size")).to_be_hidden()
+    dialog.get_by_role("option", name="Description").click()
+    expect(grid.header("Description")).to_be_hidden()
+    expect(search).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_role("button", name="Columns")).to_be_focused()
+    assert sent(page, "columns")[-1]["names"] == ["PatientID", "instances", "Manufacturer", "UID"]
+    assert page.evaluate("() => window.keys") == []

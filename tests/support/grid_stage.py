@@ -30,6 +30,25 @@ COLUMNS = [
     {"name": "on_disk", "label": "On disk", "hint": "", "kind": "state", "width": 90},
 ]
 
+CHOICES = [
+    *COLUMNS[:-1],
+    {
+        "name": "Manufacturer",
+        "label": "Manufacturer",
+        "hint": "Manufacturer: Maker of the scanner",
+        "kind": "text",
+        "width": 130,
+    },
+]
+
+FACTS = {
+    "name": "Series UID",
+    "identifier": "1.2.3",
+    "code": "client.cohort(SeriesInstanceUID='1.2.3').select()",
+    "viewer": "https://viewer.example/?StudyInstanceUIDs=1.2",
+    "problem": "",
+}
+
 # JavaScript: a model whose kernel answers at once, or only when `answer` is called.
 STAGE = """async ([script, style, state, isSlow]) => {
   const sheet = document.createElement("style");
@@ -68,6 +87,15 @@ STAGE = """async ([script, style, state, isSlow]) => {
       } else if (message.kind === "pick") {
         this.pick(message.ranges, -1, { [message.view]: message.number });
       } else if (message.kind === "clear") this.pick([]);
+      else if (message.kind === "row") {
+        const { view, number } = message;
+        tell("msg:custom", { kind: "row", view, number, facts: state.facts });
+      } else if (message.kind === "columns") {
+        const all = [...state._columns, ...state._choices];
+        const named = message.names.map((name) => all.find((one) => one.name === name));
+        this.set({ _columns: named });
+        this.show(state._source.count);
+      }
       else if (message.kind === "copy") {
         tell("msg:custom", { kind: "copied", view: message.view, number: message.number,
                              text: JSON.stringify(message.ranges), count: 2, problem: "" });
@@ -80,6 +108,8 @@ STAGE = """async ([script, style, state, isSlow]) => {
     get: (name) => state[name],
     on: (event, heard) => (listeners[event] ??= []).push(heard),
     off: (event, heard) => { listeners[event] = listeners[event].filter((one) => one !== heard); },
+    set(name, value) { state[name] = value; },
+    save_changes() {},
     send(message) {
       stage.sent.push(message);
       if (isSlow) stage.waiting.push(message);
@@ -130,6 +160,9 @@ def open_stage(
         "_reason": "",
         "_height": height,
         "_columns": COLUMNS,
+        "_choices": CHOICES,
+        "_widths": {},
+        "facts": FACTS,
         "_source": {},
         "_picks": {},
         "count": count,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from playwright.sync_api import Locator, Page, expect
 
 __all__ = ["Grid"]
@@ -27,6 +29,7 @@ class Grid:
         self.count = self.root.locator(".idc-grid-count")
         self.grid = self.root.get_by_role("grid", name=title, exact=True)
         self.scroller = self.root.locator(".idc-grid-scroller")
+        self.unpick = self.root.locator(".idc-grid-picked")
         self.status = self.root.get_by_role("status")
 
     def row(self, row: int) -> Locator:
@@ -59,6 +62,28 @@ class Grid:
         """Return the numbers of the rows that are entirely in sight."""
         numbers: list[int] = self.grid.evaluate(WHOLE_ROWS)
         return numbers
+
+    def click(
+        self, target: Locator, *modifiers: str, button: Literal["left", "right"] = "left"
+    ) -> None:
+        """Click in the middle of an element of the grid, where it is now.
+
+        Playwright's own `click` scrolls in Firefox, even to an element that is in sight; then the
+        element may show another row.
+        """
+        self.hover(target)
+        for key in modifiers:
+            self.page.keyboard.down(key)
+        self.page.mouse.down(button=button)
+        self.page.mouse.up(button=button)
+        for key in modifiers:
+            self.page.keyboard.up(key)
+
+    def hover(self, target: Locator) -> None:
+        """Move the mouse over the middle of an element of the grid, where it is now."""
+        box = target.bounding_box()
+        assert box is not None
+        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
     def wait_for_rows(self) -> None:
         """Wait until each row in sight has its cells."""

@@ -20,10 +20,7 @@ from idc_widgets.widgets.summary import SummaryBar
 
 SHARED = (
     *("base", "clicks", "datagrid", "popover", "sparkline"),
-    *(
-        f"domgrid_{part}"
-        for part in ("scroll", "rows", "picks", "columns", "cells", "keys", "parts")
-    ),
+    *(path.stem for path in sorted(STATIC.glob("domgrid_*.js"))),
 )
 
 WIDGETS = (

@@ -41,6 +41,8 @@ CANNOT: dict[str, dict[str, str]] = {
         "test_picks_are_brought_in_sight": "has no message for scrolling",
         "test_rows_are_copied_as_text": "copies only the cells that the page has, cut",
         "test_too_many_rows_to_copy_are_refused": "copies only the cells that the page has, cut",
+        "test_columns_are_chosen": "keeps the columns that it had when it was made",
+        "test_the_menu_of_a_row": "has no menu of its rows",
         "test_headers_are_explained": "has no description of a column, only its keyword",
     },
 }
@@ -442,6 +444,49 @@ class TestEveryGrid:
         [reply] = page.widget.replies  # type: ignore[attr-defined]
         assert reply["text"] == ""
         assert reply["problem"].startswith("10,001 rows are too many to copy; expected at most")
+
+    def test_columns_are_chosen(self, state: BrowserState, make: MakeGrid) -> None:
+        page = open_page(make(SeriesGrid, state))
+        page.sort("Files")
+        page.send(kind="columns", names=["SeriesNumber", "SeriesInstanceUID", "StudyDate"])
+        assert state.columns == {"series": ("SeriesNumber", "SeriesInstanceUID", "StudyDate")}
+        labels = [column["label"] for column in page.widget._columns]  # type: ignore[attr-defined]
+        assert labels == ["Series number", "Series UID", "Study date"]
+        assert page.order is None, "the sorted column is no longer shown"
+        page.receive()
+        assert page.column("Study date")[0] == "2008-09-18"
+        choices = page.widget._choices  # type: ignore[attr-defined]
+        assert len(choices) == 31
+        assert all(choice["hint"].startswith(f"{choice['name']}: ") for choice in choices)
+        page.send(kind="columns", names=["nonsense"])
+        assert "nonsense" in state.message
+        assert len(state.columns["series"]) == 3
+        other = open_page(make(SeriesGrid, state))
+        assert len(other.widget._columns) == 3, "the state remembers"  # type: ignore[attr-defined]
+        page.send(kind="columns", names=[])
+        assert state.columns == {}
+        assert len(page.widget._columns) == 12  # type: ignore[attr-defined]
+        state.columns = {"patient": ["PatientID"]}
+        assert len(page.widget._columns) == 12  # type: ignore[attr-defined]
+
+    def test_the_menu_of_a_row(self, state: BrowserState, make: MakeGrid) -> None:
+        asked: list[Any] = []
+        for grid, row in ((PatientGrid, 364), (StudyGrid, 364), (SeriesGrid, 3)):
+            page = open_page(make(grid, state))
+            page.grid.on_details(lambda *row: asked.append(row))
+            key = first_key(page, row)
+            page.send(kind="row", number=1, row=row)
+            [reply] = page.widget.replies  # type: ignore[attr-defined]
+            facts = reply["facts"]
+            assert facts["identifier"] == (key if isinstance(key, str) else key[1])
+            client = state.client
+            selection = eval(facts["code"], {"client": client})
+            assert len(selection) == (1 if grid is SeriesGrid else 12)
+            assert facts["viewer"] == next(iter(selection.viewer_urls().values()))
+            page.send(kind="details", row=row)
+            assert asked[-1] == (grid._level, key)
+            page.send(kind="row", number=2, row=999_999_999)
+            assert "not there any more" in state.message
 
     def test_headers_are_explained(self, state: BrowserState, make: MakeGrid) -> None:
         page = open_page(make(SeriesGrid, state))

@@ -31,9 +31,11 @@ class View:
     def __init__(self, columns: Any, **_unused: Any) -> None:
         from ipywidgets import Label
 
-        self.columns = [column.name for column in columns]
+        self.columns = columns
         self.widget = Label()
-        self.on_pick = self.on_sort = lambda _callback: None
+        self.on_pick = self.on_sort = self.on_columns = lambda _callback: None
+        self.on_row = self.on_details = self.on_pick
+        self.set_columns = lambda _columns, _choices: None
         self.shown: list[str] = []
 
     def show(self, rows: RowSource, picked: Any) -> None:
@@ -87,9 +89,9 @@ def until(condition: Callable[[], bool], view: View) -> None:
 
 def test_series_without_files_have_no_state(shown: tuple[DownloadWidget, View]) -> None:
     download, view = shown
-    assert view.columns[0] == "on_disk"
+    assert view.columns[0] == ON_DISK
     assert view.shown == [""] * 4
-    assert "on_disk" not in SeriesGrid(download.state, view=View)._view.columns
+    assert ON_DISK not in SeriesGrid(download.state, view=View)._view.columns
 
 
 def test_from_queued_to_complete(shown: tuple[DownloadWidget, View], s3: S3Server) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...index import column_info
+from ...errors import InvalidQueryError, unknown_message
+from ...index import LEVELS, column_info
 
-__all__ = ["COLUMNS", "ON_DISK", "Column"]
+__all__ = ["COLUMNS", "ON_DISK", "Column", "chosen_columns", "possible_columns"]
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,32 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 #: The column that shows whether the files of a series are on disk. Only a grid with a download
 #: widget has it.
 ON_DISK = Column("on_disk", 96)
+
+#: The usual widths of columns of each kind that are not in `COLUMNS`.
+_WIDTHS = {"uid": 190, "count": 74, "number": 110, "size": 76, "date": 98, "age": 58, "flag": 70}
+
+
+def possible_columns(level: str) -> tuple[Column, ...]:
+    """Return all columns that a grid of a level can show, the usual ones first."""
+    usual = {column.name: column for column in COLUMNS[level]}
+    others = (name for name in LEVELS[level].columns if name not in usual)
+    return (*usual.values(), *(Column(name, _width(name)) for name in others))
+
+
+def chosen_columns(level: str, names: Sequence[str]) -> tuple[Column, ...]:
+    """Return columns by name, in the order of the names; without names, the usual ones.
+
+    Raises:
+        InvalidQueryError: There is no such column.
+    """
+    if not names:
+        return COLUMNS[level]
+    possible = {column.name: column for column in possible_columns(level)}
+    for name in names:
+        if name not in possible:
+            raise InvalidQueryError(unknown_message("column", name, possible))
+    return tuple(possible[name] for name in dict.fromkeys(names))
+
+
+def _width(name: str) -> int:
+    return _WIDTHS.get(column_info(name).kind, 130)

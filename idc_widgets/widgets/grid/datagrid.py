@@ -95,6 +95,18 @@ class DataGridView(ViewOfRows):
             self.heading._empty = self._empty
         self._body.layout.display = "" if len(rows) else "none"
 
+    def set_columns(self, columns: Sequence[Column], choices: Sequence[Column]) -> None:
+        """Do nothing: a grid of ipydatagrid keeps its columns."""
+
+    def on_columns(self, callback: Callable[[tuple[str, ...]], None]) -> None:
+        """Do nothing: no person can choose columns."""
+
+    def on_row(self, callback: Callable[[Any], Any]) -> None:
+        """Do nothing: rows have no menu."""
+
+    def on_details(self, callback: Callable[[Any], None]) -> None:
+        """Do nothing: rows have no menu."""
+
     def show_nothing(self, reason: str) -> None:
         """Hide the rows, and show why; until the next `show`."""
         with self.heading.hold_sync():

@@ -14,6 +14,7 @@ from ...index import column_info
 from ...query import RowSource, Sort
 from ..assets import script, style
 from .columns import Column
+from .row_facts import RowFacts
 from .row_ranges import merged_ranges, ranges_of_rows
 from .tsv import tsv
 from .view_of_rows import FIRST_ROWS, ViewOfRows, cell_texts
@@ -62,6 +63,11 @@ class DomGridView(ViewOfRows):
         #: The keys that a person picked last; the page shows their rows already.
         self._clicked: frozenset[Any] = frozenset()
         self._is_sorting = False
+        #: The traits that the next `show` sets, so that columns change together with the cells.
+        self._new_columns: dict[str, Any] = {}
+        self._describe_row: Callable[[Any], RowFacts] | None = None
+        self._details_callbacks: list[Callable[[Any], None]] = []
+        self._columns_callbacks: list[Callable[[tuple[str, ...]], None]] = []
         self.widget = _DomGrid(
             self,
             _title=title,
@@ -86,6 +92,8 @@ class DomGridView(ViewOfRows):
         self._shown.set_window("", start, start + FIRST_ROWS)
         with self.widget.hold_sync():
             self.widget._reason = ""
+            for name, value in self._new_columns.items():
+                setattr(self.widget, name, value)
             self.widget._source = {
                 "generation": self._generation,
                 "count": len(rows),
@@ -94,6 +102,14 @@ class DomGridView(ViewOfRows):
                 "sort": None if rows.sort is None else [rows.sort.column, rows.sort.descending],
             }
             self._show_picks(positions, reveal)
+
+    def set_columns(self, columns: Sequence[Column], choices: Sequence[Column]) -> None:
+        """Show these columns from the next `show` on, and offer `choices` to a person."""
+        self._columns = list(columns)
+        self._new_columns = {
+            "_columns": [_described(column) for column in columns],
+            "_choices": [_described(column) for column in choices],
+        }
 
     def show_nothing(self, reason: str) -> None:
         """Hide the rows, and show why; until the next `show`."""
@@ -136,6 +152,18 @@ class DomGridView(ViewOfRows):
         by_column = [cell_texts(column, window[column.name]) for column in self._columns]
         return [list(row) for row in zip(*by_column, strict=True)]
 
+    def on_row(self, callback: Callable[[Any], RowFacts]) -> None:
+        """Call back with a key when a person opens the menu of a row; the result describes it."""
+        self._describe_row = callback
+
+    def on_details(self, callback: Callable[[Any], None]) -> None:
+        """Call back with a key when a person asks for everything about a row."""
+        self._details_callbacks.append(callback)
+
+    def on_columns(self, callback: Callable[[tuple[str, ...]], None]) -> None:
+        """Call back with names when a person chooses columns; without names for the usual ones."""
+        self._columns_callbacks.append(callback)
+
     # --- messages from the front end --------------------------------------------------------
 
     def on_message(self, content: Mapping[str, Any]) -> None:
@@ -146,6 +174,9 @@ class DomGridView(ViewOfRows):
             "sort": self._on_sort,
             "clear": self._on_clear,
             "copy": self._on_copy,
+            "row": self._on_row,
+            "details": self._on_details,
+            "columns": self._on_columns,
         }.get(str(content.get("kind")))
         if does is not None:
             does(content)
@@ -207,6 +238,39 @@ class DomGridView(ViewOfRows):
         finally:
             self._is_sorting = False
 
+    def _on_row(self, content: Mapping[str, Any]) -> None:
+        """Send what the menu of a row needs."""
+        with self._guard():
+            facts = self._describe_row(self._key_of(content)) if self._describe_row else None
+            answer = {"view": content.get("view"), "number": content.get("number")}
+            self.widget.send({"kind": "row", **answer, "facts": facts})
+
+    def _on_details(self, content: Mapping[str, Any]) -> None:
+        with self._turn():
+            key = self._key_of(content)
+            for callback in self._details_callbacks:
+                callback(key)
+
+    def _key_of(self, content: Mapping[str, Any]) -> Any:
+        """Return the key of the row that a message names.
+
+        Raises:
+            InvalidQueryError: The rows that the page showed have been forgotten.
+        """
+        rows = self._rows_of(_int(content.get("generation")))
+        row = _int(content.get("row"))
+        keys = rows.keys([range(row, row + 1)]) if 0 <= row < len(rows) else ()
+        if not keys:
+            raise InvalidQueryError("the row that you clicked is not there any more; click again")
+        return keys[0]
+
+    def _on_columns(self, content: Mapping[str, Any]) -> None:
+        names = content.get("names")
+        if isinstance(names, list):
+            with self._turn():
+                for callback in self._columns_callbacks:
+                    callback(tuple(str(name) for name in names))
+
     def _on_copy(self, content: Mapping[str, Any]) -> None:
         """Send rows as text for the clipboard, or say why not."""
         answer = {"kind": "copied", "view": content.get("view"), "number": content.get("number")}
@@ -241,6 +305,9 @@ class _DomGrid(anywidget.AnyWidget):
         "domgrid_columns",
         "domgrid_cells",
         "domgrid_keys",
+        "domgrid_pointer",
+        "domgrid_menu",
+        "domgrid_chooser",
         "domgrid_parts",
         "domgrid",
     )
@@ -260,6 +327,12 @@ class _DomGrid(anywidget.AnyWidget):
 
     _columns: List[dict[str, Any]] = List().tag(sync=True)
     """The columns, from the left. Type: list of {name, label, hint, kind, width}."""
+
+    _choices: List[dict[str, Any]] = List().tag(sync=True)
+    """The columns that can be shown; empty if they cannot be chosen. Type: as `_columns`."""
+
+    _widths: Dict[str, int] = Dict().tag(sync=True)
+    """The widths in pixels that a person has set. Type: {name of a column: width}; default: {}."""
 
     _source = Dict().tag(sync=True)
     """The rows that are shown, with a window of them. Type: {generation, count, start, rows, sort},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...query import RowSource, Sort
 from .columns import Column
+from .row_facts import RowFacts
 
 if TYPE_CHECKING:
     from ipywidgets import DOMWidget
@@ -25,11 +26,23 @@ class GridView(Protocol):
     #: The widget to put into a layout.
     widget: DOMWidget
 
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns that are shown, in order."""
+        ...
+
     def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
         """Show these rows, with the rows of these keys picked.
 
         Without rows, show the text that says why. After a person has sorted, and without a pick,
         the first row is in sight. Otherwise, a view that can scroll brings the first pick in sight.
+        """
+        ...
+
+    def set_columns(self, columns: Sequence[Column], choices: Sequence[Column]) -> None:
+        """Show these columns from the next `show` on, and offer `choices` to a person.
+
+        A view that cannot change its columns ignores this.
         """
         ...
 
@@ -54,6 +67,18 @@ class GridView(Protocol):
 
     def on_sort(self, callback: Callable[[Sort | None], None]) -> None:
         """Call back when a person requests another order; None is the original order."""
+        ...
+
+    def on_columns(self, callback: Callable[[tuple[str, ...]], None]) -> None:
+        """Call back with names when a person chooses columns; without names for the usual ones."""
+        ...
+
+    def on_row(self, callback: Callable[[Any], RowFacts]) -> None:
+        """Call back with a key when a person opens the menu of a row; the result describes it."""
+        ...
+
+    def on_details(self, callback: Callable[[Any], None]) -> None:
+        """Call back with a key when a person asks for everything about a row."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,10 +19,11 @@ from ..download import DownloadWidget
 from ..state import BrowserState
 from ..static_view import StaticTable, StaticView, choices, first_rows
 from ..turns import not_up_to_date
-from .columns import COLUMNS, ON_DISK, Column
+from .columns import COLUMNS, ON_DISK, Column, chosen_columns, possible_columns
 from .dom_grid import DomGridView
 from .grid_view import MakeGridView
 from .on_disk_column import WithStates
+from .row_facts import row_facts
 
 __all__ = ["PatientGrid", "SeriesGrid", "StudyGrid"]
 
@@ -48,24 +49,53 @@ class _LevelGrid(Closable, VBox):
         check_keywords(type(self).__name__, unknown, ["state", "height", "view"])
         self._state = state
         self._sort: Sort | None = None
+        self._shown_columns = self._columns()
         self._view = view(
-            self._columns(),
+            self._shown_columns,
             title=self._title,
             empty=self._empty,
             height=height,
             guard=state.reporting,
             turn=self._turn,
         )
+        self._view.set_columns(self._shown_columns, possible_columns(self._level))
         self._view.on_pick(self._pick)
         self._view.on_sort(self._resort)
+        self._view.on_columns(self._choose_columns)
+        self._view.on_row(partial(row_facts, state, self._level))
+        self._view.on_details(self._show_details)
+        #: Called with the level and the key when a person asks for everything about a row.
+        self.details_callbacks: list[Callable[[str, Any], None]] = []
         super().__init__([self._view.widget], layout={"width": "100%", "min_width": "0"})
         self._is_stale = False
         self._refill()
-        self._show_state(state, self._refill, [self._rows_trait], self._show_stale)
+        self._show_state(state, self._refill, [self._rows_trait, "columns"], self._show_stale)
         self._show_state(state, self._repick, [self._picks_trait], self._show_stale)
 
     def _columns(self) -> Sequence[Column]:
-        return COLUMNS[self._level]
+        """Return the columns to show; a subclass may add one."""
+        return chosen_columns(self._level, self._state.columns.get(self._level, ()))
+
+    def on_details(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:
+        """Call back when a person asks for everything about a row.
+
+        Args:
+            callback: Gets the level ("patient", "study" or "series") and the key of the row.
+
+        Returns:
+            A function that removes the callback.
+        """
+        self.details_callbacks.append(callback)
+        return lambda: self.details_callbacks.remove(callback)
+
+    def _show_details(self, key: Any) -> None:
+        for callback in list(self.details_callbacks):
+            callback(self._level, key)
+
+    def _choose_columns(self, names: Sequence[str]) -> None:
+        own = [name for name in names if name != ON_DISK.name]
+        others = {level: of for level, of in self._state.columns.items() if level != self._level}
+        self._state.columns = {**others, **({self._level: tuple(own)} if own else {})}
 
     def _source(self, rows: RowSource) -> RowSource:
         """Return the rows to show; a subclass may add a column."""
@@ -80,7 +110,13 @@ class _LevelGrid(Closable, VBox):
 
     def _refill(self) -> None:
         cohort = getattr(self._state, self._rows_trait)
-        columns = [column.name for column in COLUMNS[self._level]]
+        shown = self._columns()
+        if shown != self._shown_columns:
+            self._shown_columns = shown
+            self._view.set_columns(shown, possible_columns(self._level))
+        columns = [column.name for column in self._view.columns if column != ON_DISK]
+        if self._sort is not None and self._sort.column not in columns:
+            self._sort = None  # the column is no longer shown
         rows = row_source(cohort, self._level, self._sort, columns=columns)
         self._rows = self._source(rows)
         self._view.show(self._rows, self._picked)

@@ -54,6 +54,11 @@ class ViewOfRows:
         self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
         self._sort_callbacks: list[Callable[[Sort | None], None]] = []
 
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns that are shown, in order."""
+        return self._columns
+
     def on_pick(self, callback: Callable[[tuple[Any, ...]], None]) -> None:
         """Call back with all picked keys when a person picks rows."""
         self._picked_callbacks.append(callback)

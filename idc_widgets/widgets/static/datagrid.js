@@ -5,6 +5,7 @@
 //   GPU, a copy takes a millisecond, and three grids have a thousand cells. Here, one copy moves
 //   all cells of a painting.
 // - Tooltips: headers show the names of their columns.
+// - Menu: entries that do nothing are left out.
 // - Clicks: a click is reported together with the rows that the page shows; see clicks.js.
 // - Keys: they stay in the grid; see `keepKeys` in base.js.
 
@@ -45,11 +46,35 @@ async function improveGrid(manager, reference, tooltips, signal) {
       clicks?.addView(view);
       keepKeys(view.el);
       showTooltips(grid, tooltips);
+      leaveOutDeadEntries(view.grid?.contextMenu?._menu);
     }
   };
   if (signal.aborted) return;
   listen(model, "msg:custom", improveViews, signal);
   await improveViews();
+}
+
+// Entries of the menu of a header that do nothing here: the kernel does not filter in a grid.
+const DEAD_COMMANDS = new Set([
+  "filterCondition:openDialog",
+  "filterValue:openDialog",
+  "filter:clearCurrentColumn",
+  "filter:clearAllColumns",
+]);
+
+/**
+ * Leave dead entries out of the menu of a header, which ipydatagrid fills when it opens.
+ *
+ * @param {any} menu Lumino's Menu.
+ */
+function leaveOutDeadEntries(menu) {
+  if (typeof menu?.addItem !== "function") return;
+  const { addItem } = menu;
+  menu.addItem = function (/** @type {{ type?: string, command?: string }} */ item) {
+    const isSeparator = item.type === "separator";
+    if (isSeparator && this.items.at(-1)?.type === "separator") return null;
+    return DEAD_COMMANDS.has(item.command ?? "") ? null : addItem.call(this, item);
+  };
 }
 
 /** @param {LuminoGrid} grid */

@@ -3,8 +3,8 @@
 //
 // To Python: {kind: "window", page view, generation, start, stop, fetch}, {kind: "pick", view, number,
 // generation, ranges, before}, {kind: "sort", column}, {kind: "copy", view, number, generation,
-// ranges}, {kind: "clear"}. From Python: {kind: "rows", generation, start, rows}, {kind: "copied",
-// view, number, text, count, problem}.
+// ranges}, {kind: "columns", names}, {kind: "clear"}, and those of domgrid_menu.js. From Python:
+// {kind: "rows", generation, start, rows}, {kind: "copied", view, number, text, count, problem}.
 
 const SETTLE_MS = 200; // without a scroll event, scrolling has ended
 const WHEEL_MS = 400; // after a wheel or a finger moves, scroll events are theirs
@@ -16,6 +16,8 @@ const WHEEL_MS = 400; // after a wheel or a finger moves, scroll events are thei
  * @property {string} _reason Why the rows cannot be shown, or "".
  * @property {string} _height
  * @property {GridColumn[]} _columns
+ * @property {GridColumn[]} _choices The columns that can be shown; empty if they cannot be chosen.
+ * @property {Record<string, number>} _widths The widths that a person has set.
  * @property {GridSource} _source
  * @property {GridPicks} _picks
  */
@@ -39,7 +41,19 @@ function render({ model, el }) {
   const onWidth = (/** @type {number} */ width) => {
     parts.spacer.style.width = `${width}px`;
   };
-  const header = createHeader({ head: parts.head, sheet, id, onWidth, say });
+  const onResize = (/** @type {Record<string, number>} */ widths) => {
+    model.set("_widths", widths);
+    model.save_changes();
+  };
+  const header = createHeader({ head: parts.head, sheet, id, onWidth, onResize, say });
+  const chooser = createChooser({
+    ...{ root, line: parts.line, say, signal },
+    choose: (names) => send({ kind: "columns", names }),
+  });
+  const menu = createRowMenu({
+    ...{ root, send, say, signal },
+    onClose: () => sheet.focus({ preventScroll: true }),
+  });
 
   const coarse = window.matchMedia("(pointer: coarse)");
   let rowPx = 24;
@@ -49,6 +63,7 @@ function render({ model, el }) {
   let current = { row: 0, column: 1 };
   let anchor = 0; // where a range of picks begins
   let lastReveal = -1; // the number of the picks that were brought in sight
+  let lastOrder = "null";
   let copies = 0;
   let wheelAt = 0;
   let frame = 0;
@@ -190,7 +205,10 @@ function render({ model, el }) {
   function showSource() {
     const source = model.get("_source");
     if (source.generation === generation || source.generation === undefined) return;
-    const isResorted = generation >= 0 && source.count === count;
+    const order = JSON.stringify(source.sort);
+    const isResorted = generation >= 0 && order !== lastOrder;
+    const hasOtherCount = source.count !== count;
+    lastOrder = order;
     generation = source.generation;
     count = source.count;
     cache.start(source);
@@ -203,9 +221,10 @@ function render({ model, el }) {
     goTo(0);
     const title = model.get("_title");
     const sorted = model.get("_columns").find(({ name }) => name === source.sort?.[0])?.label;
-    const order = source.sort?.[1] ? "descending" : "ascending";
+    const direction = source.sort?.[1] ? "descending" : "ascending";
     const rows = `${title}: ${NUMBER.format(count)} ${count === 1 ? "row" : "rows"}`;
-    say(isResorted ? (sorted ? `Sorted by ${sorted}, ${order}` : "In the first order") : rows);
+    if (isResorted) say(sorted ? `Sorted by ${sorted}, ${direction}` : "In the original order");
+    else if (hasOtherCount) say(rows);
   }
 
   function showRows() {
@@ -250,8 +269,10 @@ function render({ model, el }) {
     const columns = model.get("_columns");
     header.setColumns(columns);
     elements.setColumns(columns);
+    chooser.setColumns(model.get("_choices"), columns);
     header.setSort(model.get("_source").sort ?? null);
-    sheet.setAttribute("aria-colcount", String(columns.length + 1));
+    sheet.setAttribute("aria-colcount", String(columns.length + 2));
+    current = { row: current.row, column: Math.min(current.column, columns.length + 1) };
     drawLater();
   }
 
@@ -265,6 +286,7 @@ function render({ model, el }) {
   /** @param {any} message */
   function onMessage(message) {
     if (message.kind === "rows") cache.take(message);
+    else if (message.kind === "row" && message.view === id) menu.take(message);
     else if (message.kind === "copied" && message.view === id && message.number === copies) {
       if (message.problem) say(`Not copied: ${message.problem}`);
       else copy(message.text).then(() => say(`${plural(message.count, "row")} copied`));
@@ -283,7 +305,7 @@ function render({ model, el }) {
 
   /** @param {number} column */
   function sortBy(column) {
-    const described = model.get("_columns")[column - 1];
+    const described = model.get("_columns")[column - 1]; // none for the buttons
     if (!described || described.kind === "state") return;
     picks.flush();
     send({ kind: "sort", column: described.name });
@@ -292,6 +314,12 @@ function render({ model, el }) {
   function pickAllOrNone() {
     const base = picks.base();
     pick(base.ranges.length ? "none" : "all", 0, base);
+  }
+
+  /** Open the menu of the current row. @param {{ x: number, y: number }} [at] */
+  function openMenu(at) {
+    const box = elements.cellAt(current)?.getBoundingClientRect();
+    if (box) menu.open(current.row, generation, at?.x ?? box.left, at?.y ?? box.bottom);
   }
 
   function copyRows() {
@@ -303,35 +331,21 @@ function render({ model, el }) {
     send({ kind: "copy", number: copies, generation, ranges: copied });
   }
 
-  /** @type {PickBase & CellPosition | null} */
-  let pressed = null; // what was under the pointer when it went down
-
-  /** @param {Element} target @returns {PickBase & CellPosition} */
-  const cellAt = (target) => ({
-    ...picks.base(),
-    row: elements.rowOf(target),
-    column: elements.columnOf(target),
-  });
-  sheet.addEventListener("pointerdown", (event) => {
-    root.classList.remove("idc-grid-by-key");
-    pressed = cellAt(/** @type {Element} */ (event.target));
-  });
-  sheet.addEventListener("click", (event) => {
-    const target = /** @type {Element} */ (event.target);
-    const { row, column, ...base } = pressed ?? cellAt(target);
-    pressed = null;
-    const headed = header.boxes().findIndex((box) => box.contains(target));
-    if (headed >= 0) {
-      current = { row: -1, column: headed };
-      if (headed === 0) pickAllOrNone();
-      else sortBy(headed);
-    } else if (row >= 0) {
-      current = { row, column: Math.max(0, column) };
-      const isToggle = column === 0 || event.ctrlKey || event.metaKey;
-      if (event.shiftKey) pick(isToggle ? "add" : "range", row, base);
-      else pick(isToggle ? "toggle" : "only", row, base);
-    }
-    drawLater();
+  createGridPointer({
+    ...{ root, sheet, elements, header, signal },
+    base: picks.base,
+    onHeader(column) {
+      current = { row: -1, column };
+      if (column === 0) pickAllOrNone();
+      else sortBy(column);
+      drawLater();
+    },
+    onCell(position, how, base) {
+      current = position;
+      if (how !== "menu") pick(how, position.row, base);
+      draw();
+    },
+    onMenu: openMenu,
   });
   const onKey = createGridKeys({
     current: () => current,
@@ -345,6 +359,7 @@ function render({ model, el }) {
     sort: (column) => (column === 0 ? pickAllOrNone() : sortBy(column)),
     resize: header.resize,
     copy: copyRows,
+    openMenu,
   });
   sheet.addEventListener("keydown", (event) => {
     root.classList.add("idc-grid-by-key");
@@ -389,11 +404,13 @@ function render({ model, el }) {
   sizes.observe(scroller); // a bar may appear below the rows
   coarse.addEventListener("change", measure, { signal });
   listen(model, "msg:custom", onMessage, signal);
-  follow(model, ["_columns"], showColumns, signal);
+  follow(model, ["_columns", "_choices"], showColumns, signal);
+  follow(model, ["_widths"], () => header.setWidths(model.get("_widths")), signal);
   follow(model, ["_title", "_height"], showTitle, signal);
   follow(model, ["_source", "_picks", "_reason", "_empty"], showRows, signal);
   showTitle();
   showColumns();
+  header.setWidths(model.get("_widths"));
   parts.empty.hidden = true;
   showRows();
   showPicks();

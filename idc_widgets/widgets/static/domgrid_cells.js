@@ -44,6 +44,12 @@ function createRowElements(body, id) {
       if (kind === "uid" || kind === "state") cell.append(h("span"), h("span"));
       boxes.push(cell);
     }
+    const more = h("div", "idc-grid-cell idc-grid-more");
+    more.setAttribute("aria-label", "Menu");
+    const dots = h("span", "", "⋮");
+    dots.setAttribute("aria-hidden", "true");
+    more.append(dots);
+    boxes.push(more);
     boxes.forEach((cell, index) => {
       cell.setAttribute("role", "gridcell");
       cell.setAttribute("aria-colindex", String(index + 1));
@@ -82,7 +88,7 @@ function createRowElements(body, id) {
   body.addEventListener("pointerover", (event) => {
     const cell = /** @type {Element} */ (event.target).closest("[role=gridcell]");
     if (!(cell instanceof HTMLElement) || cell.classList.contains("idc-grid-check")) return;
-    cell.title = cutText(cell);
+    if (!cell.classList.contains("idc-grid-more")) cell.title = cutText(cell);
   });
 
   return {
@@ -92,6 +98,10 @@ function createRowElements(body, id) {
       pool = [];
       body.replaceChildren();
     },
+
+    /** Return the cell at a position, if it is in sight. @param {CellPosition} position */
+    cellAt: ({ row, column }) =>
+      pool.find((elements) => elements.row === row && !elements.line.hidden)?.boxes[column],
 
     /** Return the row of an element, or -1. @param {Element} target */
     rowOf: (target) => pool.find(({ line }) => line.contains(target))?.row ?? -1,

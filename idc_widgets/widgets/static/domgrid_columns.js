@@ -1,6 +1,7 @@
 // The header of a grid: the widths of its columns, and how a person changes them.
 
 const CHECK_PX = 28; // the column of checkboxes
+const MORE_PX = 26; // the column of the buttons that open the menu of a row
 const MIN_COLUMN_PX = 40;
 const MAX_COLUMN_PX = 1_200;
 const RESIZE_STEP_PX = 16; // by key
@@ -89,15 +90,16 @@ function createRuler(element) {
  * @param {HTMLElement} options.sheet The element with the widths of the columns.
  * @param {string} options.id
  * @param {(width: number) => void} options.onWidth Called with the width of all columns.
+ * @param {(widths: Record<string, number>) => void} options.onResize Called when a person has set a width.
  * @param {(text: string) => void} options.say
  */
-function createHeader({ head, sheet, id, onWidth, say }) {
+function createHeader({ head, sheet, id, onWidth, onResize, say }) {
   /** @type {GridColumn[]} */
   let columns = [];
   /** @type {HTMLElement[]} */
   let boxes = [];
-  /** @type {Map<string, number>} */
-  const chosen = new Map(); // the widths that a person has set, by name
+  /** @type {Record<string, number>} */
+  let chosen = {}; // the widths that a person has set, by name
   let available = 0;
 
   const check = h("div", "idc-grid-cell idc-grid-check");
@@ -110,11 +112,15 @@ function createHeader({ head, sheet, id, onWidth, say }) {
   box.setAttribute("aria-hidden", "true");
   check.append(box);
 
+  const more = h("div", "idc-grid-cell idc-grid-more");
+  more.setAttribute("role", "columnheader");
+  more.setAttribute("aria-label", "Menu");
+
   function layOut() {
     if (!available) return;
     const measure = createRuler(head);
     const fitted = columns.map(({ name, label, kind, width }) => {
-      const set = chosen.get(name);
+      const set = chosen[name];
       const value = LONGEST_VALUES[kind] ?? "";
       const min = Math.ceil(Math.max(measure(label) + ARROW_PX, measure(value))) + PADDING_PX + 1;
       const isText = kind === "text" || kind === "uid";
@@ -123,9 +129,9 @@ function createHeader({ head, sheet, id, onWidth, say }) {
         : { width: set, min: MIN_COLUMN_PX, isFlexible: false };
     });
     const important = columns.findIndex(({ kind }) => kind === "size") + 1;
-    const widths = fitWidths(fitted, available - CHECK_PX, important || columns.length);
-    const all = widths.reduce((total, width) => total + width, CHECK_PX);
-    const parts = [CHECK_PX, ...widths].map((width) => `${width}px`);
+    const widths = fitWidths(fitted, available - CHECK_PX - MORE_PX, important || columns.length);
+    const all = widths.reduce((total, width) => total + width, CHECK_PX + MORE_PX);
+    const parts = [CHECK_PX, ...widths, MORE_PX].map((width) => `${width}px`);
     sheet.style.setProperty("--idc-columns", parts.join(" "));
     onWidth(Math.max(all, available));
   }
@@ -134,7 +140,8 @@ function createHeader({ head, sheet, id, onWidth, say }) {
   function setWidth(index, width) {
     const column = columns[index];
     if (!column) return;
-    chosen.set(column.name, Math.round(Math.max(MIN_COLUMN_PX, Math.min(MAX_COLUMN_PX, width))));
+    const bounded = Math.max(MIN_COLUMN_PX, Math.min(MAX_COLUMN_PX, width));
+    chosen = { ...chosen, [column.name]: Math.round(bounded) };
     layOut();
   }
 
@@ -147,15 +154,20 @@ function createHeader({ head, sheet, id, onWidth, say }) {
     resizer.setAttribute("aria-hidden", "true");
     resizer.addEventListener("click", (event) => event.stopPropagation());
     resizer.addEventListener("dblclick", () => {
-      chosen.delete(columns[index]?.name ?? "");
+      const { [columns[index]?.name ?? ""]: _, ...others } = chosen;
+      chosen = others;
       layOut();
+      onResize(chosen);
     });
     resizer.addEventListener("pointerdown", (event) => {
       const from = event.clientX - widthOf(index);
       resizer.setPointerCapture(event.pointerId);
       /** @param {PointerEvent} moved */
       const move = (moved) => setWidth(index, moved.clientX - from);
-      const end = () => resizer.removeEventListener("pointermove", move);
+      const end = () => {
+        resizer.removeEventListener("pointermove", move);
+        onResize(chosen);
+      };
       resizer.addEventListener("pointermove", move);
       resizer.addEventListener("pointerup", end, { once: true });
       resizer.addEventListener("pointercancel", end, { once: true });
@@ -184,7 +196,16 @@ function createHeader({ head, sheet, id, onWidth, say }) {
         header.append(h("span", "idc-grid-label", label), arrow, createResizer(index));
         boxes.push(header);
       });
+      more.setAttribute("aria-colindex", String(columns.length + 2));
+      more.id = `${id}-h-${columns.length + 1}`;
+      boxes.push(more);
       head.replaceChildren(...boxes);
+      layOut();
+    },
+
+    /** @param {Record<string, number>} widths */
+    setWidths(widths) {
+      chosen = widths;
       layOut();
     },
 
@@ -213,9 +234,10 @@ function createHeader({ head, sheet, id, onWidth, say }) {
 
     /** Change a width by key. @param {number} column 0 for the checkboxes. @param {number} direction */
     resize(column, direction) {
-      if (column < 1) return;
+      if (column < 1 || column > columns.length) return;
       setWidth(column - 1, widthOf(column - 1) + direction * RESIZE_STEP_PX);
       say(`${columns[column - 1]?.label}: ${Math.round(widthOf(column - 1))} pixels wide`);
+      onResize(chosen);
     },
   };
 }

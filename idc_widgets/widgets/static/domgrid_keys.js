@@ -10,6 +10,7 @@
  * @property {(column: number) => void} sort
  * @property {(column: number, direction: number) => void} resize
  * @property {() => void} copy
+ * @property {() => void} openMenu Open the menu of the current row.
  */
 
 /**
@@ -17,7 +18,7 @@
  *
  * @param {KeyActions} actions
  */
-function createGridKeys({ current, size, moveTo, pick, sort, resize, copy }) {
+function createGridKeys({ current, size, moveTo, pick, sort, resize, copy, openMenu }) {
   /** Return where a key moves the current cell; null if it does not. @param {KeyboardEvent} event @returns {CellPosition | null} */
   function target({ key, ctrlKey, metaKey }) {
     const { row, column } = current();
@@ -57,7 +58,10 @@ function createGridKeys({ current, size, moveTo, pick, sort, resize, copy }) {
   /** Handle a key that does not move. Return whether it is one of ours. @param {KeyboardEvent} event */
   function act({ key, shiftKey }) {
     const { row, column } = current();
+    const isMenuKey = key === "ContextMenu" || (key === "F10" && shiftKey);
+    const isButton = column === size().columns - 1 && (key === " " || key === "Enter");
     if (key === "Escape") pick("none");
+    else if (row >= 0 && (isMenuKey || isButton)) openMenu();
     else if (key !== " " && key !== "Enter") return false;
     else if (row >= 0) pick(shiftKey ? "range" : key === " " ? "toggle" : "only");
     else if (column > 0) sort(column);

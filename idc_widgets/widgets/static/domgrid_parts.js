@@ -55,6 +55,7 @@ function createGridParts(id) {
   return {
     ...{
       root,
+      line,
       title,
       count,
       picked,

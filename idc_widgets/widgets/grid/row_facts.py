@@ -1,0 +1,46 @@
+"""What the menu of a row needs to know about it."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from ...index import LEVELS, column_info
+from ...selection import Selection
+from ..state import BrowserState, narrow
+
+__all__ = ["RowFacts", "row_facts"]
+
+
+class RowFacts(TypedDict):
+    """What the menu of a row needs to know about it.
+
+    ``name`` is the label of the identifier, such as "Series UID". ``code`` is Python code that
+    selects the row. ``viewer`` is the address of IDC's viewer or, if it is empty, ``problem`` says
+    why there is none.
+    """
+
+    name: str
+    identifier: str
+    code: str
+    viewer: str
+    problem: str
+
+
+def row_facts(state: BrowserState, level: str, key: Any) -> RowFacts:
+    """Return what the menu of a row needs to know about it.
+
+    Args:
+        state: The state, whose client has the row.
+        level: The level of the row.
+        key: The key of the row.
+    """
+    selection = Selection(narrow(state.client.cohort(), level, (key,)))
+    urls = selection.viewer_urls()
+    arguments = repr(selection.cohort).removeprefix("Cohort")
+    return {
+        "name": column_info(LEVELS[level].key[-1]).label,
+        "identifier": key if isinstance(key, str) else key[-1],
+        "code": f"client.cohort{arguments}.select()",
+        "viewer": next(iter(urls.values())) if len(urls) == 1 else "",
+        "problem": "" if len(urls) == 1 else "choose one of the studies",
+    }
