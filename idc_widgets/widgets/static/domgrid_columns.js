@@ -1,12 +1,12 @@
 // The header of a grid: the widths of its columns, and how a person changes them.
 
-const CHECK_PX = 28; // the column of checkboxes
-const MORE_PX = 26; // the column of the buttons that open the menu of a row
+const CHECK_PX = 26; // the column of checkboxes
+const MORE_PX = 22; // the column of the buttons that open the menu of a row
 const MIN_COLUMN_PX = 40;
 const MAX_COLUMN_PX = 1_200;
 const RESIZE_STEP_PX = 16; // by key
 const PADDING_PX = 12; // of a cell, left and right together
-const ARROW_PX = 12; // for the order, in a header
+const ARROW_PX = 12; // in the header of the sorted column
 
 // What has to fit into cells of a kind: a number or a date that is cut would be another one.
 /** @type {Record<string, string>} */
@@ -102,6 +102,8 @@ function createHeader({ head, sheet, id, onWidth, onResize, say }) {
   let chosen = {}; // the widths that a person has set, by name
   let available = 0;
 
+  let sorted = ""; // the name of the sorted column
+
   const check = h("div", "idc-grid-cell idc-grid-check");
   check.setAttribute("role", "columnheader");
   check.setAttribute("aria-colindex", "1");
@@ -122,7 +124,8 @@ function createHeader({ head, sheet, id, onWidth, onResize, say }) {
     const fitted = columns.map(({ name, label, kind, width }) => {
       const set = chosen[name];
       const value = LONGEST_VALUES[kind] ?? "";
-      const min = Math.ceil(Math.max(measure(label) + ARROW_PX, measure(value))) + PADDING_PX + 1;
+      const header = measure(label) + (name === sorted ? ARROW_PX : 0);
+      const min = Math.ceil(Math.max(header, measure(value))) + PADDING_PX + 1;
       const isText = kind === "text" || kind === "uid";
       return set === undefined
         ? { width, min: isText ? Math.max(min, 64) : min, isFlexible: isText }
@@ -211,6 +214,10 @@ function createHeader({ head, sheet, id, onWidth, onResize, say }) {
 
     /** @param {[column: string, descending: boolean] | null} sort */
     setSort(sort) {
+      if (sorted !== (sort?.[0] ?? "")) {
+        sorted = sort?.[0] ?? "";
+        layOut();
+      }
       columns.forEach(({ name, kind }, index) => {
         if (kind === "state") return;
         const isSorted = sort?.[0] === name;

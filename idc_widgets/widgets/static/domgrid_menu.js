@@ -54,19 +54,30 @@ function createRowMenu({ root, send, say, onClose, signal }) {
     return item;
   }
 
+  /** Create an item that does nothing, or nothing yet. @param {string} text */
+  function createOffItem(text) {
+    const item = button("idc-grid-menu-item", text);
+    item.setAttribute("aria-disabled", "true");
+    return item;
+  }
+
   function show() {
     const details = button("idc-grid-menu-item", "Show everything about this row", "", () => {
       close();
       send({ kind: "details", generation, row });
     });
-    const all = facts
-      ? [
-          details,
-          createCopyItem(`Copy ${facts.name}`, facts.identifier),
-          createCopyItem("Copy as Python code", facts.code),
-        ]
-      : [details];
-    if (facts?.viewer) {
+    if (!facts) {
+      const later = ["Copy identifier", "Copy as Python code", "Open in the viewer"].map((text) =>
+        createOffItem(text),
+      );
+      return showItems([details, ...later]);
+    }
+    const all = [
+      details,
+      createCopyItem(`Copy ${facts.name}`, facts.identifier),
+      createCopyItem("Copy as Python code", facts.code),
+    ];
+    if (facts.viewer) {
       const link = h("a", "idc-grid-menu-item", "Open in the viewer");
       link.href = facts.viewer;
       link.target = "_blank";
@@ -74,11 +85,12 @@ function createRowMenu({ root, send, say, onClose, signal }) {
       link.title = facts.viewer.split("?")[0] ?? "";
       link.addEventListener("click", () => close());
       all.push(/** @type {any} */ (link));
-    } else if (facts?.problem) {
-      const item = button("idc-grid-menu-item", `Open in the viewer: ${facts.problem}`);
-      item.setAttribute("aria-disabled", "true");
-      all.push(item);
-    }
+    } else all.push(createOffItem(`Open in the viewer: ${facts.problem}`));
+    showItems(all);
+  }
+
+  /** @param {HTMLElement[]} all */
+  function showItems(all) {
     const focused = items().indexOf(/** @type {HTMLElement} */ (document.activeElement));
     for (const item of all) {
       item.setAttribute("role", "menuitem");
