@@ -129,6 +129,8 @@ def test_keys_move_the_current_cell(small: tuple[Page, Grid]) -> None:
     page, grid = small
     page.get_by_text("before").focus()
     page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Columns")).to_be_focused()
+    page.keyboard.press("Tab")
     expect(grid.grid).to_be_focused()
     positions = {
         "ArrowDown": 1,

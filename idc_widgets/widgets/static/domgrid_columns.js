@@ -5,6 +5,7 @@ const MORE_PX = 22; // the column of the buttons that open the menu of a row
 const MIN_COLUMN_PX = 40;
 const MAX_COLUMN_PX = 1_200;
 const RESIZE_STEP_PX = 16; // by key
+const DOUBLE_CLICK_MS = 400;
 const PADDING_PX = 12; // of a cell, left and right together
 const ARROW_PX = 12; // in the header of the sorted column
 
@@ -156,13 +157,20 @@ function createHeader({ head, sheet, id, onWidth, onResize, say }) {
     const resizer = h("span", "idc-grid-resizer");
     resizer.setAttribute("aria-hidden", "true");
     resizer.addEventListener("click", (event) => event.stopPropagation());
-    resizer.addEventListener("dblclick", () => {
+    const resetWidth = () => {
       const { [columns[index]?.name ?? ""]: _, ...others } = chosen;
       chosen = others;
       layOut();
       onResize(chosen);
-    });
+    };
+    let pressedAt = Number.NEGATIVE_INFINITY;
     resizer.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      // Firefox sends no "dblclick" after the default of "pointerdown" was prevented.
+      const isDouble = event.timeStamp - pressedAt < DOUBLE_CLICK_MS;
+      pressedAt = event.timeStamp;
+      if (isDouble) return resetWidth();
       const from = event.clientX - widthOf(index);
       resizer.setPointerCapture(event.pointerId);
       /** @param {PointerEvent} moved */
@@ -174,8 +182,6 @@ function createHeader({ head, sheet, id, onWidth, onResize, say }) {
       resizer.addEventListener("pointermove", move);
       resizer.addEventListener("pointerup", end, { once: true });
       resizer.addEventListener("pointercancel", end, { once: true });
-      event.preventDefault();
-      event.stopPropagation();
     });
     return resizer;
   }
