@@ -178,7 +178,7 @@ class EncodedIndex:
     files_per_group: Array
     size_MB_per_group: Array
     group_columns: dict[str, EncodedColumn]
-    value_patient_pairs: dict[str, ValuePatientPairs]
+    value_patient_pairs: Mapping[str, ValuePatientPairs]
     series_columns: Mapping[str, EncodedColumn]
     series_numbers: Mapping[str, Array]
     collection_of_patient: Array

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Mapping
-from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ..._util import ForkSafeLock, is_non_commercial
+from ..._util import is_non_commercial
 from ...errors import IndexFileError
-from ..dataframes import is_out_of_threads, out_of_threads
 from ..duckdb_engine import DuckDBEngine
-from .arrow import Array, ArrowArray, rank_distinct, to_arrow, to_numpy, values_and_gaps
-from .encoded import EncodedColumn, EncodedIndex, ValuePatientPairs, encode
+from .arrow import Array, ArrowArray, rank_distinct, to_arrow
+from .column_reader import ColumnReader, return_free_memory
+from .encoded import EncodedColumn, EncodedIndex, UnreadMapping, ValuePatientPairs
+from .once import Once, make_ahead
 from .uid_hashes import hash_series_uids
 
 __all__ = ["NUMBER_COLUMNS", "read_index"]
@@ -48,60 +48,87 @@ _SERIES_COLUMNS = (
 #: Columns that are held as numbers per series.
 NUMBER_COLUMNS = ("instanceCount", "series_size_MB")
 
-#: Only one reader runs at a time, because Arrow's memory pool is changed for the whole process.
-_pool_lock = ForkSafeLock()
-
 _FALSE_AND_TRUE: ArrowArray = pa.Array.from_buffers(pa.bool_(), 2, [None, pa.py_buffer(b"\x02")])
 
 
 def read_index(engine: DuckDBEngine) -> EncodedIndex:
-    """Read the columns that most queries use; this takes about a second for IDC's index.
+    """Read the columns that most queries use; this takes about a second of CPU for IDC's index.
+
+    The columns of groups are read first, as counts need them. Meanwhile, and after this function
+    has returned, another thread reads the others, in the order in which grids need them. Whoever
+    needs a column before reads it, or waits for it.
 
     Raises:
-        IndexFileError: The user's own table has a series in several rows.
+        IndexFileError: The user's own table has a series in several rows; or the file was changed
+            or replaced since it was opened.
     """
-    engine.check_index()
-    try:
-        index = _read_in_system_pool(engine)
-    except (OSError, pa.ArrowException) as error:
-        if is_out_of_threads(error):
-            raise out_of_threads() from error
-        if not engine.check_index():
-            raise
-    else:
-        if not engine.check_index():
-            return index
-    return _read_in_system_pool(engine)  # the prepared copy was removed while it was read
-
-
-def _read_in_system_pool(engine: DuckDBEngine) -> EncodedIndex:
-    """Read the index with the system's allocator: Arrow's own would keep 70 MB of unused memory."""
-    # Other threads may allocate from the same pool meanwhile: every buffer returns to the pool that
-    # it came from.
-    with _pool_lock:
-        usual_pool = pa.default_memory_pool()
-        pa.set_memory_pool(pa.system_memory_pool())
-        try:
-            index = _read_index(engine)
-        finally:
-            pa.set_memory_pool(usual_pool)
-    with suppress(OSError, AttributeError):  # other C libraries than glibc
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    reader = ColumnReader(engine)
+    encoded = {
+        name: Once(partial(reader.encoded, name))
+        for name in (*_GROUP_COLUMNS, *_SERIES_COLUMNS, "PatientID", "StudyInstanceUID")
+    }
+    numbers = {name: Once(partial(reader.numbers, name)) for name in NUMBER_COLUMNS}
+    patients = Once(lambda: _number_patients(encoded["collection_id"], encoded["PatientID"]))
+    studies = Once(lambda: _number_studies(encoded, patients.get().of_series))
+    series_columns = {name: encoded[name] for name in _SERIES_COLUMNS}
+    ahead: list[Once[Any]] = [
+        encoded["StudyInstanceUID"],
+        *numbers.values(),
+        *(encoded[name] for name in ("StudyDate", "StudyDescription", "PatientAge")),
+        studies,
+        *series_columns.values(),
+    ]
+    if not engine.index.is_own:
+        make_ahead(ahead, return_free_memory)
+    index = _make_groups(encoded, numbers, patients)
+    index.series_columns = UnreadMapping(_SERIES_COLUMNS, lambda name: series_columns[name].get())
+    index.unread = {
+        "study_of_series": lambda: studies.get()[0],
+        "study_uids": lambda: studies.get()[1],
+    }
+    if engine.index.is_own:
+        index.uid_hashes = hash_series_uids(engine)
+        _refuse_repeated_series(engine, *index.uid_hashes)
+        for value in ahead:
+            value.get()
+        return_free_memory()
     return index
 
 
-def _read_index(engine: DuckDBEngine) -> EncodedIndex:
-    reader = _ColumnReader(engine)
-    facets_of_series = {name: reader.encoded(name) for name in _GROUP_COLUMNS}
-    series_columns = {name: reader.encoded(name) for name in _SERIES_COLUMNS}
-    numbers = {name: reader.numbers(name) for name in NUMBER_COLUMNS}
+class _Patients(NamedTuple):
+    """The patients of the index, numbered by collection and PatientID.
 
-    collection, patient_id = facets_of_series["collection_id"], reader.encoded("PatientID")
-    id_count = len(patient_id.values) + 1
-    patient_keys, patient_of_series = rank_distinct(
-        collection.codes.astype(np.int64) * id_count + patient_id.codes
+    Args:
+        of_series: The patient of each series.
+        collections: The code of the collection of each patient.
+        ids: The PatientIDs, with a code per patient.
+    """
+
+    of_series: Array
+    collections: Array
+    ids: EncodedColumn
+
+
+def _number_patients(collection: Once[EncodedColumn], patient_id: Once[EncodedColumn]) -> _Patients:
+    collections, ids = collection.get(), patient_id.get()
+    id_count = len(ids.values) + 1
+    keys, of_series = rank_distinct(collections.codes.astype(np.int64) * id_count + ids.codes)
+    return _Patients(
+        of_series,
+        (keys // id_count).astype(collections.codes.dtype),
+        EncodedColumn(ids.values, (keys % id_count).astype(np.int32)),
     )
-    patient_count = len(patient_keys)
+
+
+def _make_groups(
+    encoded: Mapping[str, Once[EncodedColumn]],
+    numbers: Mapping[str, Once[Array]],
+    patients: Once[_Patients],
+) -> EncodedIndex:
+    """Return an index without columns per series and studies, which the caller adds."""
+    facets_of_series = {name: encoded[name].get() for name in _GROUP_COLUMNS}
+    patient_of_series, collection_of_patient, patient_ids = patients.get()
+    patient_count = len(collection_of_patient)
     groups, group_of_series = _form_groups(
         facets_of_series, patient_of_series, max(patient_count, 1)
     )
@@ -113,37 +140,27 @@ def _read_index(engine: DuckDBEngine) -> EncodedIndex:
         for name, column in facets_of_series.items()
     }
     facets["commercial_use"] = _commercial_use(facets["license_short_name"])
-
-    uid_hashes = None
-    if engine.index.is_own:
-        uid_hashes = hash_series_uids(engine)
-        _refuse_repeated_series(engine, *uid_hashes)
-    study_of_series, study_uids = _number_studies(
-        reader.encoded("StudyInstanceUID"), patient_of_series, series_columns
-    )
-    files = np.nan_to_num(numbers["instanceCount"])
-    sizes = np.nan_to_num(numbers["series_size_MB"])
     patient_of_group = (groups % max(patient_count, 1)).astype(np.int32)
-    return EncodedIndex(
-        group_of_series=group_of_series,
-        study_of_series=study_of_series,
-        patient_of_group=patient_of_group,
-        series_per_group=np.bincount(group_of_series, minlength=group_count).astype(np.int32),
-        files_per_group=np.bincount(group_of_series, files, group_count).astype(np.int64),
-        size_MB_per_group=np.bincount(group_of_series, sizes, group_count).astype(float),
-        group_columns=facets,
-        value_patient_pairs={
-            name: _pair_with_patients(column.codes, patient_of_group, patient_count)
-            for name, column in facets.items()
-        },
-        series_columns=series_columns,
-        series_numbers=numbers,
-        collection_of_patient=(patient_keys // id_count).astype(collection.codes.dtype),
-        patient_ids=EncodedColumn(patient_id.values, (patient_keys % id_count).astype(np.int32)),
-        study_uids=study_uids,
-        uids_of=None,
-        uid_hashes=uid_hashes,
-    )
+    files = np.nan_to_num(numbers["instanceCount"].get())
+    sizes = np.nan_to_num(numbers["series_size_MB"].get())
+    # Most screens show few facets, and these pairs are computed in several threads.
+    pairs = {
+        name: Once(partial(_pair_with_patients, column.codes, patient_of_group, patient_count))
+        for name, column in facets.items()
+    }
+    index = EncodedIndex.__new__(EncodedIndex)
+    index.group_of_series = group_of_series
+    index.patient_of_group = patient_of_group
+    index.series_per_group = np.bincount(group_of_series, minlength=group_count).astype(np.int32)
+    index.files_per_group = np.bincount(group_of_series, files, group_count).astype(np.int64)
+    index.size_MB_per_group = np.bincount(group_of_series, sizes, group_count).astype(float)
+    index.group_columns = facets
+    index.value_patient_pairs = UnreadMapping(facets, lambda name: pairs[name].get())
+    index.series_numbers = {name: column.get() for name, column in numbers.items()}
+    index.collection_of_patient = collection_of_patient
+    index.patient_ids = patient_ids
+    index.uids_of = index.uid_hashes = None
+    return index
 
 
 def _refuse_repeated_series(engine: DuckDBEngine, hashes: Array, rows: Array) -> None:
@@ -200,19 +217,20 @@ def _pair_with_patients(
 
 
 def _number_studies(
-    uid: EncodedColumn, patient_of_series: Array, columns: Mapping[str, EncodedColumn]
+    encoded: Mapping[str, Once[EncodedColumn]], patient_of_series: Array
 ) -> tuple[Array, ArrowArray]:
     """Return the study of each series, and the UIDs of the studies by number.
 
     Studies are numbered in the order of patient, date, description and UID. If the series of a
     study differ in one of these, their lowest value counts.
     """
+    uid = encoded["StudyInstanceUID"].get()
     study_count = len(uid.values)
     sort_keys = []
     for codes in (
         patient_of_series,
-        columns["StudyDate"].codes,
-        columns["StudyDescription"].codes,
+        encoded["StudyDate"].get().codes,
+        encoded["StudyDescription"].get().codes,
     ):
         lowest = np.full(study_count, np.iinfo(np.int32).max, dtype=np.int32)
         np.minimum.at(lowest, uid.codes, codes.astype(np.int32))
@@ -221,46 +239,3 @@ def _number_studies(
     number = np.empty(study_count, dtype=np.int32)
     number[order] = np.arange(study_count, dtype=np.int32)
     return number[uid.codes], uid.values.take(to_arrow(order))
-
-
-class _ColumnReader:
-    """Reads the columns of the index one by one, so that only one at a time is held as text."""
-
-    def __init__(self, engine: DuckDBEngine) -> None:
-        self._engine = engine
-        path = engine.plain_parquet
-        self._file = None
-        if path is not None:
-            encoded = [*_GROUP_COLUMNS, *_SERIES_COLUMNS, "PatientID", "StudyInstanceUID"]
-            # The file is not mapped into memory: if a mapped file were cut off, the process would
-            # be killed. `ParquetFile` of a path would not use the chosen memory pool.
-            file = pa.OSFile(str(path), "rb", memory_pool=pa.default_memory_pool())
-            self._file = pq.ParquetFile(file, read_dictionary=encoded)
-
-    def encoded(self, name: str) -> EncodedColumn:
-        """Return a column as codes."""
-        if self._file is not None:
-            # Parquet's dictionaries are used as they are. Threads would keep memory of their own.
-            return encode(self._file.read([name], use_threads=False).column(0))
-        batches = self._engine.batches(f"SELECT {name} FROM index")
-        chunks = [batch.column(0).dictionary_encode() for batch in batches]
-        return encode(pa.chunked_array(chunks, None if chunks else pa.string()))
-
-    def numbers(self, name: str) -> Array:
-        """Return a column of numbers, with NaN for missing values; int32 if that is enough."""
-        if self._file is not None:
-            column = self._file.read([name], use_threads=False).column(0)
-        else:
-            column = self._engine.query(f"SELECT {name} FROM index").column(0)
-        if column.null_count:
-            missing = np.concatenate([to_numpy(chunk.is_null()) for chunk in column.chunks])
-            numbers = np.concatenate(
-                [values_and_gaps(chunk).astype(float) for chunk in column.chunks]
-            )
-            numbers[missing] = np.nan
-            return numbers
-        numbers = np.concatenate(
-            [values_and_gaps(chunk) for chunk in column.chunks] or [np.zeros(0)]
-        )
-        highest = int(numbers.max(initial=0)) if numbers.dtype.kind == "i" else None
-        return numbers.astype(np.int32) if highest is not None and highest < 2**31 else numbers
