@@ -9,7 +9,7 @@ import pytest
 
 from idc_widgets import IDCClient, IndexFileError
 from idc_widgets.query.dataframes import to_dataframe
-from idc_widgets.query.memory import read_index
+from idc_widgets.query.memory import column_reader, read_index
 
 NO_THREADS = pa.ArrowException(
     "Unknown error: Failed to launch worker thread: Resource temporarily unavailable"
@@ -39,9 +39,9 @@ def test_a_table_is_converted_without_a_thread() -> None:
 def test_an_index_that_cannot_be_read_without_a_thread(
     client: IDCClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(engine: object) -> None:
+    def fail(engine: object, name: str) -> None:
         raise NO_THREADS
 
-    monkeypatch.setattr(read_index, "_read_index", fail)
+    monkeypatch.setattr(column_reader, "_encoded", fail)
     with pytest.raises(IndexFileError, match="starts no more threads; end other programs, or"):
         read_index.read_index(client.engine)  # type: ignore[arg-type]

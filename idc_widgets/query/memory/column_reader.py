@@ -120,7 +120,7 @@ _readers = _Readers()
 
 @contextmanager
 def system_pool() -> Iterator[None]:
-    """Let Arrow use the system's allocator in this block: its own would keep 70 MB of unused memory.
+    """Let Arrow use the system's allocator: its own would keep 70 MB of unused memory.
 
     Other threads may allocate from the same pool meanwhile: every buffer returns to the pool that
     it came from.
