@@ -172,7 +172,7 @@ class Supervisor:
         disk.check_folder(self._plan.folder)
         lock.lock(self._controls.cancelled)
         reasons: dict[str, str] = {}
-        # SeriesInstanceUID → the number of failed tries; the maximum if another try cannot help
+        # SeriesInstanceUID → the number of failed tries; `Options.tries` if another cannot help
         tries: Counter[str] = Counter()
         while (looked := self._look(lock)) is not None:
             tracker, survey = looked
@@ -407,7 +407,7 @@ def _reason_for_exit(exit_code: int, first_noise: str | None) -> StopReason | No
         return StopReason("s5cmd cannot be started, see the log", may_pass=False)
     if exit_code < 0:
         return StopReason(f"s5cmd was ended by signal {-exit_code}")
-    # 1 means that there were problems, which s5cmd has reported, or that it received SIGTERM
+    # Exit code 1 means that s5cmd has reported problems, or that it received SIGTERM
     message = f"s5cmd ended before it was done (exit code {exit_code})"
     if first_noise:  # such as "Incorrect Usage" or "error while loading shared libraries"
         message = f"{message}: {s5cmd_errors.in_plain_words(first_noise[:200])}"

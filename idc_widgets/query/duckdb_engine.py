@@ -8,7 +8,6 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,9 +21,19 @@ from .._util import (
     is_from_us,
     never_free,
 )
-from ..errors import IndexFileError, InvalidQueryError, QueryInterruptedError
+from ..errors import IndexFileError, InvalidQueryError
 from ..index import COLUMNS, Index
 from . import prepared_copy
+from .duckdb_calls import (
+    arrow_batches,
+    arrow_table,
+    cannot_read,
+    connect,
+    describe,
+    is_about_the_query,
+    message_of,
+    translated_errors,
+)
 from .engine import identifier
 from .opened_files import OpenedFiles, changed_error
 from .own_table import csv_query, parquet_select
@@ -44,14 +53,8 @@ _log = logging.getLogger(__name__)
 #: Keywords that write, wherever they occur in a statement.
 _WRITING_KEYWORDS = re.compile(rb"(?i:INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE)\b")
 
-#: Rows per batch of a long result.
-_BATCH_ROWS = 1_000_000
-
 #: A query runs at most this many times. It runs again if the prepared copy is removed meanwhile.
 _MAX_RUNS = 3
-
-#: The error for a table shows this many characters of DuckDB's message.
-_MAX_MESSAGE_CHARACTERS = 400
 
 
 class DuckDBEngine:
@@ -102,7 +105,7 @@ class DuckDBEngine:
                 fails, or would write.
             QueryInterruptedError: `interrupt` was called.
         """
-        return self._answer(sql, lambda: _arrow_table(self._cursor(), sql, list(params)))
+        return self._answer(sql, lambda: arrow_table(self._cursor(), sql, list(params)))
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the result of one read-only query as Python values.
@@ -116,9 +119,9 @@ class DuckDBEngine:
 
         The query is not checked: it must come from this package.
         """
-        with _translated_errors():
+        with translated_errors():
             self._check_files(sql)
-            yield from _arrow_batches(self._cursor(), sql)
+            yield from arrow_batches(self._cursor(), sql)
             self._check_files(sql)
 
     def check_index(self) -> bool:
@@ -162,7 +165,7 @@ class DuckDBEngine:
         if not self._is_sound(target):
             self.opened.check_shipped()
             try:
-                with _connect() as other:
+                with connect() as other:
                     prepared_copy.write_prepared_copy(other.execute, self.index.shipped, target)
             except (OSError, duckdb.Error) as error:
                 raise prepared_copy.cannot_write(target, error) from error
@@ -180,7 +183,7 @@ class DuckDBEngine:
             return False
         count = "SELECT count(*) FROM read_parquet({})"
         try:
-            with _connect() as connection:
+            with connect() as connection:
                 rows, expected = (
                     connection.execute(count.format(file_literal(path))).fetchone()
                     for path in (copy, self.index.shipped)
@@ -203,13 +206,13 @@ class DuckDBEngine:
         try:
             self._cursor().execute(table_view(name, path))
         except duckdb.Error as error:
-            raise IndexFileError(_cannot_read(name, path, error)) from error
+            raise IndexFileError(cannot_read(name, path, error)) from error
         self.opened.remember(name, path, identity)
 
     def tables(self) -> dict[str, dict[str, str]]:
         """Return table name → column name → SQL type."""
         return {
-            name: _describe(self._cursor(), identifier(name))
+            name: describe(self._cursor(), identifier(name))
             for name, path in self.files.items()
             if name == "index" or exists(path)  # a fetched table may have been deleted
         }
@@ -223,7 +226,7 @@ class DuckDBEngine:
             IndexFileError: A table cannot be read.
         """
         try:
-            self._connection = _connect()
+            self._connection = connect()
             spill = SpillFolder()
             weakref.finalize(self, spill.close)
             for statement in spill.settings():
@@ -232,7 +235,7 @@ class DuckDBEngine:
                 self._open_or_replace(name, path)
             self._allow_only_tables()
         except duckdb.Error as error:
-            raise IndexFileError(f"cannot open DuckDB: {_message(error)}") from error
+            raise IndexFileError(f"cannot open DuckDB: {message_of(error)}") from error
 
     def _open_or_replace(self, name: str, path: Path) -> None:
         """Open a table; fall back to the installed index if the prepared copy is damaged.
@@ -244,7 +247,7 @@ class DuckDBEngine:
         try:
             self._open(name, path)
         except duckdb.Error as error:
-            message = _cannot_read(name, path, error)
+            message = cannot_read(name, path, error)
             if name == "index" and path == self.index.prepared:
                 _log.warning("%s; reading the installed index instead", message)
                 path = self.index.shipped
@@ -305,7 +308,7 @@ class DuckDBEngine:
             self._load_csv(path)
             view = f"CREATE VIEW _rows AS SELECT {', '.join(COLUMNS)}, rowid AS _row FROM _csv"
         elif self.index.is_own:
-            names = _describe(self._connection, f"read_parquet({file_literal(path)})")
+            names = describe(self._connection, f"read_parquet({file_literal(path)})")
             view = rows_view(path, parquet_select(path, names))
         else:
             view = rows_view(path)
@@ -336,10 +339,10 @@ class DuckDBEngine:
     def _answer(self, sql: str, run: Callable[[], _Result]) -> _Result:
         """Run a query on the files that were opened, or raise an error.
 
-        If the prepared copy is removed while the query runs, the query is run again on the
-        installed file.
+        If the prepared copy is removed while the query runs, or is damaged, the query is run again
+        on the installed file.
         """
-        with _translated_errors():
+        with translated_errors():
             self._check_reads_only(sql)
             self._check_files(sql)
             for _ in range(_MAX_RUNS):
@@ -347,13 +350,41 @@ class DuckDBEngine:
                     result = run()
                 except duckdb.InterruptException:
                     raise
-                except duckdb.Error:
+                except duckdb.Error as error:
                     if not self._check_files(sql):
-                        raise
+                        return self._answer_without_copy(run, error)
                 else:
                     if not self._check_files(sql):
                         return result
         raise changed_error(self.files["index"])  # other processes keep removing the copy
+
+    def _answer_without_copy(self, run: Callable[[], _Result], error: duckdb.Error) -> _Result:
+        """Run a query that failed on the prepared copy on the installed file.
+
+        If it succeeds there, the copy is damaged, and is not read any more.
+
+        Args:
+            run: Runs the query.
+            error: The error on the prepared copy, which is raised if the copy is not the reason.
+        """
+        if not self.opened.is_prepared or is_about_the_query(error):
+            raise error
+        copy = self.files["index"]
+        try:
+            self.opened.check_shipped()
+        except IndexFileError:
+            raise error from None
+        with self._lock:
+            self._read_index_from(self.index.shipped)
+        try:
+            result = run()
+        except duckdb.Error:
+            with self._lock:
+                self._read_index_from(copy)
+            raise error from None
+        _log.warning("%s; reading the installed index instead", cannot_read("index", copy, error))
+        self._is_copy_damaged = True  # `prepare` replaces it
+        return result
 
     def after_fork(self) -> None:
         """Do not close the connection of the parent: this would wait for threads of the parent."""
@@ -392,59 +423,3 @@ class DuckDBEngine:
                         f"the index can only be read, and this has {keyword[0].decode().upper()}; "
                         "if that is a name, put it into quotes"
                     )
-
-
-def _connect() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(":memory:")
-    # DuckDB would print its progress bar into a notebook cell.
-    connection.execute("SET enable_progress_bar = false")
-    return connection
-
-
-def _describe(cursor: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
-    """Return column name → SQL type."""
-    rows = cursor.execute(f"DESCRIBE FROM {relation}").fetchall()
-    return {str(name): str(sql_type) for name, sql_type, *_ in rows}
-
-
-def _arrow_table(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) -> pa.Table:
-    table: pa.Table
-    old: Any = cursor
-    if hasattr(old, "fetch_arrow_table"):  # DuckDB 1, whose last releases deprecate it
-        old.execute(sql, params)
-        table = getattr(old, "to_arrow_table", old.fetch_arrow_table)()
-    else:
-        table = cursor.sql(sql, params=params or None).to_arrow_table()
-    return table
-
-
-def _arrow_batches(cursor: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
-    old: Any = cursor
-    if hasattr(old, "fetch_record_batch"):  # DuckDB 1; see `_arrow_table`
-        old.execute(sql)
-        return iter(getattr(old, "to_arrow_reader", old.fetch_record_batch)(_BATCH_ROWS))
-    return iter(cursor.sql(sql).to_arrow_reader(_BATCH_ROWS))
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Turn errors of DuckDB in the `with` block into errors of this package."""
-    try:
-        yield
-    except UnicodeEncodeError as error:
-        raise InvalidQueryError(f"{error.object!r} is not Unicode: {error.reason}") from error
-    except duckdb.InterruptException as error:
-        raise QueryInterruptedError("this query was interrupted") from error
-    except duckdb.Error as error:
-        raise InvalidQueryError(_message(error)) from error
-
-
-def _cannot_read(name: str, path: Path, error: duckdb.Error) -> str:
-    reason = _message(error)[:_MAX_MESSAGE_CHARACTERS]
-    return f"cannot read {path} as the table {name!r}: {reason}"
-
-
-def _message(error: duckdb.Error) -> str:
-    """Return DuckDB's message without the query. It names the nearest column or table."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))

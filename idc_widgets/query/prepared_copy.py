@@ -36,8 +36,9 @@ _ROWS_PER_GROUP = 32_768
 _MAX_DICTIONARY_VALUES = 200_000
 
 
-#: The memory that DuckDB must be allowed to use; by default, it may use four fifths of the memory
-#: of the machine or container. With 400 MB, the system ends the process; 560 MB are enough.
+#: The lowest limit of DuckDB's memory with which the index is prepared. With a limit of 400 MB, the
+#: process ran out of memory and was killed; with 560 MB, it finished. By default, DuckDB sets its
+#: limit to four fifths of the memory of the machine or container.
 _MIN_MEMORY_BYTES = 500 * 10**6
 
 #: Asks DuckDB how much memory it may use.

@@ -37,8 +37,9 @@ class FrontEndRequests:
     last request; see `createRequests` in base.js. So every request must be answered, even after an
     error: otherwise the control would wait forever.
 
-    A page view sends a request again, with the same number, when no answer arrives. Either message
-    may be lost, so a repeated request is carried out if it is new, and only answered if it is not.
+    A page view sends a request again, with the same number, when no answer arrives. If the request
+    was lost, the kernel sees the number for the first time, and carries the request out. If the
+    answer was lost, the kernel only answers again.
     """
 
     def __init__(self) -> None:

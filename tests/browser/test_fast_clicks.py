@@ -220,7 +220,7 @@ def test_the_same_value_on_and_off(lab: Lab, page: Page) -> None:
 def test_an_outdated_answer_does_not_untick(lab: Lab, page: Page) -> None:
     lab.run(page, HOLD)
     page.evaluate(CLICK, [[("Modality", "CT"), ("Modality", "MR")], 0])
-    # The second click is sent only after the first one, CT alone, has been answered.
+    # The page sends the second choice, CT and MR, only after the first, CT, has been answered.
     until(page, (lab.folder / "held").exists)
     page.evaluate(CLICK, [[("Modality", "MR")], 0])
     (lab.folder / "held").unlink()

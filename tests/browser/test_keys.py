@@ -90,7 +90,7 @@ def shown(lab: Lab) -> Iterator[Page]:
 
 @pytest.fixture
 def page(lab: Lab, shown: Page) -> Iterator[Page]:
-    """Return a page with an unfiltered browser. At its end, check that the notebook is the same."""
+    """Return a page with an unfiltered browser; after the test, compare the notebook."""
     lab.run(shown, "browser.state.clear()")
     expect(shown.locator(".idc-summary-line")).to_contain_text("4 series")
     before = shown.evaluate(NOTEBOOK_MODEL)

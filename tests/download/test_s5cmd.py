@@ -240,7 +240,7 @@ def test_odd_folders_are_quoted(server: S3Server, tmp_path: Path) -> None:
 
 
 def test_only_keys_named_like_files_of_idc_are_fetched(server: S3Server, tmp_path: Path) -> None:
-    hostile = "../../..-0000-0000-0000-000000000000.dcm"  # as long as the name of a file of IDC
+    hostile = "../../..-0000-0000-0000-000000000000.dcm"  # of the length of IDC's file names
     for name in (X, "..", "a/..", "../x.dcm", "x.dcm", f"{X}.exe", f"a/{X}", hostile, "..\\x.dcm"):
         server.objects["b", f"p/{name}"] = b"DICM"
     for resume in (False, True):

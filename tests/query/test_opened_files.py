@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from support import small_index as small
 
-from idc_widgets import DuckDBEngine, IDCClient, Index, IndexFileError
+from idc_widgets import DuckDBEngine, IDCClient, Index, IndexFileError, InvalidQueryError
 from idc_widgets.query import duckdb_engine, row_source
 
 SERIES = 40
@@ -129,6 +129,31 @@ def test_queries_go_on_when_the_prepared_copy_is_gone(
     assert client.prepare() == copy, "the copy is written again"
     assert engine.files["index"] == copy
     assert cohort.series().SeriesInstanceUID.tolist() == before[0]
+
+
+def test_queries_go_on_when_rows_of_the_prepared_copy_are_damaged(
+    small_index: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, _, copy = _prepared()
+    content = copy.read_bytes()
+    footer = int.from_bytes(content[-8:-4], "little") + 8
+    copy.write_bytes(b"PAR1" + bytes(len(content) - footer - 4) + content[-footer:])
+    client = IDCClient()
+    with pytest.raises(InvalidQueryError, match="no_column"):
+        client.sql("SELECT no_column FROM index")
+    assert not caplog.messages, "a wrong query says nothing about the copy"
+    uids = client.sql("SELECT SeriesInstanceUID FROM index ORDER BY 1").SeriesInstanceUID
+    assert len(uids) == uids.nunique() == small.SERIES and uids[0].startswith("1.2.276.0.")
+    assert any("reading the installed index instead" in message for message in caplog.messages)
+    assert client.prepare() == copy
+    assert copy.stat().st_size > 1000 and copy.read_bytes()[4:1000].strip(b"\0"), "written again"
+
+
+def test_a_query_that_fails_on_sound_rows_keeps_the_prepared_copy(small_index: Path) -> None:
+    client, engine, copy = _prepared()
+    with pytest.raises(InvalidQueryError, match="Conversion Error"):
+        client.sql("SELECT CAST(PatientID AS INTEGER) FROM index")
+    assert engine.files["index"] == copy
 
 
 def test_a_query_is_repeated_if_the_copy_is_removed_while_it_runs(

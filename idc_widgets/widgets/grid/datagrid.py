@@ -318,7 +318,7 @@ class _Grid(StreamingDataGrid):
 
         Args:
             content: The message of the page.
-            is_new: Whether the selection was already sent after the click.
+            is_new: Whether the click changed the selection, so that it has been sent already.
         """
         if not is_new:
             self.send_state("selections")

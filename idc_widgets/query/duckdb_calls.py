@@ -1,0 +1,99 @@
+"""Calls of DuckDB that differ between its releases, and its errors as errors of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from ..errors import InvalidQueryError, QueryInterruptedError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "arrow_batches",
+    "arrow_table",
+    "cannot_read",
+    "connect",
+    "describe",
+    "is_about_the_query",
+    "message_of",
+    "translated_errors",
+]
+
+#: Rows per batch of a long result.
+_BATCH_ROWS = 1_000_000
+
+#: The error for a table shows this many characters of DuckDB's message.
+_MAX_MESSAGE_CHARACTERS = 400
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Open a database in memory."""
+    connection = duckdb.connect(":memory:")
+    # DuckDB would print its progress bar into a notebook cell.
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def describe(cursor: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Return column name → SQL type."""
+    rows = cursor.execute(f"DESCRIBE FROM {relation}").fetchall()
+    return {str(name): str(sql_type) for name, sql_type, *_ in rows}
+
+
+def arrow_table(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) -> pa.Table:
+    """Return the result of a query."""
+    table: pa.Table
+    old: Any = cursor
+    if hasattr(old, "fetch_arrow_table"):  # DuckDB 1, whose last releases deprecate it
+        old.execute(sql, params)
+        table = getattr(old, "to_arrow_table", old.fetch_arrow_table)()
+    else:
+        table = cursor.sql(sql, params=params or None).to_arrow_table()
+    return table
+
+
+def arrow_batches(cursor: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
+    """Yield the result of a query in batches."""
+    old: Any = cursor
+    if hasattr(old, "fetch_record_batch"):  # DuckDB 1; see `arrow_table`
+        old.execute(sql)
+        return iter(getattr(old, "to_arrow_reader", old.fetch_record_batch)(_BATCH_ROWS))
+    return iter(cursor.sql(sql).to_arrow_reader(_BATCH_ROWS))
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn errors of DuckDB in the `with` block into errors of this package."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise InvalidQueryError(f"{error.object!r} is not Unicode: {error.reason}") from error
+    except duckdb.InterruptException as error:
+        raise QueryInterruptedError("this query was interrupted") from error
+    except duckdb.Error as error:
+        raise InvalidQueryError(message_of(error)) from error
+
+
+def cannot_read(name: str, path: Path, error: duckdb.Error) -> str:
+    """Return the message for a file that cannot be read as a table."""
+    reason = message_of(error)[:_MAX_MESSAGE_CHARACTERS]
+    return f"cannot read {path} as the table {name!r}: {reason}"
+
+
+def is_about_the_query(error: duckdb.Error) -> bool:
+    """Return whether an error is about the text of a query, and not about what was read."""
+    return isinstance(
+        error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+    )
+
+
+def message_of(error: duckdb.Error) -> str:
+    """Return DuckDB's message without the query. It names the nearest column or table."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))
