@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..index import FACETS, LEVELS
 from .dataframes import to_dataframe
 from .engine import Engine, Parameters, Scalar, literal
+from .exclusion import Excluded, filters_of
 from .facet_counts import count_facets, count_values
 from .filters import PATIENT_KEY_SQL, Condition, OneOf, Uids, sorted_unique
 from .histograms import count_bins
@@ -39,7 +40,8 @@ class Cohort:
 
     Args:
         engine: The engine that runs the queries.
-        conditions: The filters as conditions, one per column and sorted by column.
+        conditions: The filters as conditions, sorted by column. A column has at most two: one that
+            series fulfill, and one (`exclude`) that they do not.
         joins: The tables whose columns `join` has added to those of `series`.
 
     >>> from idc_widgets import IDCClient
@@ -81,7 +83,8 @@ class Cohort:
                 - ``uids=[...]``: UIDs of series and studies, all of which must be known;
                 - ``patients=[...]``: as for `of_patients`;
                 - ``having={"Modality": [...], "level": "study"}``: as for `having`;
-                - ``originals_of=``, ``derived_from=`` a cohort: as for `originals_of`.
+                - ``originals_of=``, ``derived_from=`` a cohort: as for `originals_of`;
+                - ``exclude={"Modality": "SR"}``: as for `exclude`.
 
         Returns:
             The narrowed cohort.
@@ -92,17 +95,43 @@ class Cohort:
         """
         return self._and(*parse_filters(self.engine, filters))
 
-    def without(self, *columns: str) -> Cohort:
-        """Return the cohort without its filters on these columns.
+    def exclude(self, /, **filters: object) -> Cohort:
+        """Leave out the series that a filter matches; each filter excludes by itself.
+
+        ``exclude(Modality="SR", BodyPartExamined="CHEST")`` leaves out all reports and all series
+        of the chest. A series without a value is kept, unless the filter lists None: a series of
+        unknown age is not excluded by ``exclude(PatientAge=(0, 18))``.
 
         Args:
-            *columns: Columns or special keywords of `where`, such as ``"text"``.
+            **filters: Column and value, as for `where`: a list excludes any of its values, a pair
+                (low, high) a closed range. An empty list excludes nothing.
+
+        Raises:
+            InvalidQueryError: As for `where`.
+
+        >>> from idc_widgets import IDCClient
+        >>> IDCClient().cohort().exclude(Modality=["SR", "SEG"], PatientAge=(0, 18)).filters
+        {'exclude': {'Modality': ['SEG', 'SR'], 'PatientAge': (0, 18)}}
+        """
+        return self.where(exclude=filters)
+
+    def without(self, *columns: str) -> Cohort:
+        """Return the cohort without its filters on these columns, those of `exclude` included.
+
+        Args:
+            *columns: Columns or special keywords of `where`, such as ``"text"``. ``"exclude"``
+                stands for everything that is excluded.
 
         Raises:
             InvalidQueryError: There is no such column.
         """
         names = {resolve_column(name) for name in columns}
-        kept = tuple(c for c in self.conditions if c.column not in names)
+        kept = tuple(
+            condition
+            for condition in self.conditions
+            if condition.column not in names
+            and not ("exclude" in names and isinstance(condition, Excluded))
+        )
         return replace(self, conditions=kept)
 
     def having(self, *, level: str = "study", **columns: object) -> Cohort:
@@ -179,7 +208,7 @@ class Cohort:
     @property
     def filters(self) -> dict[str, object]:
         """The filters as keyword arguments of `where`."""
-        return {condition.column: condition.argument() for condition in self.conditions}
+        return filters_of(self.conditions)
 
     def values(self, column: str) -> tuple[Scalar, ...]:
         """Return the values that the filter on a column lists.
@@ -187,11 +216,17 @@ class Cohort:
         The result is empty if the column has no filter, or a filter without a list, such as a
         range.
         """
-        argument = self.filters.get(column, ())
-        values = argument if isinstance(argument, list) else [argument]
-        if any(isinstance(value, (tuple, list, dict)) for value in values):
-            return ()  # a range, several lists, or a special keyword
-        return tuple(values)
+        return _listed(self._argument(column, is_excluded=False))
+
+    def excluded_values(self, column: str) -> tuple[Scalar, ...]:
+        """Return the values of a column that `exclude` lists; empty as described for `values`."""
+        return _listed(self._argument(column, is_excluded=True))
+
+    def _argument(self, column: str, *, is_excluded: bool) -> object:
+        for condition in self.conditions:
+            if condition.column == column and isinstance(condition, Excluded) == is_excluded:
+                return condition.argument()
+        return ()
 
     # --- queries ---------------------------------------------------------------------------
 
@@ -328,8 +363,19 @@ class Cohort:
         return Selection(self)
 
 
+def _listed(argument: object) -> tuple[Scalar, ...]:
+    """Return the values that an argument of `Cohort.where` lists, if it is a list of values."""
+    values = argument if isinstance(argument, list) else [argument]
+    if any(isinstance(value, (tuple, list, dict)) for value in values):
+        return ()  # a range, several lists, or a special keyword
+    return tuple(values)
+
+
 def _shortened(argument: object) -> str:
-    """Return the repr of an argument of `Cohort.where`; leave out the middle of a long list."""
+    """Return the repr of an argument of `Cohort.where`; leave out the middle of long lists."""
+    if isinstance(argument, dict):
+        items = (f"{name!r}: {_shortened(value)}" for name, value in argument.items())
+        return f"{{{', '.join(items)}}}"
     if isinstance(argument, list) and len(argument) > _MAX_LISTED_VALUES:
         return f"[{', '.join(map(repr, argument[:3]))}, ... {len(argument):,} in all]"
     return repr(argument)

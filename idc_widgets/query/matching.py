@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from .engine import Bind, Engine
+from .exclusion import Excluded
 from .filters import Condition
 
 if TYPE_CHECKING:
@@ -19,13 +20,15 @@ Conditions: TypeAlias = Sequence[Condition]
 def merge_conditions(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
     """Combine conditions on the same column into one, and sort them by column.
 
-    Equal filters give equal results, in whatever order they were added.
+    What a column excludes remains a condition of its own. Equal filters give equal results, in
+    whatever order they were added.
     """
-    by_column: dict[str, Condition] = {}
+    merged: dict[tuple[str, bool], Condition] = {}
     for condition in conditions:
-        earlier = by_column.get(condition.column)
-        by_column[condition.column] = condition if earlier is None else earlier.and_(condition)
-    return tuple(by_column[column] for column in sorted(by_column))
+        key = condition.column, isinstance(condition, Excluded)
+        earlier = merged.get(key)
+        merged[key] = condition if earlier is None else earlier.and_(condition)
+    return tuple(merged[key] for key in sorted(merged))
 
 
 def conjunction(conditions: Iterable[Condition], bind: Bind) -> str:

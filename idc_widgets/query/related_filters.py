@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..index import DERIVED_MODALITIES
 from .engine import Bind, Scalar, literal
+from .exclusion import filters_of
 from .filters import PATIENT_KEY_SQL, Condition, OneOf, sorted_unique
 from .matching import conjunction
 
@@ -108,8 +108,5 @@ class SameStudy:
 
     def argument(self) -> object:
         """Return the filters of the source as a dict, or a list with one dict per source."""
-        arguments: list[Mapping[str, object]] = [
-            {condition.column: condition.argument() for condition in source}
-            for source in self.sources
-        ]
+        arguments = [filters_of(source) for source in self.sources]
         return arguments[0] if len(arguments) == 1 else arguments

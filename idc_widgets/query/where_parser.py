@@ -13,6 +13,7 @@ from ..errors import InvalidQueryError, unknown_message
 from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, DATES, NUMERIC, RANGES, age_in_years
 from .collection_facts import collection_names, collection_values
 from .engine import Engine, Scalar
+from .exclusion import Excluded
 from .filters import (
     Between,
     Condition,
@@ -29,20 +30,6 @@ from .matching import merge_conditions
 from .related_filters import Having, SameStudy
 
 __all__ = ["KEYWORDS", "parse_filters", "parse_patients", "patient_key", "resolve_column"]
-
-#: The keywords that `Cohort.where` takes.
-KEYWORDS = (
-    *COLUMNS,
-    *COLLECTION_FACETS,
-    *ALIASES,
-    "commercial_use",
-    "text",
-    "uids",
-    "patients",
-    "having",
-    "originals_of",
-    "derived_from",
-)
 
 _HAVING_LEVELS = ("study", "patient")
 
@@ -82,7 +69,13 @@ def parse_filters(engine: Engine, filters: Mapping[str, object]) -> tuple[Condit
     Raises:
         InvalidQueryError: As described for `Cohort.where`.
     """
-    return merge_conditions(_parse(engine, name, value) for name, value in filters.items())
+    conditions: list[Condition] = []
+    for name, value in filters.items():
+        if name == "exclude":
+            conditions += _parse_exclude(engine, value)
+        else:
+            conditions.append(_parse(engine, name, value))
+    return merge_conditions(conditions)
 
 
 def resolve_column(name: str) -> str:
@@ -391,6 +384,23 @@ def _parse_having(engine: Engine, value: object) -> Having:
     return Having(sorted_unique(required))
 
 
+def _parse_exclude(engine: Engine, value: object) -> list[Excluded]:
+    excluded = []
+    for given in as_list(value):
+        if not isinstance(given, Mapping):
+            raise InvalidQueryError(
+                f"exclude={given!r}: expected a dict, such as {{'Modality': ['SR', 'SEG']}}; "
+                "or call cohort.exclude(...)"
+            )
+        for name, unwanted in given.items():
+            if name == "exclude":
+                raise InvalidQueryError("exclude: to keep only certain series, use where(...)")
+            condition = _parse(engine, name, unwanted)
+            if condition.argument() != []:  # an empty list excludes nothing
+                excluded.append(Excluded(condition.column, (condition,)))
+    return excluded
+
+
 def _parse_same_study(column: str) -> Callable[[Engine, object], SameStudy]:
     """Return the parser of ``originals_of=`` or ``derived_from=``."""
 
@@ -426,3 +436,6 @@ _SPECIAL: dict[str, Callable[[Engine, object], Condition]] = {
     "originals_of": _parse_same_study("originals_of"),
     "derived_from": _parse_same_study("derived_from"),
 }
+
+#: The keywords that `Cohort.where` takes.
+KEYWORDS = (*COLUMNS, *COLLECTION_FACETS, *ALIASES, *_SPECIAL, "exclude")

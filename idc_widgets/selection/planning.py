@@ -96,8 +96,7 @@ def _provenance(
     columns: list[list[Any]] = [rows.column(name).to_pylist() for name in names]
     uids, licenses, dois = columns
     filters = cohort.filters
-    lists = [value for value in filters.values() if isinstance(value, list)]
-    has_short_filters = all(len(values) <= MAX_UIDS_IN_CODE for values in lists)
+    has_short_filters = _longest_list(filters) <= MAX_UIDS_IN_CODE
     code = None
     if has_short_filters:
         # repr(selection) would query the summary, for which the whole index is read.
@@ -113,3 +112,12 @@ def _provenance(
         licenses_and_dois=dict(zip(uids, zip(licenses, dois, strict=True), strict=True)),
         instances=instances,
     )
+
+
+def _longest_list(value: object) -> int:
+    """Return the number of items of the longest list in filters, such as those of ``exclude``."""
+    if isinstance(value, dict):
+        return max(map(_longest_list, value.values()), default=0)
+    if isinstance(value, list):
+        return max(len(value), *map(_longest_list, value), 0)
+    return 0

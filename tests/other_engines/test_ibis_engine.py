@@ -85,6 +85,15 @@ CASES: dict[str, dict[str, Any] | Callable[[IDCClient], dict[str, Any]]] = {
     "not commercial": {"commercial_use": False, "Modality": "SEG"},
     "no license": {"commercial_use": [None]},
     "nothing": {"Modality": []},
+    "excluded": {
+        "exclude": {"Modality": ["CT", "SEG"], "BodyPartExamined": "LUNG", "PatientAge": (0, 66)},
+        **LUNG,
+    },
+    "excluded missing": {"exclude": {"PatientSex": ["F", None]}, "Modality": ["SEG", "PT"]},
+    "excluded facts": {"exclude": {"species": ["Human", "Mouse"], "commercial_use": False}},
+    "excluded text": {"exclude": {"text": "chest", "StudyDate": (None, "2000-01-01")}, **LUNG},
+    "excluded studies": {"exclude": {"having": {"Modality": "SEG"}, "patients": [PATIENT]}, **LUNG},
+    "excluded twice": {"exclude": [{"PatientAge": (0, 50)}, {"PatientAge": (70, None)}], **LUNG},
     "several": {
         "Modality": ["CT", "MR", "PT", None],
         "StudyDate": ("1990-01-01", "2012-12-31"),
@@ -179,6 +188,7 @@ def test_the_whole_index_gives_the_same_results(client: IDCClient, other: IDCCli
         {"cancer_types": "Lung Cancre"},
         {"StudyDate": ("2010-13-01", None)},
         {"having": {"Modality": "ct"}},
+        {"exclude": {"Modality": "ct"}},
     ],
 )
 def test_bad_filters_raise_the_same_errors(

@@ -48,6 +48,50 @@ def test_where_narrows_and_without_widens(client: IDCClient) -> None:
     assert both.without("Modality") == client.cohort()
 
 
+def test_exclude_leaves_out_each_value_and_keeps_missing_ones(client: IDCClient) -> None:
+    everything = client.cohort()
+    cohort = everything.exclude(BodyPartExamined=["CHEST", "LUNG"], Modality="SR")
+    [[expected]] = client.sql(
+        "SELECT count(*) AS n FROM index WHERE Modality IS DISTINCT FROM 'SR' AND"
+        " (BodyPartExamined IS NULL OR BodyPartExamined NOT IN ('CHEST', 'LUNG'))"
+    ).to_numpy()
+    assert cohort.summary().series == expected
+    assert cohort.where(BodyPartExamined=None).summary().series > 10_000
+    assert cohort.exclude(BodyPartExamined=None).where(BodyPartExamined=None).summary().series == 0
+    kept, old = everything.exclude(PatientAge=(0, 60)), everything.where(PatientAge=(60.001, None))
+    assert kept.summary().series > old.summary().series + 100_000  # those of unknown age
+
+
+def test_excluded_filters_are_merged_compared_and_removed(client: IDCClient) -> None:
+    cohort = client.cohort(Modality=["CT", "SEG"]).exclude(Modality=["SR", "SEG"], species="Human")
+    other = client.cohort().exclude(species=["Human"]).exclude(Modality="SR")
+    other = other.where(Modality=["SEG", "CT"], exclude={"Modality": "SEG"})
+    assert cohort == other
+    assert hash(cohort) == hash(other)
+    assert cohort.exclude() == cohort.exclude(text="a").without("text") == cohort
+    assert cohort.exclude(Manufacturer=[], uids=[], patients=[]) == cohort
+    assert repr(cohort) == (
+        "Cohort(Modality=['CT', 'SEG'], exclude={'Modality': ['SEG', 'SR'], 'species': 'Human'})"
+    )
+    assert cohort.values("Modality") == ("CT", "SEG")
+    assert cohort.excluded_values("Modality") == ("SEG", "SR")
+    assert cohort.excluded_values("Manufacturer") == ()
+    assert cohort.without("exclude") == client.cohort(Modality=["CT", "SEG"])
+    assert cohort.without("Modality") == client.cohort().exclude(species="Human")
+    versions = client.cohort().exclude(series_init_idc_version=list(range(1, 20)))
+    assert repr(versions) == "Cohort(exclude={'series_init_idc_version': [1, 2, 3, ... 19 in all]})"
+    twice = client.cohort().exclude(PatientAge=(0, 18)).exclude(PatientAge=(80, None))
+    assert twice.filters == {"exclude": [{"PatientAge": (0, 18)}, {"PatientAge": (80, None)}]}
+    assert client.cohort(**twice.filters) == twice
+
+
+def test_a_facet_ignores_what_its_own_column_excludes(client: IDCClient) -> None:
+    cohort = client.cohort(collection_id="nsclc_radiomics")
+    facets = cohort.exclude(Modality=["SEG", "RTSTRUCT"]).facets(["Modality", "collection_id"])
+    assert facets["Modality"] == cohort.facets(["Modality"])["Modality"]
+    assert facets["collection_id"] != cohort.facets(["collection_id"])["collection_id"]
+
+
 def test_tables_of_patients_studies_and_series(client: IDCClient) -> None:
     cohort = client.cohort(collection_id="nsclc_radiomics")
     patients, studies, series = (getattr(cohort, level.plural)() for level in LEVELS.values())

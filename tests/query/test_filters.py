@@ -36,6 +36,7 @@ CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
         {"Modality": []},
         {"instanceCount": [134, np.int64(135)]},
         {"StudyDate": (None, None)},
+        {"exclude": {"Modality": ["SR", "SEG"], "PatientAge": (0, 18), "text": "lung"}},
     ],
 )
 def test_the_sql_of_a_cohort_matches_the_same_series(

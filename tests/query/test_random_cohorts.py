@@ -24,6 +24,7 @@ from support.bruteforce import (
     BruteForce,
     Groups,
     Step,
+    filtered_columns,
     series_number,
     whole_index,
 )
@@ -100,6 +101,9 @@ def check(client: IDCClient, table: BruteForce, steps: Sequence[Step], queries: 
     if are_all_looked_up(steps):
         assert cohort == client.cohort(**cohort.filters)
         assert hash(cohort) == hash(client.cohort(**cohort.filters))
+    assert not filtered_columns(steps) & {
+        condition.column for condition in cohort.without(*filtered_columns(steps)).conditions
+    }
     if mask.sum() < MAX_COMPARED_SERIES:
         check_table(cohort, table, mask, queries.level)
     check_grid(cohort, table, mask, queries)
@@ -122,7 +126,7 @@ def check_facets(
     facets = cohort.facets(columns)
     assert list(facets) == columns
     everything = table.matching(steps)
-    filtered = {FILTERED.get(name, name) for name, _ in steps}
+    filtered = filtered_columns(steps)
     for column, values in facets.items():
         own = FILTERED.get(column, column)
         mask = table.matching(steps, ignoring=own) if own in filtered else everything
@@ -321,6 +325,19 @@ def test_random_cohorts_match_brute_force(
             ("having", {"level": "patient", "PatientSex": None, "Modality": ["CT", "PT"]}),
         ],
         [("PatientAge", ["018M", "001Y", "066Y", None]), ("PatientAge", ("012M", 1.5))],
+        # A negation keeps missing values, unless None is excluded.
+        [("exclude", {"Modality": ["SR", "SEG"], "BodyPartExamined": "CHEST", "PatientSex": "M"})],
+        [("exclude", {"PatientAge": (0, 60)}), ("exclude", {"PatientAge": (70, None)})],
+        [("exclude", {"BodyPartExamined": ["LUNG", None]}), ("PatientSex", ["F", None])],
+        [("exclude", {"StudyDate": (None, None)})],
+        [("exclude", {"Modality": [], "text": "lung chest"}), ("exclude", {"text": "1.2 kidney"})],
+        [("exclude", {"species": "Human"}), ("exclude", {"species": ["Mouse", None]})],
+        [("exclude", {"program": "tcga", "commercial_use": False, "license_short_name": None})],
+        [("exclude", {"commercial_use": True}), ("exclude", {"commercial_use": [False]})],
+        [("exclude", {"having": {"Modality": ["CT", "SEG"]}, "uids": [STUDY]})],
+        [("exclude", {"patients": [LUNG1]}), ("exclude", {"patients": [("nlst", "108001")]})],
+        [("Modality", ["CT", "SEG", "MR"]), ("exclude", {"Modality": "SEG"})],
+        [("derived_from", [("exclude", {"Modality": ["CT", "SEG"]}), ("PatientSex", "M")])],
     ],
     ids=repr,
 )

@@ -58,6 +58,12 @@ UNKNOWN = "1.2.3.4.5.6.7"
             "unknown level",
         ),
         (lambda cohort: cohort.where(PatientAge=(60, 50)), "upside down, 60 > 50"),
+        (lambda cohort: cohort.exclude(PatientAge=(60, 50)), "upside down, 60 > 50"),
+        (lambda cohort: cohort.exclude(Modalty="CT"), "'Modalty'; did you mean 'Modality'"),
+        (lambda cohort: cohort.exclude(Modality="ct"), "unknown Modality 'ct'; did you mean 'CT'"),
+        (lambda cohort: cohort.exclude(species="Humna"), "'Humna'; did you mean 'Human'"),
+        (lambda cohort: cohort.where(exclude="SR"), "exclude='SR': expected a dict"),
+        (lambda cohort: cohort.exclude(exclude={"Modality": "SR"}), "use where"),
         (lambda cohort: cohort.where(PatientAge=("002Y", "023M")), "upside down"),
         (
             lambda cohort: cohort.where(PatientAge=("abc", None)),
@@ -181,6 +187,7 @@ EXTREME_FILTERS: list[dict[str, Any]] = [
     {"collection_id": ["\ud800"]},
     {"having": {"Modality": []}},
     {"originals_of": []},
+    {"exclude": {"instanceCount": 10**400}},
     {"self": 1},
     {"engine": 1},
 ]

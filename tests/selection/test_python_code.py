@@ -24,6 +24,15 @@ def test_the_code_rebuilds_the_selection(client: IDCClient) -> None:
     assert ran.stdout.split() == list(selection.uids) == [CT]
 
 
+def test_the_code_has_what_is_excluded(client: IDCClient) -> None:
+    cohort = client.cohort(collection_id="nsclc_radiomics")
+    cohort = cohort.exclude(Modality=["SEG", "RTSTRUCT"], PatientAge=(0, 50)).exclude(text="-365")
+    rebuilt: dict[str, Selection] = {}
+    exec(cohort.select().to_code(), rebuilt)
+    assert rebuilt["selection"].cohort == cohort
+    assert rebuilt["selection"].uids == cohort.select().uids
+
+
 def test_the_code_names_the_file_of_an_own_table(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text(f"{REQUIRED}\n1,2,3,4\n")

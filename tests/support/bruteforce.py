@@ -2,7 +2,8 @@
 
 Nothing here uses the package, so that a mistake in the package does not affect both. A filter is a
 list of steps that must all hold. A step is (keyword of `Cohort.where`, argument), or a pair such as
-("of_series", UIDs). The argument of "originals_of" and "derived_from" is a list of steps.
+("of_series", UIDs). The argument of "originals_of" and "derived_from" is a list of steps. The
+argument of "exclude" is a dict.
 """
 
 from __future__ import annotations
@@ -107,6 +108,29 @@ def age_in_years(age: str | None) -> float | None:
         "Y": Fraction(1),
     }
     return float(Fraction(int(digits)) / units_per_year[unit.upper()])
+
+
+def single_steps(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps with one "exclude" for each excluded filter."""
+    return [
+        single
+        for name, wanted in steps
+        for single in (
+            [("exclude", {column: unwanted}) for column, unwanted in wanted.items()]
+            if name == "exclude"
+            else [(name, wanted)]
+        )
+    ]
+
+
+def filtered_columns(steps: Sequence[Step]) -> set[str]:
+    """Return the columns that steps filter on."""
+    names = (
+        column
+        for name, wanted in single_steps(steps)
+        for column in (wanted if name == "exclude" else [name])
+    )
+    return {FILTERED.get(name, name) for name in names}
 
 
 def count_distinct(numbers: np.ndarray) -> int:
@@ -250,8 +274,12 @@ class BruteForce:
     def matching(self, steps: Sequence[Step], ignoring: str | None = None) -> np.ndarray:
         """Return the mask of rows that fulfill all steps, except steps on the column `ignoring`."""
         mask = np.ones(len(self.rows), dtype=bool)
-        for step in steps:
-            if FILTERED.get(step[0], step[0]) != ignoring:
+        for step in single_steps(steps):
+            if step[0] == "exclude":
+                [(name, unwanted)] = step[1].items()
+                if FILTERED.get(name, name) != ignoring:
+                    mask &= ~self._fulfilling((name, unwanted))
+            elif FILTERED.get(step[0], step[0]) != ignoring:
                 mask &= self._fulfilling(step)
         return mask
 

@@ -92,7 +92,7 @@ class RandomFilters:
     def step(self, depth: int = 0) -> Step:
         kinds: list[Callable[[], Step]] = [self.equal] * 6 + [self.between] * 4 + [self.text] * 2
         kinds += [self.uids, self.patients, self.commercial, self.collection, self.collection]
-        kinds += [self.having, self.having, self.unchecked]
+        kinds += [self.having, self.having, self.unchecked, self.exclude, self.exclude]
         if depth == 0:
             kinds += [self.same_study, self.same_study]
         return self.pick(kinds)()
@@ -204,6 +204,17 @@ class RandomFilters:
             columns[name] = self.one_or_list(values or [None])
         return "having", columns if level == "study" and columns else {"level": level, **columns}
 
+    def exclude(self) -> Step:
+        # Most of what is excluded is not near the anchor, so that most cohorts are not empty.
+        near = self.pick([None, None, self.pick(self.table_rows())])
+        others = RandomFilters(self.draw, self.table, near)
+        kinds = [others.equal] * 5 + [others.between] * 2
+        kinds += [others.text, others.uids, others.patients, others.commercial]
+        kinds += [others.collection, others.having]
+        steps = [self.pick(kinds)() for _ in range(self.draw(st.integers(1, 2)))]
+        excluded = {name: argument for name, argument in steps if not name.startswith("of_")}
+        return "exclude", excluded or {"Modality": "SR"}
+
     def unchecked(self) -> Step:
         name, column = self.pick(
             [("of_series", "SeriesInstanceUID"), ("of_studies", "StudyInstanceUID")]
@@ -246,6 +257,7 @@ class RandomFilters:
                     "having": self.having,
                     "originals_of": self.same_study,
                     "derived_from": self.same_study,
+                    "exclude": self.exclude,
                 }
                 steps.append(kinds[again]())
         return steps
@@ -327,6 +339,8 @@ def narrowed(client: IDCClient, steps: Sequence[Step]) -> Cohort:
             cohort = getattr(cohort, name)(argument)
         elif name in ("originals_of", "derived_from"):
             cohort = cohort.where(**{name: narrowed(client, argument)})
+        elif name == "exclude":
+            cohort = cohort.exclude(**argument)
         else:
             cohort = cohort.where(**{name: argument})
     return cohort
