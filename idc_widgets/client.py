@@ -45,6 +45,7 @@ class IDCClient(FirstApi):
             stand for the data version and the name of the table. By default, the addresses of
             idc-index-data.
         metadata_endpoint_url: The S3 server of the clinical tables. By default, AWS.
+        auto_prepare: False to let no browser of this client call `prepare` in the background.
 
     Raises:
         IndexFileError: The table cannot be read, or lacks a required column.
@@ -63,6 +64,7 @@ class IDCClient(FirstApi):
         endpoint_url: str | None = None,
         mirrors: Sequence[str] | None = None,
         metadata_endpoint_url: str | None = None,
+        auto_prepare: bool = True,
     ) -> None:
         if isinstance(mirrors, str):
             mirrors = [mirrors]
@@ -78,6 +80,7 @@ class IDCClient(FirstApi):
         self.endpoint_url = endpoint_url
         self.mirrors = MIRRORS if mirrors is None else tuple(mirrors)
         self.metadata_endpoint_url = metadata_endpoint_url or METADATA_ENDPOINT
+        self.auto_prepare = auto_prepare
 
     @property
     def version(self) -> str:
@@ -263,7 +266,9 @@ class IDCClient(FirstApi):
 
         This writes to the user's cache folder, once per data version: a copy of the index (see
         `DuckDBEngine.prepare`), and the in-memory index of facets and grids, which later sessions
-        read instead of building it. docs/performance.md has the cost.
+        read instead of building it. docs/performance.md has the cost. An `IDCBrowser` does this
+        once, in a process of low priority, unless the environment variable IDC_WIDGETS_PREPARE is
+        "0", less than 5 GB are free on the disk, or the client has ``auto_prepare=False``.
 
         Returns:
             The path of the copy of the index.

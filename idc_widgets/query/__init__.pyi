@@ -15,6 +15,9 @@ from .known_values import known_texts as known_texts
 from .known_values import similar_texts as similar_texts
 from .memory import Sort as Sort
 from .memory import prepare as prepare
+from .prepare_once import NEEDED_BYTES as NEEDED_BYTES
+from .prepare_once import prepare_here as prepare_here
+from .prepare_once import start_preparing as start_preparing
 from .results import FacetValue as FacetValue
 from .results import Histogram as Histogram
 from .results import Summary as Summary

@@ -19,6 +19,7 @@ from .closing import Closable
 from .download import DownloadWidget
 from .filters import FilterPanel
 from .grid import PatientGrid, SeriesGrid, StudyGrid, choose_view
+from .preparing import prepare_later
 from .settled_traits import SettledDict, SettledInstance
 from .state import BrowserState
 from .static_view import StaticView, choices
@@ -123,6 +124,7 @@ class IDCBrowser(Closable, VBox):
         self._on_close(self._download.on_paths(self._mirror_paths))
         self._on_close(self._keep_values)
         self._follow(self._filters, self._on_expanded, "expanded")
+        self._on_close(prepare_later(self.client, self._summary.show_note))
         note_made(self)
 
     # --- for Python code -------------------------------------------------------------------

@@ -62,6 +62,9 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     _message = Unicode().tag(sync=True)
     """The last error: `BrowserState.message`. Type: str."""
 
+    _note = Unicode().tag(sync=True)
+    """What is done in the background, or "". Type: str."""
+
     def __init__(
         self, state: BrowserState, *, columns: Collection[str] = FACETS, **keywords: Any
     ) -> None:
@@ -91,6 +94,11 @@ class SummaryBar(Closable, anywidget.AnyWidget):
 
     def _show_message(self) -> None:
         self._message = self.state.message
+
+    def show_note(self, note: str) -> None:
+        """Show what is done in the background; "" to show nothing. May be called in any thread."""
+        with self.state.lock:
+            self._note = note
 
     def _static_view(self) -> StaticView:
         return StaticView("IDC selection", [*choices(self.state), self.static_fact()])

@@ -10,6 +10,7 @@
  * @property {boolean} _clearable Whether "Clear all" would do anything.
  * @property {string} _problem Why nothing is selected, or "".
  * @property {string} _message The last error, or "".
+ * @property {string} _note What is done in the background, or "".
  */
 
 /** @type {import("@anywidget/types").Render<SummaryTraits>} */
@@ -28,7 +29,9 @@ function render({ model, el }) {
   const alert = h("div", "idc-summary-alert");
   alert.setAttribute("role", "alert");
   const clear = button("idc-link", "Clear all", "", () => model.send({ kind: "clear" }));
-  root.append(line, chips, alert);
+  const note = h("div", "idc-summary-note");
+  note.setAttribute("role", "status");
+  root.append(line, chips, alert, note);
   el.append(root);
   watchKernel(model, el, root, removed.signal);
 
@@ -81,14 +84,20 @@ function render({ model, el }) {
     alert.replaceChildren(...elements);
   }
 
+  function showNote() {
+    note.textContent = model.get("_note");
+  }
+
   const { signal } = removed;
   follow(model, ["_problem", "_counts", "_licenses"], showLine, signal);
   follow(model, ["_chips"], showChips, signal);
   follow(model, ["_clearable"], showClear, signal);
   follow(model, ["_message"], showMessage, signal);
+  follow(model, ["_note"], showNote, signal);
   showLine();
   showChips();
   showMessage();
+  showNote();
   return () => removed.abort();
 }
 
