@@ -28,6 +28,7 @@ from .widgets import FilterPanel as FilterPanel
 from .widgets import IDCBrowser as IDCBrowser
 from .widgets import PatientGrid as PatientGrid
 from .widgets import RangeFilter as RangeFilter
+from .widgets import RowDetails as RowDetails
 from .widgets import SearchBox as SearchBox
 from .widgets import SeriesGrid as SeriesGrid
 from .widgets import StudyGrid as StudyGrid

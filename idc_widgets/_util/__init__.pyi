@@ -38,6 +38,7 @@ from .locks import try_lock as try_lock
 from .own_files import make_own_folder as make_own_folder
 from .own_files import make_partial_folder as make_partial_folder
 from .own_files import require_space as require_space
+from .plain_text import plain_text as plain_text
 from .s3_listing import S3Object as S3Object
 from .s3_listing import bucket_url as bucket_url
 from .s3_listing import count_objects as count_objects

@@ -1,4 +1,8 @@
 from .cohort import Cohort as Cohort
+from .collection_facts import collection_values as collection_values
+from .data_sources import DataSource as DataSource
+from .data_sources import collection_sources as collection_sources
+from .data_sources import result_sources as result_sources
 from .dataframes import to_dataframe as to_dataframe
 from .duckdb_engine import DuckDBEngine as DuckDBEngine
 from .engine import Engine as Engine

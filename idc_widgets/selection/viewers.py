@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from urllib.parse import quote
+
 from ..query import Cohort
 
-__all__ = ["viewer_urls"]
+__all__ = ["viewer_url", "viewer_urls"]
 
 VIEWER_URL = "https://viewer.imaging.datacommons.cancer.gov"
 
@@ -26,11 +29,21 @@ def viewer_urls(cohort: Cohort) -> dict[str, str]:
         series, modalities = studies.setdefault(study, ([], set()))
         series.append(uid)
         modalities.add(modality)
-    urls = {}
-    for study, (series, modalities) in studies.items():
-        if "SM" in modalities:
-            urls[study] = f"{VIEWER_URL}/slim/studies/{study}"
-        else:
-            query = f"StudyInstanceUIDs={study}&SeriesInstanceUIDs={','.join(series)}"
-            urls[study] = f"{VIEWER_URL}/v3/viewer/?{query}"
-    return urls
+    return {study: viewer_url(study, *facts) for study, facts in studies.items()}
+
+
+def viewer_url(study: str, series: Iterable[str], modalities: Collection[str | None]) -> str:
+    """Return the address that shows a study in one of IDC's viewers.
+
+    Args:
+        study: The StudyInstanceUID.
+        series: The SeriesInstanceUIDs to show; without any, all series of the study.
+        modalities: The modalities of the series. With slide microscopy (SM) among them, the study
+            is shown whole, in the viewer Slim.
+    """
+    uids = ",".join(quote(uid, safe="") for uid in series)
+    uid = quote(study, safe="")
+    if "SM" in modalities:
+        return f"{VIEWER_URL}/slim/studies/{uid}"
+    some = f"&SeriesInstanceUIDs={uids}" if uids else ""
+    return f"{VIEWER_URL}/v3/viewer/?StudyInstanceUIDs={uid}{some}"

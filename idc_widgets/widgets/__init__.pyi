@@ -1,4 +1,5 @@
 from .browser import IDCBrowser as IDCBrowser
+from .details import RowDetails as RowDetails
 from .download import DownloadWidget as DownloadWidget
 from .facets import FacetDropdown as FacetDropdown
 from .facets import FacetPanel as FacetPanel

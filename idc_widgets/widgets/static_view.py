@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .._util import human_size, plural
+from .._util import plural
 from ..index import LEVELS, column_info
 from ..query import RowSource
+from .cell_text import cell_text
 from .filter_text import filter_text
 
 if TYPE_CHECKING:
@@ -110,7 +111,13 @@ def first_rows(title: str, rows: RowSource, columns: Iterable[str]) -> StaticTab
         title,
         len(rows),
         [column_info(name).label for name in names],
-        [[_cell_text(*cell) for cell in zip(row, kinds, strict=True)] for row in values],
+        [
+            [
+                cell_text(kind, value, MAX_CELL_CHARACTERS) or ""
+                for value, kind in zip(row, kinds, strict=True)
+            ]
+            for row in values
+        ],
     )
 
 
@@ -124,14 +131,6 @@ def _caption(table: StaticTable) -> str:
     if shown == table.total:
         return f"{table.title}: {table.total:,}"
     return f"{table.title}: the first {shown:,} of {table.total:,}"
-
-
-def _cell_text(value: Any, kind: str) -> str:
-    if value is None:
-        return ""
-    if kind == "size":
-        return human_size(value * 1e6)
-    return f"{value:,}" if kind == "count" else str(value)
 
 
 def _table_html(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

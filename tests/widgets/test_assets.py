@@ -9,6 +9,7 @@ import pytest
 from anywidget import AnyWidget
 
 from idc_widgets.widgets.assets import STATIC, script, style
+from idc_widgets.widgets.details import RowDetails
 from idc_widgets.widgets.download import DownloadWidget
 from idc_widgets.widgets.facets import FacetDropdown
 from idc_widgets.widgets.filters import _Toggle
@@ -24,7 +25,7 @@ SHARED = (
 )
 
 WIDGETS = (
-    *(DownloadWidget, FacetDropdown, RangeFilter, SearchBox, SummaryBar),
+    *(DownloadWidget, FacetDropdown, RangeFilter, RowDetails, SearchBox, SummaryBar),
     *(GridTitle, _DomGrid, _Toggle),
 )
 

@@ -482,7 +482,9 @@ class TestEveryGrid:
             client = state.client
             selection = eval(facts["code"], {"client": client})
             assert len(selection) == (1 if grid is SeriesGrid else 12)
-            assert facts["viewer"] == next(iter(selection.viewer_urls().values()))
+            [url] = selection.viewer_urls().values()
+            whole = url.split("&")[0]  # a list of all series may be too long for the viewer
+            assert facts["viewer"] == (url if grid is SeriesGrid else whole)
             page.send(kind="details", row=row)
             assert asked[-1] == (grid._level, key)
             page.send(kind="row", number=2, row=999_999_999)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from ...index import LEVELS, column_info
-from ...selection import Selection
+from ...query import row_source
+from ..row_content import MAX_SERIES, VIEWER_COLUMNS, row_code, viewer_links
 from ..state import BrowserState, narrow
 
 __all__ = ["RowFacts", "row_facts"]
@@ -34,13 +35,13 @@ def row_facts(state: BrowserState, level: str, key: Any) -> RowFacts:
         level: The level of the row.
         key: The key of the row.
     """
-    selection = Selection(narrow(state.client.cohort(), level, (key,)))
-    urls = selection.viewer_urls()
-    arguments = repr(selection.cohort).removeprefix("Cohort")
+    cohort = narrow(state.client.cohort(), level, (key,))
+    series = row_source(cohort, "series", columns=VIEWER_COLUMNS).window(0, MAX_SERIES)
+    viewers = viewer_links(series, is_whole=level != "series")
     return {
         "name": column_info(LEVELS[level].key[-1]).label,
         "identifier": key if isinstance(key, str) else key[-1],
-        "code": f"client.cohort{arguments}.select()",
-        "viewer": next(iter(urls.values())) if len(urls) == 1 else "",
-        "problem": "" if len(urls) == 1 else "choose one of the studies",
+        "code": row_code(cohort),
+        "viewer": viewers[0][1] if len(viewers) == 1 else "",
+        "problem": "" if len(viewers) == 1 else "choose one of the studies",
     }

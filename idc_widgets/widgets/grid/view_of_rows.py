@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ..._util import human_size
 from ...errors import InvalidQueryError
 from ...query import RowSource, Sort
+from ..cell_text import cell_text
 from ..front_end_requests import FrontEndRequests
 from .columns import Column
 from .shown_rows import ShownRows
@@ -143,14 +143,4 @@ class ViewOfRows:
 
 def cell_texts(column: Column, values: Iterable[Any]) -> list[str | None]:
     """Return the values of a column as they are shown, with None for missing ones."""
-    kind = column.kind
-    return [None if value is None or value == "" else _text(kind, value) for value in values]
-
-
-def _text(kind: str, value: Any) -> str:
-    if kind == "count":
-        return f"{value:,}"
-    if kind == "size":
-        return human_size(value * 1e6)
-    text = str(value)
-    return text if len(text) <= _MAX_TEXT_CHARACTERS else text[: _MAX_TEXT_CHARACTERS - 1] + "…"
+    return [cell_text(column.kind, value, _MAX_TEXT_CHARACTERS) for value in values]

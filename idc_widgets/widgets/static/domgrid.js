@@ -360,6 +360,7 @@ function render({ model, el }) {
     resize: header.resize,
     copy: copyRows,
     openMenu,
+    showDetails: () => send({ kind: "details", generation, row: current.row }),
   });
   sheet.addEventListener("keydown", (event) => {
     root.classList.add("idc-grid-by-key");

@@ -11,6 +11,7 @@
  * @property {(column: number, direction: number) => void} resize
  * @property {() => void} copy
  * @property {() => void} openMenu Open the menu of the current row.
+ * @property {() => void} showDetails Show everything about the current row.
  */
 
 /**
@@ -18,7 +19,17 @@
  *
  * @param {KeyActions} actions
  */
-function createGridKeys({ current, size, moveTo, pick, sort, resize, copy, openMenu }) {
+function createGridKeys({
+  current,
+  size,
+  moveTo,
+  pick,
+  sort,
+  resize,
+  copy,
+  openMenu,
+  showDetails,
+}) {
   /** Return where a key moves the current cell; null if it does not. @param {KeyboardEvent} event @returns {CellPosition | null} */
   function target({ key, ctrlKey, metaKey }) {
     const { row, column } = current();
@@ -71,7 +82,13 @@ function createGridKeys({ current, size, moveTo, pick, sort, resize, copy, openM
 
   /** @param {KeyboardEvent} event */
   return (event) => {
-    if (event.isComposing || event.altKey) return;
+    if (event.isComposing) return;
+    if (event.altKey) {
+      if (event.key !== "Enter" || current().row < 0) return;
+      event.preventDefault();
+      showDetails();
+      return;
+    }
     const { key, shiftKey } = event;
     const before = current();
     const isSideways = key === "ArrowLeft" || key === "ArrowRight";
