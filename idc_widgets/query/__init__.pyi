@@ -19,6 +19,7 @@ from .known_values import known_texts as known_texts
 from .known_values import similar_texts as similar_texts
 from .memory import Sort as Sort
 from .memory import prepare as prepare
+from .memory import return_free_memory as return_free_memory
 from .prepare_once import NEEDED_BYTES as NEEDED_BYTES
 from .prepare_once import prepare_here as prepare_here
 from .prepare_once import start_preparing as start_preparing

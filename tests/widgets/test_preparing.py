@@ -75,7 +75,19 @@ def test_a_closed_browser_shows_no_note(client: IDCClient, process: Process) -> 
 
 
 def test_a_client_that_does_not_want_it(process: Process) -> None:
-    client = IDCClient(auto_prepare=False)
-    before = _workers()
-    preparing.prepare_later(client, lambda _note: pytest.fail("nothing is prepared"))
-    assert _workers() == before
+    notes: list[str] = []
+    preparing.prepare_later(IDCClient(auto_prepare=False), notes.append)
+    process.may_end.set()
+    for worker in _workers():
+        worker.join(SECONDS)
+    assert not notes
+
+
+def test_free_memory_is_returned(
+    client: IDCClient, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_returned = threading.Event()
+    monkeypatch.setattr(preparing, "return_free_memory", is_returned.set)
+    process.may_end.set()
+    preparing.prepare_later(client, lambda _note: None)
+    assert is_returned.wait(SECONDS)

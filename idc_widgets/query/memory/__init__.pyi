@@ -1,3 +1,4 @@
+from .column_reader import return_free_memory as return_free_memory
 from .levels import AggregateRows as AggregateRows
 from .levels import level_table as level_table
 from .loading import memory_index_of as memory_index_of
