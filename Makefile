@@ -26,16 +26,16 @@ biome = .venv/bin/node node_modules/@biomejs/biome/bin/biome
 tsc = .venv/bin/node node_modules/typescript/bin/tsc
 
 .NOTPARALLEL:
-.PHONY: lab test test-engines lint format bench chromium java clean
+.PHONY: lab test test-engines lint format bench browsers java clean
 
 lab: .venv/.lab
 	.venv/bin/python -c 'from idc_widgets import IDCClient; IDCClient().prepare()'
 	.venv/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/browse.ipynb
 
 # The run on Colab's packages comes first, because it is shorter.
-test: .venv-colab/.test .venv/.test chromium
-	@echo '== All tests except those in a browser, on the packages of Google Colab'
-	IDC_WIDGETS_EXAMPLES=60 .venv-colab/$(pytest) -m 'not browser' $(TEST_ARGS)
+test: .venv-colab/.test .venv/.test .venv/ipykernels/7.3.0 node_modules/.installed browsers
+	@echo '== All tests except most of those in a browser, on the packages of Google Colab'
+	IDC_WIDGETS_EXAMPLES=60 .venv-colab/$(pytest) -m 'not browser or front_ends' $(TEST_ARGS)
 	@echo '== All tests, on the newest releases'
 	.venv/$(pytest) $(TEST_ARGS)
 
@@ -79,6 +79,11 @@ clean:
 	@.venv-colab/$(install) '.[test]' --constraint tests/constraints-colab.txt
 	@touch $@
 
+# ipykernel 7.3 handles messages in threads, other versions do not.
+.venv/ipykernels/%: | .venv/.made
+	@.venv/bin/python -m pip install --quiet --no-deps --target $@.part ipykernel==$*
+	@mv $@.part $@
+
 .venv-bench/.bench: pyproject.toml | .venv-bench/.made
 	@echo 'Installing the peers into .venv-bench (a minute or two the first time)'
 	@.venv-bench/$(install) '.[bench]'
@@ -98,27 +103,30 @@ clean:
 	@$(PYTHON) -m venv $*
 	@touch $@
 
-# --- the checkers of the front end, in the versions that package-lock.json names -----------------
+# --- the npm packages of the checkers and of a test, in the versions of package-lock.json ---------
 
 node_modules/.installed: package-lock.json .npmrc | .venv/.dev
-	@echo 'Installing Biome and TypeScript into node_modules'
+	@echo 'Installing Biome, TypeScript and the widget manager of VS Code into node_modules'
 	@.venv/bin/npm ci --loglevel=error >/dev/null
 	@touch $@
 
-# --- Chromium for the browser tests: installed from Debian if it is missing, and if we may --------
+# --- Chromium and Firefox for the browser tests: installed from Debian if missing, and if we may ---
 # Playwright's own Node needs libatomic1, which minimal images lack. Without Chromium the browser
-# tests fail, with instructions.
+# tests fail, with instructions. Those in Firefox are skipped without it.
 
-chromium: .venv/.test
+browsers: .venv/.test
 	@have() { for name in "$$CHROMIUM" chromium chromium-browser google-chrome \
 	    google-chrome-stable chrome; do command -v "$$name" && return; done; return 1; }; \
-	if have >/dev/null && .venv/bin/playwright --version >/dev/null 2>&1; then exit 0; fi; \
+	if have >/dev/null && command -v firefox-esr >/dev/null \
+	  && .venv/bin/playwright --version >/dev/null 2>&1; then exit 0; fi; \
 	command -v apt-get >/dev/null || exit 0; \
 	sudo=; if [ "$$(id -u)" != 0 ]; then sudo='sudo -n'; $$sudo true 2>/dev/null || exit 0; fi; \
-	echo 'Installing Chromium for the browser tests'; \
+	echo 'Installing Chromium and Firefox for the browser tests'; \
 	$$sudo apt-get update -qq; \
-	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-	  -o DPkg::Lock::Timeout=300 chromium fonts-liberation libatomic1 </dev/null >/dev/null || true
+	for packages in 'chromium fonts-liberation libatomic1' firefox-esr; do \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	    -o DPkg::Lock::Timeout=300 $$packages </dev/null >/dev/null || true; \
+	done
 
 # --- Java for Spark: installed from Debian in the same way ----------------------------------------
 

@@ -363,7 +363,7 @@ def missing_requirement() -> str:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     try:
         import jupyterlab  # noqa: F401
-        from support.lab import find_chromium
+        from support.browsers import find_chromium
     except ImportError as error:
         return f"{error.name} is missing: pip install 'idc-widgets[test]'"
     return "" if find_chromium() else "Chromium or Chrome is missing"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.lab import find_chromium
+from support.browsers import find_chromium
 from support.own_table import OwnTable
 from support.small_index import installed as installed_package
 from support.small_index import write_package

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support.grid_stage import firefox_problem, launched, open_stage, sent
+from support.browsers import firefox_problem, launched
+from support.grid_stage import open_stage, sent
 from support.grids import Grid
 
 ROWS = 1_044_191  # the number of series in the index

@@ -11,7 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from playwright.sync_api import expect, sync_playwright
-from support.lab import CHROMIUM_FLAGS, Lab
+from support.browsers import launched
+from support.lab import Lab
 
 CELLS = [
     "from idc_widgets import IDCBrowser\n"
@@ -46,15 +47,13 @@ def lab(saved: Path, chromium: str) -> Iterator[Lab]:
 def test_nbconvert_shows_the_tables(saved: Path, chromium: str, screenshots: Path) -> None:
     command = [sys.executable, "-m", "nbconvert", "--to", "html", str(saved)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
+    with sync_playwright() as playwright, launched(playwright, "chromium", chromium) as browser:
         page = browser.new_page(offline=True)
         page.goto(saved.with_suffix(".html").as_uri(), wait_until="domcontentloaded")
         expect(page.get_by_role("cell", name=SELECTED)).to_be_visible()
         expect(page.get_by_role("cell", name="LUNG1-001").first).to_be_visible()
         expect(page.get_by_text("To use it, run the cell.")).to_be_visible()
         page.screenshot(path=screenshots / "saved-nbconvert.png")
-        browser.close()
 
 
 def test_jupyterlab_shows_the_tables_and_prefers_the_widget(lab: Lab, screenshots: Path) -> None:

@@ -5,21 +5,15 @@ So tests can scroll in every browser, at every size of a pixel, within seconds.
 
 from __future__ import annotations
 
-import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page
 
 from idc_widgets.widgets.grid.dom_grid import _DomGrid
 
 from .grids import Grid
-from .lab import CHROMIUM_FLAGS, find_chromium
 
-__all__ = ["COLUMNS", "firefox_problem", "launched", "open_stage", "sent"]
+__all__ = ["COLUMNS", "open_stage", "sent"]
 
 COLUMNS = [
     {"name": "PatientID", "label": "Patient ID", "hint": "PatientID", "kind": "text", "width": 116},
@@ -178,29 +172,3 @@ def sent(page: Page, kind: str) -> list[dict[str, Any]]:
     """Return the messages of this kind that the page has sent."""
     messages = "(kind) => window.stage.sent.filter((one) => one.kind === kind)"
     return list(page.evaluate(messages, kind))
-
-
-def firefox_problem() -> str:
-    """Return why tests cannot use Firefox here, or an empty text if they can."""
-    if shutil.which("firefox-esr") is None:
-        return "Firefox is missing: apt-get install firefox-esr"
-    major, minor = map(int, re.findall(r"\d+", version("playwright"))[:2])
-    if (major, minor) < (1, 58):
-        return "this Playwright is too old to drive an installed Firefox: 1.58 or newer can"
-    return ""
-
-
-@contextmanager
-def launched(playwright: Playwright, name: str) -> Iterator[Browser]:
-    """Start "chromium" or "firefox" during a ``with`` statement."""
-    if name == "firefox":
-        path = shutil.which("firefox-esr")
-        browser = playwright.firefox.launch(channel="moz-firefox", executable_path=path)
-    else:
-        browser = playwright.chromium.launch(
-            executable_path=find_chromium(), args=list(CHROMIUM_FLAGS)
-        )
-    try:
-        yield browser
-    finally:
-        browser.close()

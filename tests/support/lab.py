@@ -1,4 +1,4 @@
-"""A real JupyterLab or Notebook 7 in a real Chromium, to test what users see.
+"""A real JupyterLab or Notebook 7 in a real browser, to test what users see.
 
 >>> with Lab(folder) as lab:
 ...     page = lab.open_notebook(["import ipywidgets as w", "b = w.Button(description='Go'); b"])
@@ -13,17 +13,10 @@ appear in time, the error has the console of the page and the log of the server.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -32,22 +25,10 @@ from typing import Any, Literal
 import nbformat
 from playwright.sync_api import Page, expect, sync_playwright
 
-__all__ = ["Lab", "LabError", "find_chromium"]
+from .browsers import launched
+from .jupyter_server import OWN_FOLDER, PATIENCE, JupyterServer
 
-PATIENCE = 120.0
-"""Seconds until a wait fails; long, because the machines of CI services are slow."""
-
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--force-color-profile=srgb",
-)
+__all__ = ["PATIENCE", "Lab", "LabError"]
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "@jupyterlab/apputils-extension/notification": {
@@ -99,14 +80,15 @@ class LabError(AssertionError):
 
 
 class Lab:
-    """A JupyterLab server and a headless Chromium, which run during a ``with`` statement.
+    """A JupyterLab server and a headless browser, which run during a ``with`` statement.
 
     Args:
         folder: The folder that the server serves, and where notebooks are written.
-        chromium: The path of the browser; by default that of `find_chromium`.
+        chromium: The path of Chromium; by default that of `find_chromium`.
         settings: More user settings of JupyterLab, by plugin.
         env: More environment variables of the server and its kernels.
         front_end: "lab" for JupyterLab, "notebook" for Jupyter Notebook 7.
+        browser: The name of the browser.
     """
 
     def __init__(
@@ -117,29 +99,22 @@ class Lab:
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         env: Mapping[str, str] | None = None,
         front_end: Literal["lab", "notebook"] = "lab",
+        browser: Literal["chromium", "firefox"] = "chromium",
     ) -> None:
-        self._front_end = front_end
+        self._front_end, self._browser, self._chromium = front_end, browser, chromium
         self.folder = Path(folder).resolve()
-        self.chromium = chromium or find_chromium()
-        if self.chromium is None:
-            raise LabError(
-                "no Chromium or Chrome on PATH; install one, or set $CHROMIUM to its path"
-            )
         self._settings: dict[str, Mapping[str, Any]] = {**SETTINGS, **(settings or {})}
         self._env = dict(env or {})
-        self._own = self.folder / ".lab"  # configuration, logs, kernels' connection files
+        self._own = self.folder / OWN_FOLDER
         self._consoles: dict[Page, list[str]] = {}
         self._notebooks = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Lab:
         with ExitStack() as stack:
-            self._serve(stack)
+            self._start_server(stack)
             playwright = stack.enter_context(sync_playwright())
-            self.browser = playwright.chromium.launch(
-                executable_path=self.chromium, args=list(CHROMIUM_FLAGS)
-            )
-            stack.callback(self.browser.close)
+            self.browser = stack.enter_context(launched(playwright, self._browser, self._chromium))
             expect.set_options(timeout=PATIENCE / 4 * 1000)
             self._stack = stack.pop_all()
         return self
@@ -285,12 +260,6 @@ class Lab:
         """Return the lines that the page has written to its console, as "type: text"."""
         return list(self._consoles[page])
 
-    def server_log(self) -> str:
-        """Return the end of the log of the server."""
-        with suppress(OSError):
-            return (self._own / "server.log").read_text(errors="replace")[-6000:]
-        return ""
-
     @contextmanager
     def _explained(self, page: Page, problem: str) -> Iterator[None]:
         """Raise `LabError` for any error, with the evidence that helps to find its cause."""
@@ -303,7 +272,7 @@ class Lab:
             console = "\n".join(self._consoles.get(page, [])[-40:])
             raise LabError(
                 f"{problem}: {error}\n--- console of the page ---\n{console}"
-                f"\n--- log of the server ---\n{self.server_log()}\n--- picture: {picture}"
+                f"\n--- log of the server ---\n{self.server.log()}\n--- picture: {picture}"
             ) from error
 
     def _refuse_error(self, page: Page, index: int) -> None:
@@ -321,98 +290,27 @@ class Lab:
 
     # --- the server ------------------------------------------------------------------------
 
-    def _serve(self, stack: ExitStack) -> None:
-        for sub in ("config", "data", "runtime", "settings", "workspaces", "ipython"):
-            (self._own / sub).mkdir(parents=True, exist_ok=True)
+    def _start_server(self, stack: ExitStack) -> None:
         for plugin, values in self._settings.items():
             self._write_settings(plugin, values)
-        port = _free_port()
-        self.url = f"http://127.0.0.1:{port}"
         module, app = {
             "lab": ("jupyterlab", "LabApp"),
             "notebook": ("notebook", "JupyterNotebookApp"),
         }[self._front_end]
-        command = [
-            *(sys.executable, "-m", module, "--no-browser", "--allow-root"),
-            *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
-            *("--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"),
-            *(f"--ServerApp.root_dir={self.folder}", "--ServerApp.allow_remote_access=False"),
-            *(f"--{app}.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
-            *(
+        self.server = stack.enter_context(
+            JupyterServer(
+                self.folder,
+                module,
+                f"--{app}.expose_app_in_browser=True",
+                "--LabApp.extension_manager=readonly",
                 "--LabApp.news_url=",
                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            ),
-        ]
-        log = stack.enter_context((self._own / "server.log").open("wb"))
-        process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+                env=self._env,
+            )
         )
-        stack.callback(_stop, process)
-        deadline = time.monotonic() + PATIENCE
-        while not _answers(f"{self.url}/api/status"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise LabError(f"{module} did not start\n{self.server_log()}")
-            time.sleep(0.1)
-
-    def _environment(self) -> dict[str, str]:
-        # Kernels import the same idc_widgets as the tests, installed or not.
-        spec = importlib.util.find_spec("idc_widgets")
-        folders = [str(Path(spec.origin).parents[1])] if spec and spec.origin else []
-        if inherited := os.environ.get("PYTHONPATH"):
-            folders.append(inherited)
-        return {
-            **{key: value for key, value in os.environ.items() if not key.startswith("JUPYTER")},
-            "PYTHONPATH": os.pathsep.join(folders),
-            "JUPYTER_PREFER_ENV_PATH": "1",
-            "JUPYTER_CONFIG_DIR": str(self._own / "config"),
-            "JUPYTER_DATA_DIR": str(self._own / "data"),
-            "JUPYTER_RUNTIME_DIR": str(self._own / "runtime"),
-            "JUPYTERLAB_SETTINGS_DIR": str(self._own / "settings"),
-            "JUPYTERLAB_WORKSPACES_DIR": str(self._own / "workspaces"),
-            "IPYTHONDIR": str(self._own / "ipython"),
-            **self._env,
-        }
+        self.url = self.server.url
 
     def _write_settings(self, plugin: str, values: Mapping[str, Any]) -> None:
         path = self._own / "settings" / f"{plugin}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values), encoding="utf-8")
-
-
-def find_chromium() -> str | None:
-    """Return the path of the browser: $CHROMIUM, or the first one on PATH."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(url: str) -> bool:
-    # The server is on this machine: ignore any proxy of the environment.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with suppress(OSError):
-        return bool(opener.open(url, timeout=5).status == 200)
-    return False
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server and its kernels: terminate them, then kill those that still run."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            break
-        with suppress(ProcessLookupError):
-            process.send_signal(number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(15)
-    with suppress(ProcessLookupError, PermissionError):  # kernels that still run
-        os.killpg(process.pid, signal.SIGKILL)

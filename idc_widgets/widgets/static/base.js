@@ -130,7 +130,7 @@ function keepFocus(root, next) {
   new MutationObserver(onChange).observe(root, {
     subtree: true,
     childList: true,
-    attributeFilter: ["hidden", "disabled"],
+    attributeFilter: ["hidden", "disabled", "inert"],
   });
 }
 
@@ -144,7 +144,8 @@ function activeElementNear(element) {
 }
 
 /** @param {Element} element */
-const canHaveFocus = (element) => element.isConnected && !element.closest("[hidden], :disabled");
+const canHaveFocus = (element) =>
+  element.isConnected && !element.closest("[hidden], :disabled, [inert]");
 
 /**
  * Return the elements that Tab stops at, in order.
@@ -262,6 +263,9 @@ const MAX_RESEND_MS = 60000;
 function watchKernel(model, el, root, signal, onGone) {
   const id = uniqueId();
   let isGone = false;
+  /** @type {HTMLElement | null} */
+  let disabled = null; // what had the focus when the kernel ended
+  keepMessages(model);
 
   /** @param {string} text "" takes back what this widget has said. */
   function say(text) {
@@ -270,26 +274,37 @@ function watchKernel(model, el, root, signal, onGone) {
       note.remove();
       if (host && !host.childElementCount) host.remove();
     }
-    if (!text) return;
+    if (!text) return null;
     const place = root.closest(".idc-browser") ?? el;
+    /** @type {HTMLElement | null} */
     let host = place.querySelector(":scope > .idc-kernel");
     if (!host) {
       host = h("div", "idc-root idc-kernel");
       host.setAttribute("role", "status");
+      host.tabIndex = -1;
+      keepKeys(host);
       place.append(host);
     }
     const note = h("span", "", text);
     note.dataset.of = id;
     host.append(note); // the style sheet shows only the first
+    return host;
   }
 
   /** @param {boolean} value */
   function setGone(value) {
     if (isGone === value) return;
     isGone = value;
+    const active = /** @type {HTMLElement | null} */ (activeElementNear(root));
+    const wasOnSentence = active?.matches(".idc-kernel");
     root.inert = value;
-    say(value ? NO_KERNEL : "");
+    const host = say(value ? NO_KERNEL : "");
     onGone?.(value);
+    if (value) {
+      disabled = root.contains(active) ? active : null;
+      // In an inert element, the focus would be lost, and the next key be a command to the notebook.
+      if (disabled) host?.focus({ preventScroll: true });
+    } else if (disabled && wasOnSentence) disabled.focus({ preventScroll: true });
   }
 
   // anywidget passes the view as `this`, whose model knows; other front ends report only an end.
@@ -332,6 +347,50 @@ function watchKernel(model, el, root, signal, onGone) {
       say("");
     },
   };
+}
+
+/**
+ * Keep receiving messages where anywidget has given a model up.
+ *
+ * On a busy page, the module of a widget can need more than two seconds to load. anywidget then shows
+ * the widget, but drops all messages from Python, the earlier ones, too.
+ *
+ * @param {Model<any>} model
+ */
+async function keepMessages(model) {
+  const real = modelBehind(model);
+  const handle = real && Object.getPrototypeOf(Object.getPrototypeOf(real))._handle_comm_msg;
+  if (!handle || !real.comm) return;
+  try {
+    await real._handle_comm_msg({ content: { data: { method: "" } } }); // does nothing
+  } catch (error) {
+    console.warn("idc_widgets: the module has loaded late:", error);
+    real.comm.on_msg(handle.bind(real));
+    // The classic Notebook passes no message on after one that could not be handled.
+    const comms = real.comm.kernel?.comm_manager?.comms;
+    if (comms) comms[real.comm.comm_id] = Promise.resolve(real.comm);
+    real.comm.send({ method: "request_state" }, {}, {}, []);
+  }
+}
+
+/**
+ * Return the model of ipywidgets, of which anywidget shows only a part; null if there is none.
+ *
+ * @param {Model<any>} model
+ */
+function modelBehind(model) {
+  const probe = "_idc_probe";
+  /** @type {any} */
+  let real = null;
+  /** @param {any} source */
+  const take = (source) => {
+    real = source; // the first argument of every event of a trait
+  };
+  model.on(`change:${probe}`, take);
+  model.set(probe, uniqueId());
+  model.off(`change:${probe}`, take);
+  if (real?._buffered_state_diff) delete real._buffered_state_diff[probe]; // not for Python
+  return real;
 }
 
 /**
