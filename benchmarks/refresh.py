@@ -228,7 +228,7 @@ def browser(clicks: list[Any]) -> Any:
 
     stages.add("import")
     browser = IDCBrowser()
-    browser.children[0].expanded = True
+    browser._filters.expanded = True
     stages.add("first screen")
     import _clicks
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from ipywidgets import Box, VBox
+from ipywidgets import Layout, VBox, Widget
 
 from ..client import IDCClient
 from ..download import DownloadJob
@@ -18,6 +18,7 @@ from .cells import note_made
 from .closing import Closable
 from .download import DownloadWidget
 from .filters import FilterPanel
+from .frame import LOWER_HEIGHT, UPPER_HEIGHT, Frame
 from .grid import PatientGrid, SeriesGrid, StudyGrid, choose_view
 from .preparing import prepare_later
 from .settled_traits import SettledDict, SettledInstance
@@ -27,7 +28,7 @@ from .summary import SummaryBar
 
 __all__ = ["IDCBrowser"]
 
-_OWN_KEYWORDS = ("client", "download_dir", "endpoint_url", "grid")
+_OWN_KEYWORDS = ("client", "state", "download_dir", "endpoint_url", "grid")
 
 
 class IDCBrowser(Closable, VBox):
@@ -36,11 +37,16 @@ class IDCBrowser(Closable, VBox):
     Search and filters narrow the patients, picked patients narrow the studies, and picked studies
     narrow the series; what remains can be downloaded.
 
+    The bars between the grids can be dragged, also with the arrow keys, and a button lets the
+    browser fill the window. A browser on the state of an earlier one has the same filters, picks
+    and sizes.
+
     When a cell that shows a browser runs again, the earlier browser is closed, unless another cell
     shows it or a variable refers to it. Its downloads continue. (In Colab, call `close` instead.)
 
     Args:
         client: The data to browse; by default ``IDCClient()``.
+        state: The state to show, in place of `client` and `filters`; by default a new one.
         download_dir: The folder for downloads.
         endpoint_url: The S3 server. By default, the server of the client; if the client has none,
             the environment variable S3_ENDPOINT_URL, else AWS.
@@ -49,8 +55,8 @@ class IDCBrowser(Closable, VBox):
         **filters: The initial filters, as for `Cohort.where`.
 
     Raises:
-        TypeError: A keyword argument is unknown (the message names the nearest one), or `client`
-            is not an `IDCClient`.
+        TypeError: A keyword argument is unknown (the message names the nearest one), `client` is
+            not an `IDCClient`, or a state is given together with a client or filters.
         ValueError: There is no such `grid`.
         InvalidQueryError: A filter has an unknown value.
 
@@ -80,6 +86,7 @@ class IDCBrowser(Closable, VBox):
         self,
         client: IDCClient | None = None,
         *,
+        state: BrowserState | None = None,
         download_dir: str | os.PathLike[str] = "idc_data",
         endpoint_url: str | None = None,
         grid: str = "dom",
@@ -87,43 +94,46 @@ class IDCBrowser(Closable, VBox):
     ) -> None:
         check_keywords("IDCBrowser", filters, [*_OWN_KEYWORDS, *KEYWORDS])
         view = choose_view(grid)
+        if state is not None and (client is not None or filters):
+            raise TypeError("pass a state, or a client and filters: a state has its own")
         #: The state that the parts share.
-        self.state = BrowserState(client, **filters)
+        self.state = BrowserState(client, **filters) if state is None else state
         #: The values of the traits at the time of `close`; empty until then.
         self._last_values: dict[str, Any] = {}
+        self._beside: Widget | None = None
+        # One model for all parts: each one takes a slow front end time at the start.
+        layout = Layout(min_width="0", overflow="visible")
         self._download = DownloadWidget(
             state=self.state,
             download_dir=download_dir,
             endpoint_url=endpoint_url,
             done_hint="The browser's .paths has the files, by SeriesInstanceUID.",
+            layout=layout,
         )
-        self._filters = FilterPanel(self.state)
-        self._summary = SummaryBar(self.state, columns=self._filters.columns)
+        self._filters = FilterPanel(self.state, layout=layout)
+        choices = SummaryBar(self.state, columns=(), parts=["choices"], layout=layout)
+        self._summary = SummaryBar(self.state, columns=(), parts=["counts"], layout=layout)
         self._grids = (
-            _with_flex(PatientGrid(self.state, view=view), "1 1 420px"),
-            _with_flex(StudyGrid(self.state, view=view), "1 1 420px"),
-            SeriesGrid(self.state, height="294px", view=view, download=self._download),
+            PatientGrid(self.state, height=UPPER_HEIGHT, view=view, layout=layout),
+            StudyGrid(self.state, height=UPPER_HEIGHT, view=view, layout=layout),
+            SeriesGrid(
+                self.state, height=LOWER_HEIGHT, view=view, layout=layout, download=self._download
+            ),
         )
-        two_grids = Box(
-            self._grids[:2],
-            layout={"flex_flow": "row wrap", "width": "100%", "grid_gap": "8px 16px"},
-        )
-        super().__init__(
-            [
-                self._filters,
-                two_grids,
-                self._grids[2],
-                self._summary,
-                self._download,
-            ],
-            layout={"width": "100%", "grid_gap": "8px"},
-        )
+        self._frame = Frame(_sizes=self.state.sizes, layout=layout)
+        foot = VBox([self._summary, self._download], layout=layout)
+        names = ("filters", "choices", "patients", "studies", "series", "foot")
+        self._parts = (self._filters, choices, *self._grids, foot)
+        for name, part in zip(names, self._parts, strict=True):
+            part.add_class(f"idc-part-{name}")
+        super().__init__(self._arranged(), layout=layout)
+        self._own_layout = layout
         self.add_class("idc-browser")
+        self._follow(self._frame, self._keep_sizes, "_sizes")
         self.state.mirrors.append(self._mirror)
         self._on_close(lambda: self.state.mirrors.remove(self._mirror))
         self._on_close(self._download.on_paths(self._mirror_paths))
         self._on_close(self._keep_values)
-        self._follow(self._filters, self._on_expanded, "expanded")
         self._on_close(prepare_later(self.client, self._summary.show_note))
         note_made(self)
 
@@ -143,6 +153,21 @@ class IDCBrowser(Closable, VBox):
     def job(self) -> DownloadJob | None:
         """The last download, or None; waits for one that another thread is starting."""
         return self._download.latest_job()
+
+    @property
+    def beside(self) -> Widget | None:
+        """The widget beside the grid of series; writable. None, the default, leaves no room."""
+        return self._beside
+
+    @beside.setter
+    def beside(self, widget: Widget | None) -> None:
+        if widget is not self._beside:
+            if self._beside is not None:
+                self._beside.remove_class("idc-part-beside")
+            self._beside = widget
+            if widget is not None:
+                widget.add_class("idc-part-beside")
+            self.children = self._arranged()
 
     def pick(
         self,
@@ -211,10 +236,11 @@ class IDCBrowser(Closable, VBox):
     def _mirror_paths(self, old: Any, new: Any) -> None:
         self.state.teller.add(self, "paths", old, new)
 
-    def _on_expanded(self, _change: Any) -> None:
-        self._summary.columns = self._filters.columns
+    def _keep_sizes(self, change: Any) -> None:
+        self.state.sizes = change["new"]
 
-
-def _with_flex(widget: Any, flex: str) -> Any:
-    widget.layout.flex = flex
-    return widget
+    def _arranged(self) -> list[Widget]:
+        """Return the parts in the order in which Tab reaches them."""
+        *others, foot = self._parts
+        beside = [] if self._beside is None else [self._beside]
+        return [*others, *beside, self._frame, foot]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import anywidget
-from ipywidgets import Box, VBox
+from ipywidgets import Box, Layout
 from traitlets import Bool, Int, Unicode, observe
 
 from ..index import FACETS, MORE_FACETS, RANGES
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
-from .facets import FacetDropdown, FacetPanel
+from .facets import FacetDropdown
 from .ranges import RangeFilter
 from .search import SearchBox
 from .state import BrowserState
@@ -23,15 +23,12 @@ __all__ = ["FilterPanel"]
 #: The columns that the second row filters by.
 _MORE_COLUMNS = (*MORE_FACETS, *RANGES)
 
-# ipywidgets 7 has only the older name for the gap of a flex box.
-_ROW_LAYOUT = {"flex_flow": "row wrap", "grid_gap": "8px", "overflow": "visible"}
-
 
 class _Toggle(anywidget.AnyWidget):
     """The button "More filters", with the number of active filters in the second row."""
 
     _esm = script("toggle")
-    _css = style("toggle")
+    _css = style("toggle", "filters")
 
     _text = Unicode().tag(sync=True)
     """The text of the button. Type: str."""
@@ -43,7 +40,7 @@ class _Toggle(anywidget.AnyWidget):
     """Whether the second row is shown. Type: bool."""
 
 
-class FilterPanel(Closable, VBox):
+class FilterPanel(Closable, Box):
     """A search box, dropdowns for the usual columns, and a button that shows a second row.
 
     The second row is made when it is first shown. While it is hidden, it runs no query.
@@ -62,15 +59,22 @@ class FilterPanel(Closable, VBox):
     def __init__(self, state: BrowserState, **keywords: Any) -> None:
         check_keywords("FilterPanel", keywords, ["expanded", "layout", "state"])
         self.state = state
-        self.search = SearchBox(state)
-        self._toggle = _Toggle(_text="More filters", layout={"margin": "0"})
+        #: Of all filters: each model takes a slow front end time at the start.
+        self._layout_of_filters = Layout(overflow="visible")
+        self._on_close(self._layout_of_filters.close)
+        self.search = SearchBox(state, layout=self._layout_of_filters)
+        with state.lock:
+            state.dropdown_counts.count(FACETS)  # one query for all of them
+            #: Column → its dropdown in the first row.
+            self.dropdowns = {column: self._dropdown(column) for column in FACETS}
+        self._toggle = _Toggle(_text="More filters", layout=self._layout_of_filters)
         self._toggle.on_msg(self._on_message)
-        self._usual_filters = FacetPanel(state)
-        self._usual_filters.children = (*self._usual_filters.children, self._toggle)
         self._more_filters: Box | None = None
         expanded = keywords.pop("expanded", False)
-        keywords.setdefault("layout", {"width": "100%", "grid_gap": "8px", "overflow": "visible"})
-        super().__init__([self.search, self._usual_filters], **keywords)
+        keywords.setdefault("layout", {"width": "100%", "overflow": "visible"})
+        self._first_row = (self.search, *self.dropdowns.values(), self._toggle)
+        super().__init__(self._first_row, **keywords)
+        self.add_class("idc-filters")
         self._show_state(state, self._show_count, ["filters"])
         self._show_count()
         self.expanded = expanded
@@ -112,11 +116,15 @@ class FilterPanel(Closable, VBox):
 
     def _make_more_filters(self) -> None:
         filters = [
-            *(FacetDropdown(self.state, column) for column in MORE_FACETS),
-            *(RangeFilter(self.state, column) for column in RANGES),
+            *map(self._dropdown, MORE_FACETS),
+            *(RangeFilter(self.state, column, layout=self._layout_of_filters) for column in RANGES),
         ]
-        self._more_filters = Box(filters, layout=_ROW_LAYOUT)
-        self.children = (self.search, self._usual_filters, self._more_filters)
+        self._more_filters = Box(filters)
+        self._more_filters.add_class("idc-filters-more")
+        self.children = (*self._first_row, self._more_filters)
+
+    def _dropdown(self, column: str) -> FacetDropdown:
+        return FacetDropdown(self.state, column, layout=self._layout_of_filters)
 
     def _more_dropdowns(self) -> list[FacetDropdown]:
         children = self._more_filters.children if self._more_filters is not None else ()

@@ -111,6 +111,8 @@ class BrowserState(ErrorReporting):
         self.mirrors: list[Callable[[str, Any, Any], object]] = []
         #: Trait → the views to run when it changes.
         self._views: dict[str, dict[View, None]] = {name: {} for name in self._settled}
+        #: How a person has divided the browser, for the next `IDCBrowser` on this state.
+        self.sizes: dict[str, float] = {}
         super().__init__()
 
     # --- choices ---------------------------------------------------------------------------

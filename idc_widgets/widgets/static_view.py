@@ -16,7 +16,7 @@ from .filter_text import filter_text
 if TYPE_CHECKING:
     from .state import BrowserState
 
-__all__ = ["StaticTable", "StaticView", "choices", "first_rows"]
+__all__ = ["StaticTable", "StaticView", "choices", "data_name", "first_rows"]
 
 #: A static view stays in the notebook file, so it is small.
 MAX_ROWS = 5
@@ -89,7 +89,7 @@ def choices(state: BrowserState) -> list[tuple[str, str]]:
         if getattr(state, level.plural)
     ]
     facts = [
-        ("Data", _data_name(state.client.version)),
+        ("Data", data_name(state.client.version)),
         ("Filters", "; ".join(filter_text(*item) for item in filters) or "none"),
     ]
     return [*facts, ("Picked", ", ".join(picks))] if picks else facts
@@ -121,7 +121,8 @@ def first_rows(title: str, rows: RowSource, columns: Iterable[str]) -> StaticTab
     )
 
 
-def _data_name(version: str) -> str:
+def data_name(version: str) -> str:
+    """Return how people call the data of a client with this version."""
     is_idc = version.startswith("v") and version[1:].isdigit()
     return f"IDC {version}" if is_idc else version
 

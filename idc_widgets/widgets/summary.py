@@ -1,4 +1,4 @@
-"""A line that sums up the selection, with a chip for each filter and pick that narrows it."""
+"""What is selected, and a chip for each filter and pick that narrows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .assets import script, style
 from .closing import Closable
 from .filter_text import filter_text
 from .state import BrowserState
-from .static_view import StaticView, choices
+from .static_view import StaticView, choices, data_name
 from .turns import not_up_to_date
 
 __all__ = ["SummaryBar"]
@@ -27,15 +27,20 @@ _PICKS = {level.plural: level.name for level in LEVELS.values()}
 #: The traits of the state that determine the selection.
 _CHOICES = ["filters", *_PICKS]
 
+_PARTS = ("counts", "choices")
+
 
 class SummaryBar(Closable, anywidget.AnyWidget):
     """What Download would fetch, the filters and picks that lead to it, and the last error.
 
-    A filter or pick is shown as a chip, whose × removes it.
+    A filter or pick is shown as a chip, whose × removes it. With ``parts=["choices"]``, the chips
+    form a sentence.
 
     Args:
         state: The state to sum up.
         columns: Columns whose filters need no chip, because another widget shows them.
+        parts: What to show: "counts" for the size of the selection, its licenses and the last
+            error; "choices" for the chips; both by default.
         layout: As for every ipywidgets widget.
 
     >>> bar = SummaryBar(BrowserState())
@@ -44,6 +49,12 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     _esm = script("summary")
     _css = style("summary")
 
+    _parts: List[str] = List().tag(sync=True)
+    """What is shown: "counts", "choices" or both. Type: list of str."""
+
+    _lead = Unicode().tag(sync=True)
+    """The words before the chips of a sentence. Type: str."""
+
     _counts: List[list[str]] = List().tag(sync=True)
     """The size of the selection; [] for an empty selection. Type: list of [number, noun]."""
 
@@ -51,7 +62,9 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     """The licenses of the selection, most series first. Type: list of [name, non_commercial]."""
 
     _chips: List[dict[str, str]] = List().tag(sync=True)
-    """The filters and picks that can be removed. Type: list of {kind, name, text, hint}."""
+    """The filters and picks that can be removed. Type: list of {kind, name, text, hint,
+    before}: `before` is the word that joins the chip to the sentence.
+    """
 
     _clearable = Bool().tag(sync=True)
     """Whether there is a filter or pick for "Clear all" to remove. Type: bool."""
@@ -66,11 +79,18 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     """What is done in the background, or "". Type: str."""
 
     def __init__(
-        self, state: BrowserState, *, columns: Collection[str] = FACETS, **keywords: Any
+        self,
+        state: BrowserState,
+        *,
+        columns: Collection[str] = FACETS,
+        parts: Collection[str] = _PARTS,
+        **keywords: Any,
     ) -> None:
-        check_keywords("SummaryBar", keywords, ["columns", "layout", "state"])
+        check_keywords("SummaryBar", keywords, ["columns", "layout", "parts", "state"])
+        if not parts or not set(parts) <= set(_PARTS):
+            raise ValueError(f"expected 'counts', 'choices' or both as `parts`, not {parts!r}")
         keywords.setdefault("layout", {"margin": "0", "width": "auto"})
-        super().__init__(**keywords)
+        super().__init__(_parts=list(parts), **keywords)
         self.state = state
         self._columns = frozenset(columns)
         self.on_msg(self._on_message)
@@ -114,6 +134,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
             self._clearable = self._has_choices()
             self._counts, self._licenses = [], []
             self._chips = [*self._filter_chips(), *self._pick_chips()]
+            self._lead = self._sentence_lead()
             self._problem = not_up_to_date(reason)
 
     def _has_choices(self) -> bool:
@@ -144,31 +165,50 @@ class SummaryBar(Closable, anywidget.AnyWidget):
                     [license_.name, license_.non_commercial] for license_ in selection.licenses
                 ]
                 self._chips = [*self._filter_chips(), *self._pick_chips()]
+                self._lead = self._sentence_lead()
             else:
                 self._counts, self._licenses = [], []
                 self._chips = self._chips_of_empty_selection()
+                self._lead = "To see series again, remove one of:" if self._chips else ""
                 self._problem = (
-                    "No series match all filters. Remove one of:"
-                    if self._chips
-                    else "The index has no series."
+                    "The index has no series."
+                    if not self._chips
+                    else "No series match all filters. Remove one of:"
+                    if "choices" in self._parts
+                    else "No series match all filters."
                 )
+
+    def _sentence_lead(self) -> str:
+        if self._chips:
+            return "Series"
+        return f"All series of {data_name(self.state.client.version)}"
 
     def _filter_chips(self) -> list[dict[str, str]]:
         filters = self.state.filters
         return [
-            _chip("filter", column, filter_text(column, argument))
-            for column, argument in filters.filters.items()
-            if column not in self._columns
-            # A dropdown can show neither a range nor "one of these and one of those".
-            or (column not in RANGES and not filters.values(column))
+            _chip(
+                "filter", column, filter_text(column, argument), before="and" if index else "where"
+            )
+            for index, (column, argument) in enumerate(
+                (column, argument)
+                for column, argument in filters.filters.items()
+                if column not in self._columns
+                # A dropdown can show neither a range nor "one of these and one of those".
+                or (column not in RANGES and not filters.values(column))
+            )
         ]
 
     def _pick_chips(self) -> list[dict[str, str]]:
         counts = {trait: len(getattr(self.state, trait)) for trait in _PICKS}
+        picked = [(trait, noun) for trait, noun in _PICKS.items() if counts[trait]]
         return [
-            _chip("pick", trait, f"{plural(counts[trait], noun)} picked")
-            for trait, noun in _PICKS.items()
-            if counts[trait]
+            _chip(
+                "pick",
+                trait,
+                f"{plural(counts[trait], noun)} picked",
+                before="and" if index else "of",
+            )
+            for index, (trait, noun) in enumerate(picked)
         ]
 
     def _chips_of_empty_selection(self) -> list[dict[str, str]]:
@@ -204,8 +244,8 @@ class SummaryBar(Closable, anywidget.AnyWidget):
                     pass  # the turn itself clears the message
 
 
-def _chip(kind: str, name: str, text: str, hint: str = "") -> dict[str, str]:
-    return {"kind": kind, "name": name, "text": text, "hint": hint}
+def _chip(kind: str, name: str, text: str, hint: str = "", before: str = "") -> dict[str, str]:
+    return {"kind": kind, "name": name, "text": text, "hint": hint, "before": before}
 
 
 def _series_count(cohort: Cohort) -> int:

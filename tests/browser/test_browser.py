@@ -24,7 +24,7 @@ FOLDER = (
 LARGEST = "1.3.6.1.4.1.5962.1.3.0.2.1677425356.1733"
 
 SORT_OF_SERIES = """
-sort = browser.children[2]._rows.sort
+sort = browser._grids[2]._rows.sort
 print(sort.column, sort.descending, browser.state.series == last)
 """
 

@@ -13,6 +13,7 @@ from idc_widgets.widgets.details import RowDetails
 from idc_widgets.widgets.download import DownloadWidget
 from idc_widgets.widgets.facets import FacetDropdown
 from idc_widgets.widgets.filters import _Toggle
+from idc_widgets.widgets.frame import Frame
 from idc_widgets.widgets.grid.datagrid_title import GridTitle
 from idc_widgets.widgets.grid.dom_grid import _DomGrid
 from idc_widgets.widgets.ranges import RangeFilter
@@ -25,7 +26,7 @@ SHARED = (
 )
 
 WIDGETS = (
-    *(DownloadWidget, FacetDropdown, RangeFilter, RowDetails, SearchBox, SummaryBar),
+    *(DownloadWidget, FacetDropdown, Frame, RangeFilter, RowDetails, SearchBox, SummaryBar),
     *(GridTitle, _DomGrid, _Toggle),
 )
 

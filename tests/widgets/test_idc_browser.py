@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from ipywidgets import HTML, Widget
 
 from idc_widgets import DownloadError, IDCBrowser, IDCClient, Index, InvalidQueryError
+from idc_widgets.widgets.summary import SummaryBar
 
 
 @pytest.fixture
@@ -36,10 +40,73 @@ def test_invalid_filters_leave_the_browser_as_it_was(browser: IDCBrowser) -> Non
     assert browser.filters == browser.state.filters == before
 
 
-def test_the_summary_has_no_chip_for_visible_filters(browser: IDCBrowser) -> None:
-    assert "PatientAge" not in browser._summary.columns
-    browser._filters.expanded = True
-    assert "PatientAge" in browser._summary.columns
+def test_the_choices_are_a_sentence(browser: IDCBrowser, client: IDCClient) -> None:
+    choices = browser.children[1]
+    assert sentence(choices) == "Series where [Collection = nsclc_radiomics]"
+    browser.filters = browser.filters.where(Modality="CT", PatientAge=(60, 80))
+    browser.pick(patients=["LUNG1-365"], series=[])
+    assert sentence(choices) == (
+        "Series where [Modality = CT] and [Age 60 – 80 years] and [Collection = nsclc_radiomics]"
+        " of [1 patient picked]"
+    )
+    browser.state.clear()
+    assert sentence(choices) == f"All series of IDC {client.version}"
+    browser.filters = client.cohort(collection_id="nsclc_radiomics", Modality="MR")
+    assert choices._lead == "To see series again, remove one of:"
+    assert browser._summary._problem == "No series match all filters."
+
+
+def sentence(choices: SummaryBar) -> str:
+    chips = [f"{chip['before']} [{chip['text']}]" for chip in choices._chips]
+    return " ".join([choices._lead, *chips])
+
+
+def test_the_browser_has_few_models(client: IDCClient) -> None:
+    with opened_models() as models:
+        browser = IDCBrowser(client)
+    assert 0 < len(models) <= 25, sorted(models)
+    with opened_models() as models:
+        browser._filters.expanded = True
+    assert models  # the second row of filters is made when it is needed
+
+
+@contextmanager
+def opened_models() -> Iterator[list[str]]:
+    names: list[str] = []
+    Widget.on_widget_constructed(lambda widget: names.append(type(widget).__name__))
+    try:
+        yield names
+    finally:
+        Widget.on_widget_constructed(None)
+
+
+def test_another_browser_on_the_same_state(browser: IDCBrowser) -> None:
+    browser.pick(patients=["LUNG1-365"])
+    browser._frame._sizes = {"upper": 150}
+    again = IDCBrowser(state=browser.state)
+    assert again.selection == browser.selection
+    assert again.client is browser.client
+    assert again._frame._sizes == {"upper": 150}
+    browser.close()
+    assert len(again.selection) == 12
+    again.pick(patients=[])
+    assert len(again.selection) == 4926
+    for keywords in ({"client": again.client}, {"Modality": "CT"}):
+        with pytest.raises(TypeError, match="pass a state, or a client and filters"):
+            IDCBrowser(state=again.state, **keywords)  # type: ignore[arg-type]
+
+
+def test_a_widget_beside_the_series(browser: IDCBrowser) -> None:
+    before = browser.children
+    first, second = HTML("first"), HTML("second")
+    browser.beside = first
+    browser.beside = second
+    assert [*browser.children[:-3], *browser.children[-2:]] == list(before)
+    assert browser.children[-3] is browser.beside is second
+    assert "idc-part-beside" in second._dom_classes
+    assert "idc-part-beside" not in first._dom_classes
+    browser.beside = None
+    assert browser.children == before
 
 
 def test_misspelled_arguments_raise_errors(client: IDCClient) -> None:
@@ -53,7 +120,7 @@ def test_an_observer_that_raises_leaves_no_part_behind(browser: IDCBrowser) -> N
 
     for name in ("filters", "selection"):
         browser.observe(boom, name)
-    dropdown = browser._filters._usual_filters.dropdowns["Modality"]
+    dropdown = browser._filters.dropdowns["Modality"]
     content = {"kind": "choose", "view": "page", "number": 1, "values": ["CT"]}
     dropdown._handle_custom_msg(content, [])
     assert browser.state.message == "ZeroDivisionError: boom"

@@ -75,7 +75,7 @@ def test_all_parts_agree_after_an_interrupted_click(
     own: IDCClient, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     browser = IDCBrowser(own)
-    dropdown = browser._filters._usual_filters.dropdowns["Modality"]
+    dropdown = browser._filters.dropdowns["Modality"]
     with monkeypatch.context() as patch:
         patch.setattr(Cohort, name, interrupted)
         patch.setattr(type(browser.selection), "summary", interrupted)
@@ -125,7 +125,7 @@ import threading
 from idc_widgets import IDCClient, IDCBrowser
 from idc_widgets.query import Cohort
 browser = IDCBrowser(IDCClient({path!r}))
-dropdown = browser._filters._usual_filters.dropdowns["Modality"]
+dropdown = browser._filters.dropdowns["Modality"]
 facets, is_slow, wait = Cohort.facets, True, threading.Event().wait
 def slow(self, columns):
     if is_slow:

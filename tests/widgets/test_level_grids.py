@@ -534,7 +534,7 @@ def test_every_view_of_ours_is_refreshed(state: BrowserState) -> None:
 def test_a_browser_has_the_grid_that_is_named(own_table: Any) -> None:
     client = own_table("Modality", "1.1,1,Ann,mine,CT")
     browser = IDCBrowser(client, grid="ipydatagrid")
-    assert isinstance(browser.children[2]._view, DataGridView)
+    assert isinstance(browser._grids[2]._view, DataGridView)
     browser.close()
     with pytest.raises(ValueError, match="did you mean 'ipydatagrid'"):
         IDCBrowser(client, grid="ipydatagird")

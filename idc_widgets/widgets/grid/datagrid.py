@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 from ipydatagrid import StreamingDataGrid, TextRenderer, VegaExpr
-from ipywidgets import Box, VBox
+from ipywidgets import Box, Layout, VBox
 from traitlets import Int, observe
 
 from ...errors import InvalidQueryError
@@ -67,6 +67,7 @@ class DataGridView(ViewOfRows):
         height: str = "246px",
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
         turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        layout: Layout | None = None,
     ) -> None:
         super().__init__(columns, guard=guard, turn=turn)
         #: Whether all page views still show the top of the rows given to `show`.
@@ -77,7 +78,10 @@ class DataGridView(ViewOfRows):
         self.heading.on_msg(self._on_title_message)
         self._body = Box([self.grid], layout={"width": "100%"})
         self._body.add_class("idc-grid-body")
-        self.widget = VBox([self.heading, self._body], layout={"width": "100%", "min_width": "0"})
+        self.widget = VBox(
+            [self.heading, self._body],
+            layout={"width": "100%", "min_width": "0"} if layout is None else layout,
+        )
 
     def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
         """Show these rows from the top, with the rows of these keys picked."""

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import anywidget
+from ipywidgets import Layout
 from traitlets import Dict, List, Unicode
 
 from ...errors import InvalidQueryError
@@ -41,6 +42,7 @@ class DomGridView(ViewOfRows):
         height: The height of the rows and their header, as CSS.
         guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
         turn: Makes the context of an action of a person; see `BrowserState.turn`.
+        layout: The layout of the widget; by default, one that takes the whole width.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class DomGridView(ViewOfRows):
         height: str = "246px",
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
         turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        layout: Layout | None = None,
     ) -> None:
         super().__init__(columns, guard=guard, turn=turn)
         self._generation = -1
@@ -74,7 +77,7 @@ class DomGridView(ViewOfRows):
             _empty=empty,
             _height=height,
             _columns=[_described(column) for column in self._columns],
-            layout={"width": "100%", "min_width": "0"},
+            layout={"width": "100%", "min_width": "0"} if layout is None else layout,
         )
 
     # --- what it shows ---------------------------------------------------------------------

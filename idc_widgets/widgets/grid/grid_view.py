@@ -11,7 +11,7 @@ from .columns import Column
 from .row_facts import RowFacts
 
 if TYPE_CHECKING:
-    from ipywidgets import DOMWidget
+    from ipywidgets import DOMWidget, Layout
 
 __all__ = ["GridView", "MakeGridView"]
 
@@ -94,6 +94,7 @@ class MakeGridView(Protocol):
         height: str,
         guard: Callable[[], AbstractContextManager[None]],
         turn: Callable[[], AbstractContextManager[None]],
+        layout: Layout | None,
     ) -> GridView:
         """Make a view without rows.
 
@@ -104,5 +105,6 @@ class MakeGridView(Protocol):
             height: The height of the rows and their header, as CSS.
             guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
             turn: Makes the context of an action of a person; see `BrowserState.turn`.
+            layout: The layout of `widget`; by default, one that takes the whole width.
         """
         ...

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from ipywidgets import VBox
+from ipywidgets import Layout, VBox
 
 from ..._util import plural
 from ...errors import InvalidQueryError
@@ -44,9 +44,10 @@ class _LevelGrid(Closable, VBox):
         *,
         height: str = "246px",
         view: MakeGridView = DomGridView,
+        layout: Layout | None = None,
         **unknown: Any,
     ) -> None:
-        check_keywords(type(self).__name__, unknown, ["state", "height", "view"])
+        check_keywords(type(self).__name__, unknown, ["state", "height", "view", "layout"])
         self._state = state
         self._sort: Sort | None = None
         self._shown_columns = self._columns()
@@ -57,6 +58,7 @@ class _LevelGrid(Closable, VBox):
             height=height,
             guard=state.reporting,
             turn=self._turn,
+            layout=layout,
         )
         self._view.set_columns(self._shown_columns, possible_columns(self._level))
         self._view.on_pick(self._pick)
@@ -66,7 +68,7 @@ class _LevelGrid(Closable, VBox):
         self._view.on_details(self._show_details)
         #: Called with the level and the key when a person asks for everything about a row.
         self.details_callbacks: list[Callable[[str, Any], None]] = []
-        super().__init__([self._view.widget], layout={"width": "100%", "min_width": "0"})
+        super().__init__([self._view.widget], layout=self._view.widget.layout)
         self._is_stale = False
         self._refill()
         self._show_state(state, self._refill, [self._rows_trait, "columns"], self._show_stale)
@@ -196,6 +198,7 @@ class PatientGrid(_LevelGrid):
         state: The state, which has the cohort and receives the picks.
         height: The height of the grid without its title, as CSS.
         view: Makes the `GridView`; by default a `DomGridView`.
+        layout: A `Layout` of ipywidgets, which widgets may share; by default, one of its own.
 
     >>> from idc_widgets import BrowserState, PatientGrid
     >>> grid = PatientGrid(BrowserState(collection_id="nsclc_radiomics"), height="400px")
@@ -214,6 +217,7 @@ class StudyGrid(_LevelGrid):
         state: The state, which has the cohort and receives the picks.
         height: The height of the grid without its title, as CSS.
         view: Makes the `GridView`, as in `PatientGrid`.
+        layout: As in `PatientGrid`.
     """
 
     _level = "study"
@@ -229,6 +233,7 @@ class SeriesGrid(_LevelGrid):
         state: The state, which has the cohort and receives the picks.
         height: The height of the grid without its title, as CSS.
         view: Makes the `GridView`, as in `PatientGrid`.
+        layout: As in `PatientGrid`.
         download: A download widget. If given, a column shows which series are in its folder or
             being downloaded.
     """
@@ -242,7 +247,7 @@ class SeriesGrid(_LevelGrid):
         self, state: BrowserState, *, download: DownloadWidget | None = None, **keywords: Any
     ) -> None:
         self._download = download
-        check_keywords("SeriesGrid", keywords, ["state", "height", "view", "download"])
+        check_keywords("SeriesGrid", keywords, ["state", "height", "view", "layout", "download"])
         super().__init__(state, **keywords)
         if download is not None:
             turns, refresh = state.turns, self._view.refresh

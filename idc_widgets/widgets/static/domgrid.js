@@ -106,12 +106,14 @@ function render({ model, el }) {
     rowPx = coarse.matches ? 36 : 24;
     root.classList.toggle("idc-grid-coarse", coarse.matches);
     const headPx = parts.headGroup.offsetHeight;
-    // No row is cut at the bottom: what is left of the height stays empty below the grid.
-    const otherPx = scroller.offsetHeight - scroller.clientHeight + headPx;
-    const spare = (parts.frame.clientHeight - otherPx) % rowPx;
-    scroller.style.height = `${parts.frame.clientHeight - Math.max(0, spare)}px`;
-    scroll.resize(count * rowPx, Math.max(0, scroller.clientHeight - headPx));
-    parts.spacer.style.height = `${scroll.spacerPx() + headPx}px`;
+    // No row is cut at the bottom: what is left of the height stays empty below the rows, so that
+    // grids side by side end at the same height.
+    const roomPx = Math.max(0, scroller.clientHeight - headPx);
+    const bodyPx = Math.max(rowPx, roomPx - (roomPx % rowPx));
+    parts.clip.style.height = `${bodyPx}px`;
+    scroll.resize(count * rowPx, bodyPx);
+    // The bar goes as far as the rows do.
+    parts.spacer.style.height = `${scroll.spacerPx() + scroller.clientHeight - bodyPx}px`;
     sheet.style.height = `${scroller.clientHeight}px`;
     header.setAvailable(scroller.clientWidth);
     goTo(scroll.top());

@@ -4,9 +4,11 @@
 
 /**
  * @typedef {object} SummaryTraits
+ * @property {string[]} _parts "counts", "choices" or both.
+ * @property {string} _lead The words before the chips of a sentence.
  * @property {[number: string, noun: string][]} _counts The size of the selection; [] for none.
  * @property {[name: string, nonCommercial: boolean][]} _licenses
- * @property {{ kind: "filter" | "pick", name: string, text: string, hint: string }[]} _chips
+ * @property {{ kind: "filter" | "pick", name: string, text: string, hint: string, before: string }[]} _chips
  * @property {boolean} _clearable Whether "Clear all" would do anything.
  * @property {string} _problem Why nothing is selected, or "".
  * @property {string} _message The last error, or "".
@@ -16,9 +18,11 @@
 /** @type {import("@anywidget/types").Render<SummaryTraits>} */
 function render({ model, el }) {
   const removed = new AbortController();
-  const root = createRoot("idc-summary");
+  const parts = model.get("_parts");
+  const isSentence = !parts.includes("counts"); // else the line above the chips says what they are
+  const root = createRoot(isSentence ? "idc-choices" : "idc-summary");
   root.setAttribute("role", "group");
-  root.setAttribute("aria-label", "What is selected");
+  root.setAttribute("aria-label", isSentence ? "What is chosen" : "What is selected");
   const line = h("div", "idc-summary-line");
   line.setAttribute("role", "status");
   const items = h("div", "idc-summary-items");
@@ -31,7 +35,9 @@ function render({ model, el }) {
   const clear = button("idc-link", "Clear all", "", () => model.send({ kind: "clear" }));
   const note = h("div", "idc-summary-note");
   note.setAttribute("role", "status");
-  root.append(line, chips, alert, note);
+  if (isSentence) root.append(chips);
+  else if (parts.includes("choices")) root.append(line, chips, alert, note);
+  else root.append(line, alert, note);
   el.append(root);
   watchKernel(model, el, root, removed.signal);
 
@@ -49,6 +55,7 @@ function render({ model, el }) {
         item.append(name);
         if (nonCommercial) item.append(" ", h("span", "idc-summary-nc", "(non-commercial)"));
       });
+      item.title = item.textContent ?? "";
       elements.push(item);
     }
     const problem = model.get("_problem");
@@ -58,15 +65,20 @@ function render({ model, el }) {
   }
 
   function showChips() {
-    const elements = model.get("_chips").map(({ kind, name, text, hint }) => {
+    /** @type {HTMLElement[]} */
+    const elements = model.get("_chips").map(({ kind, name, text, hint, before }) => {
       const chip = h("span", "idc-chip");
       const label = h("span", "idc-chip-text", text);
       label.title = text;
       chip.append(label);
       if (hint) chip.append(h("span", "idc-chip-hint", hint));
       chip.append(button("idc-x", "×", `Remove: ${text}`, () => model.send({ kind, name })));
-      return chip;
+      if (!isSentence || !before) return chip;
+      const joined = h("span", "idc-choice");
+      joined.append(h("span", "idc-choice-word", before), chip);
+      return joined;
     });
+    if (isSentence) elements.unshift(h("span", "idc-choices-lead", model.get("_lead")));
     chips.replaceChildren(...elements);
     chips.hidden = !elements.length;
     showClear();
@@ -74,6 +86,7 @@ function render({ model, el }) {
 
   /** Put "Clear all" behind the chips or, without chips, at the end of the line. */
   function showClear() {
+    if (!parts.includes("choices")) return;
     clear.hidden = !model.get("_clearable");
     (chips.hidden ? items : chips).append(clear);
   }
@@ -90,7 +103,7 @@ function render({ model, el }) {
 
   const { signal } = removed;
   follow(model, ["_problem", "_counts", "_licenses"], showLine, signal);
-  follow(model, ["_chips"], showChips, signal);
+  follow(model, ["_chips", "_lead"], showChips, signal);
   follow(model, ["_clearable"], showClear, signal);
   follow(model, ["_message"], showMessage, signal);
   follow(model, ["_note"], showNote, signal);

@@ -1,0 +1,240 @@
+"""The layout of the browser: the bars between its parts, the full window, what stays in sight."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FloatRect, Locator, Page, expect
+from support.grids import Grid
+from support.lab import Lab
+
+SHOW = [
+    "from idc_widgets import IDCBrowser\n\nbrowser = IDCBrowser()\nbrowser",
+    "print(*range(60), sep='\\n')",
+]
+
+#: JavaScript: what of an element is not hidden by anything that scrolls or lies above it.
+IS_IN_SIGHT = """(element) => {
+  const { left, top, right, bottom } = element.getBoundingClientRect();
+  const points = [[left + 2, top + 2], [right - 2, bottom - 2], [left + 2, bottom - 2]];
+  return points.every(([x, y]) => element.contains(document.elementFromPoint(x, y)));
+}"""
+
+#: Where a front end does not allow it, as in an iframe.
+NO_FULLSCREEN = """() => {
+  Element.prototype.requestFullscreen = () => Promise.reject(new TypeError("not allowed"));
+}"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("layout"), chromium=chromium) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(lab: Lab) -> Iterator[Page]:
+    yield from opened(lab)
+
+
+def opened(lab: Lab, width: int = 1400, height: int = 800) -> Iterator[Page]:
+    shown = lab.open_notebook(SHOW, width=width, height=height)
+    lab.run_all(shown)
+    for title in ("Patients", "Studies", "Series"):
+        Grid(shown, title).wait_for_rows()
+    yield shown
+    errors = [line for line in lab.console(shown) if line.startswith(("error", "uncaught"))]
+    lab.close(shown)
+    assert errors == []
+
+
+def bar(page: Page, name: str) -> Locator:
+    return page.get_by_role("separator", name=name, exact=True)
+
+
+def box(element: Locator) -> FloatRect:
+    rectangle = element.bounding_box()
+    assert rectangle is not None
+    return rectangle
+
+
+def sizes(lab: Lab, page: Page) -> dict[str, float]:
+    """Return what Python remembers; wait until it has heard of the last change."""
+    result: dict[str, float] = json.loads(
+        lab.run(page, "import json\nprint(json.dumps(browser.state.sizes))")
+    )
+    return result
+
+
+def drag(page: Page, element: Locator, dx: float, dy: float) -> None:
+    element.scroll_into_view_if_needed()
+    at = box(element)
+    x, y = at["x"] + at["width"] / 2, at["y"] + at["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx / 2, y + dy / 2)
+    page.mouse.move(x + dx, y + dy)
+    page.mouse.up()
+
+
+def height_of(page: Page, title: str) -> float:
+    return box(Grid(page, title).scroller)["height"]
+
+
+def test_bars_are_dragged(lab: Lab, page: Page) -> None:
+    patients, studies = Grid(page, "Patients"), Grid(page, "Studies")
+    before = box(patients.scroller)
+    drag(page, bar(page, "Width of the patients"), 120, 0)
+    wider = box(patients.scroller)
+    assert wider["width"] == pytest.approx(before["width"] + 120, abs=2)
+    # Both grids still fill the width, in one row.
+    beside = box(studies.scroller)
+    assert beside["y"] == wider["y"]
+    assert beside["x"] == pytest.approx(wider["x"] + wider["width"] + 12, abs=2)
+    right_edge = beside["x"] + beside["width"]
+    series = box(Grid(page, "Series").scroller)
+    assert right_edge == pytest.approx(series["x"] + series["width"], abs=1.5)
+
+    drag(page, bar(page, "Height of the patients and studies"), 0, 60)
+    assert height_of(page, "Patients") == height_of(page, "Studies") == 306
+    for grid in (patients, studies):  # no row is cut
+        expect(grid.rows()).to_have_count(11)
+        assert grid.whole_rows() == list(range(11))
+    drag(page, bar(page, "Height of the series"), 0, -100)
+    assert height_of(page, "Series") == 194
+    kept = sizes(lab, page)
+    assert kept == {"patients": pytest.approx(60, abs=2), "upper": 306, "lower": 194}
+
+    # A double click brings the usual size back.
+    for name in (
+        *("Width of the patients", "Height of the patients and studies", "Height of the series"),
+    ):
+        bar(page, name).dblclick()
+    assert sizes(lab, page) == {}
+    usual = box(patients.scroller)
+    assert (usual["width"], usual["height"]) == (before["width"], before["height"])
+
+
+def test_bars_are_moved_by_keys(lab: Lab, page: Page) -> None:
+    height = bar(page, "Height of the patients and studies")
+    expect(height).to_have_attribute("aria-orientation", "horizontal")
+    expect(height).to_have_attribute("aria-valuenow", "246")
+    height.press("ArrowDown")
+    expect(height).to_have_attribute("aria-valuenow", "270")
+    expect(height).to_be_focused()
+    assert height_of(page, "Studies") == 270
+    height.press("ArrowUp")
+    height.press("Home")
+    least = height.get_attribute("aria-valuemin")
+    expect(height).to_have_attribute("aria-valuenow", str(least))
+    assert Grid(page, "Patients").whole_rows() == [0, 1, 2]
+    height.press("PageDown")
+    assert height_of(page, "Studies") == float(least or 0) + 72
+
+    width = bar(page, "Width of the patients")
+    expect(width).to_have_attribute("aria-orientation", "vertical")
+    width.press("End")
+    expect(width).to_have_attribute("aria-valuenow", "80")
+    width.press("ArrowLeft")
+    expect(width).to_have_attribute("aria-valuenow", "75")
+    assert sizes(lab, page) == {"upper": float(least or 0) + 72, "patients": 75}
+    for each in (height, width):
+        each.dblclick()
+
+
+def test_sizes_survive_when_the_cell_runs_again(lab: Lab) -> None:
+    cells = [
+        "from idc_widgets import BrowserState, IDCBrowser\n\nstate = BrowserState()",
+        "browser = IDCBrowser(state=state)\nbrowser",
+    ]
+    page = lab.open_notebook(cells)
+    lab.run_all(page)
+    height = bar(page, "Height of the series")
+    height.press("ArrowUp")
+    expect(height).to_have_attribute("aria-valuenow", "270")
+    assert lab.run(page, "print(state.sizes)") == "{'lower': 270}"
+    lab.run_cell(page, 1)
+    expect(bar(page, "Height of the series")).to_have_attribute("aria-valuenow", "270")
+    assert height_of(page, "Series") == 270
+    lab.close(page)
+
+
+def test_a_widget_beside_the_series(lab: Lab, page: Page) -> None:
+    series = Grid(page, "Series")
+    whole = box(series.scroller)["width"]
+    expect(bar(page, "Width of the series")).to_be_hidden()
+    lab.run(page, "import ipywidgets\nbrowser.beside = ipywidgets.HTML('<p>a panel</p>')")
+    panel = page.locator(".idc-part-beside")
+    expect(panel).to_have_text("a panel")
+    expect(bar(page, "Width of the series")).to_be_visible()
+    at, beside = box(series.scroller), box(panel)
+    assert at["width"] == pytest.approx(0.65 * whole, abs=8)
+    assert beside["x"] == pytest.approx(at["x"] + at["width"] + 12, abs=2)
+    assert beside["y"] < at["y"] < beside["y"] + beside["height"] <= at["y"] + at["height"] + 1
+    lab.run(page, "browser.beside = None")
+    expect(panel).to_have_count(0)
+    expect(bar(page, "Width of the series")).to_be_hidden()
+    assert box(series.scroller)["width"] == whole
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_full_window_and_back(lab: Lab, page: Page, is_allowed: bool, screenshots: Path) -> None:
+    if not is_allowed:
+        page.evaluate(NO_FULLSCREEN)
+    browser = page.locator(".idc-browser")
+    before = box(browser)
+    button = page.get_by_role("button", name="Fill the window")
+    button.click()
+    expect(page.get_by_role("button", name="Leave the full window")).to_be_focused()
+    page.wait_for_function(
+        "() => document.querySelector('.idc-full')?.clientHeight === innerHeight"
+    )
+    assert page.evaluate("() => document.fullscreenElement !== null") is is_allowed
+    window = page.evaluate("() => [window.innerWidth, window.innerHeight]")
+    full = box(browser)
+    assert [full["x"], full["y"], full["width"], full["height"]] == [0, 0, *window]
+    assert page.locator(".idc-download-start").evaluate(IS_IN_SIGHT)
+    for title in ("Patients", "Studies", "Series"):
+        grid = Grid(page, title)
+        grid.wait_for_rows()
+        assert grid.scroller.evaluate(IS_IN_SIGHT)
+        assert len(grid.whole_rows()) == grid.rows().count()  # no row is cut
+    lab.screenshot(page, screenshots / f"full-{'screen' if is_allowed else 'window'}.png")
+
+    # A dropdown opens above the browser, and Escape closes it first.
+    page.locator(".idc-popover-button").filter(has_text="Modality").click()
+    expect(page.get_by_role("option").filter(has_text="CT").first).to_be_visible()
+    if not is_allowed:  # in full screen, the browser itself takes Escape
+        page.keyboard.press("Escape")
+        expect(page.locator(".idc-popover-open")).to_have_count(0)
+        assert box(browser)["y"] == 0
+        Grid(page, "Series").focus()
+        page.keyboard.press("Escape")
+    else:
+        page.get_by_role("button", name="Leave the full window").click()
+    expect(page.get_by_role("button", name="Fill the window")).to_be_focused()
+    after = box(browser)
+    assert (after["width"], after["height"]) == (before["width"], before["height"])
+    assert page.evaluate("() => document.fullscreenElement === null")
+
+
+@pytest.mark.parametrize("width", [480, 700, 1000, 2000])
+def test_nothing_is_cut_at_any_width(lab: Lab, width: int, screenshots: Path) -> None:
+    for page in opened(lab, width=width, height=1100):
+        lab.screenshot(page, screenshots / f"layout-{width}.png")
+        browser = box(page.locator(".idc-browser"))
+        assert browser["x"] + browser["width"] <= width
+        grids = [box(Grid(page, title).scroller) for title in ("Patients", "Studies", "Series")]
+        is_stacked = grids[1]["y"] > grids[0]["y"]
+        assert is_stacked is (browser["width"] < 760)
+        for part in (*grids, box(page.locator(".idc-download-start"))):
+            assert part["x"] >= browser["x"] + 12
+            assert part["x"] + part["width"] <= browser["x"] + browser["width"] - 12
+        right = grids[1]["x"] + grids[1]["width"]
+        assert right == pytest.approx(grids[2]["x"] + grids[2]["width"], abs=1.5)
+        for title in ("Patients", "Studies", "Series"):
+            grid = Grid(page, title)
+            assert len(grid.whole_rows()) == grid.rows().count()
