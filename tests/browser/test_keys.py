@@ -184,12 +184,12 @@ def focused(page: Page, name: str) -> None:
 
 
 def test_the_focus_stays_when_its_element_disappears(lab: Lab, page: Page) -> None:
-    lab.run(page, "browser.filters = browser.filters.where(text='P', PatientID=['P1', 'P2'])")
+    lab.run(page, "browser.filters = browser.filters.where(PatientID=['P1', 'P2'])")
     lab.run(page, "browser.pick(patients=['P1'], studies=['1.1'], series=['1.2.826.0.100.1'])")
     chips = page.locator(".idc-chip")
     expect(chips).to_have_count(4)
 
-    # The chips, beginning with the first, then "Clear all", then the text that remains.
+    # The chips, beginning with the first, then "Clear all", then the sentence that remains.
     chips.nth(0).get_by_role("button").click()
     focused(page, "Remove: 1 patient picked")
     page.keyboard.press("Enter")
@@ -199,7 +199,7 @@ def test_the_focus_stays_when_its_element_disappears(lab: Lab, page: Page) -> No
     page.keyboard.press("Space")
     focused(page, "Clear all")
     page.keyboard.press("Enter")
-    focused(page, "What is selected")
+    focused(page, "What is chosen")
     page.keyboard.type(KEYS)
 
     # The picks of a grid.

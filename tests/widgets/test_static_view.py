@@ -97,7 +97,7 @@ def test_the_browser_has_its_filters_counts_and_first_rows(client: IDCClient) ->
     assert ["Picked", "1 patient"] in rows
     [series] = [row for row in rows if row[-1].endswith("459644025247509819689655120845267405")]
     assert series[:3] == ["nsclc_radiomics", "LUNG1-365", "CT"]
-    assert series[5:7] == ["134", "70.5 MB"]
+    assert series[5:7] == ["70.5 MB", "134"]
     assert len(data["text/html"]) < 10_000
     browser.close()
 
