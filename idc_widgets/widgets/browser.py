@@ -16,6 +16,7 @@ from ..selection import Selection
 from .argument_check import check_keywords
 from .cells import note_made
 from .closing import Closable
+from .details import RowDetails
 from .download import DownloadWidget
 from .filters import FilterPanel
 from .frame import LOWER_HEIGHT, UPPER_HEIGHT, Frame
@@ -101,6 +102,8 @@ class IDCBrowser(Closable, VBox):
         #: The values of the traits at the time of `close`; empty until then.
         self._last_values: dict[str, Any] = {}
         self._beside: Widget | None = None
+        #: Made when a person first asks for everything about a row.
+        self._details: RowDetails | None = None
         # One model for all parts: each one takes a slow front end time at the start.
         layout = Layout(min_width="0", overflow="visible")
         self._download = DownloadWidget(
@@ -130,6 +133,8 @@ class IDCBrowser(Closable, VBox):
         self._own_layout = layout
         self.add_class("idc-browser")
         self._follow(self._frame, self._keep_sizes, "_sizes")
+        for grid_of_level in self._grids:
+            self._on_close(grid_of_level.on_details(self._show_details))
         self.state.mirrors.append(self._mirror)
         self._on_close(lambda: self.state.mirrors.remove(self._mirror))
         self._on_close(self._download.on_paths(self._mirror_paths))
@@ -235,6 +240,19 @@ class IDCBrowser(Closable, VBox):
 
     def _mirror_paths(self, old: Any, new: Any) -> None:
         self.state.teller.add(self, "paths", old, new)
+
+    def _show_details(self, level: str, key: Any) -> None:
+        """Show everything about a row beside the series, until the panel is closed."""
+        if self._details is None:
+            self._details = RowDetails(self.state, layout=self._own_layout)
+            self._on_close(self._details.close)
+            self._follow(self._details, self._on_details, "_content")
+        self._details.show(level, key)
+        self.beside = self._details
+
+    def _on_details(self, change: Any) -> None:
+        if not change["new"] and self.beside is self._details:
+            self.beside = None
 
     def _keep_sizes(self, change: Any) -> None:
         self.state.sizes = change["new"]

@@ -11,6 +11,7 @@ import pytest
 from ipywidgets import HTML, Widget
 
 from idc_widgets import DownloadError, IDCBrowser, IDCClient, Index, InvalidQueryError
+from idc_widgets.widgets.details import RowDetails
 from idc_widgets.widgets.summary import SummaryBar
 
 
@@ -107,6 +108,20 @@ def test_a_widget_beside_the_series(browser: IDCBrowser) -> None:
     assert "idc-part-beside" not in first._dom_classes
     browser.beside = None
     assert browser.children == before
+
+
+def test_details_of_a_row_are_beside_the_series(browser: IDCBrowser) -> None:
+    before = browser.children
+    browser._grids[0]._show_details(("nsclc_radiomics", "LUNG1-365"))
+    details = browser.beside
+    assert isinstance(details, RowDetails)
+    assert details.is_open
+    details.hide()
+    assert browser.children == before
+    browser._grids[0]._show_details(("nsclc_radiomics", "LUNG1-001"))
+    assert browser.beside is details
+    browser.close()
+    assert details.comm is None
 
 
 def test_misspelled_arguments_raise_errors(client: IDCClient) -> None:
