@@ -4,6 +4,7 @@
 # make lint           check all Python, JavaScript and CSS
 # make format         format all files, and fix what the linters can fix
 # make bench          run the benchmarks
+# make screenshots    take the pictures of docs/images
 #
 # Each target creates the environment that it needs, and updates it when pyproject.toml changes.
 #   PYTHON=python3.12   the Python for new environments (3.10 or later)
@@ -63,6 +64,9 @@ benchmarks = $(filter-out %/before_after.py,$(wildcard benchmarks/[!_]*.py))
 bench: .venv-bench/.bench
 	@set -e; for script in $(benchmarks); do \
 	  echo "== $$script"; .venv-bench/bin/python "$$script"; done
+
+screenshots: .venv/.test chromium
+	PYTHONPATH=tests .venv/bin/python -m support.screenshots docs/images
 
 clean:
 	rm -rf .venv .venv-colab .venv-bench .venv-engines node_modules dist screenshots
