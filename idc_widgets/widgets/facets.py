@@ -48,7 +48,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     >>> dropdown = FacetDropdown(state, "Modality")
     """
 
-    _esm = script("popover", "facets")
+    _esm = script("requests", "popover", "facets")
     _css = style("popover", "facets")
 
     _label = Unicode().tag(sync=True)
@@ -85,7 +85,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         super().__init__(_label=info.label, _column=column, _missing=info.missing, **keywords)
         self.state = state
         self.column = column
-        self._requests = FrontEndRequests()
+        self._requests = FrontEndRequests(state)
         self._last_request = ""  # the last request that was accepted
         self.on_msg(self._on_message)
         state.dropdown_counts.add(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -13,6 +14,7 @@ from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
 from .facets import FacetDropdown
+from .front_end_requests import FrontEndRequests
 from .ranges import RangeFilter
 from .search import SearchBox
 from .state import BrowserState
@@ -27,7 +29,7 @@ _MORE_COLUMNS = (*MORE_FACETS, *RANGES)
 class _Toggle(anywidget.AnyWidget):
     """The button "More filters", with the number of active filters in the second row."""
 
-    _esm = script("toggle")
+    _esm = script("requests", "toggle")
     _css = style("toggle", "filters")
 
     _text = Unicode().tag(sync=True)
@@ -38,6 +40,9 @@ class _Toggle(anywidget.AnyWidget):
 
     _expanded = Bool().tag(sync=True)
     """Whether the second row is shown. Type: bool."""
+
+    _answered = Unicode().tag(sync=True)
+    """The last request whose answer the other traits show. Type: str, "view:number"."""
 
 
 class FilterPanel(Closable, Box):
@@ -69,6 +74,7 @@ class FilterPanel(Closable, Box):
             self.dropdowns = {column: self._dropdown(column) for column in FACETS}
         self._toggle = _Toggle(_text="More filters", layout=self._layout_of_filters)
         self._toggle.on_msg(self._on_message)
+        self._requests = FrontEndRequests(state)
         self._more_filters: Box | None = None
         expanded = keywords.pop("expanded", False)
         keywords.setdefault("layout", {"width": "100%", "overflow": "visible"})
@@ -92,9 +98,15 @@ class FilterPanel(Closable, Box):
         self._toggle._count = sum(column in _MORE_COLUMNS for column in filters)
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if content.get("kind") == "toggle":
-            with self.state.turn(reports=True):
-                self.expanded = not self.expanded
+        if content.get("kind") == "expand":
+            work = partial(self._expand, content)
+            self._requests.carry_out(self._toggle, content, work, self._answer)
+
+    def _expand(self, content: Any, _request: str) -> None:
+        self.expanded = bool(content.get("expanded"))
+
+    def _answer(self, request: str) -> None:
+        self._toggle._answered = request
 
     @observe("expanded")
     def _on_expanded(self, _change: Any) -> None:

@@ -54,7 +54,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
     >>> age = RangeFilter(state, "PatientAge")
     """
 
-    _esm = script("popover", "range")
+    _esm = script("requests", "popover", "range")
     _css = style("popover", "range")
 
     _label = Unicode().tag(sync=True)
@@ -101,7 +101,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         super().__init__(_label=info.label, _column=column, _hints=hints, **keywords)
         self.state = state
         self.column = column
-        self._requests = FrontEndRequests()
+        self._requests = FrontEndRequests(state)
         self._bins: Histogram | None = None
         #: The version of the filters that `_bins` belongs to.
         self._counted_version = 0

@@ -37,7 +37,7 @@ class SearchBox(Closable, anywidget.AnyWidget):
     >>> box = SearchBox(BrowserState())
     """
 
-    _esm = script("search")
+    _esm = script("requests", "search")
     _css = style("search")
 
     _text = Unicode().tag(sync=True)
@@ -59,7 +59,7 @@ class SearchBox(Closable, anywidget.AnyWidget):
         keywords.setdefault("layout", {"margin": "0", "width": "100%", "max_width": "480px"})
         super().__init__(**keywords)
         self.state = state
-        self._requests = FrontEndRequests()
+        self._requests = FrontEndRequests(state)
         # The typed text and the filter made from it. The filter alone has neither the spelling
         # nor the result of the look-up.
         self._typed_text: tuple[str, object] = ("", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -15,6 +16,7 @@ from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
 from .filter_text import filter_text
+from .front_end_requests import FrontEndRequests
 from .state import BrowserState
 from .static_view import StaticView, choices, data_name
 from .turns import not_up_to_date
@@ -46,7 +48,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     >>> bar = SummaryBar(BrowserState())
     """
 
-    _esm = script("summary")
+    _esm = script("requests", "summary")
     _css = style("summary")
 
     _parts: List[str] = List().tag(sync=True)
@@ -78,6 +80,11 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     _note = Unicode().tag(sync=True)
     """What is done in the background, or "". Type: str."""
 
+    _answered = Unicode().tag(sync=True)
+    """The last requests whose answers the other traits show. Type: str; see
+    `FrontEndRequests.note`.
+    """
+
     def __init__(
         self,
         state: BrowserState,
@@ -93,6 +100,8 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         super().__init__(_parts=list(parts), **keywords)
         self.state = state
         self._columns = frozenset(columns)
+        self._requests = FrontEndRequests(state, views=[self._show])
+        self._taken = ""  # the last requests that were taken; see `FrontEndRequests.note`
         self.on_msg(self._on_message)
         self._show_state(state, self._show, _CHOICES, self._show_stale)
         self._on_close(state.on_message(self._show_message))
@@ -136,6 +145,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
             self._chips = [*self._filter_chips(), *self._pick_chips()]
             self._lead = self._sentence_lead()
             self._problem = not_up_to_date(reason)
+            self._answered = self._taken
 
     def _has_choices(self) -> bool:
         return bool(self.state.filters.filters) or any(
@@ -147,6 +157,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         summary = selection.summary()
         with self.hold_sync():
             self._message = self.state.message
+            self._answered = self._taken
             self._clearable = self._has_choices()
             if summary.series:
                 self._problem = ""
@@ -228,20 +239,24 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     # --- what it does ----------------------------------------------------------------------
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        state = self.state
+        self._requests.carry_out(self, content, partial(self._remove, content), self._answer)
+
+    def _remove(self, content: Any, request: str) -> None:
+        self._taken = self._requests.note(request)
         match content:
             case {"kind": "filter", "name": str(column)}:
-                with state.turn(reports=True):
-                    state.filters = state.filters.without(column)
+                self.state.filters = self.state.filters.without(column)
             case {"kind": "pick", "name": str(trait)} if trait in _PICKS:
-                with state.turn(reports=True):
-                    state.pick(**{trait: []})
+                self.state.pick(**{trait: []})
             case {"kind": "clear"}:
-                with state.turn(reports=True):
-                    state.clear()
+                self.state.clear()
             case {"kind": "dismiss"}:
-                with state.turn(reports=True):
-                    pass  # the turn itself clears the message
+                pass  # the turn itself clears the message
+
+    def _answer(self, request: str) -> None:
+        self._taken = self._requests.note(request)
+        if self._requests.is_shown():  # otherwise, the view will answer
+            self._answered = self._taken
 
 
 def _chip(kind: str, name: str, text: str, hint: str = "", before: str = "") -> dict[str, str]:

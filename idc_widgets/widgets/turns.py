@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from ..errors import QueryInterruptedError
 
@@ -16,6 +17,9 @@ View = Callable[[], None]
 
 #: How long a turn waits for a running view to end before it interrupts the view again.
 INTERRUPT_SECONDS = 0.02
+
+#: How long a turn waits for the turns that were promised before it.
+PROMISE_SECONDS = 10
 
 #: The limit of tries per turn for a view that is interrupted although no turn waits.
 MAX_PASSES = 3
@@ -78,6 +82,9 @@ class Turns:
        failed in this turn. If another turn is waiting by then, rule 3 leaves them to that turn.
     7. Views that stay late although no turn waits show that they are stale.
 
+    8. A turn may be promised (`promise`). Promised turns take the lock in the order of the
+       promises, so clicks that come in several threads keep their order.
+
     So after many turns, the last one brings every view up to date. The lock is re-entrant, because
     a view may itself change the state. Users' observers are not views: they run after the turn,
     without the lock; see `Teller`.
@@ -96,6 +103,10 @@ class Turns:
         self.lock = threading.RLock()
         #: The threads whose turns wait for `lock`; a dict, because its changes are atomic.
         self._waiting: dict[int, None] = {}
+        #: The promises that are not kept yet, in order, and the promise of each thread.
+        self._promises: deque[object] = deque()
+        self._promise_of: dict[int, object] = {}
+        self._promise_kept = threading.Condition()
         #: The thread whose turn it is, and an object that identifies the turn.
         self._owner: int | None = None
         self._this_turn = object()
@@ -124,8 +135,10 @@ class Turns:
         try:
             self._waiting[thread] = None
             self._interrupt_running_view(thread)
+            self._wait_for_earlier_promises(thread)
             with self.lock:
                 self._waiting.pop(thread, None)
+                self._end_promise(self._promise_of.get(thread))
                 try:
                     self._owner, self._this_turn = thread, object()
                     self._failed.clear()
@@ -140,6 +153,45 @@ class Turns:
         finally:
             self._waiting.pop(thread, None)
             self.show_stale_views()
+
+    def promise(self) -> AbstractContextManager[None]:
+        """Promise the next turn; return the context in which a thread takes it."""
+        promise = object()
+        with self._promise_kept:
+            self._promises.append(promise)
+        return self._keep(promise)
+
+    @contextmanager
+    def _keep(self, promise: object) -> Iterator[None]:
+        thread = threading.get_ident()
+        before = self._promise_of.get(thread)
+        try:
+            self._promise_of[thread] = promise
+            yield
+        finally:
+            self._promise_of.pop(thread, None)
+            if before is not None:
+                self._promise_of[thread] = before
+            self._end_promise(promise)
+
+    def _end_promise(self, promise: object) -> None:
+        with self._promise_kept:
+            if promise in self._promises:
+                self._promises.remove(promise)
+                self._promise_kept.notify_all()
+
+    def _wait_for_earlier_promises(self, thread: int) -> None:
+        """Wait until the promise of a thread is the first one, if it has a promise."""
+        promise = self._promise_of.get(thread)
+        with self._promise_kept:
+
+            def is_next() -> bool:
+                return promise not in self._promises or self._promises[0] is promise
+
+            if not self._promise_kept.wait_for(is_next, PROMISE_SECONDS):
+                # A thread may have ended, or wait for what this thread holds.
+                while self._promises[0] is not promise:
+                    self._promises.popleft()
 
     def is_mine(self) -> bool:
         """Return whether this thread holds the turn that is under way."""
@@ -185,6 +237,10 @@ class Turns:
     def is_late(self, view: View) -> bool:
         """Return whether a view does not show the latest change yet."""
         return view in self._late
+
+    def is_postponed(self, view: View) -> bool:
+        """Return whether a view is late and does not show that it is stale: it will run."""
+        return view in self._late and view not in self._stale
 
     def is_awaited(self) -> bool:
         """Return whether another turn waits; it will run the late views."""

@@ -241,7 +241,7 @@ def test_headers_sort(small: tuple[Page, Grid]) -> None:
     expect(grid.header("Size")).to_have_attribute("aria-sort", "none")
     assert grid.header("On disk").get_attribute("aria-sort") is None
     grid.click(grid.header("On disk"))
-    assert [one["column"] for one in sent(page, "sort")] == ["size_MB", "PatientID"]
+    assert [one["sort"] for one in sent(page, "sort")] == [["size_MB", False], ["PatientID", False]]
 
 
 def test_columns_are_resized(small: tuple[Page, Grid]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -32,11 +33,13 @@ browser.state.add_view(hold, ["filters"])
 # JavaScript: lose the next message that contains a text, on its way to the kernel or from it.
 LOSE_REQUEST = """(text) => {
   const { send } = WebSocket.prototype;
-  window.lost = 0;
+  window.lost ??= 0;
+  let isLost = false;
   WebSocket.prototype.send = function (data) {
     const message = typeof data === "string" ? data : new TextDecoder().decode(data);
-    if (message.includes(text) && !window.lost) window.lost += 1;
-    else send.call(this, data);
+    if (isLost || !message.includes(text)) return send.call(this, data);
+    isLost = true;
+    window.lost += 1;
   };
 }"""
 LOSE_ANSWER = f"""(text) => {{ {NOTEBOOK}
@@ -89,6 +92,33 @@ def test_a_lost_message_is_sent_again_and_works_once(
         "aria-selected", "true"
     )
     assert lab.run(page, "print(chosen)") == "[('CT',)]"
+
+
+def test_lost_clicks_of_all_controls_are_sent_again_in_their_order(lab: Lab, page: Page) -> None:
+    observe = """
+done = []
+browser.state.observe(lambda change: done.append((change["name"], len(change["new"]))), "patients")
+browser.state.observe(lambda change: done.append((change["name"], browser._filters.expanded)),
+                      "filters")
+"""
+    lab.run(page, observe)
+    kinds = ["pick", "sort", "expand", "clear"]
+    for kind in kinds:
+        page.evaluate(LOSE_REQUEST, f'"kind":"{kind}"')
+    patients, series = page.get_by_role("grid").first, page.get_by_role("grid").nth(2)
+    patients.get_by_text("LUNG1-003").click()
+    series.get_by_role("columnheader", name="Size").click()
+    page.get_by_role("button", name="More filters").click()
+    page.get_by_role("button", name="Clear all").click()
+    page.wait_for_function("(count) => window.lost === count", arg=len(kinds))
+    expect(page.locator(".idc-grid-count").nth(2)).to_have_text("1,044,191")
+    expect(page.get_by_role("button", name="Species")).to_be_visible()
+    expect(series.get_by_role("columnheader", name="Size")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    done = json.loads(lab.run(page, "import json; print(json.dumps(done))"))
+    assert done[0] == ["patients", 1]
+    assert sorted(done[1:]) == [["filters", True], ["patients", 0]]
 
 
 def test_a_kernel_that_does_not_answer_is_reported_until_it_does(lab: Lab, page: Page) -> None:

@@ -87,12 +87,32 @@ class DomPage(GridPage):
             self.widget.send = lambda content, buffers=None: self.widget.replies.append(content)
             self.widget.replies = []
         self.picks_shown: list[list[int]] = []
+        self.last_numbers: dict[str, int] = {}
         super().__init__(grid, name)
 
     def send(self, **content: Any) -> None:
         self.widget.replies.clear()
         message = {"view": self.name, "generation": self.generation, **content}
         self.widget._handle_custom_msg(message, [])
+
+    def send_click(self, control: str, number: int, **content: Any) -> None:
+        """Send a click of one control of the page, such as the headers."""
+        self.last_numbers[control] = max(number, self.last_numbers.get(control, 0))
+        self.send(**{"view": f"{self.name}-{control}", "number": number, **content})
+
+    def is_answered(self, control: str) -> bool:
+        """Return whether the last click of a control is answered."""
+        answer = f"{self.name}-{control}:{self.last_numbers[control]}"
+        return answer in self.widget._answered.split()
+
+    def unanswered(self) -> list[str]:
+        """Return the controls whose last click has no answer."""
+        return [control for control in self.last_numbers if not self.is_answered(control)]
+
+    def _click(self, control: str, **content: Any) -> None:
+        self.number += 1
+        self.send_click(control, self.number, **content)
+        assert self.is_answered(control)
 
     def receive(self) -> None:
         self.generation = self.widget._source["generation"]
@@ -111,16 +131,17 @@ class DomPage(GridPage):
 
     def pick_ranges(self, ranges: list[tuple[int, int]]) -> None:
         before, self.picks_shown = self.picks_shown, [list(one) for one in ranges]
-        self.number += 1
-        self.send(kind="pick", number=self.number, ranges=self.picks_shown, before=before)
-        assert self.widget._picks["answers"][self.name] >= self.number
+        self._click("picks", kind="pick", ranges=self.picks_shown, before=before)
 
     def sort(self, label: str) -> None:
         [name] = [one["name"] for one in self.widget._columns if one["label"] == label]
-        self.send(kind="sort", column=name)
+        shown = self.widget._source["sort"]
+        is_first = shown is None or shown[0] != name
+        sort = [name, False] if is_first else None if shown[1] else [name, True]
+        self._click("sort", kind="sort", sort=sort)
 
     def clear(self) -> None:
-        self.send(kind="clear")
+        self._click("picks", kind="clear")
 
     @property
     def count(self) -> int:

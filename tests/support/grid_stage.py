@@ -68,9 +68,9 @@ STAGE = """async ([script, style, state, isSlow]) => {
       this.set({ _source: { generation, count, start, rows, sort } });
       this.pick(picked, reveal);
     },
-    pick(ranges, reveal = -1, answers = {}) {
+    pick(ranges, reveal = -1) {
       const { generation } = state._source;
-      this.set({ _picks: { number: ++this.number, generation, ranges, reveal, answers } });
+      this.set({ _picks: { number: ++this.number, generation, ranges, reveal } });
     },
     answer() { for (const message of this.waiting.splice(0)) this.handle(message); },
     handle(message) {
@@ -78,9 +78,8 @@ STAGE = """async ([script, style, state, isSlow]) => {
         const { generation, start, stop } = message;
         const rows = [...Array(stop - start).keys()].map((row) => cells(start + row));
         tell("msg:custom", { kind: "rows", generation, start, rows });
-      } else if (message.kind === "pick") {
-        this.pick(message.ranges, -1, { [message.view]: message.number });
-      } else if (message.kind === "clear") this.pick([]);
+      } else if (message.kind === "pick") this.pick(message.ranges);
+      else if (message.kind === "clear") this.pick([]);
       else if (message.kind === "row") {
         const { view, number } = message;
         tell("msg:custom", { kind: "row", view, number, facts: state.facts });
@@ -94,8 +93,10 @@ STAGE = """async ([script, style, state, isSlow]) => {
         tell("msg:custom", { kind: "copied", view: message.view, number: message.number,
                              text: JSON.stringify(message.ranges), count: 2, problem: "" });
       } else if (message.kind === "sort") {
-        this.show(state._source.count, { sort: [message.column, false] });
+        this.show(state._source.count, { sort: message.sort });
       }
+      const { view, number, after } = message;
+      if (after !== undefined) this.set({ _answered: `${state._answered} ${view}:${number}` });
     },
   });
   const model = {
@@ -159,6 +160,7 @@ def open_stage(
         "facts": FACTS,
         "_source": {},
         "_picks": {},
+        "_answered": "",
         "count": count,
     }
     page.evaluate(STAGE, [str(_DomGrid._esm), str(_DomGrid._css), state, is_slow])

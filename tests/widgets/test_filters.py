@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from idc_widgets.index import MORE_FACETS, RANGES
 from idc_widgets.widgets.facets import FacetDropdown
 from idc_widgets.widgets.filters import FilterPanel
 from idc_widgets.widgets.state import BrowserState
+
+#: The numbers of the requests.
+numbers = itertools.count(1)
 
 
 @pytest.fixture
@@ -17,7 +22,10 @@ def state(client) -> BrowserState:
 
 def toggle(panel: FilterPanel) -> None:
     """Send what the front end sends when "More filters" is clicked."""
-    panel._toggle._handle_custom_msg({"kind": "toggle"}, [])
+    content = {"kind": "expand", "expanded": not panel.expanded}
+    request = {"view": "view", "number": next(numbers)}
+    panel._toggle._handle_custom_msg({**content, **request}, [])
+    assert panel._toggle._answered == f"view:{request['number']}"
 
 
 def dropdown(panel: FilterPanel, column: str) -> FacetDropdown:

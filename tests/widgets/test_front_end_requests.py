@@ -10,16 +10,16 @@ from idc_widgets import BrowserState, FacetDropdown, IDCClient
 from idc_widgets.widgets.front_end_requests import FrontEndRequests
 
 
-def test_an_outdated_request_is_not_accepted() -> None:
-    requests = FrontEndRequests()
+def test_an_outdated_request_is_not_accepted(client: IDCClient) -> None:
+    requests = FrontEndRequests(BrowserState(client))
     assert requests.accept({"view": "a", "number": 2}) == "a:2"
     assert requests.accept({"view": "a", "number": 1}) is None
     assert requests.accept({"view": "a", "number": 2}) is None
     assert requests.accept({"view": "a", "number": 3}) == "a:3"
 
 
-def test_page_views_number_their_requests_independently() -> None:
-    requests = FrontEndRequests()
+def test_page_views_number_their_requests_independently(client: IDCClient) -> None:
+    requests = FrontEndRequests(BrowserState(client))
     assert requests.accept({"view": "a", "number": 7}) == "a:7"
     assert requests.accept({"view": "b", "number": 1}) == "b:1"
 
@@ -66,7 +66,7 @@ def test_an_outdated_request_is_neither_carried_out_nor_answered(dropdown: Facet
 
 def test_a_repeated_request_waits_for_the_first(dropdown: FacetDropdown) -> None:
     answered: list[str] = []
-    requests, content = FrontEndRequests(), {"view": "a", "number": 1}
+    requests, content = FrontEndRequests(dropdown.state), {"view": "a", "number": 1}
 
     def work(request: str) -> None:
         requests.carry_out(dropdown, content, work, answered.append)

@@ -274,6 +274,16 @@ class TestEveryGrid:
         assert state.message == ""
         assert (page.count, page.order) == (4926, None)
 
+    def test_a_click_beyond_the_rows_of_its_generation_is_refused(
+        self, state: BrowserState, make: MakeGrid
+    ) -> None:
+        page = open_page(make(PatientGrid, state))
+        page.click(3)
+        picked = state.patients
+        page.click(page.count + 5)
+        assert "the rows that you clicked have been replaced" in state.message
+        assert state.patients == picked
+
     def test_an_overtaken_pick_does_not_win(self, state: BrowserState, make: MakeGrid) -> None:
         page = open_page(make(PatientGrid, state))
         page.number = 1
@@ -408,9 +418,9 @@ class TestEveryGrid:
     def test_one_message_answers_a_click(self, state: BrowserState, make: MakeGrid) -> None:
         page = open_page(make(PatientGrid, state))
         sent: list[Any] = []
-        page.widget.send_state = lambda key=None: sent.append(key)  # type: ignore[attr-defined]
+        page.widget.send_state = lambda key: sent.append(set(key))  # type: ignore[attr-defined]
         page.click(3)
-        assert sent == ["_picks"]
+        assert sent == [{"_picks", "_answered"}]
 
     def test_picks_are_brought_in_sight(self, state: BrowserState, make: MakeGrid) -> None:
         page = open_page(make(PatientGrid, state))
@@ -625,6 +635,19 @@ def test_sorting_with_the_menu(state: BrowserState) -> None:
     assert counts == sorted(counts, reverse=True)
     front.widget.set_state({"_transforms": []})
     assert front.column("Patient ID")[0] == "LUNG1-001"
+
+
+def test_the_menu_sorts_with_a_click_of_its_own(state: BrowserState) -> None:
+    page = DataGridPage(series_on_canvas(state))
+    for transforms, order in (
+        ([{"type": "sort", "column": "Files", "desc": True}], ("Files", True)),
+        ([{"type": "sort", "column": "Files", "desc": False}], ("Files", False)),
+        ([], None),
+    ):
+        page.number += 1
+        page.send(type="click", number=page.number, kind="menu", transforms=transforms)
+        assert page.order == order
+    assert page.column("Patient ID")[0] == "LUNG1-001"
 
 
 def test_the_filters_of_the_menu_are_refused_with_a_message(state: BrowserState) -> None:

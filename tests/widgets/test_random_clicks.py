@@ -121,7 +121,7 @@ class Page:
             page.number += 1
             number = page.number
         rows = [] if row >= page.count else [[row, row + 1]]
-        page.send(kind="pick", number=number, ranges=rows, before=page.picks_shown)
+        page.send_click("picks", number, kind="pick", ranges=rows, before=page.picks_shown)
 
     def sort(self, level: str) -> None:
         self.pages[level].sort("Patient ID")
@@ -142,9 +142,9 @@ class Page:
             case ("sort", level):
                 self.sort(level)
             case ("chip", name):
-                self.summary._handle_custom_msg({"kind": "filter", "name": name}, [])
+                self.request(self.summary, kind="filter", name=name)
             case ("clear",):
-                self.summary._handle_custom_msg({"kind": "clear"}, [])
+                self.request(self.summary, kind="clear", name="")
             case ("assign", values):
                 self.browser.filters = state.client.cohort(Modality=values)
             case ("python", patients):
@@ -155,13 +155,9 @@ class Page:
             *(
                 widget
                 for widget, number in self._numbers.items()
-                if widget._answered != f"page:{number}"
+                if f"page:{number}" not in widget._answered.split()
             ),
-            *(
-                page.widget
-                for page in self.pages.values()
-                if page.number and page.widget._picks["answers"]["page"] != page.number
-            ),
+            *(page.widget for page in self.pages.values() if page.unanswered()),
         ]
 
     def shown(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from idc_widgets.client import IDCClient
@@ -9,6 +11,9 @@ from idc_widgets.widgets.state import BrowserState
 from idc_widgets.widgets.summary import SummaryBar
 
 HOSTILE = "<img src=x onerror=alert(1)>"
+
+#: The numbers of the requests.
+numbers = itertools.count(1)
 
 
 @pytest.fixture
@@ -22,7 +27,9 @@ def texts(bar: SummaryBar) -> list[str]:
 
 def click(bar: SummaryBar, kind: str, name: str = "") -> None:
     """Send what the front end sends when an × or a link is clicked."""
-    bar._handle_custom_msg({"kind": kind, "name": name}, [])
+    view = f"view-{kind}"
+    bar._handle_custom_msg({"kind": kind, "name": name, "view": view, "number": next(numbers)}, [])
+    assert bar._answered.split()[-1].startswith(f"{view}:")
 
 
 def test_the_selection_is_summed_up(state):

@@ -7,7 +7,7 @@ other module needs to know them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from traitlets import Int, observe
 
 from ...errors import InvalidQueryError
 from ...query import RowSource, Sort
+from ..front_end_requests import FrontEndRequests
 from .columns import Column
 from .datagrid_title import GridTitle
 from .rectangles import is_everything, ranges_of, rectangles_of, split_everything
@@ -56,6 +57,7 @@ class DataGridView(ViewOfRows):
         height: The height of the grid, as CSS.
         guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
         turn: Makes the context of an action of a person; see `BrowserState.turn`.
+        requests: The order of the requests of the front end.
     """
 
     def __init__(
@@ -65,11 +67,12 @@ class DataGridView(ViewOfRows):
         title: str,
         empty: str,
         height: str = "246px",
-        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
-        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        guard: Callable[[], AbstractContextManager[None]],
+        turn: Callable[[], AbstractContextManager[None]],
+        requests: FrontEndRequests,
         layout: Layout | None = None,
     ) -> None:
-        super().__init__(columns, guard=guard, turn=turn)
+        super().__init__(columns, guard=guard, turn=turn, requests=requests)
         #: Whether all page views still show the top of the rows given to `show`.
         self._at_top = True
         self._empty = empty

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -14,11 +15,12 @@ from ...errors import InvalidQueryError
 from ...index import column_info
 from ...query import RowSource, Sort
 from ..assets import script, style
+from ..front_end_requests import FrontEndRequests
 from .columns import Column
 from .row_facts import RowFacts
 from .row_ranges import merged_ranges, ranges_of_rows
 from .tsv import tsv
-from .view_of_rows import FIRST_ROWS, ViewOfRows, cell_texts
+from .view_of_rows import FIRST_ROWS, REPLACED, ViewOfRows, cell_texts
 
 __all__ = ["DomGridView"]
 
@@ -26,8 +28,6 @@ __all__ = ["DomGridView"]
 _MAX_SENT_ROWS = 500
 #: Limit of rows that are copied at once.
 _MAX_COPIED_ROWS = 10_000
-#: Limit of page views whose last click is remembered.
-_MAX_ANSWERS = 16
 
 
 class DomGridView(ViewOfRows):
@@ -42,6 +42,7 @@ class DomGridView(ViewOfRows):
         height: The height of the rows and their header, as CSS.
         guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
         turn: Makes the context of an action of a person; see `BrowserState.turn`.
+        requests: The order of the requests of the front end.
         layout: The layout of the widget; by default, one that takes the whole width.
     """
 
@@ -52,17 +53,16 @@ class DomGridView(ViewOfRows):
         title: str,
         empty: str,
         height: str = "246px",
-        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
-        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        guard: Callable[[], AbstractContextManager[None]],
+        turn: Callable[[], AbstractContextManager[None]],
+        requests: FrontEndRequests,
         layout: Layout | None = None,
     ) -> None:
-        super().__init__(columns, guard=guard, turn=turn)
+        super().__init__(columns, guard=guard, turn=turn, requests=requests)
         self._generation = -1
         #: Increases with each message about picks, so that the page hears of equal ones.
         self._pick_number = 0
-        self._positions: list[int] = []
-        #: Page view → the number of its last click that `_picks` takes into account.
-        self._answers: dict[str, int] = {}
+        self._taken = ""  # the last clicks that were taken; see `FrontEndRequests.note`
         #: The keys that a person picked last; the page shows their rows already.
         self._clicked: frozenset[Any] = frozenset()
         self._is_sorting = False
@@ -116,7 +116,9 @@ class DomGridView(ViewOfRows):
 
     def show_nothing(self, reason: str) -> None:
         """Hide the rows, and show why; until the next `show`."""
-        self.widget._reason = reason
+        with self.widget.hold_sync():
+            self.widget._reason = reason
+            self.widget._answered = self._taken
 
     def pick(self, picked: Sequence[Any]) -> None:
         """Show the rows of these keys as picked, and no others; see `GridView`."""
@@ -131,15 +133,15 @@ class DomGridView(ViewOfRows):
             self._send_rows(start, stop)
 
     def _show_picks(self, positions: list[int], reveal: int = -1) -> None:
-        self._positions = positions
         self._pick_number += 1
-        self.widget._picks = {
-            "number": self._pick_number,
-            "generation": self._generation,
-            "ranges": ranges_of_rows(positions),
-            "reveal": reveal,
-            "answers": dict(self._answers),
-        }
+        with self.widget.hold_sync():
+            self.widget._picks = {
+                "number": self._pick_number,
+                "generation": self._generation,
+                "ranges": ranges_of_rows(positions),
+                "reveal": reveal,
+            }
+            self.widget._answered = self._taken
 
     def _send_rows(self, start: int, stop: int) -> None:
         if self._rows is not None:
@@ -171,16 +173,18 @@ class DomGridView(ViewOfRows):
 
     def on_message(self, content: Mapping[str, Any]) -> None:
         """Handle a message of a page view; see domgrid.js for what it may be."""
+        kind = str(content.get("kind"))
+        if kind in ("pick", "sort", "clear"):
+            work = partial(self._take_click, content)
+            self._requests.carry_out(self.widget, content, work, self._answer)
+            return
         does = {
             "window": self._on_window,
-            "pick": self._on_pick,
-            "sort": self._on_sort,
-            "clear": self._on_clear,
             "copy": self._on_copy,
             "row": self._on_row,
             "details": self._on_details,
             "columns": self._on_columns,
-        }.get(str(content.get("kind")))
+        }.get(kind)
         if does is not None:
             does(content)
 
@@ -188,7 +192,8 @@ class DomGridView(ViewOfRows):
         """Remember which rows a page view shows, and send them if it does not have them."""
         with self._guard():
             view, generation = str(content.get("view", "")), content.get("generation")
-            self._shown.hear({"page": view, "generation": generation})
+            # Clicks on the rows of earlier generations may still come, in another thread.
+            self._shown.hear({"page": view, "generation": content.get("needed", generation)})
             if generation != self._generation:
                 return  # the view has not yet received newer rows, and will request again
             start, stop = _int(content.get("start")), _int(content.get("stop"))
@@ -197,42 +202,34 @@ class DomGridView(ViewOfRows):
             if content.get("fetch"):
                 self._send_rows(start, stop)
 
-    def _on_pick(self, content: Mapping[str, Any]) -> None:
-        """Report the rows that a person picked, and answer the page view in any case."""
-        if self._requests.accept(content) is None:
+    def _take_click(self, content: Mapping[str, Any], request: str) -> None:
+        """Report what a person picked or how the rows are to be sorted."""
+        self._taken = self._requests.note(request)
+        if self._rows is None:
             return
-        before, view = self._pick_number, str(content["view"])
-        try:
-            with self._turn():
-                self._answer(view, content)
-                if self._rows is None:
-                    return
-                rows = self._rows_of(_int(content.get("generation")))
+        match content:
+            case {"kind": "clear"}:
+                self._report_picks(())
+            case {"kind": "pick", "generation": int(generation)}:
+                rows = self._rows_of(generation)
                 picked = _ranges(content.get("ranges"), len(rows))
+                if content.get("ranges") and not picked:
+                    raise InvalidQueryError(REPLACED)
                 keys = self._picked_keys(rows, picked, _ranges(content.get("before"), len(rows)))
                 self._clicked = frozenset(keys)
                 self._report_picks(keys)
-        finally:
-            # The page shows its own picks until it is answered, and then those of the state.
-            if self._pick_number == before:
-                with self._guard():
-                    self._answer(view, content)
-                    self._show_picks(self._positions)
+            case {"kind": "sort", "sort": None}:
+                self.request_sort(None)
+            case {"kind": "sort", "sort": [str(column), bool(descending)]}:
+                if any(column == known.name for known in self._columns):
+                    self.request_sort(Sort(column, descending))
 
-    def _answer(self, view: str, content: Mapping[str, Any]) -> None:
-        self._answers.pop(view, None)
-        self._answers[view] = _int(content.get("number"))
-        while len(self._answers) > _MAX_ANSWERS:
-            del self._answers[next(iter(self._answers))]
-
-    def _on_clear(self, _content: Mapping[str, Any]) -> None:
-        with self._turn():
-            self._report_picks(())
-
-    def _on_sort(self, content: Mapping[str, Any]) -> None:
-        column = str(content.get("column"))
-        if any(column == known.name for known in self._columns):
-            self.request_next_sort(column)
+    def _answer(self, request: str) -> None:
+        # The page shows its own clicks until they are answered, and then what the state has. If
+        # a view is late, it will answer.
+        self._taken = self._requests.note(request)
+        if self._requests.is_shown():
+            self.widget._answered = self._taken
 
     def _report_sort(self, sort: Sort | None) -> None:
         self._is_sorting = True  # the first rows of the new order will be in sight
@@ -302,6 +299,7 @@ class _DomGrid(anywidget.AnyWidget):
     """The widget of a `DomGridView`."""
 
     _esm = script(
+        "requests",
         "domgrid_scroll",
         "domgrid_rows",
         "domgrid_picks",
@@ -343,8 +341,13 @@ class _DomGrid(anywidget.AnyWidget):
     """
 
     _picks = Dict().tag(sync=True)
-    """The picked rows. Type: {number, generation, ranges, reveal, answers}: [start, stop) of the
-    picked rows, the row to bring in sight or -1, and the last click per page view.
+    """The picked rows. Type: {number, generation, ranges, reveal}: [start, stop) of the picked
+    rows, and the row to bring in sight or -1.
+    """
+
+    _answered = Unicode().tag(sync=True)
+    """The last clicks whose effect the other traits show. Type: str; see
+    `FrontEndRequests.note`.
     """
 
     def __init__(self, view: DomGridView, **traits: Any) -> None:

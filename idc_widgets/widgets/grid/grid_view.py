@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...query import RowSource, Sort
+from ..front_end_requests import FrontEndRequests
 from .columns import Column
 from .row_facts import RowFacts
 
@@ -94,6 +95,7 @@ class MakeGridView(Protocol):
         height: str,
         guard: Callable[[], AbstractContextManager[None]],
         turn: Callable[[], AbstractContextManager[None]],
+        requests: FrontEndRequests,
         layout: Layout | None,
     ) -> GridView:
         """Make a view without rows.
@@ -105,6 +107,7 @@ class MakeGridView(Protocol):
             height: The height of the rows and their header, as CSS.
             guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
             turn: Makes the context of an action of a person; see `BrowserState.turn`.
+            requests: The order of the requests of the front end.
             layout: The layout of `widget`; by default, one that takes the whole width.
         """
         ...

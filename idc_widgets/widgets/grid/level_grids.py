@@ -16,6 +16,7 @@ from ...query import RowSource, Sort, row_source
 from ..argument_check import check_keywords
 from ..closing import Closable
 from ..download import DownloadWidget
+from ..front_end_requests import FrontEndRequests
 from ..state import BrowserState
 from ..static_view import StaticTable, StaticView, choices, first_rows
 from ..turns import not_up_to_date
@@ -58,6 +59,7 @@ class _LevelGrid(Closable, VBox):
             height=height,
             guard=state.reporting,
             turn=self._turn,
+            requests=FrontEndRequests(state, self._turn, [self._refill, self._repick]),
             layout=layout,
         )
         self._view.set_columns(self._shown_columns, possible_columns(self._level))

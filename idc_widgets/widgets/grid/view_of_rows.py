@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ...errors import InvalidQueryError
@@ -37,20 +37,22 @@ class ViewOfRows:
         columns: The columns to show, in order.
         guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
         turn: Makes the context of an action of a person; see `BrowserState.turn`.
+        requests: The order of the requests of the front end.
     """
 
     def __init__(
         self,
         columns: Sequence[Column],
         *,
-        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
-        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        guard: Callable[[], AbstractContextManager[None]],
+        turn: Callable[[], AbstractContextManager[None]],
+        requests: FrontEndRequests,
     ) -> None:
         self._columns = list(columns)
         self._guard, self._turn = guard, turn
         self._rows: RowSource | None = None
         self._shown = ShownRows()
-        self._requests = FrontEndRequests()
+        self._requests = requests
         self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
         self._sort_callbacks: list[Callable[[Sort | None], None]] = []
 

@@ -247,8 +247,6 @@ const NO_KERNEL = "No kernel is connected to this widget: run the cell again.";
 const SILENT =
   "The kernel does not answer; it may be busy. The last choice is sent again until it answers.";
 const SILENT_MS = 10000;
-const RESEND_MS = 5000; // doubled after each time, so that a busy kernel does not find hundreds
-const MAX_RESEND_MS = 60000;
 
 /**
  * Tell people when the kernel has ended or does not answer. While there is no kernel, nothing in
@@ -331,6 +329,7 @@ function watchKernel(model, el, root, signal, onGone) {
      * @param {object} content
      */
     send(content) {
+      if (isGone) return false;
       try {
         model.send(content);
         return true;
@@ -391,76 +390,4 @@ function modelBehind(model) {
   model.off(`change:${probe}`, take);
   if (real?._buffered_state_diff) delete real._buffered_state_diff[probe]; // not for Python
   return real;
-}
-
-/**
- * Send the requests of a page view to Python, one at a time. Requests that are made before the
- * answer are merged into one, in which the latest value of each key wins. Python answers by setting
- * the trait `_answered` to "view:number".
- *
- * A request without an answer is sent again with the same number, which Python carries out once:
- * the request or the answer may be lost.
- *
- * @param {Model<any>} model
- * @param {string} view The id of the page view.
- * @param {ReturnType<typeof watchKernel>} kernel
- * @param {AbortSignal} signal Aborted when the view is removed.
- */
-function createRequests(model, view, kernel, signal) {
-  /** @type {{ kind: string } | null} */
-  let pending = null; // the request that has not been answered yet
-  /** @type {{ kind: string } | null} */
-  let next = null;
-  let number = 0;
-  let silentSince = 0; // when the first request was sent that has no answer
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-
-  /** @param {{ kind: string }} content */
-  function sendNow(content) {
-    if (!pending) silentSince = Date.now();
-    // A request that is overtaken may have been lost: the later one contains it.
-    pending = { ...pending, ...content };
-    number += 1;
-    send(RESEND_MS);
-  }
-
-  /** @param {number} pause Until the request is sent again. */
-  function send(pause) {
-    clearTimeout(timer);
-    kernel.send({ ...pending, view, number });
-    timer = setTimeout(() => {
-      if (Date.now() - silentSince >= SILENT_MS) kernel.showSilence(true);
-      send(Math.min(2 * pause, MAX_RESEND_MS));
-    }, pause);
-  }
-
-  signal.addEventListener("abort", () => clearTimeout(timer));
-  return {
-    isPending: () => pending !== null,
-
-    /** @param {{ kind: string, [key: string]: unknown }} content */
-    send(content) {
-      if (pending) next = { ...next, ...content };
-      else sendNow(content);
-    },
-
-    /** Look for an answer. Return whether the model shows the answer to the last request. */
-    settle() {
-      if (pending && model.get("_answered") === `${view}:${number}`) {
-        clearTimeout(timer);
-        pending = null;
-        kernel.hear();
-        if (next) sendNow(next);
-        next = null;
-      }
-      return pending === null;
-    },
-
-    /** Send a waiting request at once, so that a busy kernel handles it before the next cell. */
-    flush() {
-      if (next) sendNow(next);
-      next = null;
-    },
-  };
 }

@@ -1,10 +1,10 @@
 // Our grid: a title with counts, a header, and rows that are drawn as elements while they are in
 // sight. Rows come from Python in windows.
 //
-// To Python: {kind: "window", page view, generation, start, stop, fetch}, {kind: "pick", view, number,
-// generation, ranges, before}, {kind: "sort", column}, {kind: "copy", view, number, generation,
-// ranges}, {kind: "columns", names}, {kind: "clear"}, and those of domgrid_menu.js. From Python:
-// {kind: "rows", generation, start, rows}, {kind: "copied", view, number, text, count, problem}.
+// To Python: {kind: "window", view, generation, needed, start, stop, fetch}, {kind: "copy", view,
+// number, generation, ranges}, {kind: "sort", view, number, sort: [column, descending] or null},
+// {kind: "columns", names}, and those of domgrid_picks.js and domgrid_menu.js. From Python: {kind:
+// "rows", generation, start, rows}, {kind: "copied", view, number, text, count, problem}.
 
 const SETTLE_MS = 200; // without a scroll event, scrolling has ended
 const WHEEL_MS = 400; // after a wheel or a finger moves, scroll events are theirs
@@ -20,6 +20,7 @@ const WHEEL_MS = 400; // after a wheel or a finger moves, scroll events are thei
  * @property {Record<string, number>} _widths The widths that a person has set.
  * @property {GridSource} _source
  * @property {GridPicks} _picks
+ * @property {string} _answered The last answered clicks.
  */
 
 /** @type {import("@anywidget/types").Render<DomGridTraits>} */
@@ -30,13 +31,16 @@ function render({ model, el }) {
   const parts = createGridParts(id);
   const { root, scroller, sheet, say } = parts;
   el.append(root);
-  watchKernel(model, el, root, signal);
+  const kernel = watchKernel(model, el, root, signal);
 
   const scroll = createScrollMap();
   /** @param {object} content */
   const send = (content) => model.send({ ...content, view: id });
-  const cache = createRowCache(send, drawLater);
-  const picks = createPicks(send, id);
+  const picks = createPicks(createRequests(model, `${id}-picks`, kernel, signal));
+  const sorts = createRequests(model, `${id}-sort`, kernel, signal);
+  /** @type {GridSource["sort"]} */
+  let order = null; // as clicked, until Python answers
+  const cache = createRowCache((window) => send({ ...window, needed: picks.needed() }), drawLater);
   const elements = createRowElements(parts.body, id);
   const onWidth = (/** @type {number} */ width) => {
     parts.spacer.style.width = `${width}px`;
@@ -64,6 +68,7 @@ function render({ model, el }) {
   let anchor = 0; // where a range of picks begins
   let lastReveal = -1; // the number of the picks that were brought in sight
   let lastOrder = "null";
+  let drawn = picks.base();
   let copies = 0;
   let wheelAt = 0;
   let frame = 0;
@@ -100,7 +105,11 @@ function render({ model, el }) {
     else sheet.removeAttribute("aria-activedescendant");
     sheet.setAttribute("aria-busy", String(!cache.isComplete(first, stop)));
     if (rows) cache.show(first, stop);
+    drawn = picks.base();
   }
+
+  /** Return what a person sees: new rows are drawn a moment after they have arrived. */
+  const seen = () => (drawn.generation === generation ? picks.base() : drawn);
 
   function measure() {
     rowPx = coarse.matches ? 36 : 24;
@@ -214,7 +223,6 @@ function render({ model, el }) {
     generation = source.generation;
     count = source.count;
     cache.start(source);
-    header.setSort(source.sort);
     sheet.setAttribute("aria-rowcount", String(count + 1));
     parts.count.textContent = NUMBER.format(count);
     if (current.row >= 0) current = { row: 0, column: current.column };
@@ -233,8 +241,9 @@ function render({ model, el }) {
     const before = picks.ranges();
     const isSame = model.get("_source").generation === generation;
     showSource();
+    if (sorts.settle()) showOrder(model.get("_source").sort ?? null);
     const answer = model.get("_picks");
-    if (answer.generation !== undefined) picks.settle(answer);
+    picks.settle(answer);
     if (picks.ranges() !== before) {
       showPicks();
       // A new source says how many rows there are.
@@ -247,6 +256,12 @@ function render({ model, el }) {
     }
     lastReveal = answer.number;
     showEmpty();
+  }
+
+  /** @param {GridSource["sort"]} sort */
+  function showOrder(sort) {
+    order = sort;
+    header.setSort(sort);
   }
 
   /** Show rows, or why there are none. The focus stays in the grid. */
@@ -272,7 +287,7 @@ function render({ model, el }) {
     header.setColumns(columns);
     elements.setColumns(columns);
     chooser.setColumns(model.get("_choices"), columns);
-    header.setSort(model.get("_source").sort ?? null);
+    header.setSort(order);
     sheet.setAttribute("aria-colcount", String(columns.length + 2));
     current = { row: current.row, column: Math.min(current.column, columns.length + 1) };
     drawLater();
@@ -309,23 +324,24 @@ function render({ model, el }) {
   function sortBy(column) {
     const described = model.get("_columns")[column - 1]; // none for the buttons
     if (!described || described.kind === "state") return;
-    picks.flush();
-    send({ kind: "sort", column: described.name });
+    const isFirst = order?.[0] !== described.name;
+    showOrder(isFirst ? [described.name, false] : order?.[1] ? null : [described.name, true]);
+    sorts.send({ kind: "sort", sort: order });
   }
 
   function pickAllOrNone() {
-    const base = picks.base();
+    const base = seen();
     pick(base.ranges.length ? "none" : "all", 0, base);
   }
 
   /** Open the menu of the current row. @param {{ x: number, y: number }} [at] */
   function openMenu(at) {
     const box = elements.cellAt(current)?.getBoundingClientRect();
-    if (box) menu.open(current.row, generation, at?.x ?? box.left, at?.y ?? box.bottom);
+    if (box) menu.open(current.row, seen().generation, at?.x ?? box.left, at?.y ?? box.bottom);
   }
 
   function copyRows() {
-    const { ranges } = picks.base();
+    const { generation, ranges } = seen();
     const row = Math.max(0, current.row);
     copies += 1;
     say("Copying");
@@ -335,7 +351,7 @@ function render({ model, el }) {
 
   createGridPointer({
     ...{ root, sheet, elements, header, signal },
-    base: picks.base,
+    base: seen,
     onHeader(column) {
       current = { row: -1, column };
       if (column === 0) pickAllOrNone();
@@ -357,7 +373,7 @@ function render({ model, el }) {
       page: Math.max(1, Math.floor(scroll.viewPx() / rowPx)),
     }),
     moveTo,
-    pick: (how) => pick(how, current.row, picks.base()),
+    pick: (how) => pick(how, current.row, seen()),
     sort: (column) => (column === 0 ? pickAllOrNone() : sortBy(column)),
     resize: header.resize,
     copy: copyRows,
@@ -377,8 +393,9 @@ function render({ model, el }) {
     drawLater();
   });
   parts.picked.addEventListener("click", () => {
-    picks.flush();
-    send({ kind: "clear" });
+    picks.clear();
+    showPicks();
+    sayPicks();
   });
   scroller.addEventListener("scroll", onScroll, { passive: true });
   for (const type of ["wheel", "touchmove"]) {
@@ -400,7 +417,6 @@ function render({ model, el }) {
       { capture: true, signal },
     );
   }
-  window.addEventListener("pagehide", picks.flush, { signal });
 
   const sizes = new ResizeObserver(measure);
   sizes.observe(parts.frame);
@@ -410,7 +426,7 @@ function render({ model, el }) {
   follow(model, ["_columns", "_choices"], showColumns, signal);
   follow(model, ["_widths"], () => header.setWidths(model.get("_widths")), signal);
   follow(model, ["_title", "_height"], showTitle, signal);
-  follow(model, ["_source", "_picks", "_reason", "_empty"], showRows, signal);
+  follow(model, ["_source", "_picks", "_reason", "_empty", "_answered"], showRows, signal);
   showTitle();
   showColumns();
   header.setWidths(model.get("_widths"));
@@ -419,7 +435,6 @@ function render({ model, el }) {
   showPicks();
   say(""); // what is there at first needs no announcement
   return () => {
-    picks.flush();
     removed.abort();
     sizes.disconnect();
     cache.close();

@@ -1,9 +1,7 @@
 // The picked rows of a view: it shows a pick at once, sends it, and shows what Python has picked when
 // all of its picks are answered. While one is on its way, the next wait, and become one.
-// To Python: {kind: "pick", view, number, generation, ranges, before}.
-
-// After this long without an answer, it may be lost, and nothing waits for it.
-const PICK_ANSWER_MS = 5_000;
+// To Python: {kind: "pick", view, number, generation, ranges, before}, {kind: "clear", view, number};
+// see `createRequests` for the answer.
 
 /**
  * @typedef {[start: number, stop: number][]} RowRanges Sorted, without overlaps.
@@ -13,7 +11,6 @@ const PICK_ANSWER_MS = 5_000;
  * @property {number} generation
  * @property {RowRanges} ranges
  * @property {number} reveal A row to bring in sight, or -1.
- * @property {Record<string, number>} answers View → its last pick that is taken into account.
  *
  * @typedef {object} PickBase What a view showed when a pick began.
  * @property {number} generation
@@ -60,40 +57,23 @@ function withRange(ranges, from, to) {
   return merged;
 }
 
-/**
- * @param {(request: object) => void} send
- * @param {string} view
- */
-function createPicks(send, view) {
+/** @param {ReturnType<typeof createRequests>} requests */
+function createPicks(requests) {
   /** @type {RowRanges} */
   let shown = [];
   let generation = -1;
-  let sent = 0;
-  let answered = 0;
-  let sentAt = 0;
-  /** @type {object & { before: RowRanges } | null} */
-  let held = null; // a pick that waits for the answer to the one before
-
-  const isPending = () => answered < sent && Date.now() - sentAt < PICK_ANSWER_MS;
-
-  /** @param {object} pick */
-  function sendPick(pick) {
-    sent += 1;
-    sentAt = Date.now();
-    send({ kind: "pick", view, number: sent, ...pick });
-  }
-
-  function flush() {
-    const pick = held;
-    held = null;
-    if (pick) sendPick(pick);
-  }
 
   return {
     ranges: () => shown,
     /** @returns {PickBase} */
     base: () => ({ generation, ranges: shown }),
-    flush,
+    flush: requests.flush,
+
+    /** Return the earliest generation of rows that clicks on their way need. */
+    needed() {
+      const needed = requests.unanswered().map((content) => content.generation ?? generation);
+      return Math.min(generation, ...needed);
+    },
 
     /**
      * Pick these rows and no others. Return whether that changes anything.
@@ -103,30 +83,34 @@ function createPicks(send, view) {
      */
     choose(ranges, base) {
       if (JSON.stringify(ranges) === JSON.stringify(base.ranges)) return false;
+      const pick = { kind: "pick", generation: base.generation, ranges };
       if (base.generation !== generation) {
-        sendPick({ ...base, ranges, before: base.ranges });
+        requests.flush();
+        requests.send({ ...pick, before: base.ranges });
+        requests.flush();
         return true;
       }
-      const pick = { generation, ranges, before: held?.before ?? base.ranges };
+      // Picks that wait become one: `before` is what was picked before the first of them.
+      requests.send(requests.isWaiting() ? pick : { ...pick, before: base.ranges });
       shown = ranges;
-      if (isPending()) {
-        if (!held) setTimeout(flush, PICK_ANSWER_MS);
-        held = pick;
-      } else sendPick(pick);
       return true;
+    },
+
+    /** Remove all picks, also those whose rows are not shown. */
+    clear() {
+      requests.send({ kind: "clear" });
+      shown = [];
     },
 
     /** Take in what Python has picked. @param {GridPicks} picks */
     settle(picks) {
-      answered = Math.max(answered, picks.answers[view] ?? 0);
+      const isSettled = requests.settle();
+      if (picks.generation === undefined) return;
       if (picks.generation !== generation) {
-        flush(); // with the generation that the person saw
+        requests.flush(); // with the generation that the person saw
         generation = picks.generation;
         shown = picks.ranges;
-      } else if (!isPending()) {
-        if (held) flush();
-        else shown = picks.ranges;
-      }
+      } else if (isSettled) shown = picks.ranges;
     },
   };
 }

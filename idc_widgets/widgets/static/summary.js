@@ -1,6 +1,7 @@
 // The counts of the selection, a chip for each filter and pick that can be removed, and the message
 // area.
-// To Python: {kind: "filter" | "pick", name}, {kind: "clear"}, {kind: "dismiss"}.
+// To Python: {kind: "filter" | "pick", view, number, name}, {kind: "clear", view, number},
+// {kind: "dismiss", view, number}; see `createRequests` for the answer.
 
 /**
  * @typedef {object} SummaryTraits
@@ -13,6 +14,7 @@
  * @property {string} _problem Why nothing is selected, or "".
  * @property {string} _message The last error, or "".
  * @property {string} _note What is done in the background, or "".
+ * @property {string} _answered The last answered requests.
  */
 
 /** @type {import("@anywidget/types").Render<SummaryTraits>} */
@@ -32,14 +34,41 @@ function render({ model, el }) {
   chips.setAttribute("aria-label", "Active filters and picks");
   const alert = h("div", "idc-summary-alert");
   alert.setAttribute("role", "alert");
-  const clear = button("idc-link", "Clear all", "", () => model.send({ kind: "clear" }));
+  const clear = button("idc-link", "Clear all", "", () => send({ kind: "clear" }));
   const note = h("div", "idc-summary-note");
   note.setAttribute("role", "status");
   if (isSentence) root.append(chips);
   else if (parts.includes("choices")) root.append(line, chips, alert, note);
   else root.append(line, alert, note);
   el.append(root);
-  watchKernel(model, el, root, removed.signal);
+
+  // Each control has requests of its own, so that they do not become one.
+  const kernel = watchKernel(model, el, root, removed.signal);
+  const view = uniqueId();
+  /** @type {Map<string, ReturnType<typeof createRequests>>} */
+  const controls = new Map();
+
+  /** @param {{ kind: "filter" | "pick" | "clear" | "dismiss", name?: string }} content */
+  function send({ kind, name = "" }) {
+    const control = `${kind} ${name}`;
+    let requests = controls.get(control);
+    if (!requests) {
+      requests = createRequests(model, `${view}-${controls.size}`, kernel, removed.signal);
+      controls.set(control, requests);
+    }
+    requests.send({ kind, name });
+    showWaiting();
+  }
+
+  function showWaiting() {
+    const isPending = [...controls.values()].some((requests) => requests.isPending());
+    root.classList.toggle("idc-summary-waiting", isPending);
+  }
+
+  function onAnswer() {
+    for (const requests of controls.values()) requests.settle();
+    showWaiting();
+  }
 
   function showLine() {
     const elements = model.get("_counts").map(([number, noun]) => {
@@ -72,7 +101,7 @@ function render({ model, el }) {
       label.title = text;
       chip.append(label);
       if (hint) chip.append(h("span", "idc-chip-hint", hint));
-      chip.append(button("idc-x", "×", `Remove: ${text}`, () => model.send({ kind, name })));
+      chip.append(button("idc-x", "×", `Remove: ${text}`, () => send({ kind, name })));
       if (!isSentence || !before) return chip;
       const joined = h("span", "idc-choice");
       joined.append(h("span", "idc-choice-word", before), chip);
@@ -93,7 +122,7 @@ function render({ model, el }) {
 
   function showMessage() {
     const text = model.get("_message");
-    const elements = text ? [createAlert(text, () => model.send({ kind: "dismiss" }))] : [];
+    const elements = text ? [createAlert(text, () => send({ kind: "dismiss" }))] : [];
     alert.replaceChildren(...elements);
   }
 
@@ -107,6 +136,7 @@ function render({ model, el }) {
   follow(model, ["_clearable"], showClear, signal);
   follow(model, ["_message"], showMessage, signal);
   follow(model, ["_note"], showNote, signal);
+  follow(model, ["_answered"], onAnswer, signal);
   showLine();
   showChips();
   showMessage();

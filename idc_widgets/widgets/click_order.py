@@ -1,0 +1,113 @@
+"""Carries out the clicks of a page in the order in which they were made."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .turns import Turns
+
+__all__ = ["CLICKS", "ClickOrder"]
+
+#: The limits of pages that are remembered, and of clicks per page that have come.
+_MAX_PAGES = 64
+_MAX_COME = 1000
+
+#: A click that is kept for an earlier one is carried out when it has been sent so many times,
+#: which is after 15 seconds (`RESEND_MS` in requests.js): the earlier one may be lost.
+_MAX_TIMES_SENT = 3
+
+
+@dataclass
+class _Click:
+    after: int
+    turns: Turns
+    work: Callable[[], None]
+    times_sent: int = 1
+
+
+@dataclass
+class _Page:
+    """The clicks of one page, by number."""
+
+    come: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    kept: dict[int, _Click] = field(default_factory=dict)
+
+    def add(self, number: int, click: _Click) -> list[_Click]:
+        """Add a click that was sent; return the clicks to carry out now, in order."""
+        if number in self.come:
+            return [click]  # sent again; the widget only answers it again
+        if (earlier := self.kept.get(number)) is not None:
+            click.times_sent = earlier.times_sent + 1
+        self.kept[number] = click
+        is_late = click.times_sent >= _MAX_TIMES_SENT
+        ready = []
+        for kept in sorted(self.kept):
+            after = self.kept[kept].after
+            if after <= 0 or after in self.come or (is_late and kept <= number):
+                ready.append(self.kept.pop(kept))
+                self.come[kept] = None
+        while len(self.come) > _MAX_COME:
+            self.come.popitem(last=False)
+        return ready
+
+
+class ClickOrder:
+    """Carries out the clicks of each page in the order in which they were made.
+
+    A kernel may take messages in several threads: ipykernel 7 takes those of a widget in the thread
+    that has last sent something to that widget. So two clicks in two widgets may arrive in the
+    wrong order. Each click tells after which other click of the page it comes (`createRequests` in
+    requests.js). If that one has not come, the click is kept, and the thread that takes the missing
+    one carries out both. No thread waits, so the missing click can come in any thread.
+
+    The missing click may be lost. The page sends both again until they are answered, and a click
+    that has been sent three times is carried out in any case.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pages: OrderedDict[str, _Page] = OrderedDict()
+
+    def carry_out(self, content: Mapping[str, Any], turns: Turns, work: Callable[[], None]) -> None:
+        """Call `work` when its turn has come: now, or after the clicks before it.
+
+        Args:
+            content: The message of a click: {page, number, after, ...}. Without a page, `work` is
+                called now.
+            turns: The scheduler in which `work` takes a turn.
+            work: Carries out the click.
+        """
+        page, number, after = content.get("page"), content.get("number"), content.get("after")
+        if not (isinstance(page, str) and isinstance(number, int) and isinstance(after, int)):
+            work()
+            return
+        with self._lock:
+            clicks = self._pages.setdefault(page, _Page())
+            self._pages.move_to_end(page)
+            while len(self._pages) > _MAX_PAGES:
+                self._pages.popitem(last=False)
+            ready = clicks.add(number, _Click(after, turns, work))
+            # Another thread may take the next click as soon as the lock is free.
+            promised = [(click.turns.promise(), click.work) for click in ready]
+        _call_all(promised)
+
+
+def _call_all(promised: list[tuple[Any, Callable[[], None]]]) -> None:
+    """Call each function in its context, even if an earlier one raises an error."""
+    error: BaseException | None = None
+    for promise, work in promised:
+        try:
+            with promise:
+                work()
+        except BaseException as raised:
+            error = error or raised
+    if error is not None:
+        raise error
+
+
+#: The clicks of all pages of this kernel.
+CLICKS = ClickOrder()
