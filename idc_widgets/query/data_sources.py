@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .engine import Engine
+from .per_engine import PerEngine
 
 __all__ = ["DataSource", "collection_sources", "result_sources"]
 
@@ -65,7 +66,7 @@ def _rows(
     engine: Engine, table: str, columns: Iterable[str], key: str, keys: list[str]
 ) -> list[dict[str, Any]]:
     """Return rows of a table by key; [] if the engine has no such table."""
-    present = engine.tables().get(table, {})
+    present = _present.of(engine)[table]
     if key not in present or not keys:
         return []
     selected = ", ".join([key, *(column for column in columns if column in present)])
@@ -77,3 +78,16 @@ def _rows(
 
 def _text(row: Mapping[str, Any], column: str) -> str:
     return str(row.get(column) or "")
+
+
+def _find_columns(engine: Engine) -> dict[str, frozenset[str]]:
+    """Return the columns of the tables of sources; none for a table that the engine lacks."""
+    tables = engine.tables()
+    return {
+        table: frozenset(tables.get(table, ()))
+        for table in ("collections_index", "analysis_results_index")
+    }
+
+
+#: Table → its columns; describing all tables would take longer than a query.
+_present: PerEngine[Engine, dict[str, frozenset[str]]] = PerEngine(_find_columns)

@@ -240,7 +240,7 @@ function render({ model, el }) {
     );
     body.scrollTop = 0;
     const isOpening = root.hidden;
-    root.hidden = false;
+    setHidden(false);
     if (content.asked && !hadFocus) takeFocus();
     else if (isOpening) root.scrollIntoView({ block: "nearest" });
     else if (hadFocus && !root.contains(activeElementNear(root))) focusBody();
@@ -266,7 +266,13 @@ function render({ model, el }) {
     const back = opener?.isConnected ? opener : null;
     if (hadFocus) (back ?? el.closest(".idc-browser")?.querySelector("[role=grid]"))?.focus();
     opener = null;
-    root.hidden = true;
+    setHidden(true);
+  }
+
+  /** Show or hide the panel; while it is shown, it has the place beside the series. @param {boolean} isHidden */
+  function setHidden(isHidden) {
+    root.hidden = isHidden;
+    el.classList.toggle("idc-part-beside", !isHidden);
   }
 
   function close() {
