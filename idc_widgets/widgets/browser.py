@@ -102,8 +102,6 @@ class IDCBrowser(Closable, VBox):
         #: The values of the traits at the time of `close`; empty until then.
         self._last_values: dict[str, Any] = {}
         self._beside: Widget | None = None
-        #: Made when a person first asks for everything about a row.
-        self._details: RowDetails | None = None
         # One model for all parts: each one takes a slow front end time at the start.
         layout = Layout(min_width="0", overflow="visible")
         self._download = DownloadWidget(
@@ -123,6 +121,9 @@ class IDCBrowser(Closable, VBox):
                 self.state, height=LOWER_HEIGHT, view=view, layout=layout, download=self._download
             ),
         )
+        self._details = RowDetails(self.state, layout=layout)
+        for grid_of_level in self._grids:
+            self._on_close(grid_of_level.on_details(self._details.show))
         self._frame = Frame(_sizes=self.state.sizes, layout=layout)
         foot = VBox([self._summary, self._download], layout=layout)
         names = ("filters", "choices", "patients", "studies", "series", "foot")
@@ -133,8 +134,6 @@ class IDCBrowser(Closable, VBox):
         self._own_layout = layout
         self.add_class("idc-browser")
         self._follow(self._frame, self._keep_sizes, "_sizes")
-        for grid_of_level in self._grids:
-            self._on_close(grid_of_level.on_details(self._show_details))
         self.state.mirrors.append(self._mirror)
         self._on_close(lambda: self.state.mirrors.remove(self._mirror))
         self._on_close(self._download.on_paths(self._mirror_paths))
@@ -161,7 +160,10 @@ class IDCBrowser(Closable, VBox):
 
     @property
     def beside(self) -> Widget | None:
-        """The widget beside the grid of series; writable. None, the default, leaves no room."""
+        """The widget beside the grid of series; writable. None, the default, leaves no room.
+
+        While the details of a row are shown, they have its place.
+        """
         return self._beside
 
     @beside.setter
@@ -241,19 +243,6 @@ class IDCBrowser(Closable, VBox):
     def _mirror_paths(self, old: Any, new: Any) -> None:
         self.state.teller.add(self, "paths", old, new)
 
-    def _show_details(self, level: str, key: Any) -> None:
-        """Show everything about a row beside the series, until the panel is closed."""
-        if self._details is None:
-            self._details = RowDetails(self.state, layout=self._own_layout)
-            self._on_close(self._details.close)
-            self._follow(self._details, self._on_details, "_content")
-        self._details.show(level, key)
-        self.beside = self._details
-
-    def _on_details(self, change: Any) -> None:
-        if not change["new"] and self.beside is self._details:
-            self.beside = None
-
     def _keep_sizes(self, change: Any) -> None:
         self.state.sizes = change["new"]
 
@@ -261,4 +250,4 @@ class IDCBrowser(Closable, VBox):
         """Return the parts in the order in which Tab reaches them."""
         *others, foot = self._parts
         beside = [] if self._beside is None else [self._beside]
-        return [*others, *beside, self._frame, foot]
+        return [*others, self._details, *beside, self._frame, foot]

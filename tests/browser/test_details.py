@@ -24,6 +24,12 @@ grid.on_details(details.show)
 VBox([grid, details], layout={"width": "100%"})
 """
 
+BROWSER = """
+from idc_widgets import IDCBrowser, IDCClient
+browser = IDCBrowser(IDCClient('own.csv'), download_dir='data')
+browser
+"""
+
 # JavaScript: keep what is written to the clipboard in `window.copied`.
 CATCH_COPIES = """() => {
   navigator.clipboard.writeText = async (text) => { window.copied = text; };
@@ -64,6 +70,12 @@ def open_page(lab: Lab, theme: str = "light") -> Page:
 
 def panel(page: Page) -> Locator:
     return page.get_by_role("region", name="Series details")
+
+
+def box(locator: Locator) -> dict[str, float]:
+    found = locator.bounding_box()
+    assert found is not None
+    return dict(found)
 
 
 def open_by_key(page: Page) -> Grid:
@@ -181,4 +193,49 @@ def test_it_follows_the_theme(lab: Lab, screenshots: Path, theme: str) -> None:
     lab.screenshot(page, screenshots / f"details-{theme}.png")
     panel(page).get_by_role("button", name="Explain columns").click()
     lab.screenshot(page, screenshots / f"details-explained-{theme}.png")
+    lab.close(page)
+
+
+def test_in_the_browser_it_stands_beside_the_series(lab: Lab, screenshots: Path) -> None:
+    page = lab.open_notebook([BROWSER], theme="dark", height=1100)
+    lab.run_all(page)
+    grid = Grid(page, "Series")
+    grid.wait_for_rows()
+    width = box(grid.root)["width"]
+    grid.press("Control+Home", "ArrowDown", "Alt+Enter")
+    expect(panel(page).get_by_role("group")).to_be_focused()
+    beside = box(panel(page))
+    assert beside["x"] >= box(grid.root)["x"] + box(grid.root)["width"]
+    assert beside["y"] < box(grid.grid)["y"]
+    assert abs(beside["y"] + beside["height"] - box(grid.root)["y"] - box(grid.root)["height"]) <= 2
+    lab.screenshot(page, screenshots / "details-browser-dark.png")
+    page.keyboard.press("Escape")
+    expect(panel(page)).to_be_hidden()
+    expect(grid.grid).to_be_focused()
+    page.wait_for_function(
+        "([grid, width]) => grid.offsetWidth >= width - 1",
+        arg=[grid.root.element_handle(), width],
+    )
+    patients = Grid(page, "Patients")
+    patients.press("Control+Home", "ArrowDown", "Alt+Enter")
+    region = page.get_by_role("region", name="Patient details")
+    expect(region).to_contain_text("1 study · 3 series")
+    page.keyboard.press("Escape")
+    expect(region).to_be_hidden()
+    expect(patients.grid).to_be_focused()
+    lab.close(page)
+
+
+def test_in_a_narrow_browser_it_stands_below_the_series(lab: Lab, screenshots: Path) -> None:
+    page = lab.open_notebook([BROWSER], width=700, height=1400)
+    lab.run_all(page)
+    grid = Grid(page, "Series")
+    grid.wait_for_rows()
+    grid.press("Control+Home", "ArrowDown", "Alt+Enter")
+    expect(panel(page)).to_be_visible()
+    below = box(panel(page))
+    assert below["y"] >= box(grid.root)["y"] + box(grid.root)["height"]
+    assert abs(below["width"] - box(grid.root)["width"]) <= 2
+    assert 100 <= below["height"] <= 400
+    lab.screenshot(page, screenshots / "details-browser-narrow.png")
     lab.close(page)

@@ -11,7 +11,6 @@ import pytest
 from ipywidgets import HTML, Widget
 
 from idc_widgets import DownloadError, IDCBrowser, IDCClient, Index, InvalidQueryError
-from idc_widgets.widgets.details import RowDetails
 from idc_widgets.widgets.summary import SummaryBar
 
 
@@ -110,16 +109,12 @@ def test_a_widget_beside_the_series(browser: IDCBrowser) -> None:
     assert browser.children == before
 
 
-def test_details_of_a_row_are_beside_the_series(browser: IDCBrowser) -> None:
+def test_the_details_of_a_row_leave_the_parts_in_place(browser: IDCBrowser) -> None:
     before = browser.children
+    details = browser._details
     browser._grids[0]._show_details(("nsclc_radiomics", "LUNG1-365"))
-    details = browser.beside
-    assert isinstance(details, RowDetails)
     assert details.is_open
-    details.hide()
-    assert browser.children == before
-    browser._grids[0]._show_details(("nsclc_radiomics", "LUNG1-001"))
-    assert browser.beside is details
+    assert browser.children == before, "a front end would draw all parts after it again"
     browser.close()
     assert details.comm is None
 
@@ -197,3 +192,12 @@ def test_a_download_may_be_started_by_an_observer(
     browser.observe(observer, "selection")
     browser.pick(patients=["LUNG1-365"])
     assert planned == [browser.selection]
+
+
+@pytest.mark.parametrize(("grid", "title"), [(0, "Patient"), (1, "Study"), (2, "Series")])
+def test_each_grid_opens_the_details_of_a_row(browser: IDCBrowser, grid: int, title: str) -> None:
+    shown = browser._grids[grid]
+    widget = shown._view.widget
+    widget._handle_custom_msg({"kind": "details", "generation": 0, "row": 3}, [])
+    assert browser._details._content["title"] == f"{title} details"
+    assert browser.children.index(browser._details) == browser.children.index(browser._grids[2]) + 1

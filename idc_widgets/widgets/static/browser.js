@@ -179,13 +179,14 @@ function createFullWindow(find, onChange, signal) {
     },
     { signal },
   );
-  // The parts keep their keys, so this takes Escape before them; but an open dropdown comes first.
+  // The parts keep their keys, so this takes Escape before them; but what is open in them comes first.
   document.addEventListener(
     "keydown",
     (event) => {
       const root = find();
       if (event.key !== "Escape" || !isFull || !root?.hasAttribute("popover")) return;
-      if (root.querySelector(".idc-popover-open")) return;
+      const target = /** @type {Element} */ (event.target);
+      if (root.querySelector(".idc-popover-open") || target.closest(".idc-details")) return;
       event.stopPropagation();
       event.preventDefault();
       close();
@@ -316,9 +317,15 @@ function render({ model, el }) {
   }
 
   const resizes = new ResizeObserver(onResize);
-  const parts = new MutationObserver(() => {
-    browser?.classList.toggle("idc-has-beside", part("beside") !== null);
-  });
+  const parts = new MutationObserver(showBeside);
+
+  /** Make room beside the series if a part is there: a part that is added, or has the class now. */
+  function showBeside() {
+    if (!browser) return;
+    browser.classList.toggle("idc-has-beside", part("beside") !== null);
+    parts.observe(browser, { childList: true });
+    for (const child of browser.children) parts.observe(child, { attributeFilter: ["class"] });
+  }
   // A view is made before it is on the page.
   const arrival = new ResizeObserver(() => {
     if (browser) return;
@@ -330,8 +337,7 @@ function render({ model, el }) {
       const observed = part(name);
       if (observed) resizes.observe(observed);
     }
-    parts.observe(browser, { childList: true });
-    browser.classList.toggle("idc-has-beside", part("beside") !== null);
+    showBeside();
     onResize();
   });
   arrival.observe(toggle);
