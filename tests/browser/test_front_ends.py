@@ -81,7 +81,7 @@ def test_filter_pick_download_and_paths(
     visit(name, tmp_path, s3, screenshots)
 
 
-@pytest.mark.parametrize("name", ["JupyterLab"])
+@pytest.mark.parametrize("name", ["JupyterLab", "classic Notebook"])
 def test_a_busy_page_loses_no_message(
     name: str, tmp_path: Path, s3: S3Server, screenshots: Path
 ) -> None:

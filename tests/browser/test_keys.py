@@ -91,6 +91,8 @@ def shown(lab: Lab) -> Iterator[Page]:
 @pytest.fixture
 def page(lab: Lab, shown: Page) -> Iterator[Page]:
     """Return a page with an unfiltered browser; after the test, compare the notebook."""
+    # What a test has typed in the search box is not to arrive after this.
+    expect(shown.locator(".idc-search-waiting")).to_have_count(0)
     lab.run(shown, "browser.state.clear()")
     expect(shown.locator(".idc-summary-line")).to_contain_text("4 series")
     before = shown.evaluate(NOTEBOOK_MODEL)
@@ -140,6 +142,8 @@ def test_no_letter_or_digit_reaches_the_notebook(page: Page) -> None:
     places = type_everywhere(page)
     assert {"Search descriptions, IDs and collections, or paste UIDs", "Clear all"} <= places
     assert {"Copy folder path", "Series", "Log", "Download folder"} <= places
+    # The search box was the last place.
+    expect(page.locator(".idc-summary-line")).to_contain_text("No series match")
 
 
 def test_no_letter_or_digit_reaches_the_notebook_from_a_grid(page: Page) -> None:

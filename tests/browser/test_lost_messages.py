@@ -135,10 +135,16 @@ def test_a_kernel_that_does_not_answer_is_reported_until_it_does(lab: Lab, page:
 
 
 def test_without_a_kernel_nothing_is_enabled(lab: Lab, page: Page) -> None:
+    page.locator(".idc-popover-button").filter(has_text="Modality").focus()
     page.evaluate(f"() => {{ {NOTEBOOK} return panel.sessionContext.session.kernel.restart(); }}")
     note = page.get_by_role("status").filter(has_text="No kernel is connected")
     expect(note).to_have_count(1)
     expect(note).to_be_visible()
+    # A key that is pressed next is no command to the notebook: "b" would add a cell.
+    expect(note).to_be_focused()
+    page.keyboard.press("b")
+    expect(note).to_be_focused()
+    assert lab.cell_count(page) == 1
     roots = page.locator(".idc-browser .idc-root:not(.idc-kernel)")
     assert roots.count() > 10
     assert roots.evaluate_all("(roots) => roots.every((root) => root.inert)")

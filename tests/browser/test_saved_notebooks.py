@@ -10,8 +10,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbformat.sign import NotebookNotary
 from playwright.sync_api import expect, sync_playwright
 from support.browsers import launched
+from support.jupyter_server import OWN_FOLDER
 from support.lab import Lab
 
 CELLS = [
@@ -35,6 +37,21 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "saved.ipynb"
     NotebookClient(notebook, timeout=120, store_widget_state=False).execute(cwd=str(path.parent))
     nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved_with_widgets(saved: Path) -> Path:
+    """Run that notebook again, save it with the state of its widgets, and return its path."""
+    notebook = nbformat.read(saved, as_version=4)
+    path = saved.with_name("saved-with-widgets.ipynb")
+    NotebookClient(notebook, timeout=120).execute(cwd=str(path.parent))
+    nbformat.write(notebook, path)
+    # JupyterLab restores widgets only in notebooks that it trusts.
+    data = path.parent / OWN_FOLDER / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    notary = NotebookNotary(data_dir=str(data))
+    notary.sign(nbformat.read(path, as_version=4))
     return path
 
 
@@ -66,4 +83,19 @@ def test_jupyterlab_shows_the_tables_and_prefers_the_widget(lab: Lab, screenshot
     expect(output.get_by_role("cell", name=SELECTED)).to_have_count(0)
     [shown] = lab.outputs(page, 0)
     assert set(shown["data"]) == {"text/plain", "text/html", VIEW}
+    lab.close(page)
+
+
+def test_a_restored_widget_says_that_it_has_no_kernel(
+    lab: Lab, saved_with_widgets: Path, screenshots: Path
+) -> None:
+    page = lab.open(saved_with_widgets.name)
+    output = lab.output(page, 0)
+    expect(output.locator(".idc-summary-line")).to_contain_text("422 patients")
+    expect(output.locator(".idc-kernel")).to_have_count(1)
+    expect(output.locator(".idc-kernel")).to_contain_text("No kernel is connected")
+    roots = output.locator(".idc-browser .idc-root:not(.idc-kernel)")
+    assert roots.count() > 10
+    assert roots.evaluate_all("(roots) => roots.every((root) => root.inert)")
+    lab.screenshot(page, screenshots / "saved-with-widgets-lab.png")
     lab.close(page)

@@ -289,6 +289,13 @@ function watchKernel(model, el, root, signal, onGone) {
     return host;
   }
 
+  // Told when the view gets a size, so when it is on the page.
+  const appearing = new ResizeObserver(() => {
+    if (!root.isConnected) return;
+    appearing.disconnect();
+    if (isGone) say(NO_KERNEL);
+  });
+
   /** @param {boolean} value */
   function setGone(value) {
     if (isGone === value) return;
@@ -296,7 +303,10 @@ function watchKernel(model, el, root, signal, onGone) {
     const active = /** @type {HTMLElement | null} */ (activeElementNear(root));
     const wasOnSentence = active?.matches(".idc-kernel");
     root.inert = value;
-    const host = say(value ? NO_KERNEL : "");
+    appearing.disconnect();
+    // Before the view is on the page, it is not known which browser it belongs to.
+    if (value && !root.isConnected) appearing.observe(root);
+    const host = say(value && root.isConnected ? NO_KERNEL : "");
     onGone?.(value);
     if (value) {
       disabled = root.contains(active) ? active : null;
@@ -315,7 +325,10 @@ function watchKernel(model, el, root, signal, onGone) {
     },
     signal,
   );
-  signal.addEventListener("abort", () => say(""));
+  signal.addEventListener("abort", () => {
+    appearing.disconnect();
+    say("");
+  });
   setGone(el.classList.contains("jupyter-widgets-disconnected"));
   return {
     /** Say that the kernel does not answer, or that it does again. @param {boolean} isSilent */
