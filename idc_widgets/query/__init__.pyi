@@ -31,5 +31,7 @@ from .row_source import Window as Window
 from .row_source import row_source as row_source
 from .shared_engine import shared_engine as shared_engine
 from .table_catalog import TableCatalog as TableCatalog
+from .value_notes import NOTED_COLUMNS as NOTED_COLUMNS
+from .value_notes import value_notes as value_notes
 from .where_parser import KEYWORDS as KEYWORDS
 from .where_parser import patient_key as patient_key

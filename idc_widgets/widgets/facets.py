@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import anywidget
 import ipywidgets
-from traitlets import Int, List, Unicode
+from traitlets import Bool, Dict, Int, List, Unicode
 
-from ..errors import InvalidQueryError, unknown_message
+from ..errors import IDCError, InvalidQueryError, unknown_message
 from ..index import COLUMNS, FACETS, MORE_FACETS, column_info
-from ..query import FacetValue
+from ..query import NOTED_COLUMNS, FacetValue, value_notes
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
@@ -34,7 +35,8 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     """A button that opens a list of the values of a column. The ticked values are the filter.
 
     Each value is shown with the number of series and patients that have it under the filters on
-    all other columns.
+    all other columns. With the switch "All but", the ticked values are excluded. Collections and
+    analysis results have their titles and descriptions.
 
     Args:
         state: The state to filter, whose filters the counts follow.
@@ -69,6 +71,18 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     _chosen: List[Any] = List().tag(sync=True)
     """The values of the filter; None is a missing value. Type: list of str, bool, int or None."""
 
+    _excludes = Bool().tag(sync=True)
+    """Whether the filter keeps all series but those with the values in `_chosen`. Type: bool."""
+
+    _order = Unicode("count").tag(sync=True)
+    """The order of `_values`: "count" or "name". Type: str."""
+
+    _has_notes = Bool().tag(sync=True)
+    """Whether the values have titles and descriptions. Type: bool."""
+
+    _notes: Dict[str, list[str]] = Dict().tag(sync=True)
+    """Value → [title, description]; empty until the list is opened. Type: dict of list of str."""
+
     _stale = Unicode().tag(sync=True)
     """Why the counts are not up to date; empty if they are. Type: str."""
 
@@ -82,7 +96,14 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
             raise InvalidQueryError(unknown_message("column", column, known))
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
         info = column_info(column)
-        super().__init__(_label=info.label, _column=column, _missing=info.missing, **keywords)
+        super().__init__(
+            _label=info.label,
+            _column=column,
+            _missing=info.missing,
+            _order="name" if column in _DESCENDING_COLUMNS else "count",
+            _has_notes=column in NOTED_COLUMNS,
+            **keywords,
+        )
         self.state = state
         self.column = column
         self._requests = FrontEndRequests(state)
@@ -97,7 +118,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         Args:
             counts: All values of the column, most series first.
         """
-        chosen = self.state.filters.values(self.column)
+        chosen, excludes = self._choice()
         listed = [
             *counts[:MAX_LISTED_VALUES],
             *(counted for counted in counts[MAX_LISTED_VALUES:] if counted.value in chosen),
@@ -111,20 +132,27 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         with self.hold_sync():
             self._distinct = len(counts) + len(without_series)
             self._values = [[counted.value, counted.series, counted.patients] for counted in listed]
-            self._chosen = list(chosen)
+            self._chosen, self._excludes = list(chosen), excludes
             self._stale = ""
             self._answered = self._last_request
 
     def show_stale(self, reason: str) -> None:
         """Show the filter without counts, and say why they are not up to date."""
-        chosen = self.state.filters.values(self.column)
+        chosen, excludes = self._choice()
         with self.hold_sync():
             # The ticked values stay listed, so that they can be unticked.
             self._values = [[value, 0, 0] for value in chosen]
             self._distinct = len(chosen)
-            self._chosen = list(chosen)
+            self._chosen, self._excludes = list(chosen), excludes
             self._stale = not_up_to_date(reason)
             self._answered = self._last_request
+
+    def _choice(self) -> tuple[tuple[Any, ...], bool]:
+        """Return the ticked values, and whether they are excluded."""
+        filters = self.state.filters
+        chosen, excluded = filters.values(self.column), filters.excluded_values(self.column)
+        # If the filters have both, the list shows the first, and a chip shows all.
+        return (excluded, True) if excluded and not chosen else (chosen, False)
 
     def _static_view(self) -> StaticView:
         return StaticView(f"IDC filter {self._label}", choices(self.state), [self._static_table()])
@@ -138,6 +166,8 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         return StaticTable(self._label, self._distinct, ["Value", "Series", "Patients"], rows)
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if content.get("kind") == "notes":
+            self._show_notes()
         if content.get("kind") != "choose":
             return
         work = partial(self._choose, content)
@@ -148,7 +178,14 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         # two answers.
         with self.hold_sync():
             self._last_request = request
-            self.state.filter_values(self.column, content["values"])
+            exclude = content.get("exclude") is True
+            self.state.filter_values(self.column, content["values"], exclude=exclude)
+
+    def _show_notes(self) -> None:
+        """Send the titles and descriptions; they are optional, so no error is shown."""
+        with suppress(IDCError):
+            notes = value_notes(self.state.client.engine, self.column)
+            self._notes = {value: list(note) for value, note in notes.items()}
 
     def _answer(self, request: str) -> None:
         # Set the request again: if the turn was interrupted early, `_choose` has not run.

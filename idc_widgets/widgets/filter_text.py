@@ -9,7 +9,7 @@ from typing import Any
 from .._util import as_list, plural
 from ..index import LEVELS, column_info
 
-__all__ = ["bound_text", "filter_text", "range_text"]
+__all__ = ["bound_text", "filter_text", "filter_texts", "range_text"]
 
 #: The number of values that are spelled out before "and N more".
 MAX_NAMED_VALUES = 3
@@ -30,6 +30,8 @@ def filter_text(column: str, argument: object) -> str:
     >>> filter_text("Modality", ["CT", None])
     'Modality = CT, (missing)'
     """
+    if column == "exclude":
+        return "; ".join(filter_texts({column: argument}).values())
     if column == "text":
         return f"Text “{argument}”"
     if column == "patients":
@@ -56,6 +58,27 @@ def filter_text(column: str, argument: object) -> str:
     if column == "analysis_result_id" and values == [None]:
         return "Original images"
     return f"{label} = {_values_text(column, values)}"
+
+
+def filter_texts(filters: Mapping[str, Any]) -> dict[str, str]:
+    """Return column or special keyword → its filter as text.
+
+    Args:
+        filters: The filters, as in `Cohort.filters`. What ``exclude`` has about a column belongs
+            to that column.
+
+    >>> filter_texts({"Modality": "CT", "exclude": {"species": "Human"}})
+    {'Modality': 'Modality = CT', 'species': 'Species: all but Human'}
+    """
+    parts = {
+        column: [filter_text(column, argument)]
+        for column, argument in filters.items()
+        if column != "exclude"
+    }
+    for excluded in as_list(filters.get("exclude", [])):
+        for column, argument in excluded.items():
+            parts.setdefault(column, []).append(_excluded_text(column, argument))
+    return {column: " and ".join(texts) for column, texts in parts.items()}
 
 
 def range_text(column: str, low: Any, high: Any) -> str:
@@ -90,6 +113,20 @@ def bound_text(column: str, value: Any) -> str:
     return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
 
 
+def _excluded_text(column: str, argument: object) -> str:
+    """Return what is excluded as text, such as "Modality: all but SR, SEG"."""
+    values = as_list(argument)
+    is_special = column in ("text", "uids", "patients", "having", *_OTHER_SERIES_LABELS)
+    if is_special or _is_list_of_lists(argument):
+        return f"Not: {filter_text(column, argument)}"
+    label = column_info(column).label
+    if argument == (None, None):
+        return f"{label} is missing"
+    if isinstance(argument, tuple):
+        return f"{label}: all but {range_text(column, *argument)}"
+    return f"{label}: all but {_values_text(column, values)}"
+
+
 def _values_text(column: str, values: list[Any]) -> str:
     named = ", ".join(_value_text(column, value) for value in values[:MAX_NAMED_VALUES])
     more = len(values) - MAX_NAMED_VALUES
@@ -121,7 +158,7 @@ def _having_text(argument: Mapping[str, Any]) -> str:
 
 
 def _filters_text(filters: Mapping[str, Any]) -> str:
-    return "; ".join(filter_text(*item) for item in filters.items()) or "everything"
+    return "; ".join(filter_texts(filters).values()) or "everything"
 
 
 def _is_list_of_lists(argument: object) -> bool:

@@ -117,12 +117,15 @@ class BrowserState(ErrorReporting):
 
     # --- choices ---------------------------------------------------------------------------
 
-    def filter_values(self, column: str, values: Iterable[str | None]) -> None:
-        """Replace the filter on a column by "any of these values".
+    def filter_values(
+        self, column: str, values: Iterable[str | None], *, exclude: bool = False
+    ) -> None:
+        """Replace the filters on a column by "any of these values", or by "all but these values".
 
         Args:
             column: As for `Cohort.where`.
-            values: The values; None is a missing value. If empty, the filter is removed.
+            values: The values; None is a missing value. If empty, the filters are removed.
+            exclude: Whether to leave out the series that have the values, and keep all others.
 
         Raises:
             InvalidQueryError: The column or a value is unknown; nothing changes.
@@ -130,7 +133,10 @@ class BrowserState(ErrorReporting):
         chosen = list(values)
         with self.turn():
             filters = self.filters.without(column)
-            self._update(filters=filters.where(**{column: chosen}) if chosen else filters)
+            if chosen:
+                narrow_to = filters.exclude if exclude else filters.where
+                filters = narrow_to(**{column: chosen})
+            self._update(filters=filters)
 
     def clear(self) -> None:
         """Remove every filter and every pick."""

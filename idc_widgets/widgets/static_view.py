@@ -11,7 +11,7 @@ from .._util import plural
 from ..index import LEVELS, column_info
 from ..query import RowSource
 from .cell_text import cell_text
-from .filter_text import filter_text
+from .filter_text import filter_texts
 
 if TYPE_CHECKING:
     from .state import BrowserState
@@ -82,7 +82,7 @@ class StaticView:
 
 def choices(state: BrowserState) -> list[tuple[str, str]]:
     """Return the data, the filters and the picks of a state, as facts of a `StaticView`."""
-    filters = state.filters.filters.items()
+    filters = filter_texts(state.filters.filters).values()
     picks = [
         plural(len(getattr(state, level.plural)), level.name)
         for level in LEVELS.values()
@@ -90,7 +90,7 @@ def choices(state: BrowserState) -> list[tuple[str, str]]:
     ]
     facts = [
         ("Data", data_name(state.client.version)),
-        ("Filters", "; ".join(filter_text(*item) for item in filters) or "none"),
+        ("Filters", "; ".join(filters) or "none"),
     ]
     return [*facts, ("Picked", ", ".join(picks))] if picks else facts
 

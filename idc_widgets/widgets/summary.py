@@ -9,13 +9,13 @@ from typing import Any
 import anywidget
 from traitlets import Bool, List, Unicode
 
-from .._util import human_size, plural
-from ..index import FACETS, LEVELS, RANGES
+from .._util import as_list, human_size, plural
+from ..index import FACETS, LEVELS, MORE_FACETS, RANGES
 from ..query import Cohort
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
-from .filter_text import filter_text
+from .filter_text import filter_texts
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
 from .static_view import StaticView, choices, data_name
@@ -197,15 +197,11 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     def _filter_chips(self) -> list[dict[str, str]]:
         filters = self.state.filters
         return [
-            _chip(
-                "filter", column, filter_text(column, argument), before="and" if index else "where"
-            )
-            for index, (column, argument) in enumerate(
-                (column, argument)
-                for column, argument in filters.filters.items()
-                if column not in self._columns
-                # A dropdown can show neither a range nor "one of these and one of those".
-                or (column not in RANGES and not filters.values(column))
+            _chip("filter", column, text, before="and" if index else "where")
+            for index, (column, text) in enumerate(
+                (column, text)
+                for column, text in filter_texts(filters.filters).items()
+                if column not in self._columns or not _is_shown_whole(filters, column)
             )
         ]
 
@@ -225,12 +221,13 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     def _chips_of_empty_selection(self) -> list[dict[str, str]]:
         """Return a chip per filter; the filter whose removal leaves the most series comes first."""
         filters = self.state.filters
-        left = {column: _series_count(filters.without(column)) for column in filters.filters}
+        texts = filter_texts(filters.filters)
+        left = {column: _series_count(filters.without(column)) for column in texts}
         return [
             _chip(
                 "filter",
                 column,
-                filter_text(column, filters.filters[column]),
+                texts[column],
                 f"→ {plural(series, 'series')}" if series else "",
             )
             for column, series in sorted(left.items(), key=lambda item: -item[1])
@@ -261,6 +258,15 @@ class SummaryBar(Closable, anywidget.AnyWidget):
 
 def _chip(kind: str, name: str, text: str, hint: str = "", before: str = "") -> dict[str, str]:
     return {"kind": kind, "name": name, "text": text, "hint": hint, "before": before}
+
+
+def _is_shown_whole(filters: Cohort, column: str) -> bool:
+    """Return whether the widget of a column shows everything that the filters say about it."""
+    if any(column in excluded for excluded in as_list(filters.filters.get("exclude", []))):
+        is_dropdown = column in (*FACETS, *MORE_FACETS) and column not in filters.filters
+        return is_dropdown and bool(filters.excluded_values(column))
+    # A dropdown can show neither a range nor "one of these and one of those".
+    return column in RANGES or bool(filters.values(column))
 
 
 def _series_count(cohort: Cohort) -> int:

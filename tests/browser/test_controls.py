@@ -101,6 +101,10 @@ def option(page: Page, name: str) -> Locator:
     return page.get_by_role("option", name=re.compile(f"^{re.escape(name)}, "))
 
 
+def ticked(page: Page) -> Locator:
+    return page.locator('.idc-facet-row[aria-selected="true"]')
+
+
 def chosen(lab: Lab, page: Page, column: str) -> str:
     expect(page.locator(".idc-popover-waiting")).to_have_count(0)
     return lab.run(page, f"print(state.filters.values({column!r}))")
@@ -159,6 +163,122 @@ def test_dropdown_by_keyboard(lab: Lab, page: Page) -> None:
     expect(page.get_by_role("listbox")).to_be_hidden()  # the focus has left
     assert "RTSTRUCT" in chosen(lab, page, "Modality")
     assert lab.cell_count(page) == cells
+
+
+def test_all_but_the_ticked_values(lab: Lab, page: Page) -> None:
+    button(page, "Modality").click()
+    option(page, "SEG").click()
+    option(page, "RTSTRUCT").click()
+    switch = page.get_by_role("switch", name="All but")
+    expect(switch).not_to_be_checked()
+    switch.click()
+    expect(switch).to_be_checked()
+    opener = button(page, "Modality")
+    expect(opener).to_have_attribute("aria-label", "Modality: all but RTSTRUCT, SEG")
+    expect(opener).to_contain_text("all but RTSTRUCT, SEG")
+    expect(page.get_by_role("listbox", name="Modality: all but")).to_be_visible()
+    expect(page.locator(".idc-popover-waiting")).to_have_count(0)
+    filters = "print(state.filters.without('collection_id'))"
+    assert lab.run(page, filters) == "Cohort(exclude={'Modality': ['RTSTRUCT', 'SEG']})"
+    button(page, "Modality").click()
+    expect(switch).to_be_checked()
+    expect(option(page, "SEG")).to_have_attribute("aria-selected", "true")
+    expect(option(page, "CT")).to_contain_text("422")
+    option(page, "SEG").click()
+    option(page, "RTSTRUCT").click()  # nothing is ticked: the switch stays for the next value
+    expect(page.locator(".idc-popover-waiting")).to_have_count(0)
+    expect(switch).to_be_checked()
+    option(page, "CT").click()
+    expect(page.locator(".idc-popover-waiting")).to_have_count(0)
+    page.get_by_role("button", name="Clear Modality").click()
+    expect(switch).not_to_be_checked()
+    assert lab.run(page, filters) == "Cohort()"
+    lab.run(page, "state.filters = state.filters.exclude(Modality=['CT', 'SEG', 'SR', 'RTSTRUCT'])")
+    expect(opener).to_contain_text("all but CT, RTSTRUCT, SEG")
+    expect(opener).to_contain_text("+1")
+
+
+def test_one_value_alone_by_mouse_and_keyboard(lab: Lab, page: Page) -> None:
+    button(page, "Modality").click()
+    option(page, "CT").click()
+    option(page, "SEG").click()
+    option(page, "RTSTRUCT").hover()
+    page.get_by_role("button", name="Only RTSTRUCT").click()
+    expect(option(page, "CT")).to_have_attribute("aria-selected", "false")
+    expect(option(page, "RTSTRUCT")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("switch", name="All but").focus()
+    page.keyboard.press("Space")
+    page.get_by_label("Search Modality").focus()
+    page.keyboard.press("ArrowDown")
+    name = page.locator(".idc-facet-current .idc-facet-name").inner_text()
+    only = page.get_by_role("button", name=f"Only {name}")
+    page.keyboard.press("ArrowRight")
+    expect(only).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("listbox")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(only).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("switch", name="All but")).not_to_be_checked()
+    expect(ticked(page)).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("listbox")).to_be_focused()
+    page.keyboard.press("Escape")
+    assert chosen(lab, page, "Modality") == f"({name!r},)"
+
+
+def test_titles_are_shown_and_searched(lab: Lab, page: Page) -> None:
+    lab.run(page, "state.clear()")
+    opener = button(page, "Collection")
+    opener.click()
+    lung = page.get_by_role("option", name=re.compile("^nlst, .*National Lung Screening Trial, "))
+    expect(lung).to_contain_text("Data from the National Lung Screening Trial")
+    page.get_by_label("Search Collection").fill("trial screening lung")
+    expect(page.locator(".idc-facet-row")).to_have_count(1)
+    detail = page.locator(".idc-popover-open .idc-facet-detail")
+    expect(detail).to_contain_text("Point at a row")
+    lung.hover()
+    expect(detail).not_to_contain_text("Point at a row")
+    described_by = lung.get_attribute("aria-describedby")
+    page.keyboard.press("ArrowDown")
+    expect(lung).to_have_attribute("aria-describedby", re.compile("-detail$"))
+    assert described_by is None
+
+
+def test_all_matches_of_a_search_by_mouse_and_keyboard(lab: Lab, page: Page) -> None:
+    lab.run(page, "state.clear()")
+    button(page, "Collection").click()
+    expect(page.locator(".idc-facet-every:visible")).to_have_count(0)
+    page.get_by_label("Search Collection").fill("cptac_")
+    page.get_by_role("button", name="Select all").click()
+    count = page.locator(".idc-facet-row").count()
+    expect(ticked(page)).to_have_count(count)
+    expect(page.get_by_role("button", name=f"Deselect all {count}")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(ticked(page)).to_have_count(0)
+    page.get_by_label("Search Collection").press("Shift+Enter")
+    expect(ticked(page)).to_have_count(count)
+    expect(page.locator(".idc-popover-waiting")).to_have_count(0)
+    assert lab.run(page, "print(len(state.filters.values('collection_id')))") == str(count)
+
+
+def test_the_order_of_values_is_remembered(lab: Lab, page: Page) -> None:
+    lab.run(page, "state.clear()")
+    names = page.locator(".idc-popover-open .idc-facet-name")
+    button(page, "Modality").click()
+    expect(names.nth(0)).to_have_text("CT")
+    sort = page.locator(".idc-popover-open .idc-facet-sort")
+    expect(sort).to_have_text("Sort: count")
+    sort.click()
+    expect(sort).to_be_focused()
+    expect(sort).to_have_text("Sort: name")
+    expect(names.nth(0)).to_have_text("ANN")
+    assert names.all_inner_texts() == sorted(names.all_inner_texts())
+    lab.run(page, "FacetPanel(state, ['Modality'])")  # another dropdown, as after a restart
+    button(page, "Modality").nth(1).click()
+    expect(names.nth(0)).to_have_text("ANN")
+    sort.click()
+    expect(names.nth(0)).to_have_text("CT")
 
 
 def test_many_values_open_quickly_and_unclipped(lab: Lab, page: Page) -> None:

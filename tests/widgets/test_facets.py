@@ -118,6 +118,49 @@ def test_an_invalid_choice_is_reported_and_answered(state):
     assert state.message == ""
 
 
+def test_all_but_the_ticked_values(state):
+    modality, sex = FacetDropdown(state, "Modality"), FacetDropdown(state, "PatientSex")
+    before = modality._values, sex._values
+    content = {"kind": "choose", "view": "view", "number": next(numbers), "exclude": True}
+    modality._handle_custom_msg({**content, "values": ["SEG", "RTSTRUCT"]}, [])
+    assert state.filters == state.client.cohort(collection_id="nsclc_radiomics").exclude(
+        Modality=["RTSTRUCT", "SEG"]
+    )
+    assert (modality._chosen, modality._excludes) == (["RTSTRUCT", "SEG"], True)
+    assert modality._values == before[0]  # a dropdown ignores the filters on its own column
+    assert sex._values != before[1]
+    assert "Modality: all but RTSTRUCT, SEG" in modality._static_view().to_text()
+    choose(modality, ["CT"])
+    assert state.filters.filters["Modality"] == "CT"
+    assert "exclude" not in state.filters.filters
+    assert (modality._chosen, modality._excludes) == (["CT"], False)
+    state.filters = state.filters.exclude(Modality="SEG")
+    assert (modality._chosen, modality._excludes) == (["CT"], False)
+    state.filter_values("Modality", [None], exclude=True)
+    assert (modality._chosen, modality._excludes) == ([None], True)
+    choose(modality, [])
+    assert (modality._chosen, modality._excludes) == ([], False)
+    assert state.filters.filters == {"collection_id": "nsclc_radiomics"}
+
+
+def test_excluded_values_stay_listed(own):
+    state = BrowserState(IDCClient(own))
+    dropdown = FacetDropdown(state, "Modality")
+    state.filters = state.filters.exclude(Modality=HOSTILE).where(PatientID="Bob")
+    assert [HOSTILE, 0, 0] in dropdown._values
+
+
+def test_titles_are_sent_when_they_are_asked_for(state):
+    dropdown = FacetDropdown(state, "collection_id")
+    assert dropdown._has_notes
+    assert dropdown._notes == {}
+    dropdown._handle_custom_msg({"kind": "notes"}, [])
+    title, description = dropdown._notes["nsclc_radiomics"]
+    assert title == "Data From NSCLC-Radiomics"
+    assert description.startswith("This collection contains images from 422")
+    assert not FacetDropdown(state, "Modality")._has_notes
+
+
 def test_the_click_that_was_sent_last_wins_in_any_order(state):
     dropdown = FacetDropdown(state, "Modality")
     latest = choose(dropdown, ["CT", "SEG"], number=9)

@@ -56,6 +56,26 @@ HOSTILE = "<img src=x onerror=alert(1)>"
             "Cancer type = Lung and Cancer type = Breast, (missing)",
         ),
         ("series_init_idc_version", [24, 25], "New in IDC version = 24, 25"),
+        ("exclude", {"Modality": ["SR", "SEG"]}, "Modality: all but SR, SEG"),
+        (
+            "exclude",
+            {"PatientAge": (0, 18), "text": "lung"},
+            "Age: all but 0 – 18 years; Not: Text “lung”",
+        ),
+        (
+            "exclude",
+            [{"PatientAge": (0, 18)}, {"PatientAge": (80, None)}],
+            "Age: all but 0 – 18 years and Age: all but ≥ 80 years",
+        ),
+        ("exclude", {"StudyDate": (None, None)}, "Study date is missing"),
+        ("exclude", {"species": HOSTILE}, f"Species: all but {HOSTILE}"),
+        ("exclude", {"commercial_use": False}, "Commercial use: all but no"),
+        ("exclude", {"having": {"Modality": ["SEG"]}}, "Not: Studies with SEG"),
+        (
+            "originals_of",
+            {"Modality": "SEG", "exclude": {"PatientSex": "F"}},
+            "Originals of: Modality = SEG; Sex: all but F",
+        ),
     ],
 )
 def test_filters_as_text(column, argument, text):

@@ -67,6 +67,37 @@ def test_chips_follow_the_columns_shown_elsewhere(state):
     assert texts(bar) == ["Commercial use allowed"]
 
 
+def test_what_is_excluded_has_a_chip_unless_a_dropdown_shows_it(state):
+    bar = SummaryBar(state, columns=["Modality", "PatientAge", "text"])
+    state.clear()
+    state.filters = state.client.cohort().exclude(Modality=["SR", "SEG"])
+    assert texts(bar) == []
+    assert bar._clearable
+    state.filters = state.filters.where(Modality=["CT", "SR"])
+    assert texts(bar) == ["Modality = CT, SR and Modality: all but SEG, SR"]
+    click(bar, "filter", "Modality")
+    assert state.filters == state.client.cohort()
+    state.filters = state.filters.exclude(PatientAge=(0, 18), text="phantom", species="Human")
+    assert texts(bar) == [
+        "Age: all but 0 – 18 years",
+        "Species: all but Human",
+        "Not: Text “phantom”",
+    ]
+    click(bar, "filter", "species")
+    assert len(texts(bar)) == 2
+
+
+def test_an_empty_selection_names_what_is_excluded(state):
+    bar = SummaryBar(state)
+    state.filters = state.filters.exclude(collection_id="nsclc_radiomics", Modality="XC")
+    assert bar._problem == "No series match all filters. Remove one of:"
+    assert texts(bar) == [
+        "Collection = nsclc_radiomics and Collection: all but nsclc_radiomics",
+        "Modality: all but XC",
+    ]
+    assert bar._chips[0]["hint"] and not bar._chips[1]["hint"]
+
+
 def test_chips_remove_filters_and_picks(state):
     bar = SummaryBar(state)
     state.filters = state.filters.where(series_size_MB=(1, 500))

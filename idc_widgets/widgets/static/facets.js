@@ -1,7 +1,14 @@
 // The dropdown of a column: a button, and the list of values with counts that it opens.
-// To Python: {kind: "choose", view, number, values}; see `createRequests` for the answer.
+// To Python: {kind: "choose", view, number, values, exclude}; see `createRequests` for the answer.
+// {kind: "notes"} asks for the trait `_notes`, when the list is first opened.
 
 /** @typedef {string | number | boolean | null} Value `null` is the missing value. */
+
+/** @typedef {"count" | "name"} Order */
+
+const HINT = "Point at a row, or move to it with the arrow keys, to read about it.";
+const ONLY_HEIGHT_PX = 28;
+const MAX_NAMED = 3; // how many excluded values a closed dropdown names
 
 /**
  * @typedef {object} FacetTraits
@@ -11,6 +18,10 @@
  * @property {[value: Value, series: number, patients: number][]} _values The listed values.
  * @property {number} _distinct How many values there are; `_values` may hold fewer.
  * @property {Value[]} _chosen The values of the filter.
+ * @property {boolean} _excludes Whether the filter is "all but `_chosen`".
+ * @property {Order} _order The order of `_values`.
+ * @property {boolean} _has_notes Whether the values have titles and descriptions.
+ * @property {Record<string, [title: string, description: string]>} _notes
  * @property {string} _stale Why the counts are not up to date, or "".
  * @property {string} _answered The last answered request, as "view:number".
  */
@@ -20,6 +31,7 @@ function render({ model, el }) {
   const removed = new AbortController();
   const view = uniqueId();
   const label = model.get("_label");
+  const hasNotes = model.get("_has_notes");
 
   /** @param {Value} value */
   function nameOf(value) {
@@ -35,7 +47,7 @@ function render({ model, el }) {
     label,
     column: model.get("_column"),
     kind: "listbox",
-    maxHeight: 440,
+    maxHeight: hasNotes ? 560 : 480,
     onOpen,
     onClose,
     onClear,
@@ -44,6 +56,7 @@ function render({ model, el }) {
   });
   const { root, opener, panel, isOpen, place } = popover;
   root.classList.add("idc-facet");
+  root.classList.toggle("idc-facet-noted", hasNotes);
   const search = h("input", "idc-control idc-facet-search");
   search.type = "text";
   search.autocomplete = "off";
@@ -51,6 +64,17 @@ function render({ model, el }) {
   search.placeholder = "Search";
   search.setAttribute("aria-label", `Search ${label}`);
   search.setAttribute("aria-controls", `${view}-list`);
+  const tools = h("div", "idc-facet-tools");
+  const allBut = button("idc-facet-switch", undefined, undefined, () => {
+    choose(chosen, !excludes);
+  });
+  allBut.setAttribute("role", "switch");
+  allBut.title = "Leave out the ticked values, and keep all others";
+  allBut.append(h("span", "idc-facet-track"), "All but");
+  const everyMatch = button("idc-link idc-facet-every", "", undefined, toggleMatches);
+  everyMatch.title = "All values that match the search (Shift+Enter)";
+  const sort = button("idc-link idc-facet-sort", "", undefined, toggleOrder);
+  tools.append(allBut, everyMatch, sort);
   const head = h("div", "idc-facet-head");
   head.setAttribute("aria-hidden", "true");
   const total = h("span");
@@ -68,18 +92,34 @@ function render({ model, el }) {
   opener.setAttribute("aria-controls", list.id);
   const note = h("div", "idc-popover-note");
   note.setAttribute("role", "status");
-  panel.append(search, head, list, note);
+  // The button acts on one row, and is beside the list: an option may contain no button.
+  const body = h("div", "idc-facet-body");
+  const only = button("idc-facet-only", "Only", undefined, chooseOnly);
+  only.hidden = true;
+  body.append(list, only);
+  const detail = h("div", "idc-facet-detail");
+  detail.id = `${view}-detail`;
+  detail.hidden = !hasNotes;
+  const description = h("span");
+  detail.append(description);
+  panel.append(search, tools, head, body, detail, note);
 
   // --- the choice: shown at once, sent one request at a time ----------------------------------
 
   let chosen = model.get("_chosen");
+  let excludes = model.get("_excludes");
   const kernel = watchKernel(model, el, root, removed.signal);
   const requests = createRequests(model, view, kernel, removed.signal);
 
-  /** @param {Value[]} values */
-  function choose(values) {
+  /**
+   * @param {Value[]} values
+   * @param {boolean} [exclude]
+   */
+  function choose(values, exclude = excludes) {
+    const isFilter = values.length > 0 || chosen.length > 0; // else only the switch has moved
     chosen = values;
-    requests.send({ kind: "choose", values });
+    excludes = exclude;
+    if (isFilter) requests.send({ kind: "choose", values, exclude });
     if (!isOpen()) requests.flush();
     showChosen();
   }
@@ -92,12 +132,18 @@ function render({ model, el }) {
 
   function showChosen() {
     const names = chosen.map(nameOf);
+    const prefix = excludes && names.length ? "all but " : "";
+    const named = names.slice(0, prefix ? MAX_NAMED : 1);
     popover.show({
-      first: names[0],
-      more: names.length - 1,
-      all: names.join(", "),
+      first: names.length ? prefix + named.join(", ") : undefined,
+      more: names.length - named.length,
+      all: prefix + names.join(", "),
       isPending: requests.isPending(),
     });
+    root.classList.toggle("idc-facet-excluding", excludes);
+    allBut.setAttribute("aria-checked", String(excludes));
+    list.setAttribute("aria-label", excludes ? `${label}: all but` : label);
+    showEveryMatch();
     for (const { value, element } of rows) {
       element.setAttribute("aria-selected", String(chosen.includes(value)));
     }
@@ -106,6 +152,7 @@ function render({ model, el }) {
   function onModel() {
     if (!requests.settle()) return; // the counts belong to an earlier choice
     chosen = model.get("_chosen");
+    if (chosen.length || !isOpen()) excludes = model.get("_excludes");
     showChosen();
     if (isOpen()) showRows();
   }
@@ -124,24 +171,35 @@ function render({ model, el }) {
    */
   function createRow([value, series, patients], index) {
     const text = nameOf(value);
+    const [title, about] = noteOf(value);
     const [seriesText, patientsText] = [NUMBER.format(series), NUMBER.format(patients)];
     const element = h("div", "idc-facet-row");
     element.id = `${view}-${index}`;
     element.dataset.index = String(index);
     element.setAttribute("role", "option");
     element.setAttribute("aria-selected", String(chosen.includes(value)));
-    element.setAttribute("aria-label", `${text}, ${seriesText} series, ${patientsText} patients`);
+    const spoken = [text, title, `${seriesText} series`, `${patientsText} patients`];
+    element.setAttribute("aria-label", spoken.filter(Boolean).join(", "));
     element.classList.toggle("idc-facet-zero", series === 0);
     const name = h("span", "idc-facet-name", text);
     name.classList.toggle("idc-facet-missing", value === null);
-    name.title = text;
+    const texts = h("span", "idc-facet-texts");
+    texts.title = [text, title, about].filter(Boolean).join("\n");
+    texts.append(name);
+    if (title) texts.append(h("span", "idc-facet-title", title));
     element.append(
       h("span", "idc-facet-check"),
-      name,
+      texts,
       h("span", "idc-facet-number", seriesText),
       h("span", "idc-facet-number", patientsText),
     );
     return { value, element };
+  }
+
+  /** @param {Value} value */
+  function noteOf(value) {
+    const notes = model.get("_notes");
+    return Object.hasOwn(notes, String(value)) ? notes[String(value)] : ["", ""];
   }
 
   /** Return the values with their counts, and those chosen here that Python does not list yet. */
@@ -156,7 +214,11 @@ function render({ model, el }) {
     const currentValue = rows[current]?.value;
     const values = listedValues();
     const text = search.value.trim().toLowerCase();
-    const matches = values.filter(([value]) => nameOf(value).toLowerCase().includes(text));
+    const words = text.split(/\s+/);
+    const matches = inOrder(values).filter(([value]) => {
+      const texts = `${nameOf(value)} ${noteOf(value)[0]}`.toLowerCase();
+      return texts.includes(text) || words.every((word) => texts.includes(word));
+    });
     const first = matches.filter(([value]) => onTop.includes(value));
     const rest = matches.filter(([value]) => !onTop.includes(value));
     rows = [...first, ...rest].map(createRow);
@@ -173,7 +235,92 @@ function render({ model, el }) {
       currentValue === undefined ? -1 : rows.findIndex((row) => row.value === currentValue),
     );
     showNotes(values.length);
+    showEveryMatch();
   }
+
+  // --- order ---------------------------------------------------------------------------------
+
+  const memory = `idc_widgets.order.${model.get("_column")}`;
+  let order = rememberedOrder();
+
+  /** @returns {Order} */
+  function rememberedOrder() {
+    try {
+      const stored = localStorage.getItem(memory);
+      if (stored === "count" || stored === "name") return stored;
+    } catch {
+      // Some front ends show widgets in frames without storage.
+    }
+    return model.get("_order");
+  }
+
+  function toggleOrder() {
+    order = order === "count" ? "name" : "count";
+    try {
+      localStorage.setItem(memory, order);
+    } catch {
+      // The order lasts as long as the page.
+    }
+    showOrder();
+    showRows();
+    list.scrollTop = 0;
+  }
+
+  function showOrder() {
+    sort.textContent = `Sort: ${order}`;
+    sort.title = order === "count" ? "Sort by name" : "Sort by number of series";
+  }
+
+  /** @param {FacetTraits["_values"]} values */
+  function inOrder(values) {
+    if (order === model.get("_order")) return values;
+    if (order === "count") return [...values].sort((one, other) => other[1] - one[1]);
+    const byName = new Intl.Collator("en", { numeric: true }).compare;
+    return [...values].sort(
+      ([one], [other]) =>
+        Number(one === null) - Number(other === null) || byName(nameOf(one), nameOf(other)),
+    );
+  }
+
+  // --- all matches of the search, and one value alone ------------------------------------------
+
+  /** Return whether all rows that the search has found are ticked. */
+  const areAllTicked = () => rows.every((row) => chosen.includes(row.value));
+
+  function showEveryMatch() {
+    everyMatch.hidden = !search.value.trim() || rows.length < 2;
+    const count = NUMBER.format(rows.length);
+    everyMatch.textContent = areAllTicked() ? `Deselect all ${count}` : `Select all ${count}`;
+  }
+
+  function toggleMatches() {
+    if (!rows.length || !search.value.trim()) return;
+    const matches = rows.map((row) => row.value);
+    const others = chosen.filter((value) => !matches.includes(value));
+    choose(areAllTicked() ? others : [...others, ...matches]);
+  }
+
+  /** @type {Value | undefined} */
+  let onlyValue; // of the row that the button "Only" acts on
+
+  /** @param {number} index The row that gets the button "Only"; -1 for none. */
+  function showOnly(index) {
+    const row = rows[index];
+    onlyValue = row?.value;
+    only.hidden = !row;
+    description.textContent = (row && noteOf(row.value)[1]) || HINT;
+    if (!row) return;
+    only.title = `Untick all others, and show only ${nameOf(row.value)}`;
+    only.setAttribute("aria-label", `Only ${nameOf(row.value)}`);
+    const { offsetTop, offsetHeight } = row.element;
+    only.style.top = `${offsetTop - list.scrollTop + (offsetHeight - ONLY_HEIGHT_PX) / 2}px`;
+  }
+
+  function chooseOnly() {
+    if (onlyValue !== undefined) choose([onlyValue], false);
+  }
+
+  const placeOnly = () => showOnly(rows.findIndex((row) => row.value === onlyValue));
 
   /**
    * Show the number of values, and why the list is empty or does not have them all.
@@ -204,14 +351,21 @@ function render({ model, el }) {
     if (row) {
       row.element.classList.add("idc-facet-current");
       row.element.scrollIntoView({ block: "nearest" });
+      if (hasNotes) row.element.setAttribute("aria-describedby", detail.id);
       list.setAttribute("aria-activedescendant", row.element.id);
-    } else list.removeAttribute("aria-activedescendant");
+      showOnly(index);
+    } else {
+      list.removeAttribute("aria-activedescendant");
+      placeOnly();
+    }
   }
 
   // --- opening and closing -------------------------------------------------------------------
 
   function onOpen() {
+    if (hasNotes && !Object.keys(model.get("_notes")).length) kernel.send({ kind: "notes" });
     search.value = "";
+    onlyValue = undefined;
     onTop = [...chosen];
     current = -1;
     showRows();
@@ -220,13 +374,14 @@ function render({ model, el }) {
   }
 
   function onClose() {
+    if (!chosen.length) excludes = false;
     rows = [];
     list.replaceChildren();
     requests.flush();
   }
 
   function onClear() {
-    choose([]);
+    choose([], false);
     if (isOpen()) showRows();
   }
 
@@ -236,13 +391,25 @@ function render({ model, el }) {
     list.scrollTop = 0;
     place();
   });
-  list.addEventListener("mousedown", (event) => event.preventDefault()); // keep the focus
+  body.addEventListener("mousedown", (event) => event.preventDefault()); // keep the focus
   list.addEventListener("click", (event) => {
-    const target = /** @type {Element} */ (event.target);
-    const element = /** @type {HTMLElement | null} */ (target.closest(".idc-facet-row"));
-    const row = rows[Number(element?.dataset.index)];
+    const row = rows[indexOf(event)];
     if (row) toggle(row.value);
   });
+  list.addEventListener("mousemove", (event) => {
+    // When rows change under a mouse that rests, the browser sends events without a movement.
+    const index = event.movementX || event.movementY ? indexOf(event) : -1;
+    if (index >= 0 && rows[index].value !== onlyValue) showOnly(index);
+  });
+  body.addEventListener("mouseleave", () => showOnly(current));
+  list.addEventListener("scroll", placeOnly, { passive: true });
+
+  /** @param {MouseEvent} event */
+  function indexOf(event) {
+    const target = /** @type {Element} */ (event.target);
+    const element = /** @type {HTMLElement | null} */ (target.closest(".idc-facet-row"));
+    return Number(element?.dataset.index ?? -1);
+  }
 
   // --- keyboard ------------------------------------------------------------------------------
 
@@ -258,8 +425,14 @@ function render({ model, el }) {
     if (row) toggle(row.value);
   }
 
-  function toggleFirstMatch() {
-    if (rows.length && search.value.trim()) toggle(rows[0].value);
+  /** @param {KeyboardEvent} event */
+  function toggleMatch(event) {
+    if (event.shiftKey) toggleMatches();
+    else if (rows.length && search.value.trim()) toggle(rows[0].value);
+  }
+
+  function moveToOnly() {
+    if (!only.hidden) only.focus({ preventScroll: true });
   }
 
   function moveUp() {
@@ -268,17 +441,20 @@ function render({ model, el }) {
     search.focus();
   }
 
-  /** @type {Record<string, () => void>} */
+  /** @type {Record<string, (event: KeyboardEvent) => void>} */
   const keysAnywhere = {
     ArrowDown: () => moveTo(current + 1),
     ArrowUp: moveUp,
     PageDown: () => moveTo(current + 10),
     PageUp: () => moveTo(current - 10),
   };
-  /** @type {Record<string, () => void>} */
-  const keysInSearch = { Enter: toggleFirstMatch };
-  /** @type {Record<string, () => void>} */
+  /** @type {Record<string, (event: KeyboardEvent) => void>} */
+  const keysInSearch = { Enter: toggleMatch };
+  /** @type {Record<string, (event: KeyboardEvent) => void>} */
+  const keysInOnly = { ArrowLeft: () => list.focus({ preventScroll: true }) };
+  /** @type {Record<string, (event: KeyboardEvent) => void>} */
   const keysInList = {
+    ArrowRight: moveToOnly,
     " ": toggleCurrent,
     Enter: toggleCurrent,
     Home: () => moveTo(0),
@@ -288,11 +464,18 @@ function render({ model, el }) {
   /** @param {KeyboardEvent} event */
   function onKey(event) {
     const { key, target } = event;
-    const keysHere = target === search ? keysInSearch : target === list ? keysInList : {};
+    const keysHere =
+      target === search
+        ? keysInSearch
+        : target === list
+          ? keysInList
+          : target === only
+            ? keysInOnly
+            : {};
     const action = keysAnywhere[key] ?? keysHere[key];
     if (action) {
       event.preventDefault();
-      action();
+      action(event);
     } else if (target === list && (key === "Backspace" || key.length === 1)) {
       search.focus(); // so that typing searches
     }
@@ -302,10 +485,11 @@ function render({ model, el }) {
 
   follow(
     model,
-    ["_values", "_chosen", "_answered", "_distinct", "_stale"],
+    ["_values", "_chosen", "_excludes", "_answered", "_distinct", "_stale", "_notes"],
     onModel,
     removed.signal,
   );
+  showOrder();
   showChosen();
   return () => removed.abort();
 }

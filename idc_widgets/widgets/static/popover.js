@@ -3,7 +3,7 @@
 const MIN_SPACE_PX = 240; // with less space above and below, the popover opens in the page's flow
 
 /**
- * The values of a filter. The button shows the first one and "+N", its tooltip shows all.
+ * The values of a filter. The button shows the first and "+N", its tooltip shows all.
  *
  * @typedef {object} FilterValue
  * @property {string | undefined} first Undefined if nothing is filtered.
