@@ -50,7 +50,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     >>> dropdown = FacetDropdown(state, "Modality")
     """
 
-    _esm = script("requests", "popover", "facets")
+    _esm = script("requests", "popover", "facet_rows", "facets")
     _css = style("popover", "facets")
 
     _label = Unicode().tag(sync=True)

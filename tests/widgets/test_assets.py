@@ -21,7 +21,7 @@ from idc_widgets.widgets.search import SearchBox
 from idc_widgets.widgets.summary import SummaryBar
 
 SHARED = (
-    *("base", "clicks", "datagrid", "popover", "requests", "sparkline"),
+    *("base", "clicks", "datagrid", "facet_rows", "popover", "requests", "sparkline"),
     *(path.stem for path in sorted(STATIC.glob("domgrid_*.js"))),
 )
 

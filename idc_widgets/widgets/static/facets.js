@@ -2,10 +2,6 @@
 // To Python: {kind: "choose", view, number, values, exclude}; see `createRequests` for the answer.
 // {kind: "notes"} asks for the trait `_notes`, when the list is first opened.
 
-/** @typedef {string | number | boolean | null} Value `null` is the missing value. */
-
-/** @typedef {"count" | "name"} Order */
-
 const HINT = "Point at a row, or move to it with the arrow keys, to read about it.";
 const ONLY_HEIGHT_PX = 28;
 const MAX_NAMED = 3; // how many excluded values a closed dropdown names
@@ -73,8 +69,11 @@ function render({ model, el }) {
   allBut.append(h("span", "idc-facet-track"), "All but");
   const everyMatch = button("idc-link idc-facet-every", "", undefined, toggleMatches);
   everyMatch.title = "All values that match the search (Shift+Enter)";
-  const sort = button("idc-link idc-facet-sort", "", undefined, toggleOrder);
-  tools.append(allBut, everyMatch, sort);
+  const order = createFacetOrder(model.get("_column"), model.get("_order"), () => {
+    showRows();
+    list.scrollTop = 0;
+  });
+  tools.append(allBut, everyMatch, order.element);
   const head = h("div", "idc-facet-head");
   head.setAttribute("aria-hidden", "true");
   const total = h("span");
@@ -166,33 +165,16 @@ function render({ model, el }) {
   let onTop = []; // chosen when the list opened; fixed, so that no row moves under the mouse
 
   /**
-   * @param {[value: Value, series: number, patients: number]} counted
+   * @param {FacetTraits["_values"][0]} counted
    * @param {number} index
    */
   function createRow([value, series, patients], index) {
-    const text = nameOf(value);
     const [title, about] = noteOf(value);
-    const [seriesText, patientsText] = [NUMBER.format(series), NUMBER.format(patients)];
-    const element = h("div", "idc-facet-row");
+    const element = createFacetRow({ name: nameOf(value), title, about, series, patients });
     element.id = `${view}-${index}`;
     element.dataset.index = String(index);
-    element.setAttribute("role", "option");
     element.setAttribute("aria-selected", String(chosen.includes(value)));
-    const spoken = [text, title, `${seriesText} series`, `${patientsText} patients`];
-    element.setAttribute("aria-label", spoken.filter(Boolean).join(", "));
-    element.classList.toggle("idc-facet-zero", series === 0);
-    const name = h("span", "idc-facet-name", text);
-    name.classList.toggle("idc-facet-missing", value === null);
-    const texts = h("span", "idc-facet-texts");
-    texts.title = [text, title, about].filter(Boolean).join("\n");
-    texts.append(name);
-    if (title) texts.append(h("span", "idc-facet-title", title));
-    element.append(
-      h("span", "idc-facet-check"),
-      texts,
-      h("span", "idc-facet-number", seriesText),
-      h("span", "idc-facet-number", patientsText),
-    );
+    element.classList.toggle("idc-facet-missing", value === null);
     return { value, element };
   }
 
@@ -215,7 +197,7 @@ function render({ model, el }) {
     const values = listedValues();
     const text = search.value.trim().toLowerCase();
     const words = text.split(/\s+/);
-    const matches = inOrder(values).filter(([value]) => {
+    const matches = order.sort(values, nameOf).filter(([value]) => {
       const texts = `${nameOf(value)} ${noteOf(value)[0]}`.toLowerCase();
       return texts.includes(text) || words.every((word) => texts.includes(word));
     });
@@ -236,50 +218,6 @@ function render({ model, el }) {
     );
     showNotes(values.length);
     showEveryMatch();
-  }
-
-  // --- order ---------------------------------------------------------------------------------
-
-  const memory = `idc_widgets.order.${model.get("_column")}`;
-  let order = rememberedOrder();
-
-  /** @returns {Order} */
-  function rememberedOrder() {
-    try {
-      const stored = localStorage.getItem(memory);
-      if (stored === "count" || stored === "name") return stored;
-    } catch {
-      // Some front ends show widgets in frames without storage.
-    }
-    return model.get("_order");
-  }
-
-  function toggleOrder() {
-    order = order === "count" ? "name" : "count";
-    try {
-      localStorage.setItem(memory, order);
-    } catch {
-      // The order lasts as long as the page.
-    }
-    showOrder();
-    showRows();
-    list.scrollTop = 0;
-  }
-
-  function showOrder() {
-    sort.textContent = `Sort: ${order}`;
-    sort.title = order === "count" ? "Sort by name" : "Sort by number of series";
-  }
-
-  /** @param {FacetTraits["_values"]} values */
-  function inOrder(values) {
-    if (order === model.get("_order")) return values;
-    if (order === "count") return [...values].sort((one, other) => other[1] - one[1]);
-    const byName = new Intl.Collator("en", { numeric: true }).compare;
-    return [...values].sort(
-      ([one], [other]) =>
-        Number(one === null) - Number(other === null) || byName(nameOf(one), nameOf(other)),
-    );
   }
 
   // --- all matches of the search, and one value alone ------------------------------------------
@@ -489,7 +427,6 @@ function render({ model, el }) {
     onModel,
     removed.signal,
   );
-  showOrder();
   showChosen();
   return () => removed.abort();
 }
