@@ -193,9 +193,8 @@ def test_no_series_of_a_killed_kernel_is_wrongly_complete(lab: Lab, gate: Gate) 
     dialog.get_by_role("button", name="Ok").click()
     expect(title(page)).to_have_text("Disconnected")
     expect(page.locator(".idc-download-start")).to_be_disabled()
-    expect(
-        page.get_by_text("No kernel is connected to this widget: run the cell again.")
-    ).to_be_visible()
+    note = page.get_by_role("status").filter(has_text="No kernel is connected to this widget: run")
+    expect(note).to_be_visible()
 
     gate.s3.requests.clear()
     page.wait_for_function(IS_READY)
