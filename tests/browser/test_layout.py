@@ -70,7 +70,7 @@ def sizes(lab: Lab, page: Page) -> dict[str, float]:
 
 
 def drag(page: Page, element: Locator, dx: float, dy: float) -> None:
-    element.scroll_into_view_if_needed()
+    element.evaluate("(bar) => bar.scrollIntoView({ block: 'center' })")  # not below the foot
     at = box(element)
     x, y = at["x"] + at["width"] / 2, at["y"] + at["height"] / 2
     page.mouse.move(x, y)

@@ -1,5 +1,4 @@
-// Our grid: a title with counts, a header, and rows that are drawn as elements while they are in
-// sight. Rows come from Python in windows.
+// Our grid: a title with counts, a header, and the rows in sight. Rows come from Python in windows.
 //
 // To Python: {kind: "window", view, generation, needed, start, stop, fetch}, {kind: "copy", view,
 // number, generation, ranges}, {kind: "sort", view, number, sort: [column, descending] or null},
@@ -152,13 +151,14 @@ function render({ model, el }) {
     } else drawLater();
   }
 
-  /** Scroll sideways until the current column is in sight. */
+  /** Scroll sideways until the current column is in sight, the last one beside the menus. */
   function bringColumnInSight() {
-    const box = header.boxes()[current.column];
+    const [box, next] = header.boxes().slice(current.column);
     if (!box || current.column === 0) return;
     const left = box.offsetLeft - CHECK_PX;
     const right = box.offsetLeft + box.offsetWidth - scroller.clientWidth;
-    if (scroller.scrollLeft > left) scroller.scrollLeft = left;
+    if (!next) scroller.scrollLeft = scroller.scrollWidth;
+    else if (scroller.scrollLeft > left) scroller.scrollLeft = left;
     else if (scroller.scrollLeft < right) scroller.scrollLeft = Math.min(left, right);
   }
 
