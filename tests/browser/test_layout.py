@@ -9,19 +9,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FloatRect, Locator, Page, expect
 from support.grids import Grid
-from support.lab import Lab
+from support.lab import IS_IN_SIGHT, Lab
 
 SHOW = [
     "from idc_widgets import IDCBrowser\n\nbrowser = IDCBrowser()\nbrowser",
     "print(*range(60), sep='\\n')",
 ]
-
-#: JavaScript: what of an element is not hidden by anything that scrolls or lies above it.
-IS_IN_SIGHT = """(element) => {
-  const { left, top, right, bottom } = element.getBoundingClientRect();
-  const points = [[left + 2, top + 2], [right - 2, bottom - 2], [left + 2, bottom - 2]];
-  return points.every(([x, y]) => element.contains(document.elementFromPoint(x, y)));
-}"""
 
 #: Where a front end does not allow it, as in an iframe.
 NO_FULLSCREEN = """() => {

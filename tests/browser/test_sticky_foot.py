@@ -7,19 +7,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 from support.grids import Grid
-from support.lab import Lab
+from support.lab import IS_IN_SIGHT, Lab
 
 SHOW = [
     "from idc_widgets import IDCBrowser\n\nbrowser = IDCBrowser()\nbrowser",
     "print(*range(60), sep='\\n')",
 ]
-
-#: JavaScript: whether nothing that scrolls or lies above an element hides it.
-IS_IN_SIGHT = """(element) => {
-  const { left, top, right, bottom } = element.getBoundingClientRect();
-  const points = [[left + 2, top + 2], [right - 2, bottom - 2], [left + 2, bottom - 2]];
-  return points.every(([x, y]) => element.contains(document.elementFromPoint(x, y)));
-}"""
 
 
 @pytest.fixture(scope="module", params=["lab", "notebook"])

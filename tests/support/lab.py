@@ -74,6 +74,13 @@ IS_READY = f"""() => {{
   return panel.sessionContext.session?.kernel?.status === "idle" && notebook.widgets?.length > 0;
 }}"""
 
+#: JavaScript: whether nothing that scrolls or lies above an element hides it.
+IS_IN_SIGHT = """(element) => {
+  const { left, top, right, bottom } = element.getBoundingClientRect();
+  const points = [[left + 2, top + 2], [right - 2, bottom - 2], [left + 2, bottom - 2]];
+  return points.every(([x, y]) => element.contains(document.elementFromPoint(x, y)));
+}"""
+
 
 class LabError(AssertionError):
     """Something did not appear in time, or a cell raised an exception."""
