@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ipykernel.kernelbase import Kernel
 from support.grid_pages import DataGridPage, DomPage, GridPage, open_page
 
 from idc_widgets import (
@@ -48,6 +49,16 @@ CANNOT: dict[str, dict[str, str]] = {
 }
 
 MakeGrid = Callable[..., Any]
+
+
+def record_messages(widget: Any) -> list[set[str]]:
+    """Return a list that receives the names of the traits in each message to the page."""
+    sent: list[set[str]] = []
+    widget.send_state = lambda key: sent.append(set(key))
+    # ipywidgets 7 sends changes only through a comm with a kernel, which a test lacks.
+    if getattr(widget.comm, "kernel", widget) is None:
+        widget.comm.kernel = Kernel()
+    return sent
 
 
 @pytest.fixture
@@ -409,16 +420,14 @@ class TestEveryGrid:
 
     def test_one_message_announces_new_rows(self, state: BrowserState, make: MakeGrid) -> None:
         page = open_page(make(SeriesGrid, state))
-        sent: list[Any] = []
-        page.widget.send_state = lambda keys: sent.append(set(keys))  # type: ignore[attr-defined]
+        sent = record_messages(page.widget)
         state.pick(patients=["LUNG1-365"])
         assert sent == [{"_source", "_picks"}]
         assert len(page.widget._source["rows"]) == 12  # type: ignore[attr-defined]
 
     def test_one_message_answers_a_click(self, state: BrowserState, make: MakeGrid) -> None:
         page = open_page(make(PatientGrid, state))
-        sent: list[Any] = []
-        page.widget.send_state = lambda key: sent.append(set(key))  # type: ignore[attr-defined]
+        sent = record_messages(page.widget)
         page.click(3)
         assert sent == [{"_picks", "_answered"}]
 
