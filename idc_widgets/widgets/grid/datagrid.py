@@ -38,13 +38,6 @@ _ELIDED_UID = (
 )
 
 
-#: Colors of success and failure, which contrast equally with white and with black.
-_STATE_COLOR = (
-    "slice(cell.value, 0, 1) == '✓' ? '#358a3a'"
-    " : slice(cell.value, 0, 1) == '✕' ? '#dc4040' : default_value"
-)
-
-
 class DataGridView(ViewOfRows):
     """A `GridView` on ipydatagrid, with its title above it.
 
@@ -413,7 +406,6 @@ def _renderer(column: Column) -> TextRenderer:
         font=_FONT,
         horizontal_alignment="right" if right else "left",
         text_value=VegaExpr(_ELIDED_UID) if column.kind == "uid" else None,
-        **({"text_color": VegaExpr(_STATE_COLOR)} if column.kind == "state" else {}),
     )
 
 
