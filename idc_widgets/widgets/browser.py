@@ -18,6 +18,7 @@ from .cells import note_made
 from .closing import Closable
 from .details import RowDetails
 from .download import DownloadWidget
+from .examples import Examples
 from .filters import FilterPanel
 from .frame import LOWER_HEIGHT, UPPER_HEIGHT, Frame
 from .grid import PatientGrid, SeriesGrid, StudyGrid, choose_view
@@ -29,7 +30,7 @@ from .summary import SummaryBar
 
 __all__ = ["IDCBrowser"]
 
-_OWN_KEYWORDS = ("client", "state", "download_dir", "endpoint_url", "grid")
+_OWN_KEYWORDS = ("client", "state", "download_dir", "endpoint_url", "grid", "examples")
 
 
 class IDCBrowser(Closable, VBox):
@@ -53,13 +54,16 @@ class IDCBrowser(Closable, VBox):
             the environment variable S3_ENDPOINT_URL, else AWS.
         grid: "dom", or "ipydatagrid" for grids of the package of this name, which draws them on a
             canvas; install it with ``pip install "idc-widgets[ipydatagrid]"``.
+        examples: Whether the browser offers example cohorts while nothing is chosen; or your own:
+            a dict of their names and their filters, as for `Cohort.where`.
         **filters: The initial filters, as for `Cohort.where`.
 
     Raises:
         TypeError: A keyword argument is unknown (the message names the nearest one), `client` is
-            not an `IDCClient`, or a state is given together with a client or filters.
+            not an `IDCClient`, a state is given together with a client or filters, or `examples`
+            has another type.
         ValueError: There is no such `grid`.
-        InvalidQueryError: A filter has an unknown value.
+        InvalidQueryError: A filter has an unknown value, also in an example of your own.
 
     If another thread is handling a click, reading a trait waits until that is done. The observers
     of traits are called last, after all parts of the browser show the change.
@@ -91,6 +95,7 @@ class IDCBrowser(Closable, VBox):
         download_dir: str | os.PathLike[str] = "idc_data",
         endpoint_url: str | None = None,
         grid: str = "dom",
+        examples: Examples = True,
         **filters: Any,
     ) -> None:
         check_keywords("IDCBrowser", filters, [*_OWN_KEYWORDS, *KEYWORDS])
@@ -112,7 +117,9 @@ class IDCBrowser(Closable, VBox):
             layout=layout,
         )
         self._filters = FilterPanel(self.state, layout=layout)
-        choices = SummaryBar(self.state, columns=(), parts=["choices"], layout=layout)
+        choices = SummaryBar(
+            self.state, columns=(), parts=["choices"], examples=examples, layout=layout
+        )
         self._summary = SummaryBar(self.state, columns=(), parts=["counts"], layout=layout)
         self._grids = (
             PatientGrid(self.state, height=UPPER_HEIGHT, view=view, layout=layout),

@@ -15,6 +15,7 @@ from ..query import Cohort
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
+from .examples import Examples, example_cohorts, patient_count
 from .filter_text import filter_texts
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
@@ -43,6 +44,8 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         columns: Columns whose filters need no chip, because another widget shows them.
         parts: What to show: "counts" for the size of the selection, its licenses and the last
             error; "choices" for the chips; both by default.
+        examples: The cohorts that the sentence offers while nothing is chosen, as for `IDCBrowser`.
+            By default, there are none. With "counts", none are shown.
         layout: As for every ipywidgets widget.
 
     >>> bar = SummaryBar(BrowserState())
@@ -68,6 +71,11 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     before}: `before` is the word that joins the chip to the sentence.
     """
 
+    _examples: List[dict[str, str]] = List().tag(sync=True)
+    """The cohorts that a click chooses; [] until they are first needed. Type: list of {name,
+    count, hint}.
+    """
+
     _clearable = Bool().tag(sync=True)
     """Whether there is a filter or pick for "Clear all" to remove. Type: bool."""
 
@@ -91,15 +99,17 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         *,
         columns: Collection[str] = FACETS,
         parts: Collection[str] = _PARTS,
+        examples: Examples = False,
         **keywords: Any,
     ) -> None:
-        check_keywords("SummaryBar", keywords, ["columns", "layout", "parts", "state"])
+        check_keywords("SummaryBar", keywords, ["columns", "examples", "layout", "parts", "state"])
         if not parts or not set(parts) <= set(_PARTS):
             raise ValueError(f"expected 'counts', 'choices' or both as `parts`, not {parts!r}")
         keywords.setdefault("layout", {"margin": "0", "width": "auto"})
         super().__init__(_parts=list(parts), **keywords)
         self.state = state
         self._columns = frozenset(columns)
+        self._example_cohorts = example_cohorts(state.client, examples)
         self._requests = FrontEndRequests(state, views=[self._show])
         self._taken = ""  # the last requests that were taken; see `FrontEndRequests.note`
         self.on_msg(self._on_message)
@@ -155,10 +165,13 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     def _show(self) -> None:
         selection = self.state.selection
         summary = selection.summary()
+        has_choices = self._has_choices()
+        examples = self._examples if has_choices else self._counted_examples()
         with self.hold_sync():
+            self._examples = examples
             self._message = self.state.message
             self._answered = self._taken
-            self._clearable = self._has_choices()
+            self._clearable = has_choices
             if summary.series:
                 self._problem = ""
                 self._counts = [
@@ -188,6 +201,17 @@ class SummaryBar(Closable, anywidget.AnyWidget):
                     if "choices" in self._parts
                     else "No series match all filters."
                 )
+
+    def _counted_examples(self) -> list[dict[str, str]]:
+        """Return the examples that have series, with their numbers of patients."""
+        if self._examples:
+            return self._examples
+        counted = []
+        for name, cohort in self._example_cohorts.items():
+            if patients := patient_count(cohort):
+                hint = " and ".join(filter_texts(cohort.filters).values())
+                counted.append({"name": name, "count": plural(patients, "patient"), "hint": hint})
+        return counted
 
     def _sentence_lead(self) -> str:
         if self._chips:
@@ -245,6 +269,8 @@ class SummaryBar(Closable, anywidget.AnyWidget):
                 self.state.filters = self.state.filters.without(column)
             case {"kind": "pick", "name": str(trait)} if trait in _PICKS:
                 self.state.pick(**{trait: []})
+            case {"kind": "example", "name": str(name)} if name in self._example_cohorts:
+                self.state.filters = self._example_cohorts[name]
             case {"kind": "clear"}:
                 self.state.clear()
             case {"kind": "dismiss"}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,66 @@ def drag(page: Page, element: Locator, dx: float, dy: float) -> None:
 
 def height_of(page: Page, title: str) -> float:
     return box(Grid(page, title).scroller)["height"]
+
+
+def example(page: Page, name: str) -> Locator:
+    return page.get_by_role("group", name="Example cohorts").get_by_role("button", name=name)
+
+
+def top_of_patients(page: Page) -> float:
+    """Return how far below the top of the browser the patients begin."""
+    return box(Grid(page, "Patients").scroller)["y"] - box(page.locator(".idc-browser"))["y"]
+
+
+def test_an_example_is_one_click_away(lab: Lab, page: Page) -> None:
+    patients = Grid(page, "Patients")
+    facts = page.locator(".idc-start-facts")
+    version = lab.run(page, "print(browser.client.version)")
+    expect(facts).to_have_text(
+        f"All series of IDC {version}: 179 collections, 86,451 patients, 168,507 studies,"
+        " 1,044,191 series, 99.9 TB"
+    )
+    before = top_of_patients(page)
+    breast = example(page, "Breast MR")
+    count = breast.locator(".idc-start-count").inner_text()
+    breast.click()
+    expect(patients.count).to_have_text(count)
+    expect(page.locator(".idc-chip")).to_have_text([re.compile("BREAST"), re.compile("MR")])
+    expect(facts).to_be_hidden()
+    expect(breast).to_have_count(0)  # for a screen reader, too
+    assert top_of_patients(page) == before
+    page.get_by_role("button", name="Clear all").click()
+    expect(facts).to_be_visible()
+    expect(patients.count).to_have_text("86,451")
+    assert top_of_patients(page) == before
+
+    # A click on a row does not move the rows.
+    patients.click(patients.cell(3, "Patient ID"))
+    expect(page.locator(".idc-chip")).to_have_text([re.compile("1 patient picked")])
+    expect(facts).to_be_hidden()
+    assert top_of_patients(page) == before
+    page.get_by_role("button", name="Clear all").click()
+    expect(facts).to_be_visible()
+
+
+def test_an_example_is_one_key_away(page: Page) -> None:
+    clear = page.get_by_role("button", name="Clear all")
+    example(page, "Lung CT").focus()
+    page.keyboard.press("Tab")
+    expect(example(page, "Breast MR")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(clear).to_be_focused()
+    expect(page.locator(".idc-chip")).to_have_count(2)
+    page.keyboard.press("Enter")
+    expect(example(page, "Lung CT")).to_be_focused()
+    page.keyboard.press("Space")
+    expect(clear).to_be_focused()
+    expect(page.locator(".idc-chip")).to_have_count(3)
+    for left in (2, 1, 0):  # each chip, from the last one
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator(".idc-chip")).to_have_count(left)
+    expect(example(page, "Lung CT")).to_be_focused()
 
 
 def test_bars_are_dragged(lab: Lab, page: Page) -> None:
@@ -223,7 +284,9 @@ def test_nothing_is_cut_at_any_width(lab: Lab, width: int, screenshots: Path) ->
         grids = [box(Grid(page, title).scroller) for title in ("Patients", "Studies", "Series")]
         is_stacked = grids[1]["y"] > grids[0]["y"]
         assert is_stacked is (browser["width"] < 760)
-        for part in (*grids, box(page.locator(".idc-download-start"))):
+        shown = page.locator(".idc-start-example:visible").all()
+        assert len(shown) >= 3
+        for part in (*grids, box(page.locator(".idc-download-start")), *map(box, shown)):
             assert part["x"] >= browser["x"] + 12
             assert part["x"] + part["width"] <= browser["x"] + browser["width"] - 12
         right = grids[1]["x"] + grids[1]["width"]

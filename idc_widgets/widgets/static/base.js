@@ -52,7 +52,7 @@ function button(className, text, label, onClick) {
  * Create the root element of a widget, which keeps the keys and the focus.
  *
  * @param {string} className
- * @param {() => HTMLElement} [nextFocus] As for `keepFocus`.
+ * @param {(gone: HTMLElement) => HTMLElement | null} [nextFocus] As for `keepFocus`.
  */
 function createRoot(className, nextFocus) {
   const root = h("div", `idc-root ${className}`);
@@ -91,8 +91,9 @@ function keepKeys(element) {
  * widget, the next key would be a command to the notebook.
  *
  * @param {HTMLElement} root Gets the focus if nothing in it can have the focus.
- * @param {() => HTMLElement} [next] Returns the element to focus. By default, this is the element
- *   that is now in the place of the one that disappeared.
+ * @param {(gone: HTMLElement) => HTMLElement | null} [next] Returns the element to focus in place of
+ *   the one that disappeared. By default, or if that one cannot have the focus, this is the element
+ *   that is now in its place.
  */
 function keepFocus(root, next) {
   /** @type {HTMLElement | null} */
@@ -117,11 +118,11 @@ function keepFocus(root, next) {
     const isElsewhere = active && active !== document.body && active !== focused;
     if (isElsewhere || (active === focused && canHaveFocus(focused))) return;
     const elements = focusable(root);
-    /** @param {HTMLElement | undefined} element */
+    /** @param {HTMLElement | null | undefined} element */
     const isThere = (element) => element && elements.includes(element);
     const target = [
       focused, // an element that is moved loses the focus
-      next?.(),
+      next?.(focused),
       elements[Math.min(Math.max(place, 0), elements.length - 1)],
     ].find(isThere);
     if (!target) root.tabIndex = -1;

@@ -1,6 +1,6 @@
 // The counts of the selection, a chip for each filter and pick that can be removed, and the message
 // area.
-// To Python: {kind: "filter" | "pick", view, number, name}, {kind: "clear", view, number},
+// To Python: {kind: "filter" | "pick" | "example", view, number, name}, {kind: "clear", view, number},
 // {kind: "dismiss", view, number}; see `createRequests` for the answer.
 
 /**
@@ -10,6 +10,7 @@
  * @property {[number: string, noun: string][]} _counts The size of the selection; [] for none.
  * @property {[name: string, nonCommercial: boolean][]} _licenses
  * @property {{ kind: "filter" | "pick", name: string, text: string, hint: string, before: string }[]} _chips
+ * @property {{ name: string, count: string, hint: string }[]} _examples
  * @property {boolean} _clearable Whether "Clear all" would do anything.
  * @property {string} _problem Why nothing is selected, or "".
  * @property {string} _message The last error, or "".
@@ -17,12 +18,65 @@
  * @property {string} _answered The last answered requests.
  */
 
+/**
+ * Create the card of what the data have, with a button for each example cohort.
+ *
+ * Chips take its place, and its room stays, so that what is below does not move under the pointer.
+ *
+ * @param {(name: string) => void} onChoose
+ */
+function createStart(onChoose) {
+  const root = h("div", "idc-start");
+  const facts = h("div", "idc-start-facts");
+  const examples = h("div", "idc-start-examples");
+  examples.setAttribute("role", "group");
+  examples.setAttribute("aria-label", "Example cohorts");
+  root.append(facts, examples);
+  root.hidden = true;
+  root.inert = true;
+  return {
+    root,
+    isShown: () => !root.inert,
+    /** Return the button to focus. */
+    first: () => root.querySelector("button"),
+
+    /**
+     * Show the card, or leave its room.
+     *
+     * @param {Pick<SummaryTraits, "_lead" | "_counts" | "_examples"> & { isStart: boolean }} what
+     */
+    show({ _lead, _counts, _examples, isStart }) {
+      root.hidden = !_examples.length;
+      root.inert = !isStart || root.hidden;
+      if (root.inert) return;
+      facts.replaceChildren(h("span", "idc-choices-lead", `${_lead}: `));
+      _counts.forEach(([number, noun], index) => {
+        facts.append(index ? ", " : "", h("b", "", number), ` ${noun}`);
+      });
+      const names = _examples.map(({ name }) => name).join("\n");
+      if (examples.dataset.names === names) return;
+      examples.dataset.names = names;
+      const buttons = _examples.map(({ name, count, hint }) => {
+        const label = `${name}, ${count}`;
+        const choose = button("idc-control idc-start-example", "", label, () => onChoose(name));
+        choose.title = `${hint}, ${count}`;
+        choose.append(h("span", "", name), h("span", "idc-start-count", count.split(" ")[0]));
+        return choose;
+      });
+      examples.replaceChildren(h("span", "idc-choices-lead", "Examples:"), ...buttons);
+    },
+  };
+}
+
 /** @type {import("@anywidget/types").Render<SummaryTraits>} */
 function render({ model, el }) {
   const removed = new AbortController();
   const parts = model.get("_parts");
   const isSentence = !parts.includes("counts"); // else the line above the chips says what they are
-  const root = createRoot(isSentence ? "idc-choices" : "idc-summary");
+  const start = createStart((name) => send({ kind: "example", name }));
+  const root = createRoot(isSentence ? "idc-choices" : "idc-summary", (gone) =>
+    start.root.contains(gone) ? clear : start.first(),
+  );
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", isSentence ? "What is chosen" : "What is selected");
   const line = h("div", "idc-summary-line");
@@ -37,7 +91,7 @@ function render({ model, el }) {
   const clear = button("idc-link", "Clear all", "", () => send({ kind: "clear" }));
   const note = h("div", "idc-summary-note");
   note.setAttribute("role", "status");
-  if (isSentence) root.append(chips);
+  if (isSentence) root.append(start.root, chips);
   else if (parts.includes("choices")) root.append(line, chips, alert, note);
   else root.append(line, alert, note);
   el.append(root);
@@ -48,7 +102,7 @@ function render({ model, el }) {
   /** @type {Map<string, ReturnType<typeof createRequests>>} */
   const controls = new Map();
 
-  /** @param {{ kind: "filter" | "pick" | "clear" | "dismiss", name?: string }} content */
+  /** @param {{ kind: "filter" | "pick" | "example" | "clear" | "dismiss", name?: string }} content */
   function send({ kind, name = "" }) {
     const control = `${kind} ${name}`;
     let requests = controls.get(control);
@@ -109,14 +163,22 @@ function render({ model, el }) {
     });
     if (isSentence) elements.unshift(h("span", "idc-choices-lead", model.get("_lead")));
     chips.replaceChildren(...elements);
-    chips.hidden = !elements.length;
     showClear();
   }
 
-  /** Put "Clear all" behind the chips or, without chips, at the end of the line. */
+  /** Show the chips or the card. "Clear all" is behind the chips or, without chips, in the line. */
   function showClear() {
     if (!parts.includes("choices")) return;
-    clear.hidden = !model.get("_clearable");
+    const isClearable = model.get("_clearable");
+    const _counts = model.get("_counts").filter(([, noun]) => !/^files?$/.test(noun));
+    clear.hidden = !isClearable;
+    start.show({
+      _lead: model.get("_lead"),
+      _counts,
+      _examples: model.get("_examples"),
+      isStart: isSentence && !isClearable && _counts.length > 0,
+    });
+    chips.hidden = start.isShown() || !chips.querySelector(":scope > :not(.idc-link)");
     (chips.hidden ? items : chips).append(clear);
   }
 
@@ -133,7 +195,7 @@ function render({ model, el }) {
   const { signal } = removed;
   follow(model, ["_problem", "_counts", "_licenses"], showLine, signal);
   follow(model, ["_chips", "_lead"], showChips, signal);
-  follow(model, ["_clearable"], showClear, signal);
+  follow(model, ["_clearable", "_examples", "_counts"], showClear, signal);
   follow(model, ["_message"], showMessage, signal);
   follow(model, ["_note"], showNote, signal);
   follow(model, ["_answered"], onAnswer, signal);
