@@ -263,7 +263,9 @@ class Cohort:
         counted = count_values(self.engine, self.conditions, "license_short_name")
         return [facet for facet in counted if facet.value is not None]
 
-    def facets(self, columns: Sequence[str] = FACETS) -> dict[str, list[FacetValue]]:
+    def facets(
+        self, columns: Sequence[str] = FACETS, *, own_filters: bool = False
+    ) -> dict[str, list[FacetValue]]:
         """Count the values of each column, most series first.
 
         Each facet ignores the cohort's own filter on its column (a cross-filter), so that the
@@ -272,6 +274,7 @@ class Cohort:
         Args:
             columns: Columns of the index or of `MORE_FACETS`. Those of `FACETS` and `MORE_FACETS`
                 are the fastest.
+            own_filters: Whether the filter on a column narrows its own counts, too.
 
         Returns:
             Column → its values with their counts.
@@ -280,9 +283,9 @@ class Cohort:
             InvalidQueryError: A column is unknown.
         """
         columns = [columns] if isinstance(columns, str) else columns
-        return count_facets(self.engine, self.conditions, columns)
+        return count_facets(self.engine, self.conditions, columns, own_filters=own_filters)
 
-    def histogram(self, column: str, bins: int = 20) -> Histogram:
+    def histogram(self, column: str, bins: int = 20, *, own_filters: bool = False) -> Histogram:
         """Count the series per bin of a column.
 
         Like `facets`, this ignores the cohort's own filter on the column.
@@ -290,6 +293,7 @@ class Cohort:
         Args:
             column: One of `RANGES`.
             bins: The number of bins.
+            own_filters: Whether the filter on the column narrows the counts, too.
 
         Returns:
             The edges of the bins, the series per bin, and the number of series without a value.
@@ -297,7 +301,7 @@ class Cohort:
         Raises:
             InvalidQueryError: The column has no histogram, or there are no bins.
         """
-        return count_bins(self.engine, self.conditions, column, bins)
+        return count_bins(self.engine, self.conditions, column, bins, own_filters=own_filters)
 
     @property
     def matches(self) -> Matches | None:

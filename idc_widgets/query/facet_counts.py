@@ -26,9 +26,11 @@ _Result = TypeVar("_Result")
 
 
 def count_facets(
-    engine: Engine, conditions: Conditions, columns: Sequence[str]
+    engine: Engine, conditions: Conditions, columns: Sequence[str], *, own_filters: bool = False
 ) -> dict[str, list[FacetValue]]:
-    """Count the values of each column, and ignore the condition on that column itself.
+    """Count the values of each column.
+
+    Unless `own_filters` is true, the condition on that column itself is ignored.
 
     The columns that are in memory are counted in parallel.
 
@@ -42,7 +44,7 @@ def count_facets(
     for column, name in names.items():
         if column not in known:
             raise InvalidQueryError(unknown_message("column", column, known))
-        others = tuple(condition for condition in conditions if condition.column != name)
+        others = tuple(one for one in conditions if own_filters or one.column != name)
         # The values of a collection facet follow from the counts per collection.
         counted_column = "collection_id" if name in COLLECTION_FACETS else name
         matches = matches_of(engine, others)

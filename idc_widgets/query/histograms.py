@@ -12,8 +12,12 @@ from .results import Histogram
 __all__ = ["count_bins"]
 
 
-def count_bins(engine: Engine, conditions: Conditions, column: str, bins: int) -> Histogram:
-    """Count series per bin of a column, and ignore the condition on the column itself.
+def count_bins(
+    engine: Engine, conditions: Conditions, column: str, bins: int, *, own_filters: bool = False
+) -> Histogram:
+    """Count series per bin of a column.
+
+    Unless `own_filters` is true, the condition on the column itself is ignored.
 
     Raises:
         InvalidQueryError: The column has no histogram, or there are no bins.
@@ -23,7 +27,7 @@ def count_bins(engine: Engine, conditions: Conditions, column: str, bins: int) -
     if not isinstance(bins, int) or bins < 1:
         raise InvalidQueryError(f"bins={bins!r}: expected a whole number of at least 1")
     edges = _edges(engine, column, bins)
-    others = tuple(condition for condition in conditions if condition.column != column)
+    others = tuple(one for one in conditions if own_filters or one.column != column)
     matches = matches_of(engine, others)
     if matches is not None:
         series, missing = matches.count_bins(column, edges)

@@ -23,7 +23,7 @@ from .state import BrowserState
 from .static_view import StaticView, choices
 from .turns import not_up_to_date
 
-__all__ = ["RangeFilter"]
+__all__ = ["BINS", "RangeFilter", "touched_bins", "with_range"]
 
 #: The number of bars of a histogram.
 BINS = 20
@@ -143,13 +143,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
 
     def _span(self, argument: tuple[Any, Any]) -> list[int]:
         """Return the first and last bin that a range touches; empty if the bins are not known."""
-        if self._bins is None or not self._bins.series:
-            return []
-        (low, high), inner_edges = argument, self._bins.edges[1:-1]
-        return [
-            0 if low is None else bisect_right(inner_edges, low),
-            len(inner_edges) if high is None else bisect_right(inner_edges, high),
-        ]
+        return [] if self._bins is None else touched_bins(self._bins, *argument)
 
     def _count(self) -> None:
         """Compute the histogram under the present filters, unless it is up to date."""
@@ -223,12 +217,28 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         return self._filters_of_range(_parse(self.column, low), _parse(self.column, high))
 
     def _filters_of_range(self, low: Any, high: Any) -> Cohort:
-        others = self.state.filters.without(self.column)
-        # In the widget, the whole range means no filter. In Python, (None, None) means any value
-        # that is not missing.
-        if low is None and high is None:
-            return others
-        return others.where(**{self.column: (low, high)})
+        return with_range(self.state.filters, self.column, low, high)
+
+
+def touched_bins(bins: Histogram, low: Any, high: Any) -> list[int]:
+    """Return the first and last bin that a range touches; empty if there are no bins."""
+    inner_edges = bins.edges[1:-1]
+    if not bins.series:
+        return []
+    return [
+        0 if low is None else bisect_right(inner_edges, low),
+        len(inner_edges) if high is None else bisect_right(inner_edges, high),
+    ]
+
+
+def with_range(filters: Cohort, column: str, low: Any, high: Any) -> Cohort:
+    """Return filters with this range of a column instead of another filter on it."""
+    others = filters.without(column)
+    # In a widget, the whole range means no filter. In Python, (None, None) means any value that is
+    # not missing.
+    if low is None and high is None:
+        return others
+    return others.where(**{column: (low, high)})
 
 
 def _parse(column: str, text: str) -> object:

@@ -70,6 +70,12 @@ class BrowserState(ErrorReporting):
     the usual columns of every level.
     """
 
+    distributions = SettledDict()
+    """Whether a grid shows the distributions of its columns under their headers; writable.
+
+    Type: {"patient", "study" or "series": bool}; default: {}, so no grid does.
+    """
+
     study_cohort = SettledInstance(Cohort, read_only=True)
     """`filters`, narrowed to the picked patients: the rows of the grid of studies. Type: Cohort."""
 
@@ -103,6 +109,7 @@ class BrowserState(ErrorReporting):
             "studies": (),
             "series": (),
             "columns": {},
+            "distributions": {},
             "study_cohort": everything,
             "cohort": everything,
             "selection": Selection(everything),
@@ -212,9 +219,12 @@ class BrowserState(ErrorReporting):
                 "this cohort belongs to another client; make it with the `client` of the "
                 "IDCBrowser or BrowserState: client.cohort(...)"
             )
-        columns = choices.get("columns", self._settled["columns"])
-        _check_columns(columns)
-        result: dict[str, Any] = {"filters": filters, "columns": columns}
+        grids = {
+            name: choices.get(name, self._settled[name]) for name in ("columns", "distributions")
+        }
+        _check_columns(grids["columns"])
+        _check_levels(grids["distributions"])
+        result: dict[str, Any] = {"filters": filters, **grids}
         shown, has_changed = filters, "filters" in choices
         for level in LEVELS.values():
             keys = tuple(choices.get(level.plural, self._settled[level.plural]))
@@ -302,12 +312,18 @@ class BrowserState(ErrorReporting):
 
 def _check_columns(columns: Mapping[str, Iterable[str]]) -> None:
     """Raise InvalidQueryError if there is no such level, or a column that its table lacks."""
+    _check_levels(columns)
     for level, names in columns.items():
-        if level not in LEVELS:
-            raise InvalidQueryError(unknown_message("level", level, LEVELS))
         for name in names:
             if name not in LEVELS[level].columns:
                 raise InvalidQueryError(unknown_message("column", name, LEVELS[level].columns))
+
+
+def _check_levels(levels: Iterable[str]) -> None:
+    """Raise InvalidQueryError if there is no such level."""
+    for level in levels:
+        if level not in LEVELS:
+            raise InvalidQueryError(unknown_message("level", level, LEVELS))
 
 
 def narrow(cohort: Cohort, level: str, keys: tuple[Any, ...]) -> Cohort:

@@ -161,6 +161,8 @@ def open_stage(
         "_source": {},
         "_picks": {},
         "_answered": "",
+        "_bars": {},
+        "_shows_bars": False,
         "count": count,
     }
     page.evaluate(STAGE, [str(_DomGrid._esm), str(_DomGrid._css), state, is_slow])

@@ -9,7 +9,7 @@ from typing import Any
 
 import anywidget
 from ipywidgets import Layout
-from traitlets import Dict, List, Unicode
+from traitlets import Bool, Dict, List, Unicode
 
 from ...errors import InvalidQueryError
 from ...index import column_info
@@ -17,6 +17,7 @@ from ...query import RowSource, Sort
 from ..assets import script, style
 from ..front_end_requests import FrontEndRequests
 from .columns import Column
+from .distributions import kind_of_bars
 from .row_facts import RowFacts
 from .row_ranges import merged_ranges, ranges_of_rows
 from .tsv import tsv
@@ -71,6 +72,8 @@ class DomGridView(ViewOfRows):
         self._describe_row: Callable[[Any], RowFacts] | None = None
         self._details_callbacks: list[Callable[[Any], None]] = []
         self._columns_callbacks: list[Callable[[tuple[str, ...]], None]] = []
+        #: Kind of a message → what handles it, besides this class. "choose" is a click.
+        self.handlers: dict[str, Callable[[Mapping[str, Any]], None]] = {}
         self.widget = _DomGrid(
             self,
             _title=title,
@@ -79,6 +82,11 @@ class DomGridView(ViewOfRows):
             _columns=[_described(column) for column in self._columns],
             layout={"width": "100%", "min_width": "0"} if layout is None else layout,
         )
+
+    @property
+    def generation(self) -> int:
+        """The number of the present rows; it increases with each `show`."""
+        return self._generation
 
     # --- what it shows ---------------------------------------------------------------------
 
@@ -174,7 +182,7 @@ class DomGridView(ViewOfRows):
     def on_message(self, content: Mapping[str, Any]) -> None:
         """Handle a message of a page view; see domgrid.js for what it may be."""
         kind = str(content.get("kind"))
-        if kind in ("pick", "sort", "clear"):
+        if kind in ("pick", "sort", "clear", "choose"):
             work = partial(self._take_click, content)
             self._requests.carry_out(self.widget, content, work, self._answer)
             return
@@ -184,6 +192,7 @@ class DomGridView(ViewOfRows):
             "row": self._on_row,
             "details": self._on_details,
             "columns": self._on_columns,
+            **self.handlers,
         }.get(kind)
         if does is not None:
             does(content)
@@ -218,6 +227,8 @@ class DomGridView(ViewOfRows):
                 keys = self._picked_keys(rows, picked, _ranges(content.get("before"), len(rows)))
                 self._clicked = frozenset(keys)
                 self._report_picks(keys)
+            case {"kind": "choose"} if "choose" in self.handlers:
+                self.handlers["choose"](content)
             case {"kind": "sort", "sort": None}:
                 self.request_sort(None)
             case {"kind": "sort", "sort": [str(column), bool(descending)]}:
@@ -309,10 +320,12 @@ class _DomGrid(anywidget.AnyWidget):
         "domgrid_pointer",
         "domgrid_menu",
         "domgrid_chooser",
+        "domgrid_bar_drawing",
+        "domgrid_bars",
         "domgrid_parts",
         "domgrid",
     )
-    _css = style("grid", "domgrid")
+    _css = style("grid", "domgrid", "domgrid_bars")
 
     _title = Unicode().tag(sync=True)
     """What the rows are. Type: str."""
@@ -327,7 +340,8 @@ class _DomGrid(anywidget.AnyWidget):
     """The height of the header and the rows, as CSS. Type: str."""
 
     _columns: List[dict[str, Any]] = List().tag(sync=True)
-    """The columns, from the left. Type: list of {name, label, hint, kind, width}."""
+    """The columns, from the left. Type: list of {name, label, hint, kind, bars,
+    width}, where `bars` is "values", "bins" or, for no distribution, ""."""
 
     _choices: List[dict[str, Any]] = List().tag(sync=True)
     """The columns that can be shown; empty if they cannot be chosen. Type: as `_columns`."""
@@ -349,6 +363,14 @@ class _DomGrid(anywidget.AnyWidget):
     """The last clicks whose effect the other traits show. Type: str; see
     `FrontEndRequests.note`.
     """
+
+    _bars = Dict().tag(sync=True)
+    """The distributions of the columns; see `Distributions`. Type: {number, generation, problem,
+    columns}; default: {}.
+    """
+
+    _shows_bars = Bool().tag(sync=True)
+    """Whether the distributions are shown. Type: bool."""
 
     def __init__(self, view: DomGridView, **traits: Any) -> None:
         self._view = view
@@ -372,6 +394,7 @@ def _described(column: Column) -> dict[str, Any]:
         "label": column.title,
         "hint": hint,
         "kind": column.kind,
+        "bars": kind_of_bars(column.name),
         "width": column.width,
     }
 

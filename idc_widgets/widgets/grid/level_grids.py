@@ -21,6 +21,7 @@ from ..state import BrowserState
 from ..static_view import StaticTable, StaticView, choices, first_rows
 from ..turns import not_up_to_date
 from .columns import COLUMNS, ON_DISK, Column, chosen_columns, possible_columns
+from .distributions import Distributions
 from .dom_grid import DomGridView
 from .grid_view import MakeGridView
 from .on_disk_column import WithStates
@@ -75,6 +76,10 @@ class _LevelGrid(Closable, VBox):
         self._refill()
         self._show_state(state, self._refill, [self._rows_trait, "columns"], self._show_stale)
         self._show_state(state, self._repick, [self._picks_trait], self._show_stale)
+        if isinstance(self._view, DomGridView):
+            bars = Distributions(state, self._level, self._rows_trait, self._view)
+            self._show_state(state, bars.show_choice, ["distributions"])
+            self._on_close(bars.close)
 
     def _columns(self) -> Sequence[Column]:
         """Return the columns to show; a subclass may add one."""

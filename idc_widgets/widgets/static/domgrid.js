@@ -2,8 +2,9 @@
 //
 // To Python: {kind: "window", view, generation, needed, start, stop, fetch}, {kind: "copy", view,
 // number, generation, ranges}, {kind: "sort", view, number, sort: [column, descending] or null},
-// {kind: "columns", names}, and those of domgrid_picks.js and domgrid_menu.js. From Python: {kind:
-// "rows", generation, start, rows}, {kind: "copied", view, number, text, count, problem}.
+// {kind: "columns", names}, and those of domgrid_picks.js, domgrid_menu.js and domgrid_bars.js. From
+// Python: {kind: "rows", generation, start, rows}, {kind: "copied", view, number, text, count,
+// problem}.
 
 const SETTLE_MS = 200; // without a scroll event, scrolling has ended
 const WHEEL_MS = 400; // after a wheel or a finger moves, scroll events are theirs
@@ -20,6 +21,8 @@ const WHEEL_MS = 400; // after a wheel or a finger moves, scroll events are thei
  * @property {GridSource} _source
  * @property {GridPicks} _picks
  * @property {string} _answered The last answered clicks.
+ * @property {GridBars} _bars
+ * @property {boolean} _shows_bars
  */
 
 /** @type {import("@anywidget/types").Render<DomGridTraits>} */
@@ -49,6 +52,7 @@ function render({ model, el }) {
     model.save_changes();
   };
   const header = createHeader({ head: parts.head, sheet, id, onWidth, onResize, say });
+  const bars = createBars({ model, kernel, parts, id, say, signal, onSize: measure });
   const chooser = createChooser({
     ...{ root, line: parts.line, say, signal },
     choose: (names) => send({ kind: "columns", names }),
@@ -173,22 +177,11 @@ function render({ model, el }) {
 
   // --- picks ---------------------------------------------------------------------------------
 
-  /** @param {"only" | "toggle" | "range" | "add" | "all" | "none"} how @param {number} row @param {PickBase} base */
+  /** @param {HowToPick} how @param {number} row @param {PickBase} base */
   function pick(how, row, base) {
-    const { ranges } = base;
-    const [from, to] = [Math.min(anchor, row), Math.max(anchor, row) + 1];
-    const isAdded = how === "toggle" && !hasRow(ranges, row);
-    /** @type {Record<typeof how, () => RowRanges>} */
-    const chosen = {
-      only: () => [[row, row + 1]],
-      toggle: () => (isAdded ? withRange : withoutRange)(ranges, row, row + 1),
-      range: () => [[from, to]],
-      add: () => withRange(ranges, from, to),
-      all: () => (count ? [[0, count]] : []),
-      none: () => [],
-    };
+    const chosen = pickedRanges(how, base.ranges, { anchor, row, count });
     if (how === "only" || how === "toggle") anchor = row;
-    if (!picks.choose(chosen[how](), base)) return;
+    if (!picks.choose(chosen, base)) return;
     showPicks();
     sayPicks();
   }
@@ -234,7 +227,8 @@ function render({ model, el }) {
     const direction = source.sort?.[1] ? "descending" : "ascending";
     const rows = `${title}: ${NUMBER.format(count)} ${count === 1 ? "row" : "rows"}`;
     if (isResorted) say(sorted ? `Sorted by ${sorted}, ${direction}` : "In the original order");
-    else if (hasOtherCount) say(rows);
+    else if (hasOtherCount) say(bars.takeWords() + rows);
+    bars.setRows(generation, count);
   }
 
   function showRows() {
@@ -286,6 +280,7 @@ function render({ model, el }) {
     const columns = model.get("_columns");
     header.setColumns(columns);
     elements.setColumns(columns);
+    bars.setColumns(columns, header.boxes());
     chooser.setColumns(model.get("_choices"), columns);
     header.setSort(order);
     sheet.setAttribute("aria-colcount", String(columns.length + 2));
@@ -382,7 +377,9 @@ function render({ model, el }) {
   });
   sheet.addEventListener("keydown", (event) => {
     root.classList.add("idc-grid-by-key");
-    onKey(event);
+    const isDown = event.altKey && event.key === "ArrowDown" && current.row < 0;
+    if (isDown) bars.enter(current.column - 1, event);
+    else onKey(event);
   });
   sheet.addEventListener("focus", () => {
     const { first, stop } = inSight();

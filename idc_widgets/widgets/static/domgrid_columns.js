@@ -25,6 +25,7 @@ const LONGEST_VALUES = {
  * @property {string} hint The tooltip of the header.
  * @property {string} kind
  * @property {number} width In px, the usual one.
+ * @property {"values" | "bins" | ""} [bars] Its distribution.
  *
  * @typedef {object} FittedColumn
  * @property {number} width The usual one.

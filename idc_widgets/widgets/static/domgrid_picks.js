@@ -57,6 +57,35 @@ function withRange(ranges, from, to) {
   return merged;
 }
 
+/** @typedef {"only" | "toggle" | "range" | "add" | "all" | "none"} HowToPick */
+
+/**
+ * Return the picked rows after a pick.
+ *
+ * @param {HowToPick} how
+ * @param {RowRanges} ranges The rows that are picked until then.
+ * @param {{ anchor: number, row: number, count: number }} rows Where a range begins, the row of the
+ *   pick, and the number of rows.
+ * @returns {RowRanges}
+ */
+function pickedRanges(how, ranges, { anchor, row, count }) {
+  const [from, to] = [Math.min(anchor, row), Math.max(anchor, row) + 1];
+  switch (how) {
+    case "only":
+      return [[row, row + 1]];
+    case "toggle":
+      return (hasRow(ranges, row) ? withoutRange : withRange)(ranges, row, row + 1);
+    case "range":
+      return [[from, to]];
+    case "add":
+      return withRange(ranges, from, to);
+    case "all":
+      return count ? [[0, count]] : [];
+    case "none":
+      return [];
+  }
+}
+
 /** @param {ReturnType<typeof createRequests>} requests */
 function createPicks(requests) {
   /** @type {RowRanges} */
