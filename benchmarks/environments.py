@@ -99,7 +99,7 @@ except Exception as error:
 
 @dataclass(frozen=True)
 class Environment:
-    """What the kernel of one environment lacks.
+    """The limits of a kernel: which files it may use, its memory, and whether it has a network.
 
     Args:
         name: Shown in the table.

@@ -36,7 +36,7 @@ COLUMNS = (
     "series_init_idc_version",
 )
 
-#: The filters of each state, by name, as arguments of `IDCClient.cohort`.
+#: Name of a state → its filters, as arguments of `IDCClient.cohort`.
 STATES: dict[str, dict[str, Any]] = {
     "no filter": {},
     "nlst": {"collection_id": "nlst"},
@@ -300,8 +300,9 @@ class Series(Groups):
         import numpy as np
 
         memory = self.memory
-        # Column → three arrays: the code of each series; the number of its pair of value and
-        # # patient; the value of each pair.
+        # `arrays` has three arrays per column. The first two have one number per series: the code
+        # of its value, and the number of its pair (value, patient). The third has the value of
+        # each pair.
         self.coded, self.arrays = {}, {}
         for column in COLUMNS:
             pair, value_of_pair = memory.value_patient_pairs[column]

@@ -85,11 +85,6 @@ class FilterPanel(Closable, Box):
         self._show_count()
         self.expanded = expanded
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns whose filters the panel shows now, together with "text" and "uids"."""
-        return ("text", "uids", *FACETS, *(_MORE_COLUMNS if self.expanded else ()))
-
     def _static_view(self) -> StaticView:
         return StaticView("IDC filters", choices(self.state))
 

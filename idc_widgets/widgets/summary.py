@@ -119,18 +119,6 @@ class SummaryBar(Closable, anywidget.AnyWidget):
 
     # --- what it shows ---------------------------------------------------------------------
 
-    @property
-    def columns(self) -> frozenset[str]:
-        """The columns whose filters need no chip; writable."""
-        return self._columns
-
-    @columns.setter
-    def columns(self, columns: Collection[str]) -> None:
-        self._columns = frozenset(columns)
-        with self.state.lock:
-            if not self._problem:  # with an empty selection, every filter has a chip
-                self._chips = [*self._filter_chips(), *self._pick_chips()]
-
     def _show_message(self) -> None:
         self._message = self.state.message
 

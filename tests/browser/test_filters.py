@@ -43,12 +43,6 @@ PASTE = """(input, text) => {
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab"), chromium=chromium) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def opened(lab: Lab) -> Iterator[Page]:
     """Open one notebook for all tests; `page` resets its state after each."""
     shown = lab.open_notebook([SETUP, SHOW])

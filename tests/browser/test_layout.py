@@ -10,12 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FloatRect, Locator, Page, expect
 from support.grids import Grid
-from support.lab import IS_IN_SIGHT, Lab
-
-SHOW = [
-    "from idc_widgets import IDCBrowser\n\nbrowser = IDCBrowser()\nbrowser",
-    "print(*range(60), sep='\\n')",
-]
+from support.lab import BROWSER_ABOVE_TEXT, IS_IN_SIGHT, Lab
 
 #: Where a front end does not allow it, as in an iframe.
 NO_FULLSCREEN = """() => {
@@ -24,18 +19,12 @@ NO_FULLSCREEN = """() => {
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("layout"), chromium=chromium) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def page(lab: Lab) -> Iterator[Page]:
     yield from opened(lab)
 
 
 def opened(lab: Lab, width: int = 1400, height: int = 800) -> Iterator[Page]:
-    shown = lab.open_notebook(SHOW, width=width, height=height)
+    shown = lab.open_notebook(BROWSER_ABOVE_TEXT, width=width, height=height)
     lab.run_all(shown)
     for title in ("Patients", "Studies", "Series"):
         Grid(shown, title).wait_for_rows()

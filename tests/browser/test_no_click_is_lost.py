@@ -318,12 +318,6 @@ def busy_processes() -> Iterator[None]:
             process.wait()
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab"), chromium=chromium) as running:
-        yield running
-
-
 @pytest.fixture
 def page(lab: Lab) -> Iterator[Page]:
     shown = lab.open_notebook([SHOW], height=1500)

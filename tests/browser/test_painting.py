@@ -73,12 +73,6 @@ PAINT = """(index) => {
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab"), chromium=chromium) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def page(lab: Lab) -> Iterator[Page]:
     shown = lab.open_notebook([SHOW], height=1200)
     lab.run_all(shown)

@@ -7,12 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 from support.grids import Grid
-from support.lab import IS_IN_SIGHT, Lab
-
-SHOW = [
-    "from idc_widgets import IDCBrowser\n\nbrowser = IDCBrowser()\nbrowser",
-    "print(*range(60), sep='\\n')",
-]
+from support.lab import BROWSER_ABOVE_TEXT, IS_IN_SIGHT, Lab
 
 
 @pytest.fixture(scope="module", params=["lab", "notebook"])
@@ -26,7 +21,7 @@ def lab(
 
 @pytest.fixture
 def page(lab: Lab) -> Iterator[Page]:
-    shown = lab.open_notebook(SHOW, height=640)
+    shown = lab.open_notebook(BROWSER_ABOVE_TEXT, height=640)
     lab.run_all(shown)
     yield shown
     lab.close(shown)

@@ -81,6 +81,12 @@ IS_IN_SIGHT = """(element) => {
   return points.every(([x, y]) => element.contains(document.elementFromPoint(x, y)));
 }"""
 
+#: The cells of a notebook that scrolls: a browser, and text below it.
+BROWSER_ABOVE_TEXT = [
+    "from idc_widgets import IDCBrowser\n\nbrowser = IDCBrowser()\nbrowser",
+    "print(*range(60), sep='\\n')",
+]
+
 
 class LabError(AssertionError):
     """Something did not appear in time, or a cell raised an exception."""

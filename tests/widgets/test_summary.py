@@ -59,14 +59,6 @@ def test_only_filters_that_no_dropdown_shows_have_chips(state):
     assert texts(SummaryBar(state, columns=["Modality"]))[0] == "Collection = nsclc_radiomics"
 
 
-def test_chips_follow_the_columns_shown_elsewhere(state):
-    bar = SummaryBar(state)
-    state.filters = state.filters.where(PatientAge=(60, 80), text="lung1", commercial_use=True)
-    assert texts(bar) == ["Age 60 – 80 years", "Commercial use allowed", "Text “lung1”"]
-    bar.columns = [*bar.columns, "PatientAge", "text"]
-    assert texts(bar) == ["Commercial use allowed"]
-
-
 def test_what_is_excluded_has_a_chip_unless_a_dropdown_shows_it(state):
     bar = SummaryBar(state, columns=["Modality", "PatientAge", "text"])
     state.clear()

@@ -7,19 +7,18 @@ other module needs to know them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pandas as pd
 from ipydatagrid import StreamingDataGrid, TextRenderer, VegaExpr
-from ipywidgets import Box, Layout, VBox
+from ipywidgets import Box, VBox
 from traitlets import Int, observe
 
 from ...errors import InvalidQueryError
 from ...query import RowSource, Sort
-from ..front_end_requests import FrontEndRequests
 from .columns import Column
 from .datagrid_title import GridTitle
+from .grid_view import GridOptions
 from .rectangles import is_everything, ranges_of, rectangles_of, split_everything
 from .view_of_rows import FIRST_ROWS, REPLACED, ViewOfRows, cell_texts
 
@@ -45,39 +44,22 @@ class DataGridView(ViewOfRows):
 
     Args:
         columns: The columns to show, in order.
-        title: What the rows are, such as "Patients".
-        empty: The text in place of the grid when there are no rows.
-        height: The height of the grid, as CSS.
-        guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
-        turn: Makes the context of an action of a person; see `BrowserState.turn`.
-        requests: The order of the requests of the front end.
+        options: The title, the contexts and the rest.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[Column],
-        *,
-        title: str,
-        empty: str,
-        height: str = "246px",
-        guard: Callable[[], AbstractContextManager[None]],
-        turn: Callable[[], AbstractContextManager[None]],
-        requests: FrontEndRequests,
-        layout: Layout | None = None,
-    ) -> None:
-        super().__init__(columns, guard=guard, turn=turn, requests=requests)
+    def __init__(self, columns: Sequence[Column], options: GridOptions) -> None:
+        super().__init__(columns, options)
         #: Whether all page views still show the top of the rows given to `show`.
         self._at_top = True
-        self._empty = empty
-        self.grid = _Grid(self, self._columns, height)
-        self.heading = GridTitle(self.grid, self._columns, title=title, height=height)
+        self._empty = options.empty
+        self.grid = _Grid(self, self._columns, options.height)
+        self.heading = GridTitle(
+            self.grid, self._columns, title=options.title, height=options.height
+        )
         self.heading.on_msg(self._on_title_message)
         self._body = Box([self.grid], layout={"width": "100%"})
         self._body.add_class("idc-grid-body")
-        self.widget = VBox(
-            [self.heading, self._body],
-            layout={"width": "100%", "min_width": "0"} if layout is None else layout,
-        )
+        self.widget = VBox([self.heading, self._body], layout=options.layout_of_widget())
 
     def show(self, rows: RowSource, picked: Sequence[Any]) -> None:
         """Show these rows from the top, with the rows of these keys picked."""

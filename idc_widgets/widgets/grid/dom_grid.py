@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 import anywidget
-from ipywidgets import Layout
 from traitlets import Bool, Dict, List, Unicode
 
 from ...errors import InvalidQueryError
 from ...index import column_info
 from ...query import RowSource, Sort
 from ..assets import script, style
-from ..front_end_requests import FrontEndRequests
 from .columns import Column
 from .distributions import kind_of_bars
+from .grid_view import GridOptions
 from .row_facts import RowFacts
 from .row_ranges import merged_ranges, ranges_of_rows
 from .tsv import tsv
@@ -38,28 +36,11 @@ class DomGridView(ViewOfRows):
 
     Args:
         columns: The columns to show, in order.
-        title: What the rows are, such as "Patients".
-        empty: The text in place of rows when there are none.
-        height: The height of the rows and their header, as CSS.
-        guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
-        turn: Makes the context of an action of a person; see `BrowserState.turn`.
-        requests: The order of the requests of the front end.
-        layout: The layout of the widget; by default, one that takes the whole width.
+        options: The title, the contexts and the rest.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[Column],
-        *,
-        title: str,
-        empty: str,
-        height: str = "246px",
-        guard: Callable[[], AbstractContextManager[None]],
-        turn: Callable[[], AbstractContextManager[None]],
-        requests: FrontEndRequests,
-        layout: Layout | None = None,
-    ) -> None:
-        super().__init__(columns, guard=guard, turn=turn, requests=requests)
+    def __init__(self, columns: Sequence[Column], options: GridOptions) -> None:
+        super().__init__(columns, options)
         self._generation = -1
         #: Increases with each message about picks, so that the page hears of equal ones.
         self._pick_number = 0
@@ -76,11 +57,11 @@ class DomGridView(ViewOfRows):
         self.handlers: dict[str, Callable[[Mapping[str, Any]], None]] = {}
         self.widget = _DomGrid(
             self,
-            _title=title,
-            _empty=empty,
-            _height=height,
+            _title=options.title,
+            _empty=options.empty,
+            _height=options.height,
             _columns=[_described(column) for column in self._columns],
-            layout={"width": "100%", "min_width": "0"} if layout is None else layout,
+            layout=options.layout_of_widget(),
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...query import RowSource, Sort
@@ -14,7 +15,34 @@ from .row_facts import RowFacts
 if TYPE_CHECKING:
     from ipywidgets import DOMWidget, Layout
 
-__all__ = ["GridView", "MakeGridView"]
+__all__ = ["GridOptions", "GridView", "MakeGridView"]
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """What every view of a grid needs to know.
+
+    Args:
+        title: What the rows are, such as "Patients".
+        empty: The text in place of rows when there are none: why, and what to do.
+        height: The height of the rows and their header, as CSS.
+        guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
+        turn: Makes the context of an action of a person; see `BrowserState.turn`.
+        requests: The order of the requests of the front end.
+        layout: The layout of the widget; by default, one that takes the whole width.
+    """
+
+    title: str
+    empty: str
+    height: str
+    guard: Callable[[], AbstractContextManager[None]]
+    turn: Callable[[], AbstractContextManager[None]]
+    requests: FrontEndRequests
+    layout: Layout | None = None
+
+    def layout_of_widget(self) -> Layout | dict[str, str]:
+        """Return the layout for the widget."""
+        return self.layout or {"width": "100%", "min_width": "0"}
 
 
 class GridView(Protocol):
@@ -83,31 +111,5 @@ class GridView(Protocol):
         ...
 
 
-class MakeGridView(Protocol):
-    """Makes a `GridView`."""
-
-    def __call__(
-        self,
-        columns: Sequence[Column],
-        *,
-        title: str,
-        empty: str,
-        height: str,
-        guard: Callable[[], AbstractContextManager[None]],
-        turn: Callable[[], AbstractContextManager[None]],
-        requests: FrontEndRequests,
-        layout: Layout | None,
-    ) -> GridView:
-        """Make a view without rows.
-
-        Args:
-            columns: The columns to show, in order.
-            title: What the rows are, such as "Patients".
-            empty: The text in place of rows when there are none: why, and what to do.
-            height: The height of the rows and their header, as CSS.
-            guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
-            turn: Makes the context of an action of a person; see `BrowserState.turn`.
-            requests: The order of the requests of the front end.
-            layout: The layout of `widget`; by default, one that takes the whole width.
-        """
-        ...
+#: Makes a view without rows, which shows these columns.
+MakeGridView = Callable[[Sequence[Column], GridOptions], GridView]

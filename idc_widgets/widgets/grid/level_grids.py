@@ -23,7 +23,7 @@ from ..turns import not_up_to_date
 from .columns import COLUMNS, ON_DISK, Column, chosen_columns, possible_columns
 from .distributions import Distributions
 from .dom_grid import DomGridView
-from .grid_view import MakeGridView
+from .grid_view import GridOptions, MakeGridView
 from .on_disk_column import WithStates
 from .row_facts import row_facts
 
@@ -53,8 +53,7 @@ class _LevelGrid(Closable, VBox):
         self._state = state
         self._sort: Sort | None = None
         self._shown_columns = self._columns()
-        self._view = view(
-            self._shown_columns,
+        options = GridOptions(
             title=self._title,
             empty=self._empty,
             height=height,
@@ -63,6 +62,7 @@ class _LevelGrid(Closable, VBox):
             requests=FrontEndRequests(state, self._turn, [self._refill, self._repick]),
             layout=layout,
         )
+        self._view = view(self._shown_columns, options)
         self._view.set_columns(self._shown_columns, possible_columns(self._level))
         self._view.on_pick(self._pick)
         self._view.on_sort(self._resort)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from ...errors import InvalidQueryError
 from ...query import RowSource, Sort
 from ..cell_text import cell_text
-from ..front_end_requests import FrontEndRequests
 from .columns import Column
+from .grid_view import GridOptions
 from .shown_rows import ShownRows
 
 __all__ = ["FIRST_ROWS", "REPLACED", "ViewOfRows", "cell_texts"]
@@ -35,24 +34,15 @@ class ViewOfRows:
 
     Args:
         columns: The columns to show, in order.
-        guard: Makes the context in which rows are sent; see `BrowserState.reporting`.
-        turn: Makes the context of an action of a person; see `BrowserState.turn`.
-        requests: The order of the requests of the front end.
+        options: The title, the contexts and the rest.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[Column],
-        *,
-        guard: Callable[[], AbstractContextManager[None]],
-        turn: Callable[[], AbstractContextManager[None]],
-        requests: FrontEndRequests,
-    ) -> None:
+    def __init__(self, columns: Sequence[Column], options: GridOptions) -> None:
         self._columns = list(columns)
-        self._guard, self._turn = guard, turn
+        self._guard, self._turn = options.guard, options.turn
         self._rows: RowSource | None = None
         self._shown = ShownRows()
-        self._requests = requests
+        self._requests = options.requests
         self._picked_callbacks: list[Callable[[tuple[Any, ...]], None]] = []
         self._sort_callbacks: list[Callable[[Sort | None], None]] = []
 
