@@ -168,6 +168,30 @@ def test_the_whole_index_scrolls_and_sorts(lab: Lab, page: Page) -> None:
     assert lab.run(page, "print(*browser.selection.uids)") == LARGEST
 
 
+def test_distributions_filter(lab: Lab, page: Page) -> None:
+    grid = Grid(page, "Series")
+    grid.root.get_by_role("button", name="Show distributions").click()
+    modality, size = (grid.root.locator(".idc-grid-bars-cell").nth(at) for at in (1, 3))
+    second = modality.locator("g").nth(1)
+    second.hover(force=True)
+    expect(modality).to_contain_text(re.compile("^SR 270,687 series, 26 %$"))
+    page.mouse.down()
+    page.mouse.up()
+    expect(grid.count).to_have_text("270,687")
+    expect(modality.locator(".idc-bar-chosen")).to_have_count(1)
+    # The drag comes before the distribution of the new rows, or after it.
+    size.locator("g").nth(4).hover(force=True)
+    page.mouse.down()
+    size.locator("g").nth(2).hover(force=True)
+    page.mouse.up()
+    expect(size.locator(".idc-bar-chosen")).to_have_count(3)
+    expect(page.locator(".idc-chip")).to_have_text(
+        [re.compile("Modality = SR"), re.compile("Size 0.012 – 0.089 MB")]
+    )
+    shown = "print(browser.state.distributions, list(browser.filters.filters))"
+    assert lab.run(page, shown) == "{'series': True} ['Modality', 'series_size_MB']"
+
+
 def test_errors_of_starting_are_shown(lab: Lab, page: Page) -> None:
     pick_the_ct(page)
     (lab.folder / "a file").write_text("")

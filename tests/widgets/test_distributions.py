@@ -225,6 +225,18 @@ def test_a_choice_is_carried_out_once(client: IDCClient) -> None:
     assert "_answered" in again[0]
 
 
+def test_excluded_values_are_not_shown_but_can_be_chosen(client: IDCClient) -> None:
+    state = BrowserState(client, collection_id="nsclc_radiomics")
+    grid = SeriesGrid(state)
+    state.filter_values("Modality", ["CT", "SR"], exclude=True)
+    modality = request(grid)["Modality"]
+    assert modality["chosen"] == []
+    assert counts(modality, 1)["CT"] == 0 < counts(modality, 2)["CT"]
+    choose(grid, **{"filter:Modality": ["CT"]})
+    assert state.filters.filters["Modality"] == "CT"
+    assert "exclude" not in state.filters.filters
+
+
 def test_a_choice_waits_for_the_clicks_before_it(client: IDCClient) -> None:
     state = BrowserState(client, collection_id="nsclc_radiomics")
     patients, series = PatientGrid(state), SeriesGrid(state)
