@@ -5,4 +5,5 @@ from .prior_versions import plan_prior as plan_prior
 from .selection import Selection as Selection
 from .selection_from_manifest import Manifest as Manifest
 from .selection_from_manifest import read_manifest as read_manifest
+from .viewers import slide_studies as slide_studies
 from .viewers import viewer_url as viewer_url

@@ -21,7 +21,7 @@ from ..query import (
     result_sources,
     row_source,
 )
-from ..selection import viewer_url
+from ..selection import slide_studies, viewer_url
 from .cell_text import MISSING, cell_text
 from .state import narrow
 
@@ -37,7 +37,7 @@ MAX_LINKS = 10
 MAX_VALUE, MAX_TITLE, MAX_DESCRIPTION, MAX_CITATION = 1_000, 300, 4_000, 2_000
 
 #: The columns that `viewer_links` needs.
-VIEWER_COLUMNS = ("StudyInstanceUID", "SeriesInstanceUID", "Modality", "StudyDate")
+VIEWER_COLUMNS = ("StudyInstanceUID", "SeriesInstanceUID", "StudyDate")
 
 _DOI = re.compile(r"10\.\d{4,9}/[!-~]{1,200}")
 
@@ -117,7 +117,7 @@ def row_content(client: IDCClient, level: str, key: Any) -> RowContent:
     if not series["SeriesInstanceUID"]:
         raise InvalidQueryError(f"there is no {level} {key!r}; expected the key of a row")
     row = series if level == "series" else row_source(cohort, level).window(0, 1)
-    viewers = viewer_links(series, is_whole=level != "series")
+    viewers = viewer_links(client, series, is_whole=level != "series")
     of_collection = collection_sources(client.engine, str(series["collection_id"][0]))
     sources = _sources(client, series, of_collection[1:])
     column = LEVELS[level].key[-1]
@@ -197,27 +197,27 @@ def row_code(cohort: Cohort) -> str:
     return f"client.cohort{repr(cohort).removeprefix('Cohort')}.select()"
 
 
-def viewer_links(series: Window, *, is_whole: bool) -> list[tuple[str, str]]:
+def viewer_links(client: IDCClient, series: Window, *, is_whole: bool) -> list[tuple[str, str]]:
     """Return labels and addresses of the viewer, one for each study.
 
     Args:
+        client: The data.
         series: The series of a row, with `VIEWER_COLUMNS`.
         is_whole: Whether to show all series of each study. An address that lists them may be too
             long for the viewer.
     """
-    studies: dict[str, tuple[list[str], set[str | None]]] = {}
+    studies: dict[str, list[str]] = {}
     dates: dict[str, str] = {}
-    for study, uid, modality, date in zip(*(series[name] for name in VIEWER_COLUMNS), strict=True):
-        uids, modalities = studies.setdefault(study, ([], set()))
-        uids.append(uid)
-        modalities.add(modality)
+    for study, uid, date in zip(*(series[name] for name in VIEWER_COLUMNS), strict=True):
+        studies.setdefault(study, []).append(uid)
         dates.setdefault(study, date or study)
+    slides = slide_studies(client.engine, studies)
     return [
         (
             "Open in the viewer" if len(studies) == 1 else f"View study {dates[study]}",
-            viewer_url(study, () if is_whole else uids, modalities),
+            viewer_url(study, () if is_whole else uids, is_of_slides=study in slides),
         )
-        for study, (uids, modalities) in studies.items()
+        for study, uids in studies.items()
     ]
 
 

@@ -37,7 +37,7 @@ def row_facts(state: BrowserState, level: str, key: Any) -> RowFacts:
     """
     cohort = narrow(state.client.cohort(), level, (key,))
     series = row_source(cohort, "series", columns=VIEWER_COLUMNS).window(0, MAX_SERIES)
-    viewers = viewer_links(series, is_whole=level != "series")
+    viewers = viewer_links(state.client, series, is_whole=level != "series")
     return {
         "name": column_info(LEVELS[level].key[-1]).label,
         "identifier": key if isinstance(key, str) else key[-1],
