@@ -113,12 +113,12 @@ def chosen(lab: Lab, page: Page, column: str) -> str:
 def test_dropdown_by_mouse(lab: Lab, page: Page) -> None:
     button(page, "Modality").click()
     expect(button(page, "Modality")).to_have_attribute("aria-expanded", "true")
-    expect(option(page, "CT")).to_contain_text("422")
+    expect(option(page, "CT")).to_have_accessible_name("CT, 422 series, 422 patients")
     option(page, "CT").click()
     option(page, "SEG").click()
     expect(option(page, "SEG")).to_have_attribute("aria-selected", "true")
     expect(page.locator(".idc-summary-line")).to_contain_text("422 patients")
-    expect(button(page, "Modality")).to_contain_text("+1")
+    expect(button(page, "Modality").locator(".idc-badge")).to_have_attribute("data-text", "+1")
     assert chosen(lab, page, "Modality") == "('CT', 'SEG')"
     page.locator(".idc-summary-line").click()  # anywhere outside
     expect(page.get_by_role("listbox")).to_be_hidden()
@@ -183,7 +183,7 @@ def test_all_but_the_ticked_values(lab: Lab, page: Page) -> None:
     button(page, "Modality").click()
     expect(switch).to_be_checked()
     expect(option(page, "SEG")).to_have_attribute("aria-selected", "true")
-    expect(option(page, "CT")).to_contain_text("422")
+    expect(option(page, "CT")).to_have_accessible_name("CT, 422 series, 422 patients")
     option(page, "SEG").click()
     option(page, "RTSTRUCT").click()  # nothing is ticked: the switch stays for the next value
     expect(page.locator(".idc-popover-waiting")).to_have_count(0)
@@ -195,7 +195,7 @@ def test_all_but_the_ticked_values(lab: Lab, page: Page) -> None:
     assert lab.run(page, filters) == "Cohort()"
     lab.run(page, "state.filters = state.filters.exclude(Modality=['CT', 'SEG', 'SR', 'RTSTRUCT'])")
     expect(opener).to_contain_text("all but CT, RTSTRUCT, SEG")
-    expect(opener).to_contain_text("+1")
+    expect(opener.locator(".idc-badge")).to_have_attribute("data-text", "+1")
 
 
 def test_one_value_alone_by_mouse_and_keyboard(lab: Lab, page: Page) -> None:
@@ -333,7 +333,7 @@ def test_two_page_views_show_the_same(lab: Lab, page: Page) -> None:
     page.keyboard.press("Escape")
     buttons.nth(0).click()
     option(page, "SEG").click()
-    expect(buttons.nth(1)).to_contain_text("+1")
+    expect(buttons.nth(1)).to_have_accessible_name("Modality: CT, SEG")
     assert chosen(lab, page, "Modality") == "('CT', 'SEG')"
 
 

@@ -160,14 +160,14 @@ def test_it_copies(page: Page) -> None:
     open_by_key(page)
     copied = {
         "Copy Series UID": SERIES[1],
-        "Copy Python code": f"client.cohort(SeriesInstanceUID='{SERIES[1]}').select()",
+        "Copy as Python code": f"client.cohort(SeriesInstanceUID='{SERIES[1]}').select()",
         "Copy Study UID": STUDY,
     }
     for name, text in copied.items():
         panel(page).get_by_role("button", name=name).first.press("Enter")
         page.wait_for_function("(text) => window.copied === text", arg=text)
         status = panel(page).get_by_role("status")
-        expect(status).to_have_text(f"{name.removeprefix('Copy ')} copied")
+        expect(status).to_have_text(f"{name.removeprefix('Copy ').removeprefix('as ')} copied")
     expect(panel(page).get_by_role("button", name="Copy Study UID")).to_be_focused()
 
 

@@ -100,7 +100,8 @@ CLICK = """async ([clicks, pause]) => {
 
 # JavaScript: read everything that is shown.
 SHOWN = """() => {
-  const number = (element) => Number(element.textContent.replaceAll(",", ""));
+  const number = ({ dataset, textContent }) =>
+    Number((dataset.text ?? textContent).replaceAll(",", ""));
   const facets = {};
   for (const facet of document.querySelectorAll(".idc-facet")) {
     const opener = facet.querySelector(".idc-popover-button");

@@ -49,6 +49,24 @@ function button(className, text, label, onClick) {
 }
 
 /**
+ * Show on a button how many rows of a grid are picked.
+ *
+ * @param {HTMLElement} element
+ * @param {number} count
+ * @param {string} title The title of the grid.
+ */
+function showPicked(element, count, title) {
+  const text = `${NUMBER.format(count)} picked`;
+  const rows = title.toLowerCase();
+  const sign = h("span", "", " ×");
+  sign.setAttribute("aria-hidden", "true");
+  element.replaceChildren(text, sign);
+  element.title = `Unpick all ${rows}`;
+  // A person who speaks commands says what is on the button.
+  element.setAttribute("aria-label", `${text}, unpick all ${rows}`);
+}
+
+/**
  * Create the root element of a widget, which keeps the keys and the focus.
  *
  * @param {string} className
@@ -171,7 +189,7 @@ function focusable(root) {
 function createAlert(text, onDismiss) {
   const element = h("div", "idc-alert");
   element.append(h("span", "idc-alert-text", text));
-  if (onDismiss) element.append(button("idc-x", "×", "Dismiss", onDismiss));
+  if (onDismiss) element.append(button("idc-x", "", "Dismiss", onDismiss));
   return element;
 }
 

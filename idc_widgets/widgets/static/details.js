@@ -97,7 +97,7 @@ function render({ model, el }) {
   const actions = h("div", "idc-details-actions");
   const head = h("div", "idc-details-head");
   const line = h("div", "idc-details-line");
-  line.append(title, status, button("idc-x", "×", "Close the details (Escape)", close));
+  line.append(title, status, button("idc-x", "", "Close the details (Escape)", close));
   head.append(line, summary, actions, problem);
   // Arrow keys scroll it.
   const body = h("div", "idc-details-body");
@@ -117,7 +117,7 @@ function render({ model, el }) {
       await copy(copied);
       made.focus({ preventScroll: true });
       status.textContent = "";
-      status.textContent = `${label.replace(/^Copy /, "")} copied`;
+      status.textContent = `${label.replace(/^Copy (as )?/, "")} copied`;
     });
     return made;
   }
@@ -226,7 +226,7 @@ function render({ model, el }) {
       ...content.viewers.map(([text, url]) => createLink("idc-link", text, url)),
       ...(content.more_viewers ? [`and ${NUMBER.format(content.more_viewers)} more studies`] : []),
       createCopyButton("idc-link", `Copy ${label}`, `Copy ${label}`, value),
-      createCopyButton("idc-link", "Copy as Python code", "Copy Python code", content.code),
+      createCopyButton("idc-link", "Copy as Python code", "Copy as Python code", content.code),
       explain,
     );
     const list = h("dl", "idc-details-list idc-details-columns");

@@ -193,12 +193,9 @@ function render({ model, el }) {
 
   function showPicks() {
     const number = countRows(picks.ranges());
-    const label = `Unpick all ${model.get("_title").toLowerCase()}`;
     const hadFocus = document.activeElement === parts.picked;
     parts.picked.hidden = number === 0;
-    parts.picked.textContent = `${NUMBER.format(number)} picked ×`;
-    parts.picked.setAttribute("aria-label", label);
-    parts.picked.title = label;
+    showPicked(parts.picked, number, model.get("_title"));
     if (hadFocus && number === 0) sheet.focus({ preventScroll: true });
     header.setPicked(number, count);
     drawLater();

@@ -40,15 +40,13 @@ function createRowElements(body, id) {
       const cell = h("div", "idc-grid-cell");
       cell.dataset.kind = kind;
       cell.classList.toggle("idc-grid-right", isRight(kind));
-      // A UID and a state have two parts, of which one is shown in another way.
-      if (kind === "uid" || kind === "state") cell.append(h("span"), h("span"));
+      // A UID has two parts, of which one can be cut.
+      if (kind === "uid") cell.append(h("span"), h("span"));
       boxes.push(cell);
     }
     const more = h("div", "idc-grid-cell idc-grid-more");
     more.setAttribute("aria-label", "Menu");
-    const dots = h("span", "", "⋮");
-    dots.setAttribute("aria-hidden", "true");
-    more.append(dots);
+    more.append(h("span"));
     boxes.push(more);
     boxes.forEach((cell, index) => {
       cell.setAttribute("role", "gridcell");
@@ -68,16 +66,18 @@ function createRowElements(body, id) {
     const text = value ?? (isMissing ? MISSING_CELL : "");
     cell.classList.toggle("idc-grid-missing", isMissing);
     if (cell.title) cell.removeAttribute("title");
-    if (kind !== "uid" && kind !== "state") {
+    if (kind === "state") {
+      cell.dataset.state = text.slice(0, 1); // a sign, which CSS draws
+      cell.textContent = text.slice(1);
+    } else if (kind === "uid") {
+      const at = Math.max(0, text.length - UID_TAIL);
+      const [start, end] = /** @type {any} */ (cell.children);
+      start.textContent = text.slice(0, at);
+      end.textContent = text.slice(at);
+      cell.setAttribute("aria-label", isMissing ? "missing" : text);
+    } else {
       cell.textContent = text;
-      return;
     }
-    const at = kind === "state" ? 1 : Math.max(0, text.length - UID_TAIL);
-    const [start, end] = /** @type {any} */ (cell.children);
-    start.textContent = text.slice(0, at);
-    end.textContent = text.slice(at);
-    if (kind === "uid") cell.setAttribute("aria-label", isMissing ? "missing" : text);
-    else cell.dataset.state = text.slice(0, 1);
   }
 
   /** Return the text of a cell if it is cut; otherwise "". @param {HTMLElement} cell */

@@ -278,7 +278,7 @@ function render({ model, el }) {
   function showRows(rows, more) {
     const items = rows.map(([name, place, complete, outcome]) => {
       const item = h("li", complete ? "idc-download-ok" : "idc-download-not");
-      const mark = h("span", "idc-download-mark", complete ? "✓" : "✕");
+      const mark = h("span", "idc-download-mark");
       mark.setAttribute("role", "img");
       mark.setAttribute("aria-label", complete ? "complete" : "not complete");
       const series = createElided(shortenUids(name));

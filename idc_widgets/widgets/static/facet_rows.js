@@ -19,13 +19,14 @@ function createFacetRow({ name, title, about, series, patients }) {
   const texts = h("span", "idc-facet-texts");
   texts.title = [name, title, about].filter(Boolean).join("\n");
   texts.append(h("span", "idc-facet-name", name));
-  if (title) texts.append(h("span", "idc-facet-title", title));
-  element.append(
-    h("span", "idc-facet-check"),
-    texts,
-    h("span", "idc-facet-number", seriesText),
-    h("span", "idc-facet-number", patientsText),
-  );
+  if (title) texts.append(" ", h("span", "idc-facet-title", title));
+  // CSS draws the numbers, because in the accessible name, each has a word.
+  const numbers = [seriesText, patientsText].map((text) => {
+    const number = h("span", "idc-facet-number");
+    number.dataset.text = text;
+    return number;
+  });
+  element.append(h("span", "idc-facet-check"), texts, ...numbers);
   return element;
 }
 

@@ -27,13 +27,10 @@ function render({ model, el }) {
   const show = () => {
     const rows = model.get("_count");
     const picks = model.get("_picked");
-    const clearLabel = `Unpick all ${model.get("_title").toLowerCase()}`;
     title.textContent = model.get("_title");
     count.textContent = NUMBER.format(rows);
     picked.hidden = picks === 0;
-    picked.textContent = `${NUMBER.format(picks)} picked ×`;
-    picked.setAttribute("aria-label", clearLabel);
-    picked.title = clearLabel;
+    showPicked(picked, picks, model.get("_title"));
     empty.hidden = rows > 0;
     empty.textContent = model.get("_empty");
     empty.style.height = model.get("_height");

@@ -46,8 +46,8 @@ function createPopover({
   const value = h("span", "idc-popover-value");
   const count = h("span", "idc-badge");
   const arrow = h("span", "idc-arrow");
-  opener.append(h("span", "idc-popover-label", label), value, count, arrow);
-  const clear = button("idc-x idc-popover-clear", "×", `Clear ${label}`);
+  opener.append(h("span", "idc-popover-label", label), " ", value, count, arrow);
+  const clear = button("idc-x idc-popover-clear", "", `Clear ${label}`);
   box.append(opener, clear);
   const panel = h("div", "idc-popover-panel");
   root.append(box, panel);
@@ -59,8 +59,8 @@ function createPopover({
     value.textContent = first ?? "";
     value.hidden = !isActive;
     clear.hidden = !isActive;
-    count.textContent = more > 0 ? `+${more}` : "";
-    count.hidden = !count.textContent;
+    count.dataset.text = `+${more}`; // drawn by CSS, because the accessible name has all values
+    count.hidden = more <= 0;
     arrow.hidden = isActive;
     const description = all ? `${label}: ${all}` : "";
     opener.title = description ? `${description}\n${column}` : column;

@@ -50,7 +50,7 @@ function render({ model, el }) {
   input.autocomplete = "off";
   input.spellcheck = false;
   input.setAttribute("aria-label", "Search descriptions, IDs and collections, or paste UIDs");
-  const clear = button("idc-x idc-search-clear", "×", "Clear search", () => {
+  const clear = button("idc-x idc-search-clear", "", "Clear search", () => {
     apply("");
     input.focus();
   });
@@ -63,7 +63,7 @@ function render({ model, el }) {
     copyUnknown.textContent = "copied";
     copyUnknown.focus();
   });
-  const remove = button("idc-x", "×", "Remove the UIDs", () => {
+  const remove = button("idc-x", "", "Remove the UIDs", () => {
     request({ uids: "" });
     input.focus();
   });

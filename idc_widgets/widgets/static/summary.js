@@ -155,7 +155,7 @@ function render({ model, el }) {
       label.title = text;
       chip.append(label);
       if (hint) chip.append(h("span", "idc-chip-hint", hint));
-      chip.append(button("idc-x", "×", `Remove: ${text}`, () => send({ kind, name })));
+      chip.append(button("idc-x", "", `Remove: ${text}`, () => send({ kind, name })));
       if (!isSentence || !before) return chip;
       const joined = h("span", "idc-choice");
       joined.append(h("span", "idc-choice-word", before), chip);

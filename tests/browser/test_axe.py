@@ -1,0 +1,171 @@
+"""The browser in each of its states and each theme, checked by axe-core.
+
+axe finds mistakes in names, roles and contrasts. What people do with keys and hear is in other
+tests, because a page that nobody can use by key may have no mistake for axe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import Page, expect
+from support.grids import Grid
+from support.lab import Lab
+from support.s3server import S3Server, series_objects
+from support.themes import JUPYTER, read_themes, show_theme
+from support.wheel import ROOT
+
+from idc_widgets import Index
+
+CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
+
+# With few rows, axe is fast.
+SHOW = """
+from idc_widgets import BrowserState, IDCBrowser
+state = BrowserState()
+state.sizes = {"upper": 102, "lower": 102}
+browser = IDCBrowser(state=state)
+browser
+"""
+FILTER = "browser.filters = browser.client.cohort(collection_id='nsclc_radiomics', Modality='CT')"
+PICK = f"browser.pick(patients=['LUNG1-365'], series=['{CT}'])"
+EMPTY = "browser.filters = browser.client.cohort(collection_id='nsclc_radiomics', Modality='MR')"
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+
+# JupyterLab gives the body no height, and axe takes all text for hidden. What sticks lies above
+# other texts, which a person can scroll into sight, so nothing sticks here, and no row is cut.
+SEEN_WHOLE = """
+html, body { height: 100vh; overflow: visible !important; }
+.idc-browser.idc-browser > .idc-part-foot { position: static; max-height: none; }
+.idc-grid .idc-grid-check, .idc-grid .idc-grid-more { position: static; }
+.idc-grid-choice:nth-child(n + 6) { display: none; }
+"""
+
+# JavaScript: return what axe finds, and what it cannot decide, of the worst kinds. If something
+# lies above the browser, only its colors can be seen. The rules that are not about colors have the
+# same result in each theme. In an empty field, axe cannot see the color of what will be typed.
+FIND = """async (onlyColors) => {
+  const browser = document.querySelector(".idc-browser");
+  const above = [...browser.querySelectorAll(
+    ".idc-popover-open .idc-popover-panel, .idc-grid-chooser, .idc-grid-menu"
+  )].find((element) => element.getClientRects().length > 0);
+  const empty = [...browser.querySelectorAll("input")].filter(({ value }) => value === "");
+  for (const input of empty) input.value = "text";
+  const colors = await axe.run(above ?? browser, { runOnly: ["color-contrast"] });
+  for (const input of empty) input.value = "";
+  const found = [...colors.violations, ...colors.incomplete];
+  if (!onlyColors) {
+    const rest = await axe.run(browser, { rules: { "color-contrast": { enabled: false } } });
+    found.push(...rest.violations, ...rest.incomplete);
+  }
+  return found
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .flatMap(({ id, nodes }) => nodes.map(({ html, any, all, none }) => {
+      const reason = [...any, ...all, ...none].map(({ message }) => message)[0];
+      return `${id}: ${reason}: ${html.slice(0, 300)}`;
+    }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    rows = pq.read_table(Index.default().tables["index"], filters=[("SeriesInstanceUID", "=", CT)])
+    with S3Server(series_objects(rows.to_pylist())) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -> Iterator[Lab]:
+    env = {"S3_ENDPOINT_URL": s3.url}
+    with Lab(tmp_path_factory.mktemp("axe"), chromium=chromium, env=env) as running:
+        yield running
+
+
+def states(lab: Lab, page: Page) -> Iterator[str]:
+    """Bring the browser into each state, and yield its name."""
+    status, start = page.locator(".idc-download-title"), page.locator(".idc-download-start")
+    expect(page.locator(".idc-grid-count").last).to_have_text("1,044,191")
+    yield "start"
+    with opened(page, "Modality"):
+        yield "dropdown open"
+    page.get_by_role("button", name="More filters").click()
+    with opened(page, "Size"):
+        yield "range open"
+    lab.run(page, FILTER)
+    yield "filtered"
+    lab.run(page, PICK)
+    expect(start).to_contain_text("1 picked series")
+    yield "picked"
+    series = Grid(page, "Series")
+    page.get_by_role("button", name="Columns").last.click()
+    yield "column chooser open"
+    page.keyboard.press("Escape")
+    series.press("Control+Home", "ContextMenu")
+    expect(page.get_by_role("menu")).to_be_visible()
+    yield "row menu open"
+    page.keyboard.press("Escape")
+    series.press("Alt+Enter")
+    expect(page.get_by_role("region", name="Series details")).to_be_visible()
+    yield "row details open"
+    page.keyboard.press("Escape")
+    start.click()
+    expect(status).to_have_text("Complete")
+    expect(series.picked().get_by_text("complete")).to_be_visible()
+    yield "complete"
+    page.locator(".idc-download-folder").fill("no_server")
+    lab.run(page, "browser._download.endpoint_url = 'http://127.0.0.1:9'")
+    start.click()
+    expect(status).to_have_text(re.compile("Failed|Incomplete"))
+    yield "failed"
+    lab.run(page, EMPTY)
+    expect(start).to_be_disabled()
+    yield "empty"
+
+
+@contextmanager
+def opened(page: Page, name: str) -> Iterator[None]:
+    """Open a dropdown or a range."""
+    page.locator(".idc-popover-button").filter(has_text=name).click()
+    panel = page.locator(".idc-popover-open .idc-popover-panel")
+    expect(panel.locator(":is([role=option], [role=slider])").first).to_be_visible()
+    yield
+    page.keyboard.press("Escape")
+
+
+def find(page: Page, *, only_colors: bool) -> list[str]:
+    """Return what axe finds."""
+    found: list[str] = page.evaluate(FIND, only_colors)
+    return found
+
+
+def test_axe_finds_nothing(lab: Lab) -> None:
+    assert AXE.is_file(), f"{AXE} is missing: run `npm ci`"
+    page = lab.open_notebook([SHOW], width=1400, height=1200)
+    page.emulate_media(reduced_motion="reduce")
+    lab.run_all(page)
+    themes = read_themes(page)
+    page.add_style_tag(content=SEEN_WHOLE)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    seen, problems = set(), []
+    for state in states(lab, page):
+        seen.add(state)
+        expect(page.locator(".idc-grid [role=grid][aria-busy=true]")).to_have_count(0)
+        for theme, variables in themes.items():
+            # The other front ends differ from JupyterLab in colors, most of which two states have.
+            if theme in JUPYTER or state in {"picked", "failed"}:
+                show_theme(page, variables)
+                found = find(page, only_colors=theme != "light")
+                problems += [f"{state}, {theme}: {problem}" for problem in found]
+    # To be sure that axe sees colors and names at all.
+    show_theme(page, {"--vscode-editor-foreground": "#888", "--vscode-editor-background": "#777"})
+    assert len([line for line in find(page, only_colors=True) if "contrast" in line]) > 20
+    page.locator(".idc-download-folder").evaluate("(e) => e.removeAttribute('aria-label')")
+    assert any("idc-download-folder" in line for line in find(page, only_colors=False))
+    lab.close(page)
+    assert len(seen) == 11
+    assert problems == []

@@ -1,0 +1,101 @@
+"""The themes of the front ends, shown one after the other on a page of JupyterLab.
+
+JupyterLab has themes of its own. Other front ends give the page variables with their colors, so a
+page that has the same variables shows the widgets in their themes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from playwright.sync_api import Page
+
+from idc_widgets.widgets.assets import STATIC
+
+from .lab import NOTEBOOK
+
+__all__ = ["FOREIGN", "JUPYTER", "read_themes", "show_theme"]
+
+#: The themes of JupyterLab.
+JUPYTER = {
+    "light": "JupyterLab Light",
+    "dark": "JupyterLab Dark",
+    "high contrast": "JupyterLab Dark High Contrast",
+}
+
+#: What ipywidgets 7 defines in the classic Notebook and in Google Colab, whatever the theme is.
+IPYWIDGETS_7 = {
+    "--jp-ui-font-color1": "rgba(0, 0, 0, 0.8)",
+    "--jp-layout-color1": "white",
+    "--jp-border-color1": "#9e9e9e",
+    "--jp-border-color2": "#bdbdbd",
+    "--jp-brand-color1": "#2196f3",
+    "--jp-success-color1": "#4caf50",
+    "--jp-error-color1": "#f44336",
+}
+
+#: The colors of other front ends, by theme.
+FOREIGN = {
+    "classic Notebook": IPYWIDGETS_7,
+    "Colab dark": {
+        **IPYWIDGETS_7,
+        "--colab-primary-text-color": "#e3e3e3",
+        "--colab-primary-surface-color": "#383838",
+    },
+    "VS Code dark": {
+        **IPYWIDGETS_7,
+        "--vscode-foreground": "#cccccc",
+        "--vscode-editor-foreground": "#cccccc",
+        "--vscode-editor-background": "#1f1f1f",
+        "--vscode-textLink-foreground": "#4daafc",
+        "--vscode-testing-iconPassed": "#73c991",
+        "--vscode-errorForeground": "#f85149",
+    },
+    "VS Code light": {
+        **IPYWIDGETS_7,
+        "--vscode-foreground": "#3b3b3b",
+        "--vscode-editor-foreground": "#3b3b3b",
+        "--vscode-editor-background": "#ffffff",
+        "--vscode-textLink-foreground": "#005fb8",
+        "--vscode-testing-iconPassed": "#388a34",
+        "--vscode-errorForeground": "#f85149",
+    },
+}
+
+#: The variables of Jupyter that the style sheets use.
+USED = sorted(set(re.findall(r"--jp-[\w-]+", (STATIC / "base.css").read_text(encoding="utf-8"))))
+
+CHANGE = f"""async (theme) => {{ {NOTEBOOK}
+  await app.commands.execute("apputils:change-theme", {{ theme }});
+}}"""
+HAS_THEME = "(theme) => document.body.dataset.jpThemeName === theme"
+
+READ = """(names) => {
+  const style = getComputedStyle(document.documentElement);
+  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(name)]));
+}"""
+
+SHOW = """(variables) => {
+  const { style } = document.documentElement;
+  for (const name of [...style]) if (name.startsWith("--")) style.removeProperty(name);
+  for (const [name, value] of Object.entries(variables)) style.setProperty(name, value);
+}"""
+
+
+def read_themes(page: Page) -> dict[str, dict[str, str]]:
+    """Return the variables of all themes by name: of JupyterLab, then of other front ends.
+
+    It changes the theme of the open page several times, and shows the light theme in the end.
+    """
+    found = {}
+    for name, theme in reversed(JUPYTER.items()):
+        page.evaluate(CHANGE, theme)
+        page.wait_for_function(HAS_THEME, arg=theme)
+        found[name] = page.evaluate(READ, USED)
+    return {**dict(reversed(found.items())), **FOREIGN}
+
+
+def show_theme(page: Page, variables: Mapping[str, str]) -> None:
+    """Give the page the variables of a theme, which is much faster than a change of the theme."""
+    page.evaluate(SHOW, variables)
