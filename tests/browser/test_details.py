@@ -24,6 +24,11 @@ grid.on_details(details.show)
 VBox([grid, details], layout={"width": "100%"})
 """
 
+ALONE = """
+from idc_widgets import BrowserState, IDCClient, SeriesGrid
+SeriesGrid(BrowserState(IDCClient('own.csv')))
+"""
+
 BROWSER = """
 from idc_widgets import IDCBrowser, IDCClient
 browser = IDCBrowser(IDCClient('own.csv'), download_dir='data')
@@ -193,6 +198,22 @@ def test_it_follows_the_theme(lab: Lab, screenshots: Path, theme: str) -> None:
     lab.screenshot(page, screenshots / f"details-{theme}.png")
     panel(page).get_by_role("button", name="Explain columns").click()
     lab.screenshot(page, screenshots / f"details-explained-{theme}.png")
+    lab.close(page)
+
+
+def test_below_a_grid_that_is_used_alone(lab: Lab, screenshots: Path) -> None:
+    page = lab.open_notebook([ALONE])
+    lab.run_all(page)
+    grid = open_by_key(page)
+    expect(panel(page).get_by_role("group")).to_be_focused()
+    expect(value(page, "Series UID")).to_contain_text(SERIES[1])
+    below, above = box(panel(page)), box(grid.root)
+    assert below["y"] >= above["y"] + above["height"]
+    assert abs(below["width"] - above["width"]) <= 2
+    lab.screenshot(page, screenshots / "details-below.png")
+    page.keyboard.press("Escape")
+    expect(panel(page)).to_be_hidden()
+    expect(grid.grid).to_be_focused()
     lab.close(page)
 
 

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from support.own_table import OwnTable
 
-from idc_widgets import BrowserState, IDCClient, InvalidQueryError, RowDetails, Selection
+from idc_widgets import (
+    BrowserState,
+    IDCClient,
+    InvalidQueryError,
+    RowDetails,
+    Selection,
+    SeriesGrid,
+)
 from idc_widgets.index import COLUMNS
 from idc_widgets.query import DataSource
 from idc_widgets.widgets import row_content as content_module
@@ -215,6 +222,31 @@ def test_a_row_that_cannot_be_looked_up_is_reported(
     state.pick(studies=[])  # any turn tries again
     assert details._content["identifier"][1] == "LUNG1-001"
     assert details._content["problem"] == ""
+
+
+def test_a_grid_alone_shows_a_row_below_itself(state: BrowserState) -> None:
+    grid = SeriesGrid(state)
+    [view] = grid.children
+    keys = grid._rows.keys([range(2)])
+
+    def ask(row: int) -> None:
+        content = {"kind": "details", "generation": view._source["generation"], "row": row}
+        view._handle_custom_msg(content, [])
+
+    ask(0)
+    [_, below] = grid.children
+    assert below._content["identifier"] == ("Series UID", keys[0])
+    below._handle_custom_msg({"kind": "close"}, [])
+    ask(1)
+    assert grid.children == (view, below)
+    assert below._content["identifier"] == ("Series UID", keys[1])
+    asked: list[Any] = []
+    grid.on_details(lambda *row: asked.append(row))
+    ask(0)
+    assert asked == [("series", keys[0])]
+    assert below._content["identifier"] == ("Series UID", keys[1])
+    grid.close()
+    assert below.comm is None
 
 
 def test_hostile_values_stay_text(own_table: OwnTable) -> None:

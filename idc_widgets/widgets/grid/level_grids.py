@@ -15,6 +15,7 @@ from ...index import LEVELS
 from ...query import RowSource, Sort, row_source
 from ..argument_check import check_keywords
 from ..closing import Closable
+from ..details import RowDetails
 from ..download import DownloadWidget
 from ..front_end_requests import FrontEndRequests
 from ..state import BrowserState
@@ -71,6 +72,7 @@ class _LevelGrid(Closable, VBox):
         self._view.on_details(self._show_details)
         #: Called with the level and the key when a person asks for everything about a row.
         self.details_callbacks: list[Callable[[str, Any], None]] = []
+        self._details: RowDetails | None = None
         super().__init__([self._view.widget], layout=self._view.widget.layout)
         self._is_stale = False
         self._refill()
@@ -88,6 +90,8 @@ class _LevelGrid(Closable, VBox):
     def on_details(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:
         """Call back when a person asks for everything about a row.
 
+        Without a callback, the grid shows it in `RowDetails` below itself.
+
         Args:
             callback: Gets the level ("patient", "study" or "series") and the key of the row.
 
@@ -98,8 +102,16 @@ class _LevelGrid(Closable, VBox):
         return lambda: self.details_callbacks.remove(callback)
 
     def _show_details(self, key: Any) -> None:
-        for callback in list(self.details_callbacks):
+        for callback in list(self.details_callbacks) or [self._details_below().show]:
             callback(self._level, key)
+
+    def _details_below(self) -> RowDetails:
+        """Return the panel below the grid; it is made when a person asks for it first."""
+        if self._details is None:
+            layout = {"margin": "8px 0 0", "min_width": "0"}
+            self._details = RowDetails(self._state, layout=layout)
+            self.children = [self._view.widget, self._details]
+        return self._details
 
     def _choose_columns(self, names: Sequence[str]) -> None:
         own = [name for name in names if name != ON_DISK.name]

@@ -241,13 +241,25 @@ function render({ model, el }) {
     body.scrollTop = 0;
     const isOpening = root.hidden;
     setHidden(false);
-    if (content.asked && !hadFocus) takeFocus();
+    if (content.asked && !hadFocus) onPage(takeFocus);
     else if (isOpening) root.scrollIntoView({ block: "nearest" });
     else if (hadFocus && !root.contains(activeElementNear(root))) focusBody();
   }
 
   function focusBody() {
     body.focus({ preventScroll: true });
+  }
+
+  /** Call back now or, as a new panel is drawn before it is on the page, later. @param {() => void} callback */
+  function onPage(callback) {
+    if (root.isConnected) return callback();
+    const appearing = new ResizeObserver(() => {
+      if (!root.isConnected) return;
+      appearing.disconnect();
+      callback();
+    });
+    appearing.observe(root);
+    signal.addEventListener("abort", () => appearing.disconnect());
   }
 
   /** Take the focus from the grid or the notebook cell that asked, but not from another place. */
