@@ -18,9 +18,12 @@ from .front_end import installed_major, opened, write_notebook
 
 __all__ = ["Classic"]
 
-IS_READY = (
-    "() => window.Jupyter?.notebook?._fully_loaded && Jupyter.notebook.kernel?.is_connected()"
-)
+# JavaScript: whether cells can run: the kernel has said what it is, and the extension that shows
+# widgets has loaded.
+IS_READY = """() => window.Jupyter?.notebook?._fully_loaded
+  && Jupyter.notebook.kernel?.is_connected()
+  && Jupyter.notebook.kernel.info_reply?.protocol_version
+  && "jupyter.widget" in Jupyter.notebook.kernel.comm_manager.targets"""
 
 # JavaScript: whether all cells have run.
 HAVE_RUN = """() => Jupyter.notebook.get_cells().every((cell) =>
