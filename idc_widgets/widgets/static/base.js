@@ -122,12 +122,20 @@ function keepFocus(root, next) {
     focused = /** @type {HTMLElement} */ (event.target);
     place = focusable(root).indexOf(focused);
   });
-  root.addEventListener("focusout", () => {
-    // If the element has disappeared, `onChange` has moved the focus before this runs.
-    setTimeout(() => {
-      if (!root.contains(activeElementNear(root))) focused = null;
-    });
-  });
+  // In the capture phase, this runs before every other function that may change the page.
+  root.addEventListener(
+    "blur",
+    (event) => {
+      const to = /** @type {Node | null} */ (event.relatedTarget);
+      // The focus moves to another element, which may be in another shadow tree, as in marimo.
+      if (to && !root.contains(to)) focused = null;
+      // If the element has disappeared, `onChange` has moved the focus before this runs.
+      setTimeout(() => {
+        if (!root.contains(activeElementNear(root))) focused = null;
+      });
+    },
+    { capture: true },
+  );
   root.addEventListener("blur", () => root.removeAttribute("tabindex"));
 
   function onChange() {
@@ -278,19 +286,19 @@ const SILENT_MS = 10000;
  * @param {(isGone: boolean) => void} [onGone] Called at each change.
  */
 function watchKernel(model, el, root, signal, onGone) {
-  const id = uniqueId();
   let isGone = false;
+  /** @type {HTMLElement | null} */
+  let said = null; // what this widget says about the kernel
   /** @type {HTMLElement | null} */
   let disabled = null; // what had the focus when the kernel ended
   keepMessages(model);
 
   /** @param {string} text "" takes back what this widget has said. */
   function say(text) {
-    for (const note of document.querySelectorAll(`.idc-kernel [data-of="${id}"]`)) {
-      const host = note.parentElement;
-      note.remove();
-      if (host && !host.childElementCount) host.remove();
-    }
+    const before = said?.parentElement;
+    said?.remove();
+    said = null;
+    if (before && !before.childElementCount) before.remove();
     if (!text) return null;
     const place = root.closest(".idc-browser") ?? el;
     /** @type {HTMLElement | null} */
@@ -302,9 +310,8 @@ function watchKernel(model, el, root, signal, onGone) {
       keepKeys(host);
       place.append(host);
     }
-    const note = h("span", "", text);
-    note.dataset.of = id;
-    host.append(note); // the style sheet shows only the first
+    said = h("span", "", text);
+    host.append(said); // the style sheet shows only the first
     return host;
   }
 

@@ -193,7 +193,7 @@ function render({ model, el }) {
 
   function showPicks() {
     const number = countRows(picks.ranges());
-    const hadFocus = document.activeElement === parts.picked;
+    const hadFocus = activeElementNear(root) === parts.picked;
     parts.picked.hidden = number === 0;
     showPicked(parts.picked, number, model.get("_title"));
     if (hadFocus && number === 0) sheet.focus({ preventScroll: true });
@@ -259,7 +259,7 @@ function render({ model, el }) {
   function showEmpty() {
     const reason = model.get("_reason");
     const isEmpty = reason !== "" || count === 0;
-    const hadFocus = root.contains(document.activeElement);
+    const hadFocus = root.contains(activeElementNear(root));
     parts.empty.textContent = reason || model.get("_empty");
     if (reason) parts.count.textContent = "0";
     else parts.count.textContent = NUMBER.format(count);
@@ -268,7 +268,7 @@ function render({ model, el }) {
     parts.frame.hidden = isEmpty;
     if (isEmpty) say(parts.empty.textContent);
     else measure();
-    if (hadFocus && document.activeElement !== parts.picked) {
+    if (hadFocus && activeElementNear(root) !== parts.picked) {
       (isEmpty ? parts.empty : sheet).focus({ preventScroll: true });
     }
   }
@@ -406,7 +406,7 @@ function render({ model, el }) {
     window.addEventListener(
       type,
       (event) => {
-        if (!root.contains(/** @type {Node} */ (event.target))) picks.flush();
+        if (!event.composedPath().includes(root)) picks.flush();
       },
       { capture: true, signal },
     );

@@ -91,7 +91,7 @@ function createRowMenu({ root, send, say, onClose, signal }) {
 
   /** @param {HTMLElement[]} all */
   function showItems(all) {
-    const focused = items().indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    const focused = items().indexOf(/** @type {HTMLElement} */ (activeElementNear(menu)));
     for (const item of all) {
       item.setAttribute("role", "menuitem");
       item.tabIndex = -1;
