@@ -172,6 +172,7 @@ ENVIRONMENTS = (
     Environment("512 MB of memory", memory_MB=512, prepares=True),
     Environment("4 GB of addresses", limits=f"--as={4 * 10**9}"),
     Environment("128 open files", limits="--nofile=128", prepares=True),
+    Environment("64 open files", limits="--nofile=64"),
     Environment("files up to 20 MB", limits=f"--fsize={20 * 10**6}", prepares=True),
     Environment("no /dev/shm", "umount -l /dev/shm"),
     Environment("no /proc", "umount -l /proc"),

@@ -35,6 +35,7 @@ from .licenses import is_non_commercial as is_non_commercial
 from .lists import as_list as as_list
 from .locks import locked as locked
 from .locks import try_lock as try_lock
+from .open_files import too_few_open_files as too_few_open_files
 from .own_files import make_own_folder as make_own_folder
 from .own_files import make_partial_folder as make_partial_folder
 from .own_files import require_space as require_space

@@ -20,6 +20,7 @@ from .._util import (
     file_identity,
     is_from_us,
     never_free,
+    too_few_open_files,
 )
 from ..errors import IndexFileError, InvalidQueryError
 from ..index import COLUMNS, Index
@@ -69,10 +70,13 @@ class DuckDBEngine:
         index: The files; by default the index that the installed idc-index-data ships.
 
     Raises:
-        IndexFileError: A table cannot be read, or lacks a required column.
+        IndexFileError: A table cannot be read, or lacks a required column; or too few files may be
+            open at once.
     """
 
     def __init__(self, index: Index | None = None) -> None:
+        if problem := too_few_open_files():
+            raise IndexFileError(f"the index cannot be opened: {problem}")
         self.index = index if index is not None else Index.default()
         self.data_version = self.index.data_version
         self._lock = ForkSafeLock()

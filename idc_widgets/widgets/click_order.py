@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ _MAX_TIMES_SENT = 3
 
 @dataclass
 class _Click:
+    number: int
     after: int
     turns: Turns
     work: Callable[[], None]
@@ -33,13 +35,16 @@ class _Click:
 class _Page:
     """The clicks of one page, by number."""
 
-    come: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    #: Click that has come → whether it has been carried out.
+    come: OrderedDict[int, bool] = field(default_factory=OrderedDict)
     kept: dict[int, _Click] = field(default_factory=dict)
 
-    def add(self, number: int, click: _Click) -> list[_Click]:
+    def add(self, click: _Click) -> list[_Click]:
         """Add a click that was sent; return the clicks to carry out now, in order."""
+        number = click.number
         if number in self.come:
-            return [click]  # sent again; the widget only answers it again
+            # Sent again. If its turn has not come yet, this one must not take a later turn.
+            return [click] if self.come[number] else []
         if (earlier := self.kept.get(number)) is not None:
             click.times_sent = earlier.times_sent + 1
         self.kept[number] = click
@@ -49,10 +54,15 @@ class _Page:
             after = self.kept[kept].after
             if after <= 0 or after in self.come or (is_late and kept <= number):
                 ready.append(self.kept.pop(kept))
-                self.come[kept] = None
+                self.come[kept] = False
         while len(self.come) > _MAX_COME:
             self.come.popitem(last=False)
         return ready
+
+    def end(self, number: int) -> None:
+        """Note that a click has been carried out: if it is sent again, it is answered again."""
+        if number in self.come:
+            self.come[number] = True
 
 
 class ClickOrder:
@@ -90,21 +100,27 @@ class ClickOrder:
             self._pages.move_to_end(page)
             while len(self._pages) > _MAX_PAGES:
                 self._pages.popitem(last=False)
-            ready = clicks.add(number, _Click(after, turns, work))
+            ready = clicks.add(_Click(number, after, turns, work))
             # Another thread may take the next click as soon as the lock is free.
-            promised = [(click.turns.promise(), click.work) for click in ready]
-        _call_all(promised)
+            promised = [(click, click.turns.promise()) for click in ready]
+        try:
+            _call_all(clicks, promised)
+        finally:
+            for click in ready:
+                clicks.end(click.number)
 
 
-def _call_all(promised: list[tuple[Any, Callable[[], None]]]) -> None:
-    """Call each function in its context, even if an earlier one raises an error."""
+def _call_all(page: _Page, promised: list[tuple[_Click, AbstractContextManager[None]]]) -> None:
+    """Carry out each click in its promised turn, even if an earlier one raises an error."""
     error: BaseException | None = None
-    for promise, work in promised:
+    for click, promise in promised:
         try:
             with promise:
-                work()
+                click.work()
         except BaseException as raised:
             error = error or raised
+        finally:
+            page.end(click.number)
     if error is not None:
         raise error
 

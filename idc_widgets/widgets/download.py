@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,19 +22,17 @@ from ..selection import Selection
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
-from .job_status import ACTIVE_STATES, job_status
+from .front_end_requests import FrontEndRequests
+from .job_status import ACTIVE_STATES, RecentSpeeds, job_status
 from .on_disk import OnDisk
 from .state import BrowserState
 from .static_view import StaticView, choices
-from .turns import not_up_to_date
+from .turns import Turns, not_up_to_date
 from .user_observers import Teller
 
 __all__ = ["DownloadWidget"]
 
 _log = logging.getLogger(__name__)
-
-#: How many of the last seconds the chart of the speed shows.
-SPEED_HISTORY_SECONDS = 60
 
 #: How long `start` waits for an earlier download that is being cancelled.
 CANCEL_WAIT_SECONDS = 10.0
@@ -66,7 +63,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     >>> widget = DownloadWidget(cohort.select())
     """
 
-    _esm = script("sparkline", "download")
+    _esm = script("requests", "sparkline", "download")
     _css = style("sparkline", "download")
 
     selection = Instance(Selection, allow_none=True)
@@ -105,6 +102,9 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     _question = Unicode().tag(sync=True)
     """The preview of a large download, which a person has to confirm; empty if none. Type: str."""
 
+    _answered = Unicode().tag(sync=True)
+    """The last clicks that were carried out. Type: str; see `FrontEndRequests.note`."""
+
     def __init__(
         self,
         selection: Selection | None = None,
@@ -135,9 +135,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._status_lock = threading.Lock()
         self._status_number = 0
         self._running_reports = 0  # how many reports in a row say that the job is running
-        #: The speeds in MB/s, and when the last one was taken (`time.monotonic`).
-        self._rates: deque[float] = deque(maxlen=SPEED_HISTORY_SECONDS)
-        self._rate_time = 0.0
+        self._speeds = RecentSpeeds()
         self._job_selection: Selection | None = None
         #: Removes the observer of `job`.
         self._remove_job_observer: Callable[[], object] = lambda: None
@@ -151,6 +149,9 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._on_close(self.on_disk.close)
         self._on_close(self._stop_observing_job)
         self._show_folder()
+        #: Without a state, there are no other clicks to wait for.
+        self._turns = Turns() if state is None else state.turns
+        self._requests = FrontEndRequests(self._turns, self._click)
         self.on_msg(self._on_message)
         if state is not None:
             self._show_state(state, self._show_selection, ["selection", "series"], self._show_stale)
@@ -174,13 +175,20 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
                 `Selection.download`).
         """
         try:
-            with self._changes(), self._starting:
-                job = self._start_or_find(max_GB)
+            job = self._start(self._present_selection(), max_GB)
         except Exception:
             self._tell(is_python=False)  # the error that is raised here came first
             raise
         self._tell(is_python=True)
         return job
+
+    def _present_selection(self) -> Selection | None:
+        """Return the selection; wait if another thread is handling a click."""
+        return self.selection if self.state is None else self.state.selection
+
+    def _start(self, selection: Selection | None, max_GB: float | None) -> DownloadJob:
+        with self._changes(), self._starting:
+            return self._start_or_find(selection, max_GB)
 
     def latest_job(self) -> DownloadJob | None:
         """Return `job`; wait for a download that another thread is starting."""
@@ -188,10 +196,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             job: DownloadJob | None = self.job
             return job
 
-    def _start_or_find(self, max_GB: float | None) -> DownloadJob:
+    def _start_or_find(self, selection: Selection | None, max_GB: float | None) -> DownloadJob:
         """Return the running job of the same selection, or start a new one."""
-        # Reading waits if another thread is handling a click.
-        selection = self.selection if self.state is None else self.state.selection
         if self.job is not None and self.job.is_cancelling:
             self.job.wait(CANCEL_WAIT_SECONDS)
         self._show_folder()
@@ -377,38 +383,51 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             self._status = {
                 "number": self._status_number,
                 **status,
-                "rates": self._recent_rates(job),
+                "rates": self._speeds.of(job),
             }
-
-    def _recent_rates(self, job: DownloadJob) -> list[float]:
-        """Return the speeds of the last minute in MB/s, one per second."""
-        if job.state not in ACTIVE_STATES:
-            self._rates.clear()
-        elif job.progress.MB_per_s is not None and time.monotonic() >= self._rate_time + 1:
-            self._rate_time = time.monotonic()
-            self._rates.append(round(job.progress.MB_per_s, 2))
-        return list(self._rates)
 
     # --- messages of the front end ---------------------------------------------------------
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        match content:
+            case {"kind": "paths"}:
+                paths = chain.from_iterable(self.paths.values())
+                self.send({"kind": "paths", "text": "\n".join(map(str, paths))})
+            case {"kind": "poll", "number": int(number)}:
+                # This reply arrives even in front ends that do not get messages from a thread.
+                is_new = self._status.get("number", 0) > number
+                self.send({"kind": "status", "status": self._status if is_new else None})
+            case {"kind": str()}:
+                click = partial(self._take_click, content)
+                self._requests.carry_out(self, content, click, self._answer)
+
+    @contextmanager
+    def _click(self) -> Iterator[None]:
         with self._changes():
-            self._react(content)
+            yield
         self._tell(is_python=False)
 
-    def _react(self, content: Any) -> None:
+    def _take_click(self, content: Any, _request: str) -> None:
+        # The turn comes after earlier clicks and before later ones. It ends before a download
+        # begins, because that may take a while.
+        with self._turns.turn():
+            selection = self._present_selection()
+        self._react(content, selection)
+
+    def _answer(self, request: str) -> None:
+        self._answered = self._requests.note(request)
+
+    def _react(self, content: Any, selection: Selection | None) -> None:
         match content:
             case {"kind": "start", "folder": str(folder), "sure": bool(sure)}:
                 self._message = self._question = ""
                 try:
                     self.download_dir = folder.strip()
-                    self.start(max_GB=None if sure else MAX_GB)
+                    self._start(selection, None if sure else MAX_GB)
                 except LargeDownloadError as error:
                     self._question = error.preview
                 except Exception as error:
                     self._show_error(error)
-                finally:
-                    self.send({"kind": "answer"})
             case {"kind": "pause"} if self.job is not None:
                 self.job.pause()
             case {"kind": "resume"} if self.job is not None:
@@ -421,15 +440,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
                     self.retry()
                 except Exception as error:
                     self._show_error(error)
-            case {"kind": "paths"}:
-                paths = chain.from_iterable(self.paths.values())
-                self.send({"kind": "paths", "text": "\n".join(map(str, paths))})
             case {"kind": "folder", "folder": str(folder)}:
                 self.download_dir = folder.strip()
-            case {"kind": "poll", "number": int(number)}:
-                # This reply arrives even in front ends that do not get messages from a thread.
-                is_new = self._status.get("number", 0) > number
-                self.send({"kind": "status", "status": self._status if is_new else None})
 
     def _show_error(self, error: Exception) -> None:
         if not isinstance(error, IDCError):

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from .click_order import CLICKS
 from .state import BrowserState
-from .turns import View
+from .turns import Turns, View
 
 __all__ = ["FrontEndRequests"]
 
@@ -49,19 +49,22 @@ class FrontEndRequests:
     answer was lost, the kernel only answers again.
 
     Args:
-        state: The state, which reports errors.
+        state: The state, which reports errors; or only its scheduler, if `turn` reports them.
         turn: Makes the context of an action of a person; by default a turn that reports errors.
         views: The views of the state that show what the requests change.
     """
 
     def __init__(
         self,
-        state: BrowserState,
+        state: BrowserState | Turns,
         turn: Callable[[], AbstractContextManager[None]] | None = None,
         views: Sequence[View] = (),
     ) -> None:
-        self._state = state
-        self._turn = turn or partial(state.turn, reports=True)
+        if isinstance(state, Turns):
+            assert turn is not None
+            self._turns, self._turn = state, turn
+        else:
+            self._turns, self._turn = state.turns, turn or partial(state.turn, reports=True)
         self._views = views
         self._last_number: dict[str, int] = {}  # by page view
         self._noted: dict[str, str] = {}  # page view → its last request, for `note`
@@ -104,7 +107,7 @@ class FrontEndRequests:
         """
         if isinstance(content.get("view"), str) and isinstance(content.get("number"), int):
             carry_out = partial(self._carry_out, widget, content, work, answer)
-            CLICKS.carry_out(content, self._state.turns, carry_out)
+            CLICKS.carry_out(content, self._turns, carry_out)
 
     def _carry_out(
         self,
@@ -131,7 +134,7 @@ class FrontEndRequests:
         self, widget: RequestedWidget, request: str, answer: Callable[[str], None]
     ) -> None:
         """Send all that a widget shows once more, if a request is the last and is over."""
-        with self._state.lock:
+        with self._turns.lock:
             if request in self._under_way or not self.is_last(request):
                 return
             answer(request)
@@ -159,7 +162,7 @@ class FrontEndRequests:
 
     def is_shown(self) -> bool:
         """Return whether the views show what the last request has changed, or that they cannot."""
-        return not any(self._state.turns.is_postponed(view) for view in self._views)
+        return not any(self._turns.is_postponed(view) for view in self._views)
 
     def is_last(self, request: str) -> bool:
         """Return whether the page view of this request has sent no later one."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from itertools import chain, islice
 from typing import Any
 
 from .._util import human_duration, human_size, plural
 from ..download import DownloadJob, PlannedSeries, Progress
 
-__all__ = ["ACTIVE_STATES", "job_status"]
+__all__ = ["ACTIVE_STATES", "RecentSpeeds", "job_status"]
 
 #: The states of a started job that Cancel can end.
 ACTIVE_STATES = ("running", "paused", "verifying")
+
+#: How many of the last seconds the chart of the speed shows.
+SPEED_HISTORY_SECONDS = 60
 
 #: The number of series that the report lists, failed ones first.
 MAX_ROWS = 200
@@ -21,6 +26,23 @@ MAX_SHOWN_LOG_LINES = 200
 
 #: The number of characters of a line of the log.
 MAX_LOG_LINE_CHARACTERS = 400
+
+
+class RecentSpeeds:
+    """The speeds of a job in the last minute."""
+
+    def __init__(self) -> None:
+        self._MB_per_s: deque[float] = deque(maxlen=SPEED_HISTORY_SECONDS)
+        self._taken_at = 0.0  # `time.monotonic` of the last one
+
+    def of(self, job: DownloadJob) -> list[float]:
+        """Return the speeds in MB/s, one per second; none after the end of the job."""
+        if job.state not in ACTIVE_STATES:
+            self._MB_per_s.clear()
+        elif job.progress.MB_per_s is not None and time.monotonic() >= self._taken_at + 1:
+            self._taken_at = time.monotonic()
+            self._MB_per_s.append(round(job.progress.MB_per_s, 2))
+        return list(self._MB_per_s)
 
 
 def job_status(job: DownloadJob, *, is_connected: bool = True, hint: str = "") -> dict[str, Any]:

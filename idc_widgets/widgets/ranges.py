@@ -183,6 +183,8 @@ class RangeFilter(Closable, anywidget.AnyWidget):
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         match content:
             case {"kind": "count"}:
+                if self._counted_version == self._version:
+                    self.send_state("_histogram")  # the page asks again: the answer was lost
                 self.state.turns.refresh(self._count)
             case {"kind": "bins", "first": int(first), "last": int(last)}:
                 self._choose(content, lambda: self._filters_of_bins(first, last))

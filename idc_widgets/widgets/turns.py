@@ -91,11 +91,15 @@ class Turns:
 
     Args:
         interrupt: Ends the running queries of one thread, given its ident (`Engine.interrupt`).
-        report: Shows an error that a view raised; the views after it still run.
+        report: Shows an error that a view raised; the views after it still run. The defaults are
+            for a widget whose views run no queries.
     """
 
     def __init__(
-        self, *, interrupt: Callable[[int], object], report: Callable[[Exception], object]
+        self,
+        *,
+        interrupt: Callable[[int], object] = lambda _thread: None,
+        report: Callable[[Exception], object] = _log.error,
     ) -> None:
         self._interrupt = interrupt
         self._report = report

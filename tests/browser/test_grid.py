@@ -231,6 +231,33 @@ def test_a_click_that_crosses_new_rows_names_the_old_ones(small: tuple[Page, Gri
     assert (pick["generation"], pick["ranges"]) == (0, [[5, 6]])
 
 
+# JavaScript: let picks of Python arrive, and click a row before the next frame shows them.
+CLICK_BEFORE_FRAME = """async ([ranges, row, ctrlKey]) => {
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  window.stage.pick(ranges);
+  await null; // the grid hears of it
+  const cell = document.querySelector(`[aria-rowindex="${row + 2}"] [aria-colindex="2"]`);
+  for (const type of ["pointerdown", "click"]) {
+    cell.dispatchEvent(new MouseEvent(type, { bubbles: true, ctrlKey }));
+  }
+}"""
+
+
+@pytest.mark.parametrize(
+    ("row", "is_toggle", "expected"),
+    [(5, False, [[5, 6]]), (3, False, [[3, 4]]), (5, True, [[3, 4], [5, 6]])],
+)
+def test_a_click_counts_on_what_is_drawn(
+    small: tuple[Page, Grid], row: int, is_toggle: bool, expected: list[list[int]]
+) -> None:
+    page, grid = small
+    grid.click(grid.row(3))
+    assert_ranges(page, [[3, 4]])
+    page.evaluate(CLICK_BEFORE_FRAME, [[[5, 6]], row, is_toggle])
+    assert len(sent(page, "pick")) == 2
+    assert_ranges(page, expected)
+
+
 def test_headers_sort(small: tuple[Page, Grid]) -> None:
     page, grid = small
     grid.click(grid.header("Size"))
@@ -506,6 +533,7 @@ def test_columns_are_chosen_and_ordered(small: tuple[Page, Grid]) -> None:
     expect(grid.header("Manufacturer")).to_be_visible()
     assert labels(grid)[-1] == "Manufacturer"
     page.keyboard.press("Alt+ArrowUp")
+    expect(grid.header("Manufacturer")).to_have_attribute("aria-colindex", "6")
     assert labels(grid)[-2:] == ["Manufacturer", "Series UID"]
     expect(grid.status).to_have_text("Column 5 of 6")
     search.fill("")

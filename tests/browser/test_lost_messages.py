@@ -115,6 +115,51 @@ browser.state.observe(lambda change: done.append((change["name"], browser._filte
     assert sorted(done[1:]) == [["filters", True], ["patients", 0]]
 
 
+def test_columns_and_histograms_that_are_lost_are_sent_again(lab: Lab, page: Page) -> None:
+    lab.run(page, "browser._filters.expanded = True")
+    for kind in ("columns", "count"):
+        page.evaluate(LOSE_REQUEST, f'"kind":"{kind}"')
+    page.get_by_role("button", name="Columns").nth(2).click()
+    dialog = page.get_by_role("dialog", name="Columns")
+    dialog.get_by_role("option", name=re.compile("^Series UID")).click()
+    page.locator(".idc-popover-button").filter(has_text="Age").click()
+    page.wait_for_function("() => window.lost === 2")
+    expect(page.locator(".idc-range-bar")).to_have_count(20)
+    series = page.get_by_role("grid").nth(2)
+    expect(series.get_by_role("columnheader", name="Series UID")).to_have_count(0)
+
+
+def test_a_histogram_whose_answer_is_lost_is_sent_again(lab: Lab, page: Page) -> None:
+    lab.run(page, "browser._filters.expanded = True")
+    page.evaluate(LOSE_ANSWER, '"_histogram"')
+    page.locator(".idc-popover-button").filter(has_text="Age").click()
+    page.wait_for_function("() => window.lost === 1")
+    expect(page.locator(".idc-range-bar")).to_have_count(20)
+
+
+@pytest.mark.parametrize(
+    ("lose", "text"), [(LOSE_REQUEST, '"kind":"start"'), (LOSE_ANSWER, '"_answered"')]
+)
+def test_a_lost_click_on_download_is_sent_again_and_works_once(
+    lab: Lab, page: Page, lose: str, text: str
+) -> None:
+    observe = """
+jobs = []
+browser._download.endpoint_url = "http://127.0.0.1:9"
+browser._download.observe(lambda change: jobs.append(change["new"]), "job")
+browser.state.pick(patients=["LUNG1-003"])
+"""
+    lab.run(page, observe)
+    start = page.locator(".idc-download-start")
+    expect(start).to_have_text(re.compile("Download all 1?[0-9] series"))
+    page.evaluate(lose, text)
+    start.click()
+    expect(start).to_have_text("Starting…")
+    page.wait_for_function("() => window.lost === 1")
+    expect(start).not_to_have_text("Starting…")
+    assert lab.run(page, "print(len(jobs))") == "1"
+
+
 def test_a_kernel_that_does_not_answer_is_reported_until_it_does(lab: Lab, page: Page) -> None:
     lab.run(page, HOLD)
     choose_ct(page)

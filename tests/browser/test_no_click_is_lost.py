@@ -9,6 +9,9 @@ the message, refused it on the page, or left it out for a later one on the same 
 - The state is that of the same clicks in plain Python, without those that were refused.
 - The page shows that state.
 
+The first half of the clicks has no pauses, the second has random ones. A number of runs in the
+variable IDC_WIDGETS_CLICK_RUNS repeats the test, each time with other clicks and a new kernel.
+
 This is for our own grids. Those of ipydatagrid guarantee less: their clicks are not sent again, and
 do not wait for earlier clicks on other widgets that arrive in another thread.
 """
@@ -16,6 +19,7 @@ do not wait for earlier clicks on other widgets that arrive in another thread.
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -34,6 +38,9 @@ from idc_widgets.query import Sort
 from idc_widgets.widgets.ranges import RangeFilter
 
 CLICKS = 200
+RUNS = int(os.environ.get("IDC_WIDGETS_CLICK_RUNS", "1"))
+#: Pauses in ms, of which one is chosen after each click.
+PAUSES = [0, 0, 0, 20, 50, 100, 300]
 BUSY_PROCESSES = 4
 COLLECTIONS = ["nsclc_radiomics", "tcga_luad"]
 FACETS = ["Modality", "BodyPartExamined", "PatientSex", "Manufacturer"]
@@ -266,7 +273,7 @@ CLICK = """async ([steps, clicks, pauses]) => {
   for (const [index, step] of steps.entries()) {
     if (window.made.length >= clicks) return;
     window.click(...step);
-    await breathe(pauses[index % pauses.length]);
+    await breathe(pauses[index]);
   }
 }"""
 
@@ -400,6 +407,17 @@ class Plain:
             self.sorts[control] = Sort(names[shown[0]], shown[1]) if shown else None
 
 
+def described(made: list[dict[str, Any]], taken: list[dict[str, Any]]) -> str:
+    """Return one line per message, for the reader of a failed test."""
+    lines = []
+    for entry in taken:
+        clicks = [
+            (number, made[number]["kind"], made[number]["control"]) for number in entry["clicks"]
+        ]
+        lines.append(f"{clicks} in thread {entry['thread']}: {entry['outcome']}")
+    return "\n".join(lines)
+
+
 def assert_none_is_lost(
     made: list[dict[str, Any]],
     entries: list[dict[str, Any]],
@@ -415,7 +433,7 @@ def assert_none_is_lost(
     missing = {number: made[number] for number in set(range(CLICKS)) - set(numbers)}
     assert missing == {}
     assert sorted(numbers) == list(range(CLICKS))
-    assert in_order == sorted(in_order)
+    assert in_order == sorted(in_order), described(made, taken)
     for entry in left_out:
         control = (made[entry["clicks"][-1]]["kind"], made[entry["clicks"][-1]]["control"])
         later = [one for one in made[entry["clicks"][-1] + 1 :] if one["kind"] == control[0]]
@@ -461,12 +479,13 @@ def assert_shown(page: Page, state: dict[str, Any]) -> None:
 # --- the tests ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("seed", "pauses"), [(1, [0]), (2, [0, 300, 20, 0, 100, 0, 50])])
-def test_no_click_is_lost(
-    lab: Lab, page: Page, client: IDCClient, seed: int, pauses: list[int]
-) -> None:
+@pytest.mark.parametrize("seed", range(1, RUNS + 1))
+def test_no_click_is_lost(lab: Lab, page: Page, client: IDCClient, seed: int) -> None:
+    steps = random_steps(seed)
+    chance = random.Random(seed)
+    pauses = [0 if index < CLICKS // 2 else chance.choice(PAUSES) for index in range(len(steps))]
     with busy_processes():
-        page.evaluate(CLICK, [random_steps(seed), CLICKS, pauses])
+        page.evaluate(CLICK, [steps, CLICKS, pauses])
         entries, state = outcome(lab, page)
     assert_none_is_lost(page.evaluate("() => window.made"), entries, state, client)
     assert_shown(page, state)

@@ -143,6 +143,10 @@ class DomPage(GridPage):
     def clear(self) -> None:
         self._click("picks", kind="clear")
 
+    def choose_columns(self, *names: str) -> None:
+        """Choose these columns; without names, the usual ones."""
+        self._click("columns", kind="columns", names=list(names))
+
     @property
     def count(self) -> int:
         return 0 if self.widget._reason else int(self.widget._source["count"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,9 +22,17 @@ class Kernel:
         self.turns = Turns(interrupt=lambda _thread: None, report=lambda _error: None)
         self.done: list[int] = []
 
-    def take(self, number: int, after: int = 0, page: str = "page", error: Any = None) -> None:
+    def take(
+        self,
+        number: int,
+        after: int = 0,
+        page: str = "page",
+        error: Any = None,
+        during: Callable[[], None] = lambda: None,
+    ) -> None:
         def work() -> None:
             self.done.append(number)
+            during()
             if error is not None:
                 raise error
 
@@ -66,6 +75,15 @@ def test_a_click_that_is_sent_again_is_passed_on_to_be_answered() -> None:
     kernel.take(1)
     kernel.take(1)
     assert kernel.done == [1, 1]
+
+
+def test_a_click_that_is_sent_again_before_its_turn_does_not_take_a_later_turn() -> None:
+    kernel = Kernel()
+    kernel.take(2, after=1)
+    kernel.take(1, during=lambda: kernel.take(2, after=1))
+    assert kernel.done == [1, 2]
+    kernel.take(2, after=1)
+    assert kernel.done == [1, 2, 2]
 
 
 def test_an_error_in_one_click_does_not_lose_the_next() -> None:

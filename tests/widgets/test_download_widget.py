@@ -14,6 +14,7 @@ from support.s3server import S3Server, series_objects
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import DownloadError
 from idc_widgets.widgets.download import DownloadWidget
+from idc_widgets.widgets.facets import FacetDropdown
 from idc_widgets.widgets.state import BrowserState
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -48,10 +49,16 @@ def widget(own: IDCClient, s3: S3Server, tmp_path: Path) -> DownloadWidget:
     )
 
 
+def click(widget: DownloadWidget, kind: str, **content: object) -> None:
+    """Send what the front end sends when a button is pressed; it numbers its clicks."""
+    number = int(widget._answered.rpartition(":")[2] or 0) + 1
+    widget._handle_custom_msg({"kind": kind, "view": "a", "number": number, **content}, [])
+
+
 def press(widget: DownloadWidget, folder: str | None = None, *, sure: bool = False) -> None:
     """Send what the front end sends when Download is pressed."""
     folder = widget.download_dir if folder is None else folder
-    widget._handle_custom_msg({"kind": "start", "folder": folder, "sure": sure}, [])
+    click(widget, "start", folder=folder, sure=sure)
 
 
 def never_complete(s3: S3Server) -> None:
@@ -148,7 +155,7 @@ def test_cancel_keeps_files_and_download_resumes(widget, s3):
     never_complete(s3)
     press(widget)
     until(lambda: widget.job.progress.files_done)
-    widget._handle_custom_msg({"kind": "cancel"}, [])
+    click(widget, "cancel")
     status = wait(widget, "cancelled")
     assert status["title"] == "Cancelled"
     assert status["detail"].endswith(
@@ -220,7 +227,7 @@ def test_a_failed_start_is_explained(own, tmp_path, monkeypatch, folder, templat
 
 def test_the_folder_can_be_changed(widget, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    widget._handle_custom_msg({"kind": "folder", "folder": " other "}, [])
+    click(widget, "folder", folder=" other ")
     assert widget.download_dir == "other"
     assert widget._folder == {"given": "other", "resolved": str(tmp_path / "other")}
 
@@ -232,8 +239,37 @@ def test_a_poll_is_answered_only_if_the_status_is_new(widget, monkeypatch):
     wait(widget, "complete")
     widget._handle_custom_msg({"kind": "poll", "number": 0}, [])
     widget._handle_custom_msg({"kind": "poll", "number": widget._status["number"]}, [])
-    assert sent[0] == {"kind": "answer"}
-    assert [message["status"] for message in sent[1:]] == [widget._status, None]
+    assert [message["status"] for message in sent] == [widget._status, None]
+
+
+def test_a_click_on_download_works_once_however_often_it_is_sent(widget):
+    content = {"kind": "start", "view": "a", "number": 1, "folder": widget.download_dir}
+    widget._handle_custom_msg({**content, "sure": False}, [])
+    job = widget.job
+    assert widget._answered == "a:1"
+    assert job.wait() == "complete"
+    widget._handle_custom_msg({**content, "sure": False}, [])
+    assert widget.job is job
+
+
+def test_a_click_on_download_comes_between_the_clicks_around_it(own, tmp_path, monkeypatch):
+    """The messages of two widgets may arrive in another order, in two threads."""
+    state = BrowserState(own)
+    widget = DownloadWidget(state=state, download_dir=tmp_path)
+    modality = FacetDropdown(state, "Modality")
+    started = []
+    monkeypatch.setattr(widget, "_start", lambda selection, _max_GB: started.append(selection))
+    start = {"kind": "start", "view": "a", "page": "download", "number": 2, "after": 1}
+    start = {**start, "folder": str(tmp_path), "sure": False}
+    choose = {"kind": "choose", "view": "b", "page": "download", "number": 1, "after": 0}
+    widget._handle_custom_msg(start, [])
+    assert started == []
+    again = {**choose, "number": 3, "after": 2, "values": []}
+    modality._handle_custom_msg(again, [])
+    modality._handle_custom_msg({**choose, "values": ["CT"]}, [])
+    [selection] = started
+    assert selection.cohort.values("Modality") == ("CT",)
+    assert state.filters.values("Modality") == ()
 
 
 def test_the_endpoint_of_the_client_is_used(own):
@@ -302,7 +338,7 @@ def test_a_change_withdraws_the_question(widget, own, tmp_path, monkeypatch):
     assert widget._question == ""
     press(widget)
     assert "2 series" in widget._question
-    widget._handle_custom_msg({"kind": "folder", "folder": str(tmp_path / "other")}, [])
+    click(widget, "folder", folder=str(tmp_path / "other"))
     assert widget._question == ""
 
 
@@ -310,12 +346,12 @@ def test_pause_and_resume(widget, s3):
     never_complete(s3)
     press(widget)
     until(lambda: widget.job.progress.files_done)
-    widget._handle_custom_msg({"kind": "pause"}, [])
+    click(widget, "pause")
     status = wait(widget, "paused")
     assert status["active"]
     assert status["title"] == "Paused"
     complete_again(s3)
-    widget._handle_custom_msg({"kind": "resume"}, [])
+    click(widget, "resume")
     assert wait(widget, "complete")["percent"] == 100
 
 

@@ -467,7 +467,7 @@ class TestEveryGrid:
     def test_columns_are_chosen(self, state: BrowserState, make: MakeGrid) -> None:
         page = open_page(make(SeriesGrid, state))
         page.sort("Files")
-        page.send(kind="columns", names=["SeriesNumber", "SeriesInstanceUID", "StudyDate"])
+        page.choose_columns("SeriesNumber", "SeriesInstanceUID", "StudyDate")
         assert state.columns == {"series": ("SeriesNumber", "SeriesInstanceUID", "StudyDate")}
         labels = [column["label"] for column in page.widget._columns]  # type: ignore[attr-defined]
         assert labels == ["Series number", "Series UID", "Study date"]
@@ -477,12 +477,12 @@ class TestEveryGrid:
         choices = page.widget._choices  # type: ignore[attr-defined]
         assert len(choices) == 31
         assert all(choice["hint"].startswith(f"{choice['name']}: ") for choice in choices)
-        page.send(kind="columns", names=["nonsense"])
+        page.choose_columns("nonsense")
         assert "nonsense" in state.message
         assert len(state.columns["series"]) == 3
         other = open_page(make(SeriesGrid, state))
         assert len(other.widget._columns) == 3, "the state remembers"  # type: ignore[attr-defined]
-        page.send(kind="columns", names=[])
+        page.choose_columns()
         assert state.columns == {}
         assert len(page.widget._columns) == 12  # type: ignore[attr-defined]
         state.columns = {"patient": ["PatientID"]}

@@ -106,7 +106,7 @@ def test_from_queued_to_complete(shown: tuple[DownloadWidget, View], s3: S3Serve
     until(lambda: view.shown == [COMPLETE, COMPLETE, FAILED, COMPLETE], view)
     assert seen & {QUEUED, FETCHING}
     s3.fail, s3.rate_MB_s = lambda _request: None, None
-    download._handle_custom_msg({"kind": "retry"}, [])
+    download._handle_custom_msg({"kind": "retry", "view": "a", "number": 1}, [])
     assert job.wait() == "complete", (job.failed, job.log)
     until(lambda: view.shown == [COMPLETE] * 4, view)
     assert len(download.paths) == 4
@@ -208,7 +208,7 @@ def test_the_column_cannot_be_sorted(shown: tuple[DownloadWidget, View]) -> None
 
 def test_a_retry_without_a_download_is_explained(shown: tuple[DownloadWidget, View]) -> None:
     download, _ = shown
-    download._handle_custom_msg({"kind": "retry"}, [])
+    download._handle_custom_msg({"kind": "retry", "view": "a", "number": 1}, [])
     assert "no download to retry" in download._message
 
 

@@ -163,7 +163,7 @@ class DomGridView(ViewOfRows):
     def on_message(self, content: Mapping[str, Any]) -> None:
         """Handle a message of a page view; see domgrid.js for what it may be."""
         kind = str(content.get("kind"))
-        if kind in ("pick", "sort", "clear", "choose"):
+        if kind in ("pick", "sort", "clear", "choose", "columns"):
             work = partial(self._take_click, content)
             self._requests.carry_out(self.widget, content, work, self._answer)
             return
@@ -172,7 +172,6 @@ class DomGridView(ViewOfRows):
             "copy": self._on_copy,
             "row": self._on_row,
             "details": self._on_details,
-            "columns": self._on_columns,
             **self.handlers,
         }.get(kind)
         if does is not None:
@@ -193,7 +192,7 @@ class DomGridView(ViewOfRows):
                 self._send_rows(start, stop)
 
     def _take_click(self, content: Mapping[str, Any], request: str) -> None:
-        """Report what a person picked or how the rows are to be sorted."""
+        """Report what a person picked, how the rows are to be sorted, or which columns to show."""
         self._taken = self._requests.note(request)
         if self._rows is None:
             return
@@ -215,6 +214,9 @@ class DomGridView(ViewOfRows):
             case {"kind": "sort", "sort": [str(column), bool(descending)]}:
                 if any(column == known.name for known in self._columns):
                     self.request_sort(Sort(column, descending))
+            case {"kind": "columns", "names": [*names]}:
+                for callback in self._columns_callbacks:
+                    callback(tuple(str(name) for name in names))
 
     def _answer(self, request: str) -> None:
         # The page shows its own clicks until they are answered, and then what the state has. If
@@ -255,13 +257,6 @@ class DomGridView(ViewOfRows):
         if not keys:
             raise InvalidQueryError("the row that you clicked is not there any more; click again")
         return keys[0]
-
-    def _on_columns(self, content: Mapping[str, Any]) -> None:
-        names = content.get("names")
-        if isinstance(names, list):
-            with self._turn():
-                for callback in self._columns_callbacks:
-                    callback(tuple(str(name) for name in names))
 
     def _on_copy(self, content: Mapping[str, Any]) -> None:
         """Send rows as text for the clipboard, or say why not."""

@@ -2,9 +2,9 @@
 //
 // To Python: {kind: "window", view, generation, needed, start, stop, fetch}, {kind: "copy", view,
 // number, generation, ranges}, {kind: "sort", view, number, sort: [column, descending] or null},
-// {kind: "columns", names}, and those of domgrid_picks.js, domgrid_menu.js and domgrid_bars.js. From
-// Python: {kind: "rows", generation, start, rows}, {kind: "copied", view, number, text, count,
-// problem}.
+// {kind: "columns", view, number, names}, and those of domgrid_picks.js, domgrid_menu.js and
+// domgrid_bars.js. From Python: {kind: "rows", generation, start, rows}, {kind: "copied", view,
+// number, text, count, problem}.
 
 const SETTLE_MS = 200; // without a scroll event, scrolling has ended
 const WHEEL_MS = 400; // after a wheel or a finger moves, scroll events are theirs
@@ -55,7 +55,7 @@ function render({ model, el }) {
   const bars = createBars({ model, kernel, parts, id, say, signal, onSize: measure });
   const chooser = createChooser({
     ...{ root, line: parts.line, say, signal },
-    choose: (names) => send({ kind: "columns", names }),
+    requests: createRequests(model, `${id}-columns`, kernel, signal),
   });
   const menu = createRowMenu({
     ...{ root, send, say, signal },
@@ -71,7 +71,7 @@ function render({ model, el }) {
   let anchor = 0; // where a range of picks begins
   let lastReveal = -1; // the number of the picks that were brought in sight
   let lastOrder = "null";
-  let drawn = picks.base();
+  let drawn = picks.base(); // what a person sees, with the picks since
   let copies = 0;
   let wheelAt = 0;
   let frame = 0;
@@ -111,8 +111,8 @@ function render({ model, el }) {
     drawn = picks.base();
   }
 
-  /** Return what a person sees: new rows are drawn a moment after they have arrived. */
-  const seen = () => (drawn.generation === generation ? picks.base() : drawn);
+  /** Return what a person sees: what Python has sent is drawn a moment later. */
+  const seen = () => drawn;
 
   function measure() {
     rowPx = coarse.matches ? 36 : 24;
@@ -182,6 +182,7 @@ function render({ model, el }) {
     const chosen = pickedRanges(how, base.ranges, { anchor, row, count });
     if (how === "only" || how === "toggle") anchor = row;
     if (!picks.choose(chosen, base)) return;
+    drawn = { generation: base.generation, ranges: chosen };
     showPicks();
     sayPicks();
   }
@@ -233,6 +234,7 @@ function render({ model, el }) {
     const isSame = model.get("_source").generation === generation;
     showSource();
     if (sorts.settle()) showOrder(model.get("_source").sort ?? null);
+    chooser.settle();
     const answer = model.get("_picks");
     picks.settle(answer);
     if (picks.ranges() !== before) {
@@ -388,19 +390,16 @@ function render({ model, el }) {
   });
   parts.picked.addEventListener("click", () => {
     picks.clear();
+    drawn = { ...drawn, ranges: [] };
     showPicks();
     sayPicks();
   });
   scroller.addEventListener("scroll", onScroll, { passive: true });
-  for (const type of ["wheel", "touchmove"]) {
-    scroller.addEventListener(
-      type,
-      () => {
-        wheelAt = performance.now();
-      },
-      { passive: true },
-    );
-  }
+  const onWheel = () => {
+    wheelAt = performance.now();
+  };
+  scroller.addEventListener("wheel", onWheel, { passive: true });
+  scroller.addEventListener("touchmove", onWheel, { passive: true });
   // What is clicked next on the page comes after a pick that still waits.
   for (const type of ["pointerdown", "click", "keydown"]) {
     window.addEventListener(

@@ -1,14 +1,15 @@
-// The dialog in which a person chooses the columns of a grid and their order.
+// The dialog in which a person chooses the columns of a grid and their order. It shows a choice at
+// once, and what Python has when all of its choices are answered.
 
 /**
  * @param {object} options
  * @param {HTMLElement} options.root
  * @param {HTMLElement} options.line The line with the title, which gets the button.
- * @param {(names: string[]) => void} options.choose
+ * @param {ReturnType<typeof createRequests>} options.requests
  * @param {(text: string) => void} options.say
  * @param {AbortSignal} options.signal Aborted when the page view is removed.
  */
-function createChooser({ root, line, choose, say, signal }) {
+function createChooser({ root, line, requests, say, signal }) {
   const id = uniqueId();
   const opener = button("idc-link idc-grid-columns", "Columns");
   opener.setAttribute("aria-haspopup", "dialog");
@@ -44,6 +45,8 @@ function createChooser({ root, line, choose, say, signal }) {
   let available = [];
   /** @type {string[]} */
   let shown = [];
+  /** @type {GridColumn[]} */
+  let columnsOfPython = [];
   let current = ""; // the name of the current column
 
   /** Return the columns that match the search: those that are shown in their order, then others. */
@@ -94,6 +97,11 @@ function createChooser({ root, line, choose, say, signal }) {
     choose(shown);
     say(`${label} ${isShown ? "hidden" : "shown"}`);
     draw();
+  }
+
+  /** @param {string[]} names The columns to show; none for the usual ones. */
+  function choose(names) {
+    requests.send({ kind: "columns", names });
   }
 
   /** @param {number} by */
@@ -176,15 +184,25 @@ function createChooser({ root, line, choose, say, signal }) {
     { capture: true, signal },
   );
 
+  function showColumns() {
+    shown = columnsOfPython
+      .map(({ name }) => name)
+      .filter((name) => available.some((one) => one.name === name));
+    draw();
+  }
+
   return {
     /** @param {GridColumn[]} all @param {GridColumn[]} columns Those that are shown. */
     setColumns(all, columns) {
       available = all;
-      shown = columns
-        .map(({ name }) => name)
-        .filter((name) => all.some((one) => one.name === name));
+      columnsOfPython = columns;
       opener.hidden = all.length === 0;
-      draw();
+      if (!requests.isPending()) showColumns();
+    },
+
+    /** Look for an answer of Python. */
+    settle() {
+      if (requests.isPending() && requests.settle()) showColumns();
     },
   };
 }

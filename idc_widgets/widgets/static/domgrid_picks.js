@@ -111,7 +111,10 @@ function createPicks(requests) {
      * @param {PickBase} base What the person saw.
      */
     choose(ranges, base) {
-      if (JSON.stringify(ranges) === JSON.stringify(base.ranges)) return false;
+      const isSame = (/** @type {RowRanges} */ other) =>
+        JSON.stringify(ranges) === JSON.stringify(other);
+      // Picks of Python may have arrived that the person has not seen yet.
+      if (isSame(base.ranges) && (base.generation !== generation || isSame(shown))) return false;
       const pick = { kind: "pick", generation: base.generation, ranges };
       if (base.generation !== generation) {
         requests.flush();

@@ -1,10 +1,9 @@
 // The Download button, its folder, and the progress of the download.
 //
-// To Python: {kind: "start", folder, sure}, {kind: "folder", folder}, {kind: "cancel"},
-// {kind: "pause"}, {kind: "resume"}, {kind: "retry"}, {kind: "paths"} and, while a download is
-// active, {kind: "poll", number}.
-// From Python: {kind: "answer"} to "start", {kind: "paths", text} to "paths", and
-// {kind: "status", status} to "poll".
+// To Python: {kind: "start", view, number, folder, sure}, {kind: "folder", view, number, folder}, and
+// {kind, view, number} with the kinds "cancel", "pause", "resume" and "retry", see `createRequests` for
+// the answer; {kind: "paths"} and, while a download is active, {kind: "poll", number}.
+// From Python: {kind: "paths", text} to "paths", and {kind: "status", status} to "poll".
 
 /**
  * @typedef {object} Status
@@ -31,6 +30,7 @@
  * @property {Status | {}} _status Empty before the first job.
  * @property {string} _message Why no download could be started, or "".
  * @property {string} _question The preview of a large download to confirm, or "".
+ * @property {string} _answered The last answered clicks.
  */
 
 const COPY_FOLDER = "Copy folder path";
@@ -108,7 +108,7 @@ function render({ model, el }) {
   const sparkline = createSparkline();
   line.append(title, detail, sparkline.svg);
   const actions = h("div", "idc-download-actions");
-  const retry = button("idc-control", "", "", () => model.send({ kind: "retry" }));
+  const retry = button("idc-control", "", "", () => requests.retry.send({ kind: "retry" }));
   const copyFolder = button("idc-link", COPY_FOLDER, "", () =>
     copyAndConfirm(copyFolder, COPY_FOLDER, status.folder ?? ""),
   );
@@ -136,6 +136,21 @@ function render({ model, el }) {
    * @type {Map<HTMLButtonElement, string | undefined>}
    */
   const pressed = new Map();
+
+  // --- requests: one control for each button, because no click replaces one on another button ----
+
+  const { signal } = removed;
+  const view = uniqueId();
+  const kernel = watchKernel(model, el, root, signal, onGone);
+  /** @param {string} name */
+  const requestsOf = (name) => createRequests(model, `${view}-${name}`, kernel, signal);
+  const requests = {
+    start: requestsOf("start"),
+    retry: requestsOf("retry"),
+    cancel: requestsOf("cancel"),
+    pause: requestsOf("pause"),
+    folder: requestsOf("folder"),
+  };
 
   /**
    * Copy a text; the button confirms it for a moment.
@@ -206,8 +221,8 @@ function render({ model, el }) {
   function begin(sure) {
     if (isStarting) return;
     isStarting = true;
+    requests.start.send({ kind: "start", folder: folder.value, sure });
     showOffer();
-    model.send({ kind: "start", folder: folder.value, sure });
   }
 
   /** @param {Status | {} | null} news */
@@ -301,13 +316,14 @@ function render({ model, el }) {
    * a double click, because it was meant for the button that was here before.
    *
    * @param {HTMLButtonElement} element
+   * @param {ReturnType<typeof createRequests>} control
    * @param {() => string} kind
    */
-  function sendOnce(element, kind) {
+  function sendOnce(element, control, kind) {
     element.addEventListener("click", (event) => {
       if (pressed.has(element) || event.detail > 1) return;
       pressed.set(element, status.state);
-      model.send({ kind: kind() });
+      control.send({ kind: kind() });
       showActive(true);
     });
   }
@@ -315,9 +331,11 @@ function render({ model, el }) {
   start.addEventListener("click", (event) => {
     if (event.detail < 2) begin(false);
   });
-  sendOnce(cancel, () => "cancel");
-  sendOnce(pause, () => (status.state === "paused" ? "resume" : "pause"));
-  folder.addEventListener("change", () => model.send({ kind: "folder", folder: folder.value }));
+  sendOnce(cancel, requests.cancel, () => "cancel");
+  sendOnce(pause, requests.pause, () => (status.state === "paused" ? "resume" : "pause"));
+  folder.addEventListener("change", () =>
+    requests.folder.send({ kind: "folder", folder: folder.value }),
+  );
   root.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target === folder) {
       event.preventDefault(); // else Enter would also press Download, which gets the focus
@@ -342,9 +360,6 @@ function render({ model, el }) {
     if (message?.kind === "status") {
       polledAt = null;
       showStatus(message.status);
-    } else if (message?.kind === "answer") {
-      isStarting = false;
-      showOffer();
     } else if (message?.kind === "paths") {
       copyAndConfirm(copyPaths, COPY_PATHS, message.text);
     }
@@ -372,13 +387,18 @@ function render({ model, el }) {
 
   const onStatus = () => showStatus(model.get("_status"));
 
-  const { signal } = removed;
+  function onAnswer() {
+    for (const control of Object.values(requests)) control.settle();
+    isStarting = requests.start.isPending();
+    showOffer();
+  }
+
   follow(model, ["_offer"], showOffer, signal);
   follow(model, ["_folder"], showFolder, signal);
   follow(model, ["_message", "_question"], showMessage, signal);
   follow(model, ["_status"], onStatus, signal);
+  follow(model, ["_answered"], onAnswer, signal);
   listen(model, "msg:custom", onMessage, signal);
-  watchKernel(model, el, root, signal, onGone);
   signal.addEventListener("abort", () => clearInterval(timer));
   showActive(false);
   showOffer();

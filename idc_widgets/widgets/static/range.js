@@ -1,7 +1,8 @@
 // A button, and the histogram that it opens. People choose a range by dragging, by keyboard, or by
 // typing its ends. To Python: {kind: "bins", view, number, first, last} or
 // {kind: "range", view, number, low, high}, see `createRequests` for the answer; and
-// {kind: "count"}, which requests the histogram of the current `_version`.
+// {kind: "count"}, which requests the histogram of the current `_version`, again and again until it
+// arrives.
 
 /** @typedef {[series: number, text: string, low: string, high: string]} Bin */
 
@@ -94,6 +95,8 @@ function render({ model, el }) {
   // --- the histogram -------------------------------------------------------------------------
 
   let requestedVersion = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let countTimer;
   /** @type {number | null} */
   let hovered = null; // the bin under the mouse
 
@@ -106,7 +109,16 @@ function render({ model, el }) {
     const version = model.get("_version");
     if (!isOpen() || isUpToDate() || requestedVersion === version) return;
     requestedVersion = version;
-    model.send({ kind: "count" });
+    sendCount(RESEND_MS);
+  }
+
+  /** Request the histogram, and again after a pause: a message may be lost. @param {number} pause */
+  function sendCount(pause) {
+    kernel.send({ kind: "count" });
+    clearTimeout(countTimer);
+    countTimer = setTimeout(() => {
+      if (isOpen() && !isUpToDate()) sendCount(Math.min(2 * pause, MAX_RESEND_MS));
+    }, pause);
   }
 
   function showBars() {
