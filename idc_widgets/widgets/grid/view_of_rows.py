@@ -135,4 +135,5 @@ class ViewOfRows:
 
 def cell_texts(column: Column, values: Iterable[Any]) -> list[str | None]:
     """Return the values of a column as they are shown, with None for missing ones."""
-    return [cell_text(column.kind, value, _MAX_TEXT_CHARACTERS) for value in values]
+    kind = column.kind
+    return [cell_text(kind, value, _MAX_TEXT_CHARACTERS) for value in values]
