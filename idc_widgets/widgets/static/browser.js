@@ -197,6 +197,20 @@ function createFullWindow(find, onChange, signal) {
   return { isFull: () => isFull, toggle: () => (isFull ? close() : open()) };
 }
 
+/**
+ * Let the series and the log of a download lie below the window while the foot sticks to it, so that
+ * the foot hides few rows of the grid. The end of the browser shows them.
+ *
+ * @param {HTMLElement} foot
+ */
+function lowerFoot(foot) {
+  const last = [...foot.querySelectorAll(".idc-download-list, .idc-download-log")];
+  const first = last.find((element) => element.getClientRects().length > 0);
+  const top = first && first.getBoundingClientRect().top + foot.scrollTop;
+  const below = top ? Math.max(0, foot.getBoundingClientRect().bottom - top) : 0;
+  foot.style.setProperty("--idc-below", `${below}px`);
+}
+
 /** @type {import("@anywidget/types").Render<FrameTraits>} */
 function render({ model, el }) {
   const removed = new AbortController();
@@ -313,6 +327,8 @@ function render({ model, el }) {
   function onResize() {
     if (!browser) return;
     browser.classList.toggle("idc-narrow", browser.clientWidth < NARROW_PX);
+    const foot = part("foot");
+    if (foot) lowerFoot(foot);
     show();
   }
 
