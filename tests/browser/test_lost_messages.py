@@ -96,12 +96,13 @@ browser.state.observe(lambda change: done.append((change["name"], browser._filte
                       "filters")
 """
     lab.run(page, observe)
-    kinds = ["pick", "sort", "expand", "clear"]
+    kinds = ["pick", "sort", "choose", "expand", "clear"]
     for kind in kinds:
         page.evaluate(LOSE_REQUEST, f'"kind":"{kind}"')
     patients, series = page.get_by_role("grid").first, page.get_by_role("grid").nth(2)
     patients.get_by_text("LUNG1-003").click()
     series.get_by_role("columnheader", name="Size").click()
+    page.get_by_role("button", name="Show distributions").last.click()
     page.get_by_role("button", name="More filters").click()
     page.get_by_role("button", name="Clear all").click()
     page.wait_for_function("(count) => window.lost === count", arg=len(kinds))
@@ -113,6 +114,7 @@ browser.state.observe(lambda change: done.append((change["name"], browser._filte
     done = json.loads(lab.run(page, "import json; print(json.dumps(done))"))
     assert done[0] == ["patients", 1]
     assert sorted(done[1:]) == [["filters", True], ["patients", 0]]
+    assert lab.run(page, "print(browser.state.distributions)") == "{'series': True}"
 
 
 def test_columns_and_histograms_that_are_lost_are_sent_again(lab: Lab, page: Page) -> None:

@@ -1,4 +1,4 @@
-"""200 clicks in dropdowns, ranges, rows and headers, beside busy processes: none is lost.
+"""200 clicks in all controls of filters and grids, beside busy processes: none is lost.
 
 The page gives each click a number, and notes what it shows after it. Each message to the kernel
 gets the numbers of the clicks that it contains: one, or several in a row on one control, of which
@@ -45,6 +45,8 @@ BUSY_PROCESSES = 4
 COLLECTIONS = ["nsclc_radiomics", "tcga_luad"]
 FACETS = ["Modality", "BodyPartExamined", "PatientSex", "Manufacturer"]
 RANGE = "PatientAge"
+#: The level and the column of the distribution whose bars are clicked.
+BARS = ("series", "Modality")
 #: Label → column of a dropdown.
 COLUMNS = {column_info(column).label: column for column in FACETS}
 #: Level → the columns that identify a row on the screen.
@@ -93,6 +95,7 @@ BrowserState.report = recorded_report
 
 browser = IDCBrowser(collection_id={COLLECTIONS!r})
 browser._filters.expanded = True
+browser.state.distributions = {{{BARS[0]!r}: True}}
 browser
 """
 
@@ -116,7 +119,7 @@ print(json.dumps(controls))
 
 # JavaScript: `window.made`, the clicks; `window.click`, to make one; and `window.grids`.
 DRIVER = (
-    f"""([keys, controls]) => {{ {NOTEBOOK}
+    f"""([keys, controls, barColumn, barLabel]) => {{ {NOTEBOOK}
 """
     + """
   const levels = Object.keys(keys);
@@ -161,18 +164,20 @@ DRIVER = (
   // --- which clicks a message contains -------------------------------------------------------
 
   window.made = []; // {kind, control, shown, isSent}
-  const kinds = { choose: "facet", bins: "range", pick: "row", sort: "sort" };
+  const kinds = { bins: "range", pick: "row", sort: "sort" };
   const connection = Object.getPrototypeOf(panel.sessionContext.session.kernel);
   const { sendShellMessage } = connection;
   connection.sendShellMessage = function (message, ...rest) {
     const { comm_id, data } = message.content;
     const content = data?.content;
     if (content?.page && !content.clicks) {
-      const [kind, control] = [kinds[content.kind], controls[comm_id]];
+      const control = controls[comm_id];
+      const kind = kinds[content.kind] ?? (levels.includes(control) ? "bar" : "facet");
       content.clicks = [];
       window.made.forEach((click, number) => {
         if (click.isSent || click.kind !== kind || click.control !== control) return;
         click.isSent = true;
+        if (kind === "bar") click.shown = content[`filter:${barColumn}`];
         content.clicks.push(number);
       });
     }
@@ -212,6 +217,17 @@ DRIVER = (
     sort(level, title) {
       const grid = window.grids[level];
       return grid.isReady() ? grid.headerOf(title) : null;
+    },
+    bar(level, index) {
+      const { node, isReady, headerOf } = window.grids[level];
+      if (!isReady()) return null;
+      const { left, right } = headerOf(barLabel)[0].getBoundingClientRect();
+      const picture = [...node.querySelectorAll(".idc-grid-bars-cell")].find((cell) => {
+        const [x] = middle(cell.getBoundingClientRect());
+        return left < x && x < right;
+      });
+      const bars = picture.querySelectorAll(".idc-bar-place");
+      return bars.length ? [bars[index % bars.length]] : null;
     },
   };
   window.find = (kind, ...args) => {
@@ -256,7 +272,7 @@ DRIVER = (
     if (kind === "row") click.shown = window.grids[control].keyOf(place.element);
     window.made.push(click);
     window.press(place);
-    if (kind !== "row") click.shown = shown[kind](control);
+    if (kind in shown) click.shown = shown[kind](control);
   };
 }"""
 )
@@ -287,6 +303,11 @@ SHOWN = """() => ({
   message: document.querySelector(".idc-summary-alert .idc-alert-text")?.textContent ?? "",
 })"""
 
+# JavaScript: show the first rows, where a picked row has been brought in sight.
+SCROLL_UP = """() => {
+  for (const grid of document.querySelectorAll(".idc-grid-scroller")) grid.scrollTop = 0;
+}"""
+
 
 def random_steps(seed: int) -> list[list[Any]]:
     """Return clicks as [kind, control, target], which come in short runs, as people click.
@@ -296,7 +317,7 @@ def random_steps(seed: int) -> list[list[Any]]:
     chance = random.Random(seed)
     steps: list[list[Any]] = []
     while len(steps) < 4 * CLICKS:
-        kind = chance.choices(["facet", "row", "sort", "range"], [3, 5, 2, 1])[0]
+        kind = chance.choices(["facet", "row", "sort", "range", "bar"], [3, 5, 2, 1, 2])[0]
         level = chance.choice(list(LEVELS))
         column = chance.choice(FACETS)
         for _ in range(chance.choice([1, 1, 2, 3])):
@@ -307,6 +328,8 @@ def random_steps(seed: int) -> list[list[Any]]:
                 steps.append([kind, column_info(RANGE).label, bins])
             elif kind == "row":
                 steps.append([kind, level, chance.randrange(8)])
+            elif kind == "bar":
+                steps.append([kind, BARS[0], chance.randrange(4)])
             else:
                 steps.append([kind, level, column_info(chance.choice(SORTED[level])).label])
     return steps
@@ -330,7 +353,9 @@ def page(lab: Lab) -> Iterator[Page]:
     shown = lab.open_notebook([SHOW], height=1500)
     lab.run_all(shown)
     expect(shown.locator(".idc-grid-count").nth(2)).to_have_text("9,774")
-    shown.evaluate(DRIVER, [KEYS, json.loads(lab.run(shown, CONTROLS))])
+    expect(shown.locator(".idc-bar-place").first).to_be_attached()
+    column = [BARS[1], column_info(BARS[1]).label]
+    shown.evaluate(DRIVER, [KEYS, json.loads(lab.run(shown, CONTROLS)), *column])
     # The first histogram, so that there are bars to click. What `run` has done to the notebook may
     # still close the popover.
     shown.wait_for_function(
@@ -399,6 +424,8 @@ class Plain:
             filters = self.state.filters.without(RANGE)
             is_whole = low is None and high is None
             self.state.filters = filters if is_whole else filters.where(**{RANGE: (low, high)})
+        elif kind == "bar":
+            self.state.filter_values(BARS[1], shown)
         elif kind == "row":
             key = tuple(shown) if len(shown) > 1 else shown[0]
             self.state.pick(**{LEVELS[control].plural: [key]})
@@ -426,6 +453,7 @@ def assert_none_is_lost(
 ) -> None:
     """Assert that the clicks of the page are those of the kernel, and what follows from them."""
     assert len(made) == CLICKS, "most clicks had no target"
+    assert {click["kind"] for click in made} == {"facet", "range", "row", "sort", "bar"}
     taken = [entry for entry in entries if entry["outcome"] != "left out"]
     left_out = [entry for entry in entries if entry["outcome"] == "left out"]
     in_order = [number for entry in taken for number in entry["clicks"]]
@@ -472,6 +500,7 @@ def assert_shown(page: Page, state: dict[str, Any]) -> None:
     }
     deadline = time.monotonic() + PATIENCE / 4
     while (shown := page.evaluate(SHOWN)) != expected and time.monotonic() < deadline:
+        page.evaluate(SCROLL_UP)
         page.wait_for_timeout(50)
     assert shown == expected
 
