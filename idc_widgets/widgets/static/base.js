@@ -126,9 +126,10 @@ function keepFocus(root, next) {
   root.addEventListener(
     "blur",
     (event) => {
-      const to = /** @type {Node | null} */ (event.relatedTarget);
-      // The focus moves to another element, which may be in another shadow tree, as in marimo.
-      if (to && !root.contains(to)) focused = null;
+      const to = /** @type {HTMLElement | null} */ (event.relatedTarget);
+      // The focus moves to another element, which may be in another shadow tree, as in marimo. What
+      // changes before it arrives there must not bring it back.
+      if (to) focused = root.contains(to) ? to : null;
       // If the element has disappeared, `onChange` has moved the focus before this runs.
       setTimeout(() => {
         if (!root.contains(activeElementNear(root))) focused = null;
