@@ -55,10 +55,16 @@ OTHER_NAMES = {
     "cacheTable",
     "catalog",
     "connect",
+    "get_selection",
     "groupby",
     "idc_current",
     "idc_v25",
+    "mo",
     "session",
+    "solara",
+    "use_effect",
+    "use_memo",
+    "use_state",
 }
 
 FILE = re.compile(r"(?<![\w/.:%<*-])(?:[\w-]+/)*[\w-]+\.(?:py|pyi|js|css|md|ipynb)\b(?![\w/(])")
