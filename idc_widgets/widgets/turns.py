@@ -230,9 +230,14 @@ class Turns:
 
     def refresh(self, view: View) -> None:
         """Run a view now or, if a newer turn is waiting, in that turn."""
-        with self.lock:
-            self.mark(view)
-            self._run(view)
+        try:
+            with self.lock:
+                self.mark(view)
+                self._run(view)
+        finally:
+            if not self.is_mine():
+                # A turn that ended meanwhile could not tell its late views.
+                self.show_stale_views()
 
     def on_stale(self, view: View, show: Callable[[str], None]) -> None:
         """Call `show` with the reason when `view` cannot be brought up to date."""
@@ -293,7 +298,8 @@ class Turns:
 
     def show_stale_views(self) -> None:
         """Let late views show that they are stale, if no turn waits or is under way."""
-        if self._late and not self._waiting and self.lock.acquire(blocking=False):
+        # Other threads hold the lock for a moment to read the state.
+        if self._late and not self._waiting and self.lock.acquire(timeout=INTERRUPT_SECONDS):
             try:
                 for view in list(self._late):
                     if view not in self._stale:

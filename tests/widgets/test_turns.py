@@ -350,3 +350,40 @@ def test_an_error_in_a_view_becomes_the_message_of_the_state(client: IDCClient) 
         state.filter_values("Modality", ["CT"])
     assert state.message == "this view is broken"
     assert followed == [client.cohort(Modality="CT")]
+
+
+def test_a_refresh_tells_the_late_views_of_a_turn_that_ended_meanwhile(lab: Lab) -> None:
+    late, reasons = (lambda: None), list[str]()
+    lab.turns.on_stale(late, reasons.append)
+
+    def view() -> None:
+        def interrupted_turn() -> None:
+            lab.turns.mark(late)
+            lab.turns.show_stale_views()  # the end of a turn that was interrupted
+
+        in_thread(interrupted_turn).join()
+        assert reasons == []  # this thread holds the lock
+
+    lab.turns.refresh(view)
+    assert reasons == ["it was interrupted"]
+
+
+def test_a_reader_of_the_state_does_not_keep_a_late_view_from_being_told(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("idc_widgets.widgets.turns.INTERRUPT_SECONDS", 30)
+    late, reasons = (lambda: None), list[str]()
+    lab.turns.on_stale(late, reasons.append)
+    lab.turns.mark(late)
+    is_held = threading.Event()
+
+    def read() -> None:
+        with lab.turns.lock:
+            is_held.set()
+            threading.Event().wait(0.1)
+
+    reader = in_thread(read)
+    is_held.wait(30)
+    lab.turns.show_stale_views()
+    reader.join()
+    assert reasons == ["it was interrupted"]
