@@ -1,8 +1,9 @@
 """The time from a click on a facet value to the updated screen, in JupyterLab and Chromium.
 
-The page shows IDCBrowser(). The mouse ticks and unticks random values of dropdowns (repeatable by a
-seed), first with "More filters" closed, then with it open, so that all facets are counted. All
-times are measured in the page. They begin at the time stamp of the click and end with a frame:
+The page shows IDCBrowser(). The index is prepared, as in all sessions but the first. The mouse
+ticks and unticks random values of dropdowns (repeatable by a seed), first with "More filters"
+closed, then with it open, so that all facets are counted. All times are measured in the page. They
+begin at the time stamp of the click and end with a frame:
 
   shown   the frame after which the screen has its final look: the values with their counts, the
           summary, the chips, the titles and the first rows of the three grids;
@@ -54,7 +55,7 @@ TYPED = "chest lung abdomen p"
 SHOW = """
 import time
 import anywidget
-from idc_widgets import IDCBrowser
+from idc_widgets import IDCBrowser, IDCClient
 from idc_widgets.widgets.facets import FacetDropdown
 
 handled = []  # per click: when the kernel began to handle it, and when it had finished
@@ -81,7 +82,9 @@ class Echo(anywidget.AnyWidget):
     } };
     '''
 
-browser = IDCBrowser(grid=GRID)
+client = IDCClient()
+client.prepare()
+browser = IDCBrowser(client, grid=GRID)
 browser
 """
 
