@@ -432,7 +432,7 @@ def click(page: Any, rng: random.Random) -> dict[str, Any]:
     rows = page.locator(".idc-popover-open .idc-facet-row")
     counts = rows.evaluate_all(
         "(rows, untick) => rows.map((row) => row.ariaSelected === String(untick)"
-        " ? Number(row.children[2].textContent.replaceAll(',', '')) : 0)",
+        " ? Number(row.children[2].dataset.text.replaceAll(',', '')) : 0)",
         bool(untick),
     )
     # People tick frequent values more often; ticked values are all equally likely to be unticked.
