@@ -57,10 +57,11 @@ function createStart(onChoose) {
       if (examples.dataset.names === names) return;
       examples.dataset.names = names;
       const buttons = _examples.map(({ name, count, hint }) => {
-        const label = `${name}, ${count}`;
+        const label = `${name} ${count}`; // the same as the text that is seen, and more
         const choose = button("idc-control idc-start-example", "", label, () => onChoose(name));
         choose.title = `${hint}, ${count}`;
-        choose.append(h("span", "", name), h("span", "idc-start-count", count.split(" ")[0]));
+        const number = h("span", "idc-start-count", count.split(" ")[0]);
+        choose.append(h("span", "", name), " ", number);
         return choose;
       });
       examples.replaceChildren(h("span", "idc-choices-lead", "Examples:"), ...buttons);
