@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import ElementHandle, Locator, Page, expect
 from support.downloads import file_name
+from support.grids import Grid
 from support.lab import NOTEBOOK, Lab
 from support.s3server import S3Server
 
@@ -155,6 +156,34 @@ def test_no_letter_or_digit_reaches_the_notebook_from_a_grid(page: Page) -> None
         expect(grid).to_be_focused()
 
 
+def test_no_letter_or_digit_reaches_the_notebook_from_what_a_grid_opens(page: Page) -> None:
+    grid = Grid(page, "Series")
+    grid.wait_for_rows()
+    grid.root.get_by_role("button", name="Show distributions").click()
+    grid.root.get_by_role("button", name="Columns").click()
+    assert "Search columns" in type_everywhere(page, ".idc-grid-chooser")
+    page.keyboard.press("Escape")
+    expect(grid.root.locator(".idc-grid-chooser")).to_be_hidden()
+
+    grid.press("Control+Home", "ContextMenu")
+    items = page.get_by_role("menuitem")
+    for _ in range(items.count()):
+        page.keyboard.type(KEYS)
+        assert page.evaluate(IS_INSIDE)
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Escape")
+    expect(grid.grid).to_be_focused()
+
+    grid.press("Alt+Enter")
+    expect(page.get_by_role("region", name="Series details")).to_be_visible()
+    places = type_everywhere(page, ".idc-details")
+    assert {"Columns, collection and data sets", "Close the details (Escape)"} <= places
+    page.keyboard.press("Escape")
+    type_everywhere(page, ".idc-part-series")
+    type_everywhere(page, ".idc-frame")
+    grid.root.get_by_role("button", name="Hide distributions").click()
+
+
 def test_ctrl_is_for_the_browser_and_ctrl_s_for_the_notebook(page: Page) -> None:
     search = page.locator(".idc-search-input")
     search.fill("words")
@@ -171,11 +200,14 @@ def test_ctrl_is_for_the_browser_and_ctrl_s_for_the_notebook(page: Page) -> None
     ):
         search.press(keys)
     assert page.evaluate("() => window.copied") == 1
-    is_dirty = f"() => {{ {NOTEBOOK} return panel.context.model.dirty; }}"
-    for place in (search, opener(page, "Modality")):
+    page.evaluate(f"""() => {{ {NOTEBOOK}
+      window.saved = 0;
+      panel.context.saveState.connect((_, state) => {{ window.saved += state === "completed"; }});
+    }}""")
+    for times, place in enumerate([search, opener(page, "Modality")], 1):
         page.evaluate(f"() => {{ {NOTEBOOK} panel.context.model.dirty = true; }}")
         place.press("Control+s")
-        page.wait_for_function(f"() => !({is_dirty})()")
+        page.wait_for_function("(times) => window.saved >= times", arg=times)
 
 
 def focused(page: Page, name: str) -> None:
