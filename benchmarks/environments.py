@@ -245,7 +245,10 @@ def results(environment: Environment, endpoint_url: str) -> Iterator[tuple[str, 
                     if name == "prepare" and not environment.prepares:
                         continue
                     lines = kernel.run(code if name == "import" else RUN.format(code=code))
-                    yield name, lines.splitlines()[-1] if lines else "FAILS: printed nothing"
+                    result = lines.splitlines()[-1] if lines else "FAILS: printed nothing"
+                    yield name, result
+                    if name == "client" and not result.startswith("works"):
+                        return  # all further steps need it
         except (KernelError, RuntimeError) as error:
             yield "kernel", f"FAILS: {error}"
 
