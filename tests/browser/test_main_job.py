@@ -31,6 +31,9 @@ FOCUSED = """() => {
   return (e.getAttribute("aria-label") ?? e.textContent).trim().replace(/\\s+/g, " ");
 }"""
 
+CURRENT = """() => document.getElementById(
+  document.activeElement.getAttribute("aria-activedescendant"))?.textContent"""
+
 IS_INSIDE = "() => document.activeElement.closest('.idc-browser') !== null"
 
 SEARCH = "Search descriptions, IDs and collections, or paste UIDs"
@@ -88,11 +91,13 @@ def tab_to(page: Page, name: str, key: str = "Tab") -> list[str]:
 
 def current_cell(page: Page) -> str:
     """Return the text of the current cell of the grid with the focus."""
-    cell: str = page.evaluate(
-        "() => document.getElementById("
-        "document.activeElement.getAttribute('aria-activedescendant')).textContent"
-    )
+    cell: str = page.evaluate(CURRENT)
     return cell
+
+
+def expect_cell(page: Page, text: str) -> None:
+    """Wait until the current cell of the grid with the focus has this text."""
+    page.wait_for_function(f"(text) => ({CURRENT})() === text", arg=text)
 
 
 def test_the_main_job_by_keyboard_alone(page: Page, s3: S3Server, lab: Lab) -> None:
@@ -125,7 +130,7 @@ def test_the_main_job_by_keyboard_alone(page: Page, s3: S3Server, lab: Lab) -> N
     press("ArrowDown")
     press("ArrowRight")
     press("ArrowRight")
-    assert current_cell(page) == "P1"
+    expect_cell(page, "P1")
     press("Space")
     expect(patients.picked()).to_have_count(1)
     expect(series.count).to_have_text("2")
@@ -147,7 +152,7 @@ def test_the_main_job_by_keyboard_alone(page: Page, s3: S3Server, lab: Lab) -> N
     expect(series.grid).to_be_focused()
     press("ArrowDown")
     expect(series.cell(0, "Series description")).to_have_text("chest 3")
-    assert current_cell(page) == "chest 3"
+    expect_cell(page, "chest 3")
     press("Space")
     expect(series.picked()).to_have_count(1)
     expect(series.grid).to_be_focused()
