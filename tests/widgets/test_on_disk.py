@@ -28,7 +28,7 @@ UIDS = [f"s.{i}" for i in range(4)]
 class View:
     """Stands for a grid: it records the states that a grid would show."""
 
-    def __init__(self, columns: Any, **_unused: Any) -> None:
+    def __init__(self, columns: Any, _options: Any) -> None:
         from ipywidgets import Label
 
         self.columns = columns
