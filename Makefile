@@ -107,7 +107,7 @@ clean:
 	@$(PYTHON) -m venv $*
 	@touch $@
 
-# --- the npm packages of the checkers and of two tests, in the versions of package-lock.json ---------
+# --- the npm packages of the checkers and of two tests, in the versions of package-lock.json ------
 
 node_modules/.installed: package-lock.json .npmrc | .venv/.dev
 	@echo 'Installing Biome, TypeScript, axe and the widget manager of VS Code into node_modules'

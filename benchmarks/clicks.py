@@ -1,9 +1,9 @@
 """The time from a click on a facet value to the updated screen, in JupyterLab and Chromium.
 
-The page shows IDCBrowser(). The index is prepared, as in all sessions but the first. The mouse
-ticks and unticks random values of dropdowns (repeatable by a seed), first with "More filters"
-closed, then with it open, so that all facets are counted. All times are measured in the page. They
-begin at the time stamp of the click and end with a frame:
+The page shows IDCBrowser(). The index is prepared, as in every session after the first. The mouse
+ticks and unticks random values of dropdowns (repeatable by a seed), first while "More filters" is
+closed, then while it is open, so that all facets are counted. All times are measured in the page.
+They begin at the time stamp of the click and end with a frame:
 
   shown   the frame after which the screen has its final look: the values with their counts, the
           summary, the chips, the titles and the first rows of the three grids;

@@ -248,7 +248,7 @@ def results(environment: Environment, endpoint_url: str) -> Iterator[tuple[str, 
                     result = lines.splitlines()[-1] if lines else "FAILS: printed nothing"
                     yield name, result
                     if name == "client" and not result.startswith("works"):
-                        return  # all further steps need it
+                        return  # all further steps need a client
         except (KernelError, RuntimeError) as error:
             yield "kernel", f"FAILS: {error}"
 
