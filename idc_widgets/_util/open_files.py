@@ -8,14 +8,15 @@ from pathlib import Path
 
 __all__ = ["too_few_open_files"]
 
-#: A browser with a download opens fewer files than this beside those of the kernel.
+#: More files than a browser with a download opens, in addition to those of the kernel.
 _NEEDED = 24
 
 
 def too_few_open_files() -> str:
-    """Return why this process cannot open enough files, and what to do; "" if it can.
+    """Raise the limit of open files if it is too low and the process may raise it.
 
-    A limit that the process may raise by itself is raised.
+    Returns:
+        Why the limit is still too low, and what to do; "" if it is high enough or unknown.
     """
     if sys.platform == "win32":
         return ""
@@ -37,6 +38,6 @@ def too_few_open_files() -> str:
             return ""
     return (
         f"this process may have {limit} files open at once, and {opened} are open; expected room "
-        f"for {_NEEDED} more; raise the limit before you start Jupyter or Python, such as with "
-        "`ulimit -n 1024`"
+        f"for {_NEEDED} more; raise the limit before you start Jupyter or Python, for example "
+        "with `ulimit -n 1024`"
     )

@@ -268,13 +268,13 @@ class Cohort:
     ) -> dict[str, list[FacetValue]]:
         """Count the values of each column, most series first.
 
-        Each facet ignores the cohort's own filter on its column (a cross-filter), so that the
-        other values of the column remain visible and can be chosen.
+        By default, each facet ignores the cohort's own filter on its column (a cross-filter), so
+        that the other values of the column remain visible and can be chosen.
 
         Args:
             columns: Columns of the index or of `MORE_FACETS`. Those of `FACETS` and `MORE_FACETS`
                 are the fastest.
-            own_filters: Whether the filter on a column narrows its own counts, too.
+            own_filters: Whether the filter on a column also narrows the counts of that column.
 
         Returns:
             Column → its values with their counts.
@@ -288,12 +288,12 @@ class Cohort:
     def histogram(self, column: str, bins: int = 20, *, own_filters: bool = False) -> Histogram:
         """Count the series per bin of a column.
 
-        Like `facets`, this ignores the cohort's own filter on the column.
+        Like `facets`, this ignores the cohort's own filter on the column by default.
 
         Args:
             column: One of `RANGES`.
             bins: The number of bins.
-            own_filters: Whether the filter on the column narrows the counts, too.
+            own_filters: Whether the filter on the column also narrows the counts.
 
         Returns:
             The edges of the bins, the series per bin, and the number of series without a value.

@@ -70,8 +70,8 @@ class DuckDBEngine:
         index: The files; by default the index that the installed idc-index-data ships.
 
     Raises:
-        IndexFileError: A table cannot be read, or lacks a required column; or too few files may be
-            open at once.
+        IndexFileError: A table cannot be read or lacks a required column, or this process may have
+            too few files open at once.
     """
 
     def __init__(self, index: Index | None = None) -> None:

@@ -30,7 +30,7 @@ def count_facets(
 ) -> dict[str, list[FacetValue]]:
     """Count the values of each column.
 
-    Unless `own_filters` is true, the condition on that column itself is ignored.
+    The counts of a column ignore the condition on that column, unless `own_filters` is true.
 
     The columns that are in memory are counted in parallel.
 

@@ -17,7 +17,7 @@ def count_bins(
 ) -> Histogram:
     """Count series per bin of a column.
 
-    Unless `own_filters` is true, the condition on the column itself is ignored.
+    The counts ignore the condition on the column itself, unless `own_filters` is true.
 
     Raises:
         InvalidQueryError: The column has no histogram, or there are no bins.

@@ -11,16 +11,16 @@ __all__ = ["slide_studies", "viewer_url", "viewer_urls"]
 
 VIEWER_URL = "https://viewer.imaging.datacommons.cancer.gov"
 
-#: The limit of studies that a query names; for more, it reads all studies with slides.
+#: A query names at most this many studies. For more, it reads all studies with slides.
 _MAX_LISTED = 100
 
 
 def viewer_urls(cohort: Cohort) -> dict[str, str]:
     """Return StudyInstanceUID → address, for each study of a cohort.
 
-    The address shows the series of the study that are in the cohort, in the viewer OHIF. Studies
-    with slide microscopy (SM) are shown whole, in the viewer Slim, also if the cohort has only
-    other series of the study, such as segmentations of the slides.
+    The address shows the series of the study that are in the cohort, in the viewer OHIF. A study
+    with slide microscopy (SM) is shown whole, in the viewer Slim. This holds even if the cohort
+    has only other series of that study, such as segmentations of the slides.
     """
     where, params = cohort.predicate
     table = cohort.engine.query(
@@ -38,7 +38,7 @@ def viewer_urls(cohort: Cohort) -> dict[str, str]:
 
 
 def slide_studies(engine: Engine, studies: Iterable[str]) -> set[str]:
-    """Return the studies that have slide microscopy (SM), among some studies."""
+    """Return which of these studies have slide microscopy (SM)."""
     wanted = set(studies)
     if not wanted:
         return set()

@@ -54,8 +54,8 @@ class IDCBrowser(Closable, VBox):
             the environment variable S3_ENDPOINT_URL, else AWS.
         grid: "dom", or "ipydatagrid" for grids of the package of this name, which draws them on a
             canvas; install it with ``pip install "idc-widgets[ipydatagrid]"``.
-        examples: Whether the browser offers example cohorts while nothing is chosen; or your own:
-            a dict of their names and their filters, as for `Cohort.where`.
+        examples: True to offer example cohorts while nothing is chosen, False to offer none. Or a
+            dict of your own examples: name → filters, as for `Cohort.where`.
         **filters: The initial filters, as for `Cohort.where`.
 
     Raises:
@@ -63,7 +63,8 @@ class IDCBrowser(Closable, VBox):
             not an `IDCClient`, a state is given together with a client or filters, or `examples`
             has another type.
         ValueError: There is no such `grid`.
-        InvalidQueryError: A filter has an unknown value, also in an example of your own.
+        InvalidQueryError: A filter has an unknown value, or an example of your own has an unknown
+            column or value.
 
     If another thread is handling a click, reading a trait waits until that is done. The observers
     of traits are called last, after all parts of the browser show the change.

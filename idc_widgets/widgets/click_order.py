@@ -43,7 +43,8 @@ class _Page:
         """Add a click that was sent; return the clicks to carry out now, in order."""
         number = click.number
         if number in self.come:
-            # Sent again. If its turn has not come yet, this one must not take a later turn.
+            # The click was sent again. If the first message still waits for its turn, the second
+            # must not take a later turn.
             return [click] if self.come[number] else []
         if (earlier := self.kept.get(number)) is not None:
             click.times_sent = earlier.times_sent + 1
@@ -60,7 +61,7 @@ class _Page:
         return ready
 
     def end(self, number: int) -> None:
-        """Note that a click has been carried out: if it is sent again, it is answered again."""
+        """Note that a click has been carried out, so that a repeated message is answered."""
         if number in self.come:
             self.come[number] = True
 
@@ -111,7 +112,7 @@ class ClickOrder:
 
 
 def _call_all(page: _Page, promised: list[tuple[_Click, AbstractContextManager[None]]]) -> None:
-    """Carry out each click in its promised turn, even if an earlier one raises an error."""
+    """Carry out each click in its promised turn, even if an earlier click raises an error."""
     error: BaseException | None = None
     for click, promise in promised:
         try:

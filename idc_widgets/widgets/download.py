@@ -409,7 +409,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
 
     def _take_click(self, content: Any, _request: str) -> None:
         # The turn comes after earlier clicks and before later ones. It ends before a download
-        # begins, because that may take a while.
+        # starts, because the start may take a while.
         with self._turns.turn():
             selection = self._present_selection()
         self._react(content, selection)

@@ -1,4 +1,4 @@
-"""Example cohorts, with which people can start."""
+"""The example cohorts that the browser offers at the start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["EXAMPLES", "Examples", "example_cohorts", "patient_count"]
 #: Name → filters, as for `Cohort.where`; True for those of `EXAMPLES`, False for none.
 Examples = bool | Mapping[str, Mapping[str, Any]]
 
-#: Each is counted at the start, so the filters are those that the index in memory counts fast.
+#: Name → filters. The examples are counted at the start, so they use only filters that the index in
+#: memory counts fast.
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "Lung CT with segmentations": {
         "Modality": ["CT", "SEG"],
@@ -32,12 +33,12 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
 
 
 def example_cohorts(client: IDCClient, examples: Examples) -> dict[str, Cohort]:
-    """Return name → cohort of the examples.
+    """Return the examples: name → cohort.
 
     Args:
-        client: The data. If it has not all values of an example of `EXAMPLES`, such as a table of
-            the user, the example is left out.
-        examples: Which examples.
+        client: The data. Examples of `EXAMPLES` are left out if the data, such as a table of the
+            user, lack one of their columns or values.
+        examples: Which examples to return.
 
     Raises:
         TypeError: `examples` has another type.
@@ -72,5 +73,5 @@ def _usual_cohorts(client: IDCClient) -> dict[str, Cohort]:
         try:
             cohorts[name] = client.cohort(**filters)
         except InvalidQueryError:
-            continue  # a column or value is unknown to these data
+            continue  # these data lack a column or value of the example
     return cohorts

@@ -49,7 +49,7 @@ class FrontEndRequests:
     answer was lost, the kernel only answers again.
 
     Args:
-        state: The state, which reports errors; or only its scheduler, if `turn` reports them.
+        state: The state, which reports errors. If `turn` reports them, a `Turns` is enough.
         turn: Makes the context of an action of a person; by default a turn that reports errors.
         views: The views of the state that show what the requests change.
     """

@@ -184,7 +184,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         match content:
             case {"kind": "count"}:
                 if self._counted_version == self._version:
-                    self.send_state("_histogram")  # the page asks again: the answer was lost
+                    self.send_state("_histogram")  # the page asks again, so the answer was lost
                 self.state.turns.refresh(self._count)
             case {"kind": "bins", "first": int(first), "last": int(last)}:
                 self._choose(content, lambda: self._filters_of_bins(first, last))
@@ -234,7 +234,7 @@ def touched_bins(bins: Histogram, low: Any, high: Any) -> list[int]:
 
 
 def with_range(filters: Cohort, column: str, low: Any, high: Any) -> Cohort:
-    """Return filters with this range of a column instead of another filter on it."""
+    """Return filters after a range of a column has replaced the earlier filter on the column."""
     others = filters.without(column)
     # In a widget, the whole range means no filter. In Python, (None, None) means any value that is
     # not missing.

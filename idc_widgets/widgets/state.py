@@ -71,9 +71,9 @@ class BrowserState(ErrorReporting):
     """
 
     distributions = SettledDict()
-    """Whether a grid shows the distributions of its columns under their headers; writable.
+    """Level → whether the grid shows distributions under the headers; writable.
 
-    Type: {"patient", "study" or "series": bool}; default: {}, so no grid does.
+    Type: {"patient", "study" or "series": bool}; default: {}, so no grid shows them.
     """
 
     study_cohort = SettledInstance(Cohort, read_only=True)

@@ -44,8 +44,8 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         columns: Columns whose filters need no chip, because another widget shows them.
         parts: What to show: "counts" for the size of the selection, its licenses and the last
             error; "choices" for the chips; both by default.
-        examples: The cohorts that the sentence offers while nothing is chosen, as for `IDCBrowser`.
-            By default, there are none. With "counts", none are shown.
+        examples: The cohorts to offer while nothing is chosen, as for `IDCBrowser`; by default,
+            none. The bar offers them only if `parts` is ["choices"].
         layout: As for every ipywidgets widget.
 
     >>> bar = SummaryBar(BrowserState())
@@ -72,8 +72,9 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     """
 
     _examples: List[dict[str, str]] = List().tag(sync=True)
-    """The cohorts that a click chooses; [] until they are first needed. Type: list of {name,
-    count, hint}.
+    """The example cohorts, which a click chooses; [] until they are first needed.
+
+    Type: list of {name, count, hint}.
     """
 
     _clearable = Bool().tag(sync=True)

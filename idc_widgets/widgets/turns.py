@@ -90,9 +90,10 @@ class Turns:
     without the lock; see `Teller`.
 
     Args:
-        interrupt: Ends the running queries of one thread, given its ident (`Engine.interrupt`).
-        report: Shows an error that a view raised; the views after it still run. The defaults are
-            for a widget whose views run no queries.
+        interrupt: Ends the running queries of one thread, given its ident (`Engine.interrupt`). By
+            default, it does nothing, for views without queries.
+        report: Shows an error that a view raised; the views after it still run. By default, the
+            error goes to the log.
     """
 
     def __init__(
@@ -236,7 +237,7 @@ class Turns:
                 self._run(view)
         finally:
             if not self.is_mine():
-                # A turn that ended meanwhile could not tell its late views.
+                # A turn that ended meanwhile could not get the lock to tell its late views.
                 self.show_stale_views()
 
     def on_stale(self, view: View, show: Callable[[str], None]) -> None:
@@ -298,7 +299,7 @@ class Turns:
 
     def show_stale_views(self) -> None:
         """Let late views show that they are stale, if no turn waits or is under way."""
-        # Other threads hold the lock for a moment to read the state.
+        # Wait a moment: other threads hold the lock while they read the state.
         if self._late and not self._waiting and self.lock.acquire(timeout=INTERRUPT_SECONDS):
             try:
                 for view in list(self._late):

@@ -37,12 +37,12 @@ _END = struct.Struct("<4sII")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array | ArrowArray], source: str) -> None:
-    """Write arrays to a file; whole or not at all.
+    """Write all arrays to a file, or leave the file as it was.
 
     Args:
         path: The file.
         arrays: Name → array.
-        source: What the arrays were made from; `ArrayFile` compares it.
+        source: Identifies what the arrays were made from; `ArrayFile` checks it.
 
     Raises:
         OSError: The file cannot be written.
@@ -62,7 +62,7 @@ class ArrayFile:
 
     Args:
         path: The file.
-        source: What the arrays must have been made from.
+        source: Identifies what the arrays must have been made from.
 
     Raises:
         IndexFileError: The file cannot be read, is damaged, is not such a file, or was made from
@@ -81,7 +81,7 @@ class ArrayFile:
             end = self._file.size() - _END.size
             magic, size, checksum = _END.unpack(self._read(end, _END.size))
             if magic != _MAGIC:
-                raise ValueError(f"its end is not that of a file of arrays: {magic!r}")
+                raise ValueError(f"expected {_MAGIC!r} near its end, not {magic!r}")
             table = json.loads(self._read(end - size, size, checksum))
             self._contents: dict[str, tuple[int, int, int]] = table["arrays"]
             made_from = table["source"]

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 #: Rows per array of SeriesInstanceUIDs: small, because a window needs only a few.
 _BLOCK_ROWS = 4_096
 
-#: The number of such arrays that are kept in memory. Each has about 260 kB.
+#: The number of such arrays that are kept in memory. Each takes about 260 kB.
 _MAX_KEPT_BLOCKS = 64
 
 #: The beginnings of the names of arrays that are read when the file is opened.

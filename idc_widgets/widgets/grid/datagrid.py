@@ -44,7 +44,7 @@ class DataGridView(ViewOfRows):
 
     Args:
         columns: The columns to show, in order.
-        options: The title, the contexts and the rest.
+        options: The options of every view of a grid.
     """
 
     def __init__(self, columns: Sequence[Column], options: GridOptions) -> None:

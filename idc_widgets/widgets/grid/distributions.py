@@ -1,4 +1,4 @@
-"""The distributions of what a grid shows: bars under the headers, whose clicks filter."""
+"""The distributions of what a grid shows: bars under the headers. A click on a bar filters."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .columns import Column
 
 __all__ = ["Distributions", "distributions_of", "kind_of_bars"]
 
-#: How many of the most frequent values of a column have a bar, besides the chosen ones.
+#: So many of the most frequent values of a column have a bar.
 MAX_BARS = 12
 
-#: The limit of bars of chosen values that are not among the most frequent.
+#: So many other values have a bar because they are chosen.
 _MAX_CHOSEN_BARS = 12
 _MAX_TEXT_CHARACTERS = 200
 
@@ -36,7 +36,7 @@ class _Widget(Protocol):
 class _View(Protocol):
     """The part of a `DomGridView` that shows distributions.
 
-    A protocol, because `dom_grid` imports this module.
+    It is a protocol, because `dom_grid` imports this module.
     """
 
     handlers: dict[str, Callable[[Mapping[str, Any]], None]]
@@ -70,7 +70,7 @@ def kind_of_bars(column: str) -> str:
 
 @dataclass(frozen=True)
 class _Request:
-    """What a page requests: the distributions of the rows that it shows."""
+    """The request of a page for the distributions of the rows that it shows."""
 
     generation: int
     cohort: Cohort
@@ -81,7 +81,7 @@ class _Request:
 class Distributions:
     """The distributions of the columns of one grid.
 
-    They are counted only when a page requests them, which it does after it has shown the rows, and
+    They are counted only when a page requests them. A page does so after it has shown the rows, and
     only while it shows distributions. A thread counts without the lock of the state, so no click
     waits for it. Counts of rows that are no longer shown are dropped.
 
@@ -89,7 +89,7 @@ class Distributions:
         state: The state, whose filters a click changes.
         level: The level of the grid.
         rows_trait: The trait of the state with the cohort that the grid shows.
-        view: What shows the grid.
+        view: The view of the grid.
     """
 
     def __init__(self, state: BrowserState, level: str, rows_trait: str, view: _View) -> None:
@@ -112,7 +112,7 @@ class Distributions:
             self._view.widget._bars = {}
 
     def close(self) -> None:
-        """Count nothing any more. A thread that is counting ends without showing anything."""
+        """Stop counting. A thread that is counting now does not show its counts."""
         self._view.handlers.clear()
         self._wanted = self._counted = None
 
@@ -171,7 +171,7 @@ class Distributions:
     # --- what it does ----------------------------------------------------------------------
 
     def _on_choice(self, content: Mapping[str, Any]) -> None:
-        """Carry out a choice in a turn: filters of columns, and whether distributions are shown."""
+        """Carry out a choice of filters, or to show or hide the distributions; called in a turn."""
         filters = self._state.filters
         for name, choice in content.items():
             kind, _, column = name.partition(":")
@@ -186,7 +186,7 @@ def _with_choice(filters: Cohort, column: str, choice: list[Any]) -> Cohort:
     """Return filters after a choice in the distribution of a column.
 
     Args:
-        filters: The filters until then.
+        filters: The filters before the choice.
         column: The column.
         choice: All chosen values, or the first and the last bin; empty for no filter.
 
@@ -211,8 +211,8 @@ def distributions_of(
 ) -> dict[str, dict[str, Any]]:
     """Count what a grid shows, by column.
 
-    A bar has two counts: of what the grid shows, and of what it would show without the filter on
-    the column, which is what can be chosen.
+    A bar has two counts: one of what the grid shows, and one of what it would show without the
+    filter on the column, because people can choose all of that.
 
     Args:
         cohort: What the grid shows.
@@ -222,11 +222,12 @@ def distributions_of(
         columns: The columns of the grid. Those without a distribution are left out.
 
     Returns:
-        Column → {unit, total, bars, chosen, others, edges}. `unit` is the singular and plural of
-        what is counted, and `total` their number in the grid, None for the number of its rows. Bars
-        are [text, shown, possible, value]; a bin has its number instead of a value. `chosen` has
-        the chosen values or the first and last bin of the chosen range, and `others` is the number
-        of values without a bar. `edges` has the edges of the bins as short texts.
+        Column → {unit, total, bars, chosen, others, edges}. `unit` has the words for one and for
+        several of the counted things. `total` is the number of these things in the grid; None if it
+        is the number of rows. A bar is [text, shown, possible, value]; a bin has its number in
+        place of a value. `chosen` has the chosen values, or the first and last bin of the chosen
+        range. `others` is the number of values without a bar. `edges` has the edges of the bins as
+        short texts.
     """
     filtered = {condition.column for condition in filters.conditions}
     arguments = filters.filters
@@ -264,7 +265,7 @@ def _of_values(
     listed |= {value: can_choose.get(value, 0) for value in more}
     return {
         "unit": ["patient", "patients"] if is_patient else ["series", "series"],
-        # A patient may have series of several values.
+        # The counts do not add up: a patient may have series of several values.
         "total": None if is_patient else sum(counts.values()),
         "bars": [
             [_text(column, value), counts.get(value, 0), count, value]

@@ -36,7 +36,7 @@ class DomGridView(ViewOfRows):
 
     Args:
         columns: The columns to show, in order.
-        options: The title, the contexts and the rest.
+        options: The options of every view of a grid.
     """
 
     def __init__(self, columns: Sequence[Column], options: GridOptions) -> None:
@@ -53,7 +53,8 @@ class DomGridView(ViewOfRows):
         self._describe_row: Callable[[Any], RowFacts] | None = None
         self._details_callbacks: list[Callable[[Any], None]] = []
         self._columns_callbacks: list[Callable[[tuple[str, ...]], None]] = []
-        #: Kind of a message → what handles it, besides this class. "choose" is a click.
+        #: Kind of message → its handler, for kinds that another class handles. Messages of the kind
+        #: "choose" are clicks.
         self.handlers: dict[str, Callable[[Mapping[str, Any]], None]] = {}
         self.widget = _DomGrid(
             self,
@@ -316,8 +317,9 @@ class _DomGrid(anywidget.AnyWidget):
     """The height of the header and the rows, as CSS. Type: str."""
 
     _columns: List[dict[str, Any]] = List().tag(sync=True)
-    """The columns, from the left. Type: list of {name, label, hint, kind, bars,
-    width}, where `bars` is "values", "bins" or, for no distribution, ""."""
+    """The columns, from the left. Type: list of {name, label, hint, kind, bars, width}; `bars` is
+    "values" or "bins", or "" for a column without a distribution.
+    """
 
     _choices: List[dict[str, Any]] = List().tag(sync=True)
     """The columns that can be shown; empty if they cannot be chosen. Type: as `_columns`."""

@@ -20,7 +20,7 @@ __all__ = ["GridOptions", "GridView", "MakeGridView"]
 
 @dataclass(frozen=True)
 class GridOptions:
-    """What every view of a grid needs to know.
+    """The options of every view of a grid.
 
     Args:
         title: What the rows are, such as "Patients".
@@ -41,7 +41,7 @@ class GridOptions:
     layout: Layout | None = None
 
     def layout_of_widget(self) -> Layout | dict[str, str]:
-        """Return the layout for the widget."""
+        """Return the layout of the widget."""
         return self.layout or {"width": "100%", "min_width": "0"}
 
 
@@ -111,5 +111,5 @@ class GridView(Protocol):
         ...
 
 
-#: Makes a view without rows, which shows these columns.
+#: Makes a view that shows these columns and, at first, no rows.
 MakeGridView = Callable[[Sequence[Column], GridOptions], GridView]

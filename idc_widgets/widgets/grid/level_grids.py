@@ -90,7 +90,7 @@ class _LevelGrid(Closable, VBox):
     def on_details(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:
         """Call back when a person asks for everything about a row.
 
-        Without a callback, the grid shows it in `RowDetails` below itself.
+        Without a callback, the grid shows a `RowDetails` below itself.
 
         Args:
             callback: Gets the level ("patient", "study" or "series") and the key of the row.
@@ -106,7 +106,7 @@ class _LevelGrid(Closable, VBox):
             callback(self._level, key)
 
     def _details_below(self) -> RowDetails:
-        """Return the panel below the grid; it is made when a person asks for it first."""
+        """Return the panel below the grid; make it when a person first asks for it."""
         if self._details is None:
             layout = {"margin": "8px 0 0", "min_width": "0"}
             self._details = RowDetails(self._state, layout=layout)
