@@ -62,7 +62,7 @@ function showPicked(element, count, title) {
   sign.setAttribute("aria-hidden", "true");
   element.replaceChildren(text, sign);
   element.title = `Unpick all ${rows}`;
-  // A person who speaks commands says what is on the button.
+  // A person who controls the page by voice says the text on the button.
   element.setAttribute("aria-label", `${text}, unpick all ${rows}`);
 }
 
@@ -109,9 +109,9 @@ function keepKeys(element) {
  * widget, the next key would be a command to the notebook.
  *
  * @param {HTMLElement} root Gets the focus if nothing in it can have the focus.
- * @param {(gone: HTMLElement) => HTMLElement | null} [next] Returns the element to focus in place of
- *   the one that disappeared. By default, or if that one cannot have the focus, this is the element
- *   that is now in its place.
+ * @param {(gone: HTMLElement) => HTMLElement | null} [next] Gets the element that disappeared, and
+ *   returns the element to focus instead. Without `next`, or if that element cannot have the focus,
+ *   the focus moves to the element that is now in the same place.
  */
 function keepFocus(root, next) {
   /** @type {HTMLElement | null} */
@@ -122,13 +122,13 @@ function keepFocus(root, next) {
     focused = /** @type {HTMLElement} */ (event.target);
     place = focusable(root).indexOf(focused);
   });
-  // In the capture phase, this runs before every other function that may change the page.
+  // In the capture phase, this runs before all other listeners, which may change the page.
   root.addEventListener(
     "blur",
     (event) => {
       const to = /** @type {HTMLElement | null} */ (event.relatedTarget);
-      // The focus moves to another element, which may be in another shadow tree, as in marimo. What
-      // changes before it arrives there must not bring it back.
+      // The focus moves to another element, which may be in another shadow tree, as in marimo. If
+      // the page changes before the focus arrives there, `onChange` must not bring it back.
       if (to) focused = root.contains(to) ? to : null;
       // If the element has disappeared, `onChange` has moved the focus before this runs.
       setTimeout(() => {

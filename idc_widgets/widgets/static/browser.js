@@ -198,8 +198,8 @@ function createFullWindow(find, onChange, signal) {
 }
 
 /**
- * Let the series and the log of a download lie below the window while the foot sticks to it, so that
- * the foot hides few rows of the grid. The end of the browser shows them.
+ * While the foot sticks to the window, let the list of series and the log of a download lie below the
+ * window, so that the foot hides few rows of the grid. At the end of the browser, they are in sight.
  *
  * @param {HTMLElement} foot
  */

@@ -250,7 +250,11 @@ function render({ model, el }) {
     body.focus({ preventScroll: true });
   }
 
-  /** Call back now or, as a new panel is drawn before it is on the page, later. @param {() => void} callback */
+  /**
+   * Call back as soon as the panel is on the page. A new panel is drawn before that.
+   *
+   * @param {() => void} callback
+   */
   function onPage(callback) {
     if (root.isConnected) return callback();
     const appearing = new ResizeObserver(() => {

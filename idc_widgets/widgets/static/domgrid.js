@@ -71,7 +71,7 @@ function render({ model, el }) {
   let anchor = 0; // where a range of picks begins
   let lastReveal = -1; // the number of the picks that were brought in sight
   let lastOrder = "null";
-  let drawn = picks.base(); // what a person sees, with the picks since
+  let drawn = picks.base(); // what a person sees, and the picks since then
   let copies = 0;
   let wheelAt = 0;
   let frame = 0;
@@ -111,7 +111,7 @@ function render({ model, el }) {
     drawn = picks.base();
   }
 
-  /** Return what a person sees: what Python has sent is drawn a moment later. */
+  /** Return what a person sees. What Python has sent is drawn a moment after it has arrived. */
   const seen = () => drawn;
 
   function measure() {

@@ -1,9 +1,9 @@
 // One distribution as a picture: bars, and a line of text below them.
 
 const SVG = "http://www.w3.org/2000/svg";
-const MIN_SLOTS = 5; // few bars do not become wide
-const BAR_HEIGHT = 100; // of the picture, in its own units
-const MIN_BAR = 7; // of a bar that is not empty
+const MIN_SLOTS = 5; // so that few bars are not wide
+const BAR_HEIGHT = 100; // the height of the picture, in its own units
+const MIN_BAR = 7; // the least height of a bar that is not empty
 
 /**
  * @typedef {string | number | null} BarValue
@@ -11,7 +11,7 @@ const MIN_BAR = 7; // of a bar that is not empty
  *
  * @typedef {object} Distribution
  * @property {[one: string, several: string]} unit What is counted.
- * @property {number | null} total null for the number of rows.
+ * @property {number | null} total How much is counted; null if it is the number of rows.
  * @property {GridBar[]} bars
  * @property {BarValue[]} chosen Values, or the first and the last bin.
  * @property {number} others The number of values without a bar.
@@ -25,7 +25,7 @@ function percent(part, whole) {
 }
 
 /**
- * Say what a bar stands for.
+ * Return in words what a bar stands for.
  *
  * @param {GridBar} bar
  * @param {Distribution} distribution
@@ -39,8 +39,8 @@ function barText([text, shown, possible], { unit, total }, rows) {
 }
 
 /**
- * Say which range several bins are, from the ranges of the first and the last. A range is such as
- * "60 – 64 years", "7" or, at the ends, "≤ 4 years" and "≥ 95 years".
+ * Return the range of several bins as a text, from the texts of the first and the last bin. The text
+ * of a bin is like "60 – 64 years" or "7" or, at the ends, like "≤ 4 years" and "≥ 95 years".
  *
  * @param {GridBar[]} bars
  * @param {number} first
@@ -88,7 +88,12 @@ function createBarPicture(isBins) {
     cell,
     svg,
 
-    /** Return the bar at a place of the window; with `near`, the nearest. @param {number} x @param {boolean} [near] */
+    /**
+     * Return the index of the bar at a place, or -1; with `near`, the index of the nearest bar.
+     *
+     * @param {number} x In the window.
+     * @param {boolean} [near]
+     */
     barAt(x, near = false) {
       const { left, width } = svg.getBoundingClientRect();
       const at = Math.floor(((x - left) / Math.max(width, 1)) * slots);
@@ -125,7 +130,13 @@ function createBarPicture(isBins) {
       });
     },
 
-    /** Show which bars are current, with their text; none if `first` is -1. @param {number} first @param {number} last @param {string} text */
+    /**
+     * Show which bars are current, and a text about them; none if `first` is -1.
+     *
+     * @param {number} first
+     * @param {number} last
+     * @param {string} text
+     */
     point(first, last, text) {
       groups.forEach((group, index) => {
         group.classList.toggle("idc-bar-current", first >= 0 && index >= first && index <= last);

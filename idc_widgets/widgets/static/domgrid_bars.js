@@ -1,13 +1,13 @@
-// Under the headers: the distribution of what a grid shows, as bars. A click on a bar of a value
-// chooses the value as the dropdown does; a drag over bins chooses a range. The bars are no tab stop:
-// Alt+ArrowDown on a header goes to a list of its bars, which only screen readers see.
+// The distribution of what a grid shows, as bars under the headers. A click on the bar of a value
+// chooses the value, as the dropdown does; a drag over bins chooses a range. Tab does not stop at the
+// bars: Alt+ArrowDown on a header goes to a list of its bars, which only screen readers see.
 //
 // To Python: {kind: "bars", generation}, after the rows are on the screen, and only while the
-// distributions are shown; and {kind: "choose", view, number, "filter:<column>": values or [first,
-// last] bin, shows}, see `createRequests`.
+// distributions are shown; and {kind: "choose", view, number, "filter:<column>": values or [first
+// bin, last bin], shows}, see `createRequests`.
 
-const AFTER_ROWS_MS = 120; // until the rows are on the screen, and no newer ones come at once
-const SAID_MS = 5000; // a filter is named with the number of rows that it leaves, if they come soon
+const AFTER_ROWS_MS = 120; // in this time, rows are drawn, and newer ones may come
+const SAID_MS = 5000; // if new rows come within this time, their announcement names the filter
 
 /**
  * @typedef {object} GridBars
@@ -41,9 +41,9 @@ function createBars({ model, kernel, parts, id, onSize, say, signal }) {
   let [generation, rows, number] = [-1, 0, -1];
   let isUnfolded = false;
   let isStale = true; // newer rows have come since the last distributions
-  let words = ""; // the last filter, until the rows that it leaves are announced
+  let words = ""; // the last filter, as a text; "" after the announcement of the rows
   let wordsAt = 0;
-  let listed = ""; // the column whose bars the keyboard is in
+  let listed = ""; // the name of the column whose bars are in `list`
   let [at, anchor] = [0, 0]; // the current bar, and where a range begins
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
@@ -93,7 +93,7 @@ function createBars({ model, kernel, parts, id, onSize, say, signal }) {
     return bar && distribution ? barText(bar, distribution, rows) : "";
   }
 
-  /** Return the text below bars to which no one points. @param {string} name */
+  /** Return the text below the bars while none of them is current. @param {string} name */
   function usualText(name) {
     const distribution = counted[name];
     if (!distribution) return "";
@@ -206,7 +206,13 @@ function createBars({ model, kernel, parts, id, onSize, say, signal }) {
     filter(name, isOn ? [...others, bar[3]] : others, said);
   }
 
-  /** Choose bins; without a drag, a chosen bin removes the filter. @param {string} name @param {number} from @param {number} to */
+  /**
+   * Choose bins. If this is a single bin, and it is already chosen, remove the filter instead.
+   *
+   * @param {string} name
+   * @param {number} from
+   * @param {number} to
+   */
   function chooseBins(name, from, to) {
     const bars = counted[name]?.bars;
     const [first, last] = [Math.min(from, to), Math.max(from, to)];
@@ -231,7 +237,7 @@ function createBars({ model, kernel, parts, id, onSize, say, signal }) {
       point(first, last, first === last ? textOf(name, bar) : text);
     };
     cell.addEventListener("pointerdown", (event) => {
-      event.stopPropagation(); // the grid takes it for a click on a row
+      event.stopPropagation(); // the grid would take it for a click on a row
       if (event.button !== 0 || barAt(event.clientX) < 0) return;
       from = isBins(name) ? barAt(event.clientX) : -1;
       if (from >= 0) cell.setPointerCapture(event.pointerId);
@@ -303,7 +309,7 @@ function createBars({ model, kernel, parts, id, onSize, say, signal }) {
     draw();
   }
 
-  /** Take in that all choices have been carried out. */
+  /** If all choices have been carried out, show what Python has. */
   function settle() {
     if (!requests.settle()) return;
     takeShown();
@@ -357,7 +363,7 @@ function createBars({ model, kernel, parts, id, onSize, say, signal }) {
       show();
     },
 
-    /** Take in that other rows are shown. @param {number} newGeneration @param {number} count */
+    /** Note that other rows are shown. @param {number} newGeneration @param {number} count */
     setRows(newGeneration, count) {
       if (newGeneration !== generation) isStale = true;
       generation = newGeneration;
@@ -366,7 +372,7 @@ function createBars({ model, kernel, parts, id, onSize, say, signal }) {
       take();
     },
 
-    /** Return the last filter that was chosen here, for the sentence about the rows that it leaves. */
+    /** Return the filter that was just chosen here as the first sentence about new rows, or "". */
     takeWords() {
       const text = words && performance.now() - wordsAt < SAID_MS ? `${words}. ` : "";
       words = "";

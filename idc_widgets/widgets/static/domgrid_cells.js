@@ -40,7 +40,7 @@ function createRowElements(body, id) {
       const cell = h("div", "idc-grid-cell");
       cell.dataset.kind = kind;
       cell.classList.toggle("idc-grid-right", isRight(kind));
-      // A UID has two parts, of which one can be cut.
+      // A UID has two parts. The first can be cut.
       if (kind === "uid") cell.append(h("span"), h("span"));
       boxes.push(cell);
     }

@@ -1,5 +1,5 @@
-// The dialog in which a person chooses the columns of a grid and their order. It shows a choice at
-// once, and what Python has when all of its choices are answered.
+// The dialog in which a person chooses the columns of a grid and their order. It shows each choice at
+// once. After Python has answered all choices, it shows the columns that Python has.
 
 /**
  * @param {object} options
@@ -99,7 +99,7 @@ function createChooser({ root, line, requests, say, signal }) {
     draw();
   }
 
-  /** @param {string[]} names The columns to show; none for the usual ones. */
+  /** @param {string[]} names The columns to show; empty for the usual ones. */
   function choose(names) {
     requests.send({ kind: "columns", names });
   }
@@ -200,7 +200,7 @@ function createChooser({ root, line, requests, say, signal }) {
       if (!requests.isPending()) showColumns();
     },
 
-    /** Look for an answer of Python. */
+    /** If Python has answered all choices, show the columns that it has. */
     settle() {
       if (requests.isPending() && requests.settle()) showColumns();
     },

@@ -25,7 +25,7 @@ const LONGEST_VALUES = {
  * @property {string} hint The tooltip of the header.
  * @property {string} kind
  * @property {number} width In px, the usual one.
- * @property {"values" | "bins" | ""} [bars] Its distribution.
+ * @property {"values" | "bins" | ""} [bars] The kind of its distribution; "" for none.
  *
  * @typedef {object} FittedColumn
  * @property {number} width The usual one.

@@ -63,7 +63,7 @@ function withRange(ranges, from, to) {
  * Return the picked rows after a pick.
  *
  * @param {HowToPick} how
- * @param {RowRanges} ranges The rows that are picked until then.
+ * @param {RowRanges} ranges The rows that were picked before.
  * @param {{ anchor: number, row: number, count: number }} rows Where a range begins, the row of the
  *   pick, and the number of rows.
  * @returns {RowRanges}

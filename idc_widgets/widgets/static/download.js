@@ -1,8 +1,8 @@
 // The Download button, its folder, and the progress of the download.
 //
 // To Python: {kind: "start", view, number, folder, sure}, {kind: "folder", view, number, folder}, and
-// {kind, view, number} with the kinds "cancel", "pause", "resume" and "retry", see `createRequests` for
-// the answer; {kind: "paths"} and, while a download is active, {kind: "poll", number}.
+// {kind, view, number} with the kinds "cancel", "pause", "resume" and "retry"; see `createRequests`
+// for the answers. Also {kind: "paths"} and, while a download is active, {kind: "poll", number}.
 // From Python: {kind: "paths", text} to "paths", and {kind: "status", status} to "poll".
 
 /**
@@ -137,7 +137,7 @@ function render({ model, el }) {
    */
   const pressed = new Map();
 
-  // --- requests: one control for each button, because no click replaces one on another button ----
+  // --- requests: one control per button, because a click replaces no click on another button -------
 
   const { signal } = removed;
   const view = uniqueId();

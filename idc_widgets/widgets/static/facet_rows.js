@@ -20,7 +20,7 @@ function createFacetRow({ name, title, about, series, patients }) {
   texts.title = [name, title, about].filter(Boolean).join("\n");
   texts.append(h("span", "idc-facet-name", name));
   if (title) texts.append(" ", h("span", "idc-facet-title", title));
-  // CSS draws the numbers, because in the accessible name, each has a word.
+  // CSS draws the numbers. In the accessible name, each number is followed by what it counts.
   const numbers = [seriesText, patientsText].map((text) => {
     const number = h("span", "idc-facet-number");
     number.dataset.text = text;

@@ -59,7 +59,7 @@ function createPopover({
     value.textContent = first ?? "";
     value.hidden = !isActive;
     clear.hidden = !isActive;
-    count.dataset.text = `+${more}`; // drawn by CSS, because the accessible name has all values
+    count.dataset.text = `+${more}`; // CSS draws it, because the accessible name has all values
     count.hidden = more <= 0;
     arrow.hidden = isActive;
     const description = all ? `${label}: ${all}` : "";

@@ -112,7 +112,7 @@ function render({ model, el }) {
     sendCount(RESEND_MS);
   }
 
-  /** Request the histogram, and again after a pause: a message may be lost. @param {number} pause */
+  /** Request the histogram, and after a pause again if no answer comes. @param {number} pause */
   function sendCount(pause) {
     kernel.send({ kind: "count" });
     clearTimeout(countTimer);

@@ -19,9 +19,9 @@
  */
 
 /**
- * Create the card of what the data have, with a button for each example cohort.
+ * Create the card of the start: how much the data have, and a button for each example cohort.
  *
- * Chips take its place, and its room stays, so that what is below does not move under the pointer.
+ * When chips take its place, its room stays, so that nothing below it moves under the pointer.
  *
  * @param {(name: string) => void} onChoose
  */
@@ -41,7 +41,7 @@ function createStart(onChoose) {
     first: () => root.querySelector("button"),
 
     /**
-     * Show the card, or leave its room.
+     * Show the card, or only keep its room.
      *
      * @param {Pick<SummaryTraits, "_lead" | "_counts" | "_examples"> & { isStart: boolean }} what
      */
@@ -57,7 +57,7 @@ function createStart(onChoose) {
       if (examples.dataset.names === names) return;
       examples.dataset.names = names;
       const buttons = _examples.map(({ name, count, hint }) => {
-        const label = `${name} ${count}`; // the same as the text that is seen, and more
+        const label = `${name} ${count}`; // the text on the button, and what the number counts
         const choose = button("idc-control idc-start-example", "", label, () => onChoose(name));
         choose.title = `${hint}, ${count}`;
         const number = h("span", "idc-start-count", count.split(" ")[0]);
@@ -167,7 +167,7 @@ function render({ model, el }) {
     showClear();
   }
 
-  /** Show the chips or the card. "Clear all" is behind the chips or, without chips, in the line. */
+  /** Show the chips or the card. "Clear all" follows the chips or, without chips, the line. */
   function showClear() {
     if (!parts.includes("choices")) return;
     const isClearable = model.get("_clearable");
