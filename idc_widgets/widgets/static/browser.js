@@ -198,8 +198,9 @@ function createFullWindow(find, onChange, signal) {
 }
 
 /**
- * While the foot sticks to the window, let the list of series and the log of a download lie below the
- * window, so that the foot hides few rows of the grid. At the end of the browser, they are in sight.
+ * While the foot sticks to the window, let the list of series and the log of a download lie below
+ * the window, so that the foot hides few rows of the grid. At the end of the browser, both are in
+ * sight.
  *
  * @param {HTMLElement} foot
  */

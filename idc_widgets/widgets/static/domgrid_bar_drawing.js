@@ -39,8 +39,8 @@ function barText([text, shown, possible], { unit, total }, rows) {
 }
 
 /**
- * Return the range of several bins as a text, from the texts of the first and the last bin. The text
- * of a bin is like "60 – 64 years" or "7" or, at the ends, like "≤ 4 years" and "≥ 95 years".
+ * Return the range of several bins as a text, from the texts of the first and the last bin. The
+ * text of a bin is like "60 – 64 years" or "7" or, at the ends, like "≤ 4 years" and "≥ 95 years".
  *
  * @param {GridBar[]} bars
  * @param {number} first

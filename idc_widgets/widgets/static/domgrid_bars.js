@@ -1,6 +1,6 @@
 // The distribution of what a grid shows, as bars under the headers. A click on the bar of a value
-// chooses the value, as the dropdown does; a drag over bins chooses a range. Tab does not stop at the
-// bars: Alt+ArrowDown on a header goes to a list of its bars, which only screen readers see.
+// chooses the value, as the dropdown does; a drag over bins chooses a range. Tab does not stop at
+// the bars: Alt+ArrowDown on a header goes to a list of its bars, which only screen readers see.
 //
 // To Python: {kind: "bars", generation}, after the rows are on the screen, and only while the
 // distributions are shown; and {kind: "choose", view, number, "filter:<column>": values or [first

@@ -1,5 +1,5 @@
-// The dialog in which a person chooses the columns of a grid and their order. It shows each choice at
-// once. After Python has answered all choices, it shows the columns that Python has.
+// The dialog in which a person chooses the columns of a grid and their order. It shows each choice
+// at once. After Python has answered all choices, it shows the columns that Python has.
 
 /**
  * @param {object} options

@@ -137,7 +137,7 @@ function render({ model, el }) {
    */
   const pressed = new Map();
 
-  // --- requests: one control per button, because a click replaces no click on another button -------
+  // --- requests: one control per button, because a click replaces no click on another button -----
 
   const { signal } = removed;
   const view = uniqueId();
