@@ -1,7 +1,7 @@
 """The browser in each of its states and each theme, checked by axe-core.
 
-axe finds mistakes in names, roles and contrasts. What people do with keys and hear is in other
-tests, because a page that nobody can use by key may have no mistake for axe.
+axe finds mistakes in names, roles and contrasts. Other tests check what people do with keys and
+what they hear: axe may find no mistake on a page that nobody can use by keyboard.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ EMPTY = "browser.filters = browser.client.cohort(collection_id='nsclc_radiomics'
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
-# JupyterLab gives the body no height, and axe takes all text for hidden. What sticks lies above
-# other texts, which a person can scroll into sight, so nothing sticks here, and no row is cut.
+# JupyterLab gives the body no height, so axe would take all text for hidden. Parts that stick to an
+# edge lie above other texts. A person can scroll these texts into sight, but axe cannot. So nothing
+# sticks here, and no row is cut.
 SEEN_WHOLE = """
 html, body { height: 100vh; overflow: visible !important; }
 .idc-browser.idc-browser > .idc-part-foot { position: static; max-height: none; }
@@ -47,9 +48,10 @@ html, body { height: 100vh; overflow: visible !important; }
 .idc-grid-choice:nth-child(n + 6) { display: none; }
 """
 
-# JavaScript: return what axe finds, and what it cannot decide, of the worst kinds. If something
-# lies above the browser, only its colors can be seen. The rules that are not about colors have the
-# same result in each theme. In an empty field, axe cannot see the color of what will be typed.
+# JavaScript: return the serious problems that axe finds, or cannot exclude. If a panel lies above
+# the browser, only the colors of the panel are checked. Rules that are not about colors have the
+# same result in each theme; `onlyColors` leaves them out. Empty fields get a text, so that axe can
+# check its color.
 FIND = """async (onlyColors) => {
   const browser = document.querySelector(".idc-browser");
   const above = [...browser.querySelectorAll(
@@ -70,12 +72,12 @@ FIND = """async (onlyColors) => {
       const reason = [...any, ...all, ...none].map(({ message }) => message)[0];
       return `${id}: ${reason}: ${html.slice(0, 300)}`;
     }))
-    // The name of a cell is its whole UID, of which the edge of the grid may cut the second part.
+    // The name of a cell is a whole UID, but the edge of the grid may cut the end of the UID.
     .filter((line) => !/^label-content-name-mismatch.*data-kind="uid"/.test(line));
 }"""
 
 
-# JavaScript: return the classes of what moves or fades when it changes.
+# JavaScript: return the classes of all elements that move or fade when they change.
 MOVING = """() => [...document.querySelectorAll(".idc-browser *")].flatMap((element) =>
   ["", "::before", "::after"].filter((pseudo) => {
     const { transitionDuration, animationName } = getComputedStyle(element, pseudo);
@@ -83,8 +85,8 @@ MOVING = """() => [...document.querySelectorAll(".idc-browser *")].flatMap((elem
   }).map((pseudo) => element.className + pseudo))
   .filter((name) => name.includes("idc-"))"""
 
-# JavaScript: return the background and the text color of a picked row, and those of the system for
-# what is picked.
+# JavaScript: return two pairs of colors, background and text: those of a picked row, and those that
+# the system has for selected text.
 FORCED = """() => {
   const row = document.querySelector(".idc-part-series [role=row][aria-selected=true]");
   const probe = document.body.appendChild(document.createElement("div"));
@@ -114,7 +116,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -
 
 
 def states(lab: Lab, page: Page) -> Iterator[str]:
-    """Bring the browser into each state, and yield its name."""
+    """Bring the browser into one state after the other, and yield the name of the state."""
     status, start = page.locator(".idc-download-title"), page.locator(".idc-download-start")
     expect(page.locator(".idc-grid-count").last).to_have_text("1,044,191")
     yield "start"
@@ -191,7 +193,7 @@ def test_axe_finds_nothing(lab: Lab, screenshots: Path) -> None:
         seen.add(state)
         expect(page.locator(".idc-grid [role=grid][aria-busy=true]")).to_have_count(0)
         for theme, variables in themes.items():
-            # The other front ends differ from JupyterLab in colors, most of which two states have.
+            # Other front ends have other colors. Two states show most of these colors.
             if theme in JUPYTER or state in {"picked", "failed"}:
                 show_theme(page, variables)
                 found = find(page, only_colors=theme != "light")
@@ -205,7 +207,7 @@ def test_axe_finds_nothing(lab: Lab, screenshots: Path) -> None:
             assert row == highlight
             lab.screenshot(page, screenshots / "forced-colors.png")
             page.emulate_media(reduced_motion="reduce", forced_colors="none")
-    # To be sure that axe sees colors and names at all.
+    # Make sure that axe sees colors and names at all.
     show_theme(page, {"--vscode-editor-foreground": "#888", "--vscode-editor-background": "#777"})
     assert len([line for line in find(page, only_colors=True) if "contrast" in line]) > 20
     page.locator(".idc-download-folder").evaluate("(e) => e.removeAttribute('aria-label')")

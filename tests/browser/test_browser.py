@@ -179,7 +179,7 @@ def test_distributions_filter(lab: Lab, page: Page) -> None:
     page.mouse.up()
     expect(grid.count).to_have_text("270,687")
     expect(modality.locator(".idc-bar-chosen")).to_have_count(1)
-    # The drag comes before the distribution of the new rows, or after it.
+    # The drag may come before or after the distribution of the new rows.
     size.locator("g").nth(4).hover(force=True)
     page.mouse.down()
     size.locator("g").nth(2).hover(force=True)

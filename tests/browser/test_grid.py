@@ -247,7 +247,7 @@ CLICK_BEFORE_FRAME = """async ([ranges, row, ctrlKey]) => {
     ("row", "is_toggle", "expected"),
     [(5, False, [[5, 6]]), (3, False, [[3, 4]]), (5, True, [[3, 4], [5, 6]])],
 )
-def test_a_click_counts_on_what_is_drawn(
+def test_a_click_takes_effect_on_the_picks_that_are_drawn(
     small: tuple[Page, Grid], row: int, is_toggle: bool, expected: list[list[int]]
 ) -> None:
     page, grid = small

@@ -44,7 +44,7 @@ DISTRIBUTIONS: dict[str, dict[str, Any]] = {
     },
 }
 
-# JavaScript: place of a bar's middle on the screen.
+# JavaScript: return a place on a bar: in the middle, near the lower end.
 PLACE = """(group) => {
   const { left, right, bottom } = group.querySelector(".idc-bar-place").getBoundingClientRect();
   return [(left + right) / 2, bottom - 2];
@@ -79,7 +79,7 @@ def shown(browser: Browser) -> Iterator[tuple[Page, Grid]]:
 
 
 def show(page: Page, generation: int = 0, **columns: Any) -> None:
-    """Answer the request for the bars of a generation of rows, when it comes."""
+    """Wait until the page requests the bars of a generation of rows, and answer."""
     page.wait_for_function(
         "(wanted) => window.stage.sent.some(({ kind, generation }) =>"
         " kind === 'bars' && generation === wanted)",
@@ -120,7 +120,7 @@ def test_a_click_on_a_bar_chooses_its_value(shown: tuple[Page, Grid]) -> None:
     assert sent(page, "choose")[-1]["filter:PatientID"] == [HOSTILE]
     expect(bars(grid, 0).nth(1)).to_contain_class("idc-bar-chosen")
     expect(grid.status).to_have_text(f"Filtered: Patient ID: {HOSTILE}")
-    # The next click comes before the answer. It waits, and says all that the page shows then.
+    # The next clicks come before the answer. They wait. Then one message has all that is chosen.
     click(page, bars(grid, 0).nth(2))
     click(page, bars(grid, 0).nth(1))
     assert len(sent(page, "choose")) == 1
@@ -212,7 +212,7 @@ def test_newer_rows_request_newer_bars(shown: tuple[Page, Grid]) -> None:
     page, grid = shown
     requests = len(sent(page, "bars"))
     page.evaluate("() => window.stage.show(700)")
-    page.evaluate("() => window.stage.show(600)")  # at once: one request for both
+    page.evaluate("() => window.stage.show(600)")  # soon after: one request is enough for both
     page.wait_for_function(
         "(before) => window.stage.sent.filter(({ kind }) => kind === 'bars').length > before",
         arg=requests,
@@ -223,7 +223,7 @@ def test_newer_rows_request_newer_bars(shown: tuple[Page, Grid]) -> None:
     expect(grid.root.locator(".idc-bar-chosen")).to_have_count(3)
 
 
-def test_they_are_folded_until_a_person_shows_them(browser: Browser) -> None:
+def test_distributions_are_hidden_until_a_person_shows_them(browser: Browser) -> None:
     page, grid = open_folded(browser)
     head = grid.root.locator(".idc-grid-head")
     low = head.evaluate("(head) => head.offsetHeight")
@@ -241,7 +241,7 @@ def test_they_are_folded_until_a_person_shows_them(browser: Browser) -> None:
     assert head.evaluate("(head) => head.offsetHeight") - low == 48
     assert head.evaluate("(head) => head.scrollHeight") - low <= 48
     assert grid.whole_rows() == list(range(len(grid.whole_rows())))
-    # The choice of the person stays until it is answered, and then the state decides.
+    # The page keeps the choice of the person until the answer. Then the state decides.
     page.evaluate("() => window.stage.set({ _shows_bars: false })")
     expect(pictures(grid).first).to_be_visible()
     answer(page)
@@ -249,7 +249,7 @@ def test_they_are_folded_until_a_person_shows_them(browser: Browser) -> None:
     page.context.close()
 
 
-def test_a_person_hides_them(shown: tuple[Page, Grid]) -> None:
+def test_a_person_hides_the_distributions(shown: tuple[Page, Grid]) -> None:
     page, grid = shown
     page.get_by_role("button", name="Hide distributions").click()
     expect(page.get_by_role("button", name="Show distributions")).to_be_focused()
@@ -259,6 +259,6 @@ def test_a_person_hides_them(shown: tuple[Page, Grid]) -> None:
     page.wait_for_timeout(400)  # three times as long as a page waits before it requests them
     assert len(sent(page, "bars")) == requests
     page.keyboard.press("Enter")
-    expect(bars(grid, 0)).to_have_count(0)  # nothing of the rows that were there before
+    expect(bars(grid, 0)).to_have_count(0)  # no bars of the earlier rows
     show(page, 1, **DISTRIBUTIONS)
     expect(bars(grid, 0)).to_have_count(4)

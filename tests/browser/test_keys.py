@@ -156,7 +156,7 @@ def test_no_letter_or_digit_reaches_the_notebook_from_a_grid(page: Page) -> None
         expect(grid).to_be_focused()
 
 
-def test_no_letter_or_digit_reaches_the_notebook_from_what_a_grid_opens(page: Page) -> None:
+def test_no_letter_or_digit_reaches_the_notebook_from_the_panels_of_a_grid(page: Page) -> None:
     grid = Grid(page, "Series")
     grid.wait_for_rows()
     grid.root.get_by_role("button", name="Show distributions").click()

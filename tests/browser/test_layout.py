@@ -91,7 +91,7 @@ def test_an_example_is_one_click_away(lab: Lab, page: Page) -> None:
     expect(patients.count).to_have_text(count)
     expect(page.locator(".idc-chip")).to_have_text([re.compile("BREAST"), re.compile("MR")])
     expect(facts).to_be_hidden()
-    expect(breast).to_have_count(0)  # for a screen reader, too
+    expect(breast).to_have_count(0)  # screen readers do not find it, either
     assert top_of_patients(page) == before
     page.get_by_role("button", name="Clear all").click()
     expect(facts).to_be_visible()
@@ -120,7 +120,7 @@ def test_an_example_is_one_key_away(page: Page) -> None:
     page.keyboard.press("Space")
     expect(clear).to_be_focused()
     expect(page.locator(".idc-chip")).to_have_count(3)
-    for left in (2, 1, 0):  # each chip, from the last one
+    for left in (2, 1, 0):  # remove one chip after the other, the last one first
         page.keyboard.press("Shift+Tab")
         page.keyboard.press("Enter")
         expect(page.locator(".idc-chip")).to_have_count(left)

@@ -117,7 +117,7 @@ browser.state.observe(lambda change: done.append((change["name"], browser._filte
     assert lab.run(page, "print(browser.state.distributions)") == "{'series': True}"
 
 
-def test_columns_and_histograms_that_are_lost_are_sent_again(lab: Lab, page: Page) -> None:
+def test_lost_requests_for_columns_and_histograms_are_sent_again(lab: Lab, page: Page) -> None:
     lab.run(page, "browser._filters.expanded = True")
     for kind in ("columns", "count"):
         page.evaluate(LOSE_REQUEST, f'"kind":"{kind}"')
@@ -131,7 +131,7 @@ def test_columns_and_histograms_that_are_lost_are_sent_again(lab: Lab, page: Pag
     expect(series.get_by_role("columnheader", name="Series UID")).to_have_count(0)
 
 
-def test_a_histogram_whose_answer_is_lost_is_sent_again(lab: Lab, page: Page) -> None:
+def test_a_lost_histogram_is_sent_again(lab: Lab, page: Page) -> None:
     lab.run(page, "browser._filters.expanded = True")
     page.evaluate(LOSE_ANSWER, '"_histogram"')
     page.locator(".idc-popover-button").filter(has_text="Age").click()

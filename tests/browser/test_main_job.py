@@ -1,6 +1,6 @@
-"""The main job by keyboard alone, from the search to the files; and what a screen reader finds.
+"""The main job by keyboard alone, from the search to the files, and what a screen reader finds.
 
-The focus is checked at each step: a person who uses no mouse must always know where the focus is.
+Each step checks the focus: a person who uses no mouse must always know where the focus is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ browser = IDCBrowser(IDCClient('own.csv'), download_dir='data')
 browser
 """
 
-#: What a screen reader finds in the browser, as it was reviewed.
+#: A person has reviewed that a screen reader finds this in the browser.
 REVIEWED = Path(__file__).with_name("browser.aria.yml")
 
 FOCUSED = """() => {
@@ -48,7 +48,7 @@ def s3() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -> Iterator[Lab]:
-    """Start JupyterLab beside a table of six series, two of each patient, five of a chest."""
+    """Start JupyterLab in a folder with a table: six series, two per patient, five of a chest."""
     folder = tmp_path_factory.mktemp("job")
     names = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality,SeriesDescription"
     rows = [
@@ -72,12 +72,16 @@ def page(lab: Lab) -> Iterator[Page]:
 
 
 def expect_focus(page: Page, name: str) -> None:
-    """Wait until the element with this accessible name, or its start, has the focus."""
+    """Wait until the name of the element with the focus begins with `name`."""
     page.wait_for_function(f"(name) => ({FOCUSED})().startsWith(name)", arg=name)
 
 
 def tab_to(page: Page, name: str, key: str = "Tab") -> list[str]:
-    """Press Tab until an element has the focus; return what had the focus before it."""
+    """Press Tab until the name of the element with the focus begins with `name`.
+
+    Returns:
+        The names of the elements that had the focus before.
+    """
     passed = [page.evaluate(FOCUSED)]
     while len(passed) < 50:
         page.keyboard.press(key)
@@ -86,7 +90,7 @@ def tab_to(page: Page, name: str, key: str = "Tab") -> list[str]:
         if focused.startswith(name):
             return passed
         passed.append(focused)
-    raise AssertionError(f"Tab does not reach {name!r}, but {passed}")
+    raise AssertionError(f"Tab does not reach {name!r}, only {passed}")
 
 
 def current_cell(page: Page) -> str:
@@ -179,7 +183,7 @@ def test_the_main_job_by_keyboard_alone(page: Page, s3: S3Server, lab: Lab) -> N
     expect_focus(page, "Download 1 picked series")
     assert len(list((lab.folder / "data").rglob("*.dcm"))) == 2
 
-    # While the foot sticks to the window, it hides few rows; what has the focus is in sight.
+    # While the foot sticks to the window, it hides few rows. The focused element is in sight.
     foot, log = page.locator(".idc-part-foot"), page.locator(".idc-download-log summary")
     page.locator(".idc-browser").evaluate("(e) => e.scrollIntoView({ block: 'start' })")
     window = page.locator(".jp-WindowedPanel-outer").first.bounding_box()
@@ -201,6 +205,6 @@ def test_what_a_screen_reader_finds(page: Page) -> None:
     if os.environ.get("IDC_WIDGETS_REVIEW"):
         REVIEWED.write_text(found, encoding="utf-8")
     assert found == REVIEWED.read_text(encoding="utf-8"), (
-        f"a screen reader finds something else than {REVIEWED.name} says; if that is intended, "
-        f"run `{command}`, and review the difference with `git diff`"
+        f"expected that a screen reader finds what is in {REVIEWED.name}; if you intended a "
+        f"difference, run `{command}`, and review the difference with `git diff`"
     )

@@ -1,4 +1,4 @@
-"""200 clicks in all controls of filters and grids, beside busy processes: none is lost.
+"""200 clicks on all controls of filters and grids, beside busy processes: none is lost.
 
 The page gives each click a number, and notes what it shows after it. Each message to the kernel
 gets the numbers of the clicks that it contains: one, or several in a row on one control, of which
@@ -9,8 +9,9 @@ the message, refused it on the page, or left it out for a later one on the same 
 - The state is that of the same clicks in plain Python, without those that were refused.
 - The page shows that state.
 
-The first half of the clicks has no pauses, the second has random ones. A number of runs in the
-variable IDC_WIDGETS_CLICK_RUNS repeats the test, each time with other clicks and a new kernel.
+There are no pauses in the first half of the clicks, and random pauses in the second half. The
+environment variable IDC_WIDGETS_CLICK_RUNS sets the number of runs. Each run has other clicks and a
+new kernel.
 
 This is for our own grids. Those of ipydatagrid guarantee less: their clicks are not sent again, and
 do not wait for earlier clicks on other widgets that arrive in another thread.
@@ -39,13 +40,13 @@ from idc_widgets.widgets.ranges import RangeFilter
 
 CLICKS = 200
 RUNS = int(os.environ.get("IDC_WIDGETS_CLICK_RUNS", "1"))
-#: Pauses in ms, of which one is chosen after each click.
+#: Pauses in ms. In the second half, each click is followed by one of them, chosen at random.
 PAUSES = [0, 0, 0, 20, 50, 100, 300]
 BUSY_PROCESSES = 4
 COLLECTIONS = ["nsclc_radiomics", "tcga_luad"]
 FACETS = ["Modality", "BodyPartExamined", "PatientSex", "Manufacturer"]
 RANGE = "PatientAge"
-#: The level and the column of the distribution whose bars are clicked.
+#: The clicks on bars are in the distribution of this level and column.
 BARS = ("series", "Modality")
 #: Label → column of a dropdown.
 COLUMNS = {column_info(column).label: column for column in FACETS}
@@ -303,7 +304,7 @@ SHOWN = """() => ({
   message: document.querySelector(".idc-summary-alert .idc-alert-text")?.textContent ?? "",
 })"""
 
-# JavaScript: show the first rows, where a picked row has been brought in sight.
+# JavaScript: show the first rows again, because grids scroll to a picked row.
 SCROLL_UP = """() => {
   for (const grid of document.querySelectorAll(".idc-grid-scroller")) grid.scrollTop = 0;
 }"""

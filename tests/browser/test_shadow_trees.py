@@ -1,4 +1,4 @@
-"""Widgets in shadow trees, one each, as marimo shows them."""
+"""Widgets that have a shadow tree each, as in marimo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.browsers import launched
 
 from idc_widgets.widgets.assets import STATIC
 
-# JavaScript: two widgets. Each hides a part when it loses the focus.
+# JavaScript: make two widgets. Each widget hides a part of itself when it loses the focus.
 WIDGETS = """() => {
   window.inputs = [0, 1].map(() => {
     const host = h("div");

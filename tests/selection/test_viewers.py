@@ -23,7 +23,7 @@ def test_slides_are_shown_in_slim(client: IDCClient) -> None:
     assert "/slim/studies/" in url
 
 
-def test_what_is_derived_from_slides_is_shown_with_them(client: IDCClient) -> None:
+def test_series_derived_from_slides_are_shown_with_the_slides(client: IDCClient) -> None:
     derived = client.sql(
         "SELECT Modality, any_value(SeriesInstanceUID) AS uid FROM index"
         " WHERE Modality IN ('ANN', 'SEG', 'SR') AND StudyInstanceUID IN"

@@ -127,7 +127,7 @@ class Kernel:
                 answer: dict[str, Any] = self._client.get_iopub_msg(timeout=1)
             except queue.Empty:
                 continue
-            except ValueError as error:  # a kernel that lacks threads mixes up its messages
+            except ValueError as error:  # a kernel that can start no threads mixes up its messages
                 raise KernelError(f"the kernel sent a broken message: {error}") from error
             if answer["parent_header"].get("msg_id") != message["header"]["msg_id"]:
                 continue

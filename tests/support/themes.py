@@ -1,7 +1,7 @@
 """The themes of the front ends, shown one after the other on a page of JupyterLab.
 
-JupyterLab has themes of its own. Other front ends give the page variables with their colors, so a
-page that has the same variables shows the widgets in their themes.
+JupyterLab has themes of its own. Other front ends set CSS variables to the colors of their themes.
+If a page of JupyterLab has the same variables, it shows the widgets in these colors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ JUPYTER = {
     "high contrast": "JupyterLab Dark High Contrast",
 }
 
-#: What ipywidgets 7 defines in the classic Notebook and in Google Colab, whatever the theme is.
+#: ipywidgets 7 defines these in the classic Notebook and in Google Colab, in every theme.
 IPYWIDGETS_7 = {
     "--jp-ui-font-color1": "rgba(0, 0, 0, 0.8)",
     "--jp-layout-color1": "white",
@@ -84,9 +84,9 @@ SHOW = """(variables) => {
 
 
 def read_themes(page: Page) -> dict[str, dict[str, str]]:
-    """Return the variables of all themes by name: of JupyterLab, then of other front ends.
+    """Return name of a theme → its variables: themes of JupyterLab, then of other front ends.
 
-    It changes the theme of the open page several times, and shows the light theme in the end.
+    This changes the theme of the open page several times. In the end, it is the light theme.
     """
     found = {}
     for name, theme in reversed(JUPYTER.items()):
@@ -97,5 +97,5 @@ def read_themes(page: Page) -> dict[str, dict[str, str]]:
 
 
 def show_theme(page: Page, variables: Mapping[str, str]) -> None:
-    """Give the page the variables of a theme, which is much faster than a change of the theme."""
+    """Give the page the variables of a theme. This is much faster than to change the theme."""
     page.evaluate(SHOW, variables)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# A process with all but 10 of the files that it may open; its arguments are the limits.
+# A process that may open only some more files: its arguments are how many (soft and hard limit).
 CODE = """
 import os, resource, sys
 from idc_widgets import IDCClient
@@ -24,7 +24,7 @@ except IndexFileError as error:
 
 
 def output(*room: int) -> str:
-    """Return what the process prints with room for so many files (soft and hard limit)."""
+    """Return what the process prints if it may open so many more files (soft and hard limit)."""
     command = [sys.executable, "-c", CODE, *map(str, room)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

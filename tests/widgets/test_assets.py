@@ -75,7 +75,10 @@ def test_a_script_has_the_shared_files_that_it_uses(widget: type[AnyWidget]) -> 
 
 @pytest.mark.parametrize("path", sorted(STATIC.glob("*.css")), ids=lambda path: path.name)
 def test_only_the_base_uses_the_colors_of_a_front_end(path: Path) -> None:
-    """A color of VS Code beside one of Jupyter could not be read, so base.css chooses for all."""
+    """A text in a color of VS Code might be unreadable on a color of Jupyter.
+
+    So base.css chooses the colors of all style sheets.
+    """
     css = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     of_front_ends = re.findall(r"--(?:jp|vscode|colab)-[\w-]+", css)
     assert bool(of_front_ends) is (path.name == "base.css")

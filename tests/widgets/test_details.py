@@ -224,7 +224,7 @@ def test_a_row_that_cannot_be_looked_up_is_reported(
     assert details._content["problem"] == ""
 
 
-def test_a_grid_alone_shows_a_row_below_itself(state: BrowserState) -> None:
+def test_a_grid_alone_shows_the_details_of_a_row_below_itself(state: BrowserState) -> None:
     grid = SeriesGrid(state)
     [view] = grid.children
     keys = grid._rows.keys([range(2)])

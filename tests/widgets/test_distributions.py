@@ -88,7 +88,7 @@ def test_counts_equal_brute_force(client: IDCClient, case: str) -> None:
 def check(
     table: BruteForce, steps: list[Any], column: str, distribution: dict[str, Any], by_patient: bool
 ) -> None:
-    """Compare one distribution with what all rows of the index say."""
+    """Compare one distribution with counts over all rows of the index."""
     shown, possible = table.matching(steps), table.matching(steps, ignoring=column)
     if column in RANGES:
         edges = BrowserState().filters.histogram(column).edges
@@ -154,7 +154,7 @@ def test_counts_of_rows_that_are_gone_are_dropped(
     def slow(cohort: Any, *rest: Any) -> Any:
         asked.append(cohort)
         if len(asked) == 1:
-            # Clicks do not wait for the counts: this one comes while they are made.
+            # Clicks do not wait for counts: this click comes while the thread counts.
             state.filter_values("Modality", ["SEG"])
             message = {"kind": "bars", "generation": widget._source["generation"]}
             widget._handle_custom_msg(message, [])
@@ -169,7 +169,7 @@ def test_counts_of_rows_that_are_gone_are_dropped(
     grid.close()
 
 
-def test_an_interrupted_count_shows_nothing_and_an_error_is_told(
+def test_an_interrupted_count_shows_nothing_and_an_error_is_shown(
     client: IDCClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = BrowserState(client, collection_id="nsclc_radiomics")
@@ -269,7 +269,7 @@ def test_a_wrong_choice_is_refused_and_answered(client: IDCClient, content: dict
     assert state.message
 
 
-def test_whether_they_are_shown_is_part_of_the_state(client: IDCClient) -> None:
+def test_the_state_remembers_which_grids_show_distributions(client: IDCClient) -> None:
     state = BrowserState(client, collection_id="nsclc_radiomics", Modality="CT")
     patients, series = PatientGrid(state), SeriesGrid(state)
     assert (state.distributions, series._view.widget._shows_bars) == ({}, False)

@@ -50,7 +50,7 @@ def widget(own: IDCClient, s3: S3Server, tmp_path: Path) -> DownloadWidget:
 
 
 def click(widget: DownloadWidget, kind: str, **content: object) -> None:
-    """Send what the front end sends when a button is pressed; it numbers its clicks."""
+    """Press a button: send the message of the front end, with the number of the next click."""
     number = int(widget._answered.rpartition(":")[2] or 0) + 1
     widget._handle_custom_msg({"kind": kind, "view": "a", "number": number, **content}, [])
 
@@ -252,8 +252,10 @@ def test_a_click_on_download_works_once_however_often_it_is_sent(widget):
     assert widget.job is job
 
 
-def test_a_click_on_download_comes_between_the_clicks_around_it(own, tmp_path, monkeypatch):
-    """The messages of two widgets may arrive in another order, in two threads."""
+def test_a_click_on_download_works_after_earlier_clicks_and_before_later_ones(
+    own, tmp_path, monkeypatch
+):
+    """The messages of two widgets may arrive in two threads, in another order than the clicks."""
     state = BrowserState(own)
     widget = DownloadWidget(state=state, download_dir=tmp_path)
     modality = FacetDropdown(state, "Modality")

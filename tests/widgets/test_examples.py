@@ -1,4 +1,4 @@
-"""The example cohorts of the browser: what they offer, and for which data."""
+"""The example cohorts of the browser: what they choose, and for which data they are offered."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_each_example_is_a_cohort_of_the_index(client: IDCClient) -> None:
     for name, count in counts(browser).items():
         click(browser, name)
         assert browser.filters == client.cohort(**EXAMPLES[name])
-        # Count with SQL, and not with the index in memory.
+        # Count with SQL instead of the index in memory.
         condition, params = browser.filters.predicate
         [(patients,)] = client.engine.rows(
             f"SELECT count(DISTINCT (collection_id, PatientID)) FROM index WHERE {condition}",
@@ -88,7 +88,7 @@ def test_own_examples(client: IDCClient) -> None:
     assert browser.filters == client.cohort(**own["Young"])
 
 
-def test_of_a_table_of_the_user_only_what_it_has_is_offered(own_table: OwnTable) -> None:
+def test_examples_are_left_out_if_the_table_of_a_user_lacks_them(own_table: OwnTable) -> None:
     client = own_table(
         "Modality,BodyPartExamined",
         "1.1,1,P1,mine,MR,BREAST",

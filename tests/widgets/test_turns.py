@@ -368,7 +368,7 @@ def test_a_refresh_tells_the_late_views_of_a_turn_that_ended_meanwhile(lab: Lab)
     assert reasons == ["it was interrupted"]
 
 
-def test_a_reader_of_the_state_does_not_keep_a_late_view_from_being_told(
+def test_a_late_view_is_told_although_another_thread_reads_the_state(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("idc_widgets.widgets.turns.INTERRUPT_SECONDS", 30)

@@ -18,8 +18,8 @@ from .front_end import installed_major, opened, write_notebook
 
 __all__ = ["Classic"]
 
-# JavaScript: whether cells can run: the kernel has said what it is, and the extension that shows
-# widgets has loaded.
+# JavaScript: whether cells can run. Before that, the kernel has to describe itself, and the
+# extension that shows widgets has to load.
 IS_READY = """() => window.Jupyter?.notebook?._fully_loaded
   && Jupyter.notebook.kernel?.is_connected()
   && Jupyter.notebook.kernel.info_reply?.protocol_version
