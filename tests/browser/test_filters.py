@@ -217,7 +217,7 @@ def test_range_by_mouse(lab: Lab, page: Page) -> None:
     page.mouse.move(box["x"] + 12.5 * bar, y, steps=4)
     expect(dialog.get_by_role("textbox", name="Age from")).to_have_value("60")
     page.mouse.up()
-    expect(button(page, "Age")).to_have_text("Age60 – 79 years")
+    expect(button(page, "Age")).to_have_text("Age 60 – 79 years")
     expect(dialog.locator(".idc-range-out")).to_have_count(16)
     expect(chip(page, "Age 60 – 79 years")).to_be_visible()
     # A handle moves only its end of the range.
@@ -225,7 +225,7 @@ def test_range_by_mouse(lab: Lab, page: Page) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 14.5 * bar, y, steps=4)
     page.mouse.up()
-    expect(button(page, "Age")).to_have_text("Age70 – 79 years")
+    expect(button(page, "Age")).to_have_text("Age 70 – 79 years")
     # While the histogram is shown, it follows the other filters.
     before = dialog.locator(".idc-range-bars").get_attribute("aria-label")
     remove = page.get_by_role("button", name="Remove: Collection")
@@ -250,7 +250,7 @@ def test_range_by_keyboard(lab: Lab, page: Page) -> None:
     expect(last).to_be_focused()
     page.keyboard.type("80")
     page.keyboard.press("Enter")
-    expect(button(page, "Age")).to_have_text("Age60 – 80 years")
+    expect(button(page, "Age")).to_have_text("Age 60 – 80 years")
     low = dialog.get_by_role("slider", name="Age from")
     low.focus()
     expect(low).to_have_attribute("aria-valuetext", "60 years")
@@ -258,7 +258,7 @@ def test_range_by_keyboard(lab: Lab, page: Page) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Tab")
     page.keyboard.press("End")
-    expect(button(page, "Age")).to_have_text("Age≥ 70 years")
+    expect(button(page, "Age")).to_have_text("Age ≥ 70 years")
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     assert filters(lab, page) == "Cohort(PatientAge=(70, None))"
