@@ -94,7 +94,8 @@ def tab_to(page: Page, name: str, key: str = "Tab") -> list[str]:
 
 
 def current_cell(page: Page) -> str:
-    """Return the text of the current cell of the grid with the focus."""
+    """Return the text of the current cell of the grid with the focus, after it has been drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     cell: str = page.evaluate(CURRENT)
     return cell
 
