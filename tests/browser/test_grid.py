@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-from support.browsers import firefox_problem, launched
+from playwright.sync_api import Browser, Locator, Page, expect
 from support.grid_stage import open_stage, sent
 from support.grids import Grid
 
 ROWS = 1_044_191  # the number of series in the index
 PAGE = 9  # the number of rows that are entirely in sight
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
-    if request.param == "firefox" and (problem := firefox_problem()):
-        pytest.skip(problem)
-    with sync_playwright() as playwright, launched(playwright, request.param) as started:
-        yield started
 
 
 @pytest.fixture

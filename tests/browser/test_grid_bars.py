@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-from support.browsers import firefox_problem, launched
+from playwright.sync_api import Browser, Locator, Page, expect
 from support.grid_stage import COLUMNS, open_stage, sent
 from support.grids import Grid
 
@@ -49,14 +48,6 @@ PLACE = """(group) => {
   const { left, right, bottom } = group.querySelector(".idc-bar-place").getBoundingClientRect();
   return [(left + right) / 2, bottom - 2];
 }"""
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
-    if request.param == "firefox" and (problem := firefox_problem()):
-        pytest.skip(problem)
-    with sync_playwright() as playwright, launched(playwright, request.param) as started:
-        yield started
 
 
 def open_folded(browser: Browser) -> tuple[Page, Grid]:
