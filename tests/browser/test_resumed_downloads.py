@@ -106,7 +106,9 @@ def wait_for_states(page: Page, gate: Gate, *states: str) -> None:
     series = Grid(page, "Series")
     for uid, state in zip(gate.uids.values(), states, strict=True):
         row = series.grid.get_by_role("row").filter(has=page.get_by_label(uid, exact=True))
-        expect(row.locator("[data-kind=state]")).to_have_text(state, timeout=PATIENCE * 500)
+        # The style sheet draws the sign, so it is in the name of the cell and not in its text.
+        cell = row.locator("[data-kind=state]")
+        expect(cell).to_have_accessible_name(state, timeout=PATIENCE * 500)
 
 
 def click(page: Page, name: str) -> None:
