@@ -6,23 +6,17 @@ what they hear: axe may find no mistake on a page that nobody can use by keyboar
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Page, expect
-from support.grids import Grid
+from support.browser_states import STATES, states
+from support.downloads import ct_server
 from support.lab import Lab
-from support.s3server import S3Server, series_objects
+from support.s3server import S3Server
 from support.themes import JUPYTER, read_themes, show_theme
 from support.wheel import ROOT
-
-from idc_widgets import Index
-
-CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
 # With few rows, axe is fast.
 SHOW = """
@@ -32,10 +26,6 @@ state.sizes = {"upper": 102, "lower": 102}
 browser = IDCBrowser(state=state)
 browser
 """
-FILTER = "browser.filters = browser.client.cohort(collection_id='nsclc_radiomics', Modality='CT')"
-PICK = f"browser.pick(patients=['LUNG1-365'], series=['{CT}'])"
-EMPTY = "browser.filters = browser.client.cohort(collection_id='nsclc_radiomics', Modality='MR')"
-
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 # JupyterLab gives the body no height, so axe would take all text for hidden. Parts that stick to an
@@ -103,8 +93,7 @@ FORCED = """() => {
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3Server]:
-    rows = pq.read_table(Index.default().tables["index"], filters=[("SeriesInstanceUID", "=", CT)])
-    with S3Server(series_objects(rows.to_pylist())) as server:
+    with ct_server() as server:
         yield server
 
 
@@ -115,72 +104,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -
         yield running
 
 
-def states(lab: Lab, page: Page) -> Iterator[str]:
-    """Bring the browser into one state after the other, and yield the name of the state."""
-    status, start = page.locator(".idc-download-title"), page.locator(".idc-download-start")
-    expect(page.locator(".idc-grid-count").last).to_have_text("1,044,191")
-    yield "start"
-    with opened(page, "Modality"):
-        yield "dropdown open"
-    page.get_by_role("button", name="More filters").click()
-    with opened(page, "Size"):
-        yield "range open"
-    lab.run(page, FILTER)
-    yield "filtered"
-    lab.run(page, PICK)
-    expect(start).to_contain_text("1 picked series")
-    yield "picked"
-    series = Grid(page, "Series")
-    page.get_by_role("button", name="Columns").last.click()
-    yield "column chooser open"
-    page.keyboard.press("Escape")
-    series.press("Control+Home", "ContextMenu")
-    expect(page.get_by_role("menu")).to_be_visible()
-    yield "row menu open"
-    page.keyboard.press("Escape")
-    series.press("Alt+Enter")
-    expect(page.get_by_role("region", name="Series details")).to_be_visible()
-    yield "row details open"
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Show distributions").first.click()
-    patients = Grid(page, "Patients")
-    expect(patients.root.locator(".idc-bar-chosen").first).to_be_attached()
-    patients.press("Control+Home", "ArrowUp", "ArrowRight", "Alt+ArrowDown")
-    expect(page.get_by_role("listbox", name="Distribution of Collection")).to_be_focused()
-    yield "in a distribution"
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Hide distributions").click()
-    start.click()
-    expect(status).to_have_text("Complete")
-    expect(series.picked().get_by_text("complete")).to_be_visible()
-    yield "complete"
-    page.locator(".idc-download-folder").fill("no_server")
-    lab.run(page, "browser._download.endpoint_url = 'http://127.0.0.1:9'")
-    start.click()
-    expect(status).to_have_text(re.compile("Failed|Incomplete"))
-    yield "failed"
-    lab.run(page, EMPTY)
-    expect(start).to_be_disabled()
-    yield "empty"
-
-
-@contextmanager
-def opened(page: Page, name: str) -> Iterator[None]:
-    """Open a dropdown or a range."""
-    page.locator(".idc-popover-button").filter(has_text=name).click()
-    panel = page.locator(".idc-popover-open .idc-popover-panel")
-    expect(panel.locator(":is([role=option], [role=slider])").first).to_be_visible()
-    yield
-    page.keyboard.press("Escape")
-
-
 def find(page: Page, *, only_colors: bool) -> list[str]:
     """Return what axe finds."""
     found: list[str] = page.evaluate(FIND, only_colors)
     return found
 
 
-def test_axe_finds_nothing(lab: Lab, screenshots: Path) -> None:
+def test_axe_finds_nothing(lab: Lab, s3: S3Server, screenshots: Path) -> None:
     assert AXE.is_file(), f"{AXE} is missing: run `npm ci`"
     page = lab.open_notebook([SHOW], width=1400, height=1200)
     page.emulate_media(reduced_motion="reduce")
@@ -188,9 +118,9 @@ def test_axe_finds_nothing(lab: Lab, screenshots: Path) -> None:
     themes = read_themes(page)
     page.add_style_tag(content=SEEN_WHOLE)
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    seen, problems = set(), list[str]()
-    for state in states(lab, page):
-        seen.add(state)
+    seen, problems = list[str](), list[str]()
+    for state in states(lab, page, s3):
+        seen.append(state)
         expect(page.locator(".idc-grid [role=grid][aria-busy=true]")).to_have_count(0)
         for theme, variables in themes.items():
             # Other front ends have other colors. Two states show most of these colors.
@@ -207,11 +137,18 @@ def test_axe_finds_nothing(lab: Lab, screenshots: Path) -> None:
             assert row == highlight
             lab.screenshot(page, screenshots / "forced-colors.png")
             page.emulate_media(reduced_motion="reduce", forced_colors="none")
-    # Make sure that axe sees colors and names at all.
+        if state == "offline":
+            check_that_axe_sees_mistakes(page)
+    lab.close(page)
+    assert tuple(seen) == STATES
+    assert not problems, "\n".join(problems)
+
+
+def check_that_axe_sees_mistakes(page: Page) -> None:
+    """Make a mistake with the colors, and one with a name, and find both."""
     show_theme(page, {"--vscode-editor-foreground": "#888", "--vscode-editor-background": "#777"})
     assert len([line for line in find(page, only_colors=True) if "contrast" in line]) > 20
-    page.locator(".idc-download-folder").evaluate("(e) => e.removeAttribute('aria-label')")
+    folder = page.locator(".idc-download-folder")
+    name = folder.evaluate("(e) => [e.ariaLabel, e.removeAttribute('aria-label')][0]")
     assert any("idc-download-folder" in line for line in find(page, only_colors=False))
-    lab.close(page)
-    assert len(seen) == 12
-    assert not problems, "\n".join(problems)
+    folder.evaluate("(e, name) => { e.ariaLabel = name; }", name)

@@ -7,16 +7,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from support.downloads import CT, ct_server
 from support.grids import Grid
 from support.lab import Lab
-from support.s3server import S3Server, series_objects
+from support.s3server import S3Server
 
-from idc_widgets import Index
-
-CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 FOLDER = (
     "nsclc_radiomics/LUNG1-365/"
     "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011/CT_" + CT
@@ -33,8 +30,7 @@ SHOW = "from idc_widgets import IDCBrowser\n\nbrowser = IDCBrowser()\nbrowser"
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3Server]:
-    rows = pq.read_table(Index.default().tables["index"], filters=[("SeriesInstanceUID", "=", CT)])
-    with S3Server(series_objects(rows.to_pylist())) as server:
+    with ct_server() as server:
         yield server
 
 

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import ElementHandle, Locator, Page, expect
 from support.downloads import file_name
 from support.grids import Grid
-from support.lab import NOTEBOOK, Lab
+from support.lab import IS_INSIDE, NOTEBOOK, Lab
 from support.s3server import S3Server
 
 FRONT_ENDS: list[Literal["lab", "notebook"]] = ["lab", "notebook"]
@@ -53,8 +53,6 @@ PLACES = """(within) => [...document.querySelectorAll(
     && !element.matches(":disabled")).reverse()"""
 
 OPEN = ".idc-popover-open"
-
-IS_INSIDE = "() => document.activeElement.closest('.idc-browser') !== null"
 
 
 @pytest.fixture(scope="module")

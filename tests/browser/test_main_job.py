@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from support.downloads import file_name
 from support.grids import Grid
-from support.lab import Lab
+from support.lab import IS_INSIDE, Lab
 from support.s3server import S3Server
 
 SHOW = """
@@ -33,8 +33,6 @@ FOCUSED = """() => {
 
 CURRENT = """() => document.getElementById(
   document.activeElement.getAttribute("aria-activedescendant"))?.textContent"""
-
-IS_INSIDE = "() => document.activeElement.closest('.idc-browser') !== null"
 
 SEARCH = "Search descriptions, IDs and collections, or paste UIDs"
 

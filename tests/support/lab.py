@@ -81,6 +81,9 @@ IS_IN_SIGHT = """(element) => {
   return points.every(([x, y]) => element.contains(document.elementFromPoint(x, y)));
 }"""
 
+#: JavaScript: whether the focus is in the browser.
+IS_INSIDE = "() => document.activeElement.closest('.idc-browser') !== null"
+
 #: The cells of a notebook that scrolls: a browser, and text below it.
 BROWSER_ABOVE_TEXT = [
     "from idc_widgets import IDCBrowser\n\nbrowser = IDCBrowser()\nbrowser",

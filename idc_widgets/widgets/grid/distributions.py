@@ -18,10 +18,10 @@ from .columns import Column
 
 __all__ = ["Distributions", "distributions_of", "kind_of_bars"]
 
-#: So many of the most frequent values of a column have a bar.
+#: The number of values of a column that have a bar. The most frequent values have one.
 MAX_BARS = 12
 
-#: So many other values have a bar because they are chosen.
+#: The number of chosen values that have a bar beside these, although they are less frequent.
 _MAX_CHOSEN_BARS = 12
 _MAX_TEXT_CHARACTERS = 200
 
@@ -83,7 +83,7 @@ class Distributions:
 
     They are counted only when a page requests them. A page does so after it has shown the rows, and
     only while it shows distributions. A thread counts without the lock of the state, so no click
-    waits for it. Counts of rows that are no longer shown are dropped.
+    waits for it. If the grid shows other rows by then, the counts are not shown.
 
     Args:
         state: The state, whose filters a click changes.

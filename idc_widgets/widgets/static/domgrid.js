@@ -290,6 +290,7 @@ function render({ model, el }) {
   function showTitle() {
     parts.title.textContent = model.get("_title");
     sheet.setAttribute("aria-label", model.get("_title"));
+    chooser.setTitle(model.get("_title"));
     parts.frame.style.height = model.get("_height");
     parts.empty.style.height = model.get("_height");
   }

@@ -117,7 +117,7 @@ function createBars({ model, kernel, parts, id, onSize, say, signal }) {
     fold.hidden = !columns.some(({ bars }) => bars);
     const label = isOpen ? "Hide distributions" : "Show distributions";
     fold.title = label;
-    fold.setAttribute("aria-label", label);
+    fold.setAttribute("aria-label", `${label} of ${model.get("_title").toLowerCase()}`);
     fold.setAttribute("aria-expanded", String(isOpen));
     if (root.classList.contains("idc-grid-with-bars") !== isOpen) {
       root.classList.toggle("idc-grid-with-bars", isOpen);

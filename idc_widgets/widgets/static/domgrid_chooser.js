@@ -17,7 +17,6 @@ function createChooser({ root, line, requests, say, signal }) {
   line.append(opener);
   const panel = h("div", "idc-grid-chooser");
   panel.setAttribute("role", "dialog");
-  panel.setAttribute("aria-label", "Columns");
   panel.hidden = true;
   const search = h("input", "idc-control");
   search.type = "text";
@@ -192,6 +191,13 @@ function createChooser({ root, line, requests, say, signal }) {
   }
 
   return {
+    /** Name the grid, so that each button and dialog has a name of its own. @param {string} title */
+    setTitle(title) {
+      const name = `Columns of ${title.toLowerCase()}`;
+      opener.setAttribute("aria-label", name);
+      panel.setAttribute("aria-label", name);
+    },
+
     /** @param {GridColumn[]} all @param {GridColumn[]} columns Those that are shown. */
     setColumns(all, columns) {
       available = all;

@@ -7,7 +7,7 @@ function createGridParts(id) {
   const sheet = h("div", "idc-grid-sheet");
   const root = createRoot("idc-grid", () => sheet);
   const line = h("div", "idc-grid-title");
-  const title = h("strong");
+  const title = h("h3", "idc-grid-heading");
   const count = h("span", "idc-grid-count");
   const picked = button("idc-grid-picked");
   const empty = h("p", "idc-grid-empty");

@@ -16,7 +16,7 @@
 function render({ model, el }) {
   const removed = new AbortController();
   const root = createRoot("idc-grid-title");
-  const title = h("strong");
+  const title = h("h3", "idc-grid-heading");
   const count = h("span", "idc-grid-count");
   const picked = button("idc-grid-picked", "", "", () => model.send({ kind: "clear" }));
   const empty = h("p", "idc-grid-empty");
