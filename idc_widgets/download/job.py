@@ -51,7 +51,7 @@ class DownloadJob:
         stall_timeout: Files that receive no data for so many seconds are tried again.
         tries: How often a series is tried if its problem is transient: a busy server, a broken or
             stalled connection, an s5cmd that was killed. Other problems are final at once.
-        backoff: Seconds before the second try; they double for each further try.
+        backoff: Seconds before the second try; they double for each further try, up to an hour.
         verify: "size" counts the files and bytes of each series. "dicom" also reads the header of
             every file with pydicom, to check which series it belongs to.
 

@@ -34,6 +34,7 @@ Verify = Literal["size", "dicom"]
 POLL_SECONDS = 0.2  # between two looks at the disk, and so between two reports of progress
 KILL_GRACE_SECONDS = 5.0  # how long s5cmd may take to end after SIGTERM
 MAX_LOG_LINE_CHARACTERS = 2000
+_MAX_BACKOFF_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -57,16 +58,25 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, value in (("workers", self.workers), ("tries", self.tries)):
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise DownloadError(f"{name} must be a whole number, 1 at least, not {value!r}")
-        if not self.stall_timeout > 0:
+        if not (_is_number(self.stall_timeout) and self.stall_timeout > 0):
             raise DownloadError(
                 f"stall_timeout must be a positive number of seconds, not {self.stall_timeout!r}"
+            )
+        if not (_is_number(self.backoff) and 0 <= self.backoff <= _MAX_BACKOFF_SECONDS):
+            raise DownloadError(
+                f"backoff must be a number of seconds from 0 to {_MAX_BACKOFF_SECONDS:,.0f}, "
+                f"not {self.backoff!r}"
             )
         if self.verify not in ("size", "dicom"):
             raise DownloadError(unknown_message("kind of verify", self.verify, ("size", "dicom")))
         if self.verify == "dicom":
             dicom.check_installed()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class Supervisor:
@@ -238,7 +248,8 @@ class Supervisor:
             return
         (why, _), *more = Counter(failures[uid][0] for uid in retried).most_common()
         number = max(tries[uid] for uid in retried)
-        seconds = 0.0 if others_wait else self._options.backoff * 2 ** (number - 1)
+        doubled = self._options.backoff * 2.0 ** min(number - 1, 50)
+        seconds = 0.0 if others_wait else min(doubled, _MAX_BACKOFF_SECONDS)
         self._log_line(
             f"trying {plural(len(retried), 'series')} again in {seconds:g} s "
             f"(try {number + 1} of {self._options.tries}): {why}{' and others' if more else ''}"

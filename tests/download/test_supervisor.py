@@ -309,7 +309,20 @@ def test_an_unexpected_error_is_reported(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"workers": 0}, {"workers": 1.5}, {"tries": 0}, {"stall_timeout": 0}]
+    "wrong",
+    [
+        {"workers": 0},
+        {"workers": 1.5},
+        {"workers": True},
+        {"tries": 0},
+        {"stall_timeout": 0},
+        {"stall_timeout": "a"},
+        {"stall_timeout": None},
+        {"stall_timeout": float("nan")},
+        {"backoff": -1},
+        {"backoff": "x"},
+        {"backoff": float("inf")},
+    ],
 )
 def test_invalid_options(plan: Plan, wrong: dict[str, Any]) -> None:
     with pytest.raises(DownloadError, match=f"{next(iter(wrong))} must be .*, not"):
