@@ -14,6 +14,7 @@ from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
 from .facets import FacetDropdown
+from .filter_text import filter_texts
 from .front_end_requests import FrontEndRequests
 from .ranges import RangeFilter
 from .search import SearchBox
@@ -36,7 +37,7 @@ class _Toggle(anywidget.AnyWidget):
     """The text of the button. Type: str."""
 
     _count = Int().tag(sync=True)
-    """The number of active filters in the second row. Type: int."""
+    """The number of columns in the second row that have a filter. Type: int."""
 
     _expanded = Bool().tag(sync=True)
     """Whether the second row is shown. Type: bool."""
@@ -89,8 +90,8 @@ class FilterPanel(Closable, Box):
         return StaticView("IDC filters", choices(self.state))
 
     def _show_count(self) -> None:
-        filters = self.state.filters.filters
-        self._toggle._count = sum(column in _MORE_COLUMNS for column in filters)
+        texts = filter_texts(self.state.filters.filters)  # what is excluded has a text, too
+        self._toggle._count = sum(column in _MORE_COLUMNS for column in texts)
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if content.get("kind") == "expand":

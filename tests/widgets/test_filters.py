@@ -70,6 +70,10 @@ def test_the_button_shows_the_number_of_active_hidden_filters(state):
     assert panel._toggle._count == 0
     state.filters = state.filters.where(PatientAge=(60, 80), commercial_use=True, text="lung")
     assert panel._toggle._count == 2
+    state.filter_values("species", ["Human"], exclude=True)
+    assert panel._toggle._count == 3
+    state.filters = state.filters.where(species="Human")  # the same column
+    assert panel._toggle._count == 3
 
 
 @pytest.mark.parametrize("column", MORE_FACETS)
