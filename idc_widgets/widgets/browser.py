@@ -146,6 +146,7 @@ class IDCBrowser(Closable, VBox):
         self._on_close(lambda: self.state.mirrors.remove(self._mirror))
         self._on_close(self._download.on_paths(self._mirror_paths))
         self._on_close(self._keep_values)
+        self._on_close(self._release_beside)
         self._on_close(prepare_later(self.client, self._summary.show_note))
         note_made(self)
 
@@ -170,7 +171,8 @@ class IDCBrowser(Closable, VBox):
     def beside(self) -> Widget | None:
         """The widget beside the grid of series; writable. None, the default, leaves no room.
 
-        While the details of a row are shown, they have its place.
+        While the details of a row are shown, they have its place. `close` leaves the widget open,
+        because it is yours.
         """
         return self._beside
 
@@ -183,6 +185,9 @@ class IDCBrowser(Closable, VBox):
             if widget is not None:
                 widget.add_class("idc-part-beside")
             self.children = self._arranged()
+
+    def _release_beside(self) -> None:
+        self.beside = None
 
     def pick(
         self,

@@ -16,6 +16,7 @@ import ipywidgets
 import pytest
 from ipywidgets import HTML, Box, HBox, Layout
 
+import idc_widgets
 from idc_widgets.client import IDCClient
 from idc_widgets.query import Cohort
 from idc_widgets.selection import Selection
@@ -28,12 +29,21 @@ from idc_widgets.widgets import (
     IDCBrowser,
     PatientGrid,
     RangeFilter,
+    RowDetails,
     SearchBox,
     SeriesGrid,
     StudyGrid,
     SummaryBar,
 )
 from idc_widgets.widgets.closing import Closable, close_whole
+
+
+def open_details(state: BrowserState) -> RowDetails:
+    """Return the open details of a patient."""
+    details = RowDetails(state)
+    details.show("patient", ("mine", "Ann"))
+    return details
+
 
 WIDGETS: dict[str, Callable[[BrowserState], Any]] = {
     "FacetDropdown": lambda state: FacetDropdown(state, "Modality"),
@@ -47,6 +57,9 @@ WIDGETS: dict[str, Callable[[BrowserState], Any]] = {
     "PatientGrid": PatientGrid,
     "StudyGrid": StudyGrid,
     "SeriesGrid": SeriesGrid,
+    "RowDetails": RowDetails,
+    "RowDetails, open": open_details,
+    "IDCBrowser": lambda state: IDCBrowser(state=state),
 }
 
 
@@ -126,6 +139,12 @@ def test_after_close_a_widget_observes_and_recomputes_nothing(
     state.message = "an error"
     assert counted == []
     assert shown(widget) == shown_before
+
+
+def test_every_exported_widget_is_tested() -> None:
+    exported = (getattr(idc_widgets.widgets, name) for name in idc_widgets.widgets.__all__)
+    widgets = {item.__name__ for item in exported if issubclass(item, ipywidgets.Widget)}
+    assert widgets == {name.partition(",")[0] for name in WIDGETS}
 
 
 def test_every_part_is_closed(own: IDCClient, make: Callable[[BrowserState], Any]) -> None:

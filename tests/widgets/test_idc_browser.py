@@ -107,6 +107,11 @@ def test_a_widget_beside_the_series(browser: IDCBrowser) -> None:
     assert "idc-part-beside" not in first._dom_classes
     browser.beside = None
     assert browser.children == before
+    browser.beside = second
+    browser.close()
+    assert second.comm is not None, "the widget belongs to the user"
+    assert "idc-part-beside" not in second._dom_classes
+    second.close()
 
 
 def test_the_details_of_a_row_leave_the_parts_in_place(browser: IDCBrowser) -> None:
