@@ -17,12 +17,14 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 SETUP = """
 import threading, time
+from unittest import mock
 import ipywidgets
 from idc_widgets.client import IDCClient
 from idc_widgets.widgets.download import DownloadWidget
 from idc_widgets.widgets.facets import FacetPanel
 from idc_widgets.widgets.state import BrowserState
 from idc_widgets.widgets.summary import SummaryBar
+mock.patch.stopall()  # what the last test has patched
 """
 
 # A widget that gives the page the model of a dropdown: the page cannot find it by itself.
@@ -46,6 +48,11 @@ panel, bar = FacetPanel(state), SummaryBar(state)
 ipywidgets.VBox([panel, bar], layout={"width": "100%"})
 """
 
+INSTALLED = [
+    SETUP + "state = BrowserState(IDCClient(), collection_id='nsclc_radiomics')",
+    SHOW,
+]
+
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3Server]:
@@ -68,29 +75,32 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -
         yield running
 
 
-@pytest.fixture
-def page(lab: Lab) -> Iterator[Page]:
-    """Show dropdowns and summary of the installed index, filtered to one collection."""
-    state = "state = BrowserState(IDCClient(), collection_id='nsclc_radiomics')"
-    shown = lab.open_notebook([SETUP + state, SHOW])
-    lab.run_all(shown)
+@pytest.fixture(scope="module")
+def opened(lab: Lab) -> Iterator[Page]:
+    """Open one notebook for all tests; each replaces the cells."""
+    shown = lab.open_notebook([""])
+    shown.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
     yield shown
     lab.close(shown)
 
 
 @pytest.fixture
-def own(lab: Lab) -> Iterator[Page]:
+def page(lab: Lab, opened: Page) -> Page:
+    """Show dropdowns and summary of the installed index, filtered to one collection."""
+    lab.show(opened, INSTALLED)
+    return opened
+
+
+@pytest.fixture
+def own(lab: Lab, opened: Page) -> Page:
     """Show dropdowns, summary and Download button of a small table with hostile values."""
     cells = [
         SETUP + "state = BrowserState(IDCClient('own.csv'))",
         SHOW,
         "download = DownloadWidget(state=state, download_dir='data'); download",
     ]
-    shown = lab.open_notebook(cells)
-    shown.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
-    lab.run_all(shown)
-    yield shown
-    lab.close(shown)
+    lab.show(opened, cells)
+    return opened
 
 
 def button(page: Page, name: str) -> Locator:
@@ -361,11 +371,10 @@ def test_a_removed_page_view_no_longer_follows_its_model(lab: Lab, page: Page) -
     page.wait_for_function(f"(count) => ({listeners})() === count", arg=with_one_view)
 
 
-def test_ids_are_unique_without_a_secure_context(lab: Lab) -> None:
-    state = "state = BrowserState(IDCClient(), collection_id='nsclc_radiomics')"
-    page = lab.open_notebook([SETUP + state, SHOW])
+def test_ids_are_unique_without_a_secure_context(lab: Lab, opened: Page) -> None:
+    page = opened
     page.evaluate("() => { crypto.randomUUID = undefined; }")  # as on a plain http host
-    lab.run_all(page)
+    lab.show(page, INSTALLED)
     lab.run(page, "panel")
     expect(button(page, "Modality")).to_have_count(2)
     ids = page.evaluate(
@@ -373,7 +382,7 @@ def test_ids_are_unique_without_a_secure_context(lab: Lab) -> None:
     )
     assert len(set(ids)) == len(ids) == 12
     assert all(re.fullmatch("idc(-[0-9a-f]{8}){4}-list", name) for name in ids)
-    lab.close(page)
+    page.evaluate("() => { delete crypto.randomUUID; }")
 
 
 def test_chips_and_messages(lab: Lab, page: Page) -> None:
@@ -415,17 +424,15 @@ def luminance(page: Page, selector: str, name: str) -> float:
     return sum(float(part) for part in re.findall(r"[\d.]+", color)[:3]) / 3 / 255
 
 
-def test_dark_theme(lab: Lab, screenshots: Path) -> None:
-    state = "state = BrowserState(IDCClient(), collection_id='nsclc_radiomics')"
-    dark = lab.open_notebook([SETUP + state, SHOW], theme="dark")
-    lab.run_all(dark)
+def test_dark_theme(lab: Lab, opened: Page, screenshots: Path) -> None:
+    dark = opened
+    lab.show(dark, INSTALLED, theme="dark")
     button(dark, "Modality").click()
     option(dark, "CT").wait_for()
     assert luminance(dark, ".idc-popover-panel", "backgroundColor") < 0.3
     assert luminance(dark, ".idc-facet-name", "color") > 0.7
     assert luminance(dark, ".idc-summary-item b", "color") > 0.7
     lab.screenshot(dark, screenshots / "controls-dark.png")
-    lab.close(dark)
 
 
 def test_download_cancel_and_resume(lab: Lab, own: Page, s3: S3Server) -> None:
@@ -509,7 +516,7 @@ def test_download_by_keyboard(lab: Lab, own: Page, s3: S3Server) -> None:
     is_focused("Download all")
 
     own.locator(".idc-download-folder").fill("keys")
-    lab.run(own, "import idc_widgets.widgets.download as module; module.MAX_GB = 0.0001")
+    lab.run(own, "mock.patch('idc_widgets.widgets.download.MAX_GB', 0.0001).start()")
     own.locator(".idc-download-start").focus()
     press("Enter")
     expect(alert).to_contain_text("Start this large download?")

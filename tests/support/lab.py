@@ -51,13 +51,13 @@ const notebook = panel.content;
 # JavaScript: start a command, and set `labRun.done` at its end. Tests poll `labRun.done`, because
 # waiting in JavaScript has no time limit. The same snippet activates the cell: between two
 # snippets, the focus could move and activate another cell.
-EXECUTE = f"""([command, index]) => {{ {NOTEBOOK}
+EXECUTE = f"""([command, index, options]) => {{ {NOTEBOOK}
   if (index !== null) {{
     notebook.activeCellIndex = index < 0 ? notebook.widgets.length + index : index;
     notebook.deselectAll();
   }}
   window.labRun = {{ done: false, error: null }};
-  app.commands.execute(command).then(
+  app.commands.execute(command, options).then(
     () => {{ window.labRun.done = true; }},
     (error) => {{ window.labRun = {{ done: true, error: String(error) }}; }},
   );
@@ -72,6 +72,20 @@ IS_READY = f"""() => {{
   if (!window.jupyterapp?.shell?.currentWidget?.sessionContext) return false;
   {NOTEBOOK}
   return panel.sessionContext.session?.kernel?.status === "idle" && notebook.widgets?.length > 0;
+}}"""
+
+# JavaScript: put new code cells in the place of all cells. A notebook is never empty: JupyterLab
+# would add a cell.
+REPLACE = f"""(sources) => {{ {NOTEBOOK}
+  const model = notebook.model.sharedModel;
+  const cells = sources.map(
+    (source) => ({{ cell_type: "code", source, metadata: {{ trusted: true }} }}));
+  const before = model.cells.length;
+  model.transact(() => {{
+    model.insertCells(before, cells);
+    model.deleteCellRange(0, before);
+  }});
+  notebook.node.querySelector(".jp-WindowedPanel-outer").scrollTop = 0;
 }}"""
 
 #: JavaScript: whether nothing that scrolls or lies above an element hides it.
@@ -181,6 +195,28 @@ class Lab:
             page.wait_for_function(IS_READY)
             page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         return page
+
+    def show(
+        self,
+        page: Page,
+        cells: Sequence[str],
+        *,
+        theme: Literal["light", "dark"] = "light",
+        width: int = 1400,
+        height: int = 1000,
+    ) -> None:
+        """Replace all cells of an open notebook, and run the new ones in the same kernel.
+
+        This costs a fifth of a new notebook with a new kernel. The widgets of the old cells are
+        closed; the names and modules of the kernel, and what tests have changed in them, remain.
+        """
+        self.run(page, "import ipywidgets; ipywidgets.Widget.close_all()")
+        page.mouse.move(0, 0)
+        page.set_viewport_size({"width": width, "height": height})
+        if page.evaluate("() => document.body.dataset.jpThemeName") != THEMES[theme]:
+            self._execute(page, "apputils:change-theme", theme=THEMES[theme])
+        page.evaluate(REPLACE, list(cells))
+        self.run_all(page)
 
     def close(self, page: Page) -> None:
         """Shut down the kernel of the page and close the page."""
@@ -296,10 +332,10 @@ class Lab:
         if any(output["output_type"] == "error" for output in self.outputs(page, index)):
             raise LabError(f"cell {index} raised\n{self.output_text(page, index)}")
 
-    def _execute(self, page: Page, command: str, index: int | None = None) -> None:
+    def _execute(self, page: Page, command: str, index: int | None = None, **options: str) -> None:
         """Run a command of JupyterLab; if `index` is given, on the cell with this index."""
         with self._explained(page, f"{command} did not end"):
-            page.evaluate(EXECUTE, [command, index])
+            page.evaluate(EXECUTE, [command, index, options])
             page.wait_for_function(IS_IDLE)
             if error := page.evaluate("() => window.labRun.error"):
                 raise LabError(str(error))
