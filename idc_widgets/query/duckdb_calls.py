@@ -37,6 +37,9 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     # DuckDB would print its progress bar into a notebook cell.
     connection.execute("SET enable_progress_bar = false")
+    # By default, DuckDB keeps the memory of a query unless the query took 128 MB.
+    for setting in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
+        connection.execute(f"SET {setting} = '1MB'")
     return connection
 
 
