@@ -12,11 +12,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 __all__ = [
     "Array",
     "ArrowArray",
     "BoolArray",
+    "contains",
+    "lower_case",
     "rank_distinct",
     "to_arrow",
     "to_numpy",
@@ -66,6 +69,17 @@ def to_arrow(values: Array | Sequence[str]) -> ArrowArray:
     ends: Any = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+def lower_case(texts: ArrowArray) -> ArrowArray:
+    """Return texts in lower case."""
+    return pc.utf8_lower(texts, memory_pool=pa.system_memory_pool())
+
+
+def contains(texts: ArrowArray, part: str) -> BoolArray:
+    """Return one flag per text: True if it contains `part`. No text may be missing."""
+    # Arrow's own allocator would keep 10 MB of unused memory.
+    return to_numpy(pc.match_substring(texts, part, memory_pool=pa.system_memory_pool()))
 
 
 def rank_distinct(keys: Array) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,20 @@ from .arrow import Array, ArrowArray, to_arrow, to_numpy
 from .encoded import EncodedColumn, EncodedIndex, UnreadMapping, ValuePatientPairs
 from .read_index import NUMBER_COLUMNS
 from .recent_results import Recent
-from .uid_hashes import hash_series_uids
+from .uid_hashes import find_rows, hash_series_uids
 
 __all__ = ["is_sound", "load", "save"]
 
 _log = logging.getLogger(__name__)
 
-#: Rows per array of SeriesInstanceUIDs: small, because a window needs only a few.
-_BLOCK_ROWS = 4_096
+#: Rows per array of SeriesInstanceUIDs: few, as each row of a sorted window is in another array.
+_BLOCK_ROWS = 1_024
 
-#: The number of such arrays that are kept in memory. Each takes about 260 kB.
+#: The number of such arrays that are kept in memory. Each takes about 65 kB.
 _MAX_KEPT_BLOCKS = 64
+
+#: The hashes of SeriesInstanceUIDs are in as many arrays as these bits of a hash have values.
+_HASH_BITS = 8
 
 #: The beginnings of the names of arrays that are read when the file is opened.
 _GROUP_ARRAYS = (
@@ -71,13 +75,15 @@ def save(engine: DuckDBEngine, index: EncodedIndex, path: Path) -> None:
     hashes, rows = hash_series_uids(engine)
     arrays: dict[str, Any] = {
         "study_uids": index.study_uids,
-        "uid_hashes.hashes": hashes,
-        "uid_hashes.rows": rows,
         "patient_ids.values": index.patient_ids.values,
         "patient_ids.codes": index.patient_ids.codes,
     }
     for block, start in enumerate(range(0, len(uids), _BLOCK_ROWS)):
         arrays[f"series_uids.{block}"] = uids.slice(start, _BLOCK_ROWS)
+    bounds = np.searchsorted(_part_of_hash(hashes), np.arange((1 << _HASH_BITS) + 1)).tolist()
+    for part, (start, stop) in enumerate(pairwise(bounds)):
+        arrays[f"uid_hashes.{part}.hashes"] = hashes[start:stop]
+        arrays[f"uid_hashes.{part}.rows"] = rows[start:stop]
     for name in _NUMBER_ARRAYS:
         arrays[name] = getattr(index, name)
     for kind in ("group_columns", "series_columns"):
@@ -142,6 +148,7 @@ def load(path: Path, source: str, make: Callable[[], EncodedIndex]) -> EncodedIn
         "study_of_series": file.study_of_series,
         "study_uids": file.study_uids,
         "uids_of": lambda: file.uids_of,
+        "rows_of_few": lambda: file.rows_of_few,
         "uid_hashes": file.uid_hashes,
     }
     return index
@@ -156,6 +163,11 @@ def is_sound(path: Path, source: str) -> bool:
     except IndexFileError:
         return False
     return True
+
+
+def _part_of_hash(hashes: Array) -> Array:
+    """Return, for each hash, the number of the arrays that it is in."""
+    return (hashes >> np.uint64(64 - _HASH_BITS)).astype(np.int64)
 
 
 class _CacheFile(ArrayFile):
@@ -224,8 +236,25 @@ class _CacheFile(ArrayFile):
         return arrays[0] if arrays else None
 
     def uid_hashes(self) -> tuple[Array, Array] | None:
-        arrays = self._read_or_make("uid_hashes.hashes", "uid_hashes.rows")
-        return (to_numpy(arrays[0]), to_numpy(arrays[1])) if arrays else self._made.uid_hashes
+        parts = range(1 << _HASH_BITS)
+        names = [f"uid_hashes.{part}.{kind}" for kind in ("hashes", "rows") for part in parts]
+        arrays = self._read_or_make(*names)
+        if arrays is None:
+            return self._made.uid_hashes
+        read = [to_numpy(array) for array in arrays]
+        return np.concatenate(read[: len(parts)]), np.concatenate(read[len(parts) :])
+
+    def rows_of_few(self, hashes: Array) -> Array | None:
+        """Return the rows of UIDs by their hashes, -1 for an unknown one; None if damaged."""
+        rows = np.full(len(hashes), -1, dtype=np.int64)
+        part_of_hash = _part_of_hash(hashes)
+        for part in np.unique(part_of_hash).tolist():
+            arrays = self._read_or_make(f"uid_hashes.{part}.hashes", f"uid_hashes.{part}.rows")
+            if arrays is None:
+                return None
+            places = np.flatnonzero(part_of_hash == part)
+            rows[places] = find_rows(to_numpy(arrays[0]), to_numpy(arrays[1]), hashes[places])
+        return rows
 
     def series_column(self, name: str) -> EncodedColumn:
         arrays = self._read_or_make(f"series_columns.{name}.values", f"series_columns.{name}.codes")

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..._util import ForkSafeLock
 from ..dataframes import is_out_of_threads, out_of_threads
@@ -94,6 +93,8 @@ def _numbers(engine: DuckDBEngine, name: str) -> Array:
 
 
 def _parquet_column(engine: DuckDBEngine, name: str, encoded: list[str]) -> ArrowArray:
+    import pyarrow.parquet as pq  # late: it takes 5 MB, and a prepared index does not need it
+
     # The file is not mapped into memory: if a mapped file were cut off, the process would be
     # killed. `ParquetFile` of a path would not use the chosen memory pool. Threads of Arrow would
     # keep memory of their own.
@@ -141,5 +142,6 @@ def system_pool() -> Iterator[None]:
 
 def return_free_memory() -> None:
     """Return memory that is free to the system; C libraries other than glibc do so themselves."""
+    pa.default_memory_pool().release_unused()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..engine import Scalar
-from .arrow import Array, ArrowArray, BoolArray, to_arrow, to_numpy, values_and_gaps
+from .arrow import Array, ArrowArray, BoolArray, lower_case, to_arrow, to_numpy, values_and_gaps
 
 __all__ = ["EncodedColumn", "EncodedIndex", "UnreadMapping", "ValuePatientPairs", "encode"]
 
@@ -86,7 +86,7 @@ class EncodedColumn:
     @cached_property
     def lower_case_values(self) -> ArrowArray:
         """The distinct values in lower case, for the text search."""
-        return pc.utf8_lower(self.values)
+        return lower_case(self.values)
 
     @cached_property
     def number_of_code(self) -> Array:
@@ -167,6 +167,9 @@ class EncodedIndex:
         study_uids: The StudyInstanceUIDs, by number of the study.
         uids_of: Returns the SeriesInstanceUIDs of rows, or None if they cannot be read. This
             argument is None if the index was not loaded from a file.
+        rows_of_few: Returns the rows of a few SeriesInstanceUIDs by their hashes, or None if they
+            cannot be read; -1 for an unknown hash. This argument is None if the index was not
+            loaded from a file.
         uid_hashes: The hashes of all SeriesInstanceUIDs in ascending order, and their rows; None
             until they are needed.
     """
@@ -185,6 +188,7 @@ class EncodedIndex:
     patient_ids: EncodedColumn
     study_uids: ArrowArray
     uids_of: Callable[[Array], list[str] | None] | None
+    rows_of_few: Callable[[Array], Array | None] | None
     uid_hashes: tuple[Array, Array] | None
     #: Attribute → the function that reads it from the cache file; see `__getattr__`.
     unread: Mapping[str, Callable[[], Any]] = field(default_factory=dict, repr=False)

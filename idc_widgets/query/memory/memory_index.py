@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 from ...index import Bound
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Scalar
-from .arrow import Array, ArrowArray, BoolArray, to_arrow, to_numpy
-from .encoded import EncodedIndex
+from .arrow import Array, BoolArray, contains, lower_case, to_arrow, to_numpy
+from .encoded import EncodedColumn, EncodedIndex
+from .integers import LARGEST, integers_of
 from .mask import Mask
 from .range_values import comparable, is_in_range
 from .recent_results import Recent
 from .uid_blocks import UidBlocks
-from .uid_hashes import hash_series_uids, hash_texts
+from .uid_hashes import find_rows, hash_series_uids, hash_texts
 
 __all__ = ["Maskable", "MemoryIndex"]
 
@@ -32,6 +33,10 @@ _MAX_KEPT_MASKS, _MAX_KEPT_MATCHES = 8, 3
 
 #: The number of lookups of keys that are kept, and the largest number of keys in each.
 _MAX_LOOKUPS, _MAX_KEPT_KEYS = 8, 1_000
+
+#: The rows of at most this number of SeriesInstanceUIDs are found in parts of the cache file.
+#: For more, all hashes are read and kept, which takes 13 MB.
+_MAX_FEW_UIDS = 100
 
 #: If a span of fewer rows in the prepared copy has all wanted rows, only this span is read.
 _MAX_SCANNED_ROWS = 100_000
@@ -155,16 +160,14 @@ class MemoryIndex(EncodedIndex):
             collections: The collections whose names have the word.
         """
         collection = self.group_columns["collection_id"]
-        in_collection = collection.codes_in(collections) | _and_not_missing(
-            pc.match_substring(collection.lower_case_values, word)
-        )
-        in_id = _and_not_missing(pc.match_substring(self.patient_ids.lower_case_values, word))
+        in_collection = collection.codes_in(collections) | _codes_with(collection, word)
+        in_id = _codes_with(self.patient_ids, word)
         in_id = in_id[self.patient_ids.codes]
         per_group = in_collection[collection.codes] | in_id[self.patient_of_group]
         flags = Mask(self, per_group, True).per_series
         for name in ("StudyDescription", "SeriesDescription"):
             encoded = self.series_columns[name]
-            has_word = _and_not_missing(pc.match_substring(encoded.lower_case_values, word))
+            has_word = _codes_with(encoded, word)
             if has_word.any():
                 flags = flags | has_word[encoded.codes]
         return Mask(self, flags, False)
@@ -173,8 +176,8 @@ class MemoryIndex(EncodedIndex):
         """Return the series whose UID, or whose study's UID, contains this lower-case text."""
         study_uids, series_uid = self.study_uids, "SeriesInstanceUID"
         if not self.has_plain_uids:
-            study_uids, series_uid = pc.utf8_lower(study_uids), f"lower({series_uid})"
-        in_study = to_numpy(pc.match_substring(study_uids, part))
+            study_uids, series_uid = lower_case(study_uids), f"lower({series_uid})"
+        in_study = contains(study_uids, part)
         in_series = self.mask_of_sql(f"contains({series_uid}, ?)", [part])
         return Mask(self, in_study[self.study_of_series] | in_series.flags, False)
 
@@ -268,8 +271,7 @@ class MemoryIndex(EncodedIndex):
         encoded = self.patient_ids if column == "PatientID" else self.encoded(column)
         if encoded is None:
             return None
-        wanted = to_arrow(texts)
-        return set(wanted.filter(pc.is_in(wanted, encoded.values)).to_pylist())
+        return set(encoded.values.filter(pc.is_in(encoded.values, to_arrow(texts))).to_pylist())
 
     # --- keys and rows ---------------------------------------------------------------------
 
@@ -314,17 +316,18 @@ class MemoryIndex(EncodedIndex):
         UIDs are compared by 64-bit hashes: among a million series, an unknown UID is taken for a
         known one with a probability of 1 in 10^13.
         """
-        if self.uid_hashes is None:
-            self.uid_hashes = hash_series_uids(self.engine)
-        hashes, rows = self.uid_hashes
-        if not uids or not len(hashes):
-            return np.full(len(uids), -1, dtype=np.int64)
+        if not uids:
+            return np.zeros(0, dtype=np.int64)
         # DuckDB rejects text that is not valid Unicode. No UID in a database is such a text.
         texts = [uid.encode(errors="replace").decode() for uid in uids]
         wanted = hash_texts(self.engine, "uid", "(SELECT unnest(?) AS uid)", [texts])
-        places = np.searchsorted(hashes, wanted)
-        places[places == len(hashes)] = 0
-        return np.where(hashes[places] == wanted, rows[places], -1)
+        if self.rows_of_few is not None and len(uids) <= _MAX_FEW_UIDS:
+            rows = self.rows_of_few(wanted)
+            if rows is not None:
+                return rows
+        if self.uid_hashes is None:
+            self.uid_hashes = hash_series_uids(self.engine)
+        return find_rows(*self.uid_hashes, wanted)
 
     def series_uids_of(self, rows: Array) -> list[str]:
         """Return the SeriesInstanceUIDs of these rows, in their order."""
@@ -421,14 +424,8 @@ class MemoryIndex(EncodedIndex):
     @cached_property
     def integer_of_series_number(self) -> Array:
         """Code of SeriesNumber → its value as int64; the largest int64 if it is not an integer."""
-        texts = self.series_columns["SeriesNumber"].values.to_pylist()
-        rows = self.engine.rows(
-            "SELECT TRY_CAST(text AS BIGINT) FROM (SELECT unnest(?) AS text, unnest(?) AS position)"
-            " ORDER BY position",
-            [texts, list(range(len(texts)))],
-        )
-        largest = np.iinfo(np.int64).max
-        return np.array([*(largest if number is None else number for (number,) in rows), largest])
+        integers = integers_of(self.engine, self.series_columns["SeriesNumber"].values)
+        return np.append(integers, LARGEST)
 
     @cached_property
     def has_plain_uids(self) -> bool:
@@ -444,6 +441,6 @@ class MemoryIndex(EncodedIndex):
         return bool(is_plain)
 
 
-def _and_not_missing(flags: ArrowArray) -> BoolArray:
-    """Append False to the flags of distinct values, for the code of a missing value."""
-    return np.append(to_numpy(flags), False)
+def _codes_with(encoded: EncodedColumn, part: str) -> BoolArray:
+    """Return, for each code of a column, whether its value has this lower-case part."""
+    return np.append(contains(encoded.lower_case_values, part), False)

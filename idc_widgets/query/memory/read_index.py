@@ -159,7 +159,7 @@ def _make_groups(
     index.series_numbers = {name: column.get() for name, column in numbers.items()}
     index.collection_of_patient = collection_of_patient
     index.patient_ids = patient_ids
-    index.uids_of = index.uid_hashes = None
+    index.uids_of = index.rows_of_few = index.uid_hashes = None
     return index
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..duckdb_engine import DuckDBEngine
 from .arrow import Array, to_numpy
 
-__all__ = ["hash_series_uids", "hash_texts"]
+__all__ = ["find_rows", "hash_series_uids", "hash_texts"]
 
 _NO_HASHES = np.zeros(0, dtype=np.uint64)
 
@@ -19,6 +19,21 @@ def hash_series_uids(engine: DuckDBEngine) -> tuple[Array, Array]:
     hashes = hash_texts(engine, "SeriesInstanceUID", "index")
     rows = np.argsort(hashes).astype(np.int32)
     return hashes[rows], rows
+
+
+def find_rows(hashes: Array, rows: Array, wanted: Array) -> Array:
+    """Return the row of each wanted hash; -1 for an unknown one.
+
+    Args:
+        hashes: Hashes in ascending order.
+        rows: The row of each of these hashes.
+        wanted: The wanted hashes.
+    """
+    if not len(hashes):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    places = np.searchsorted(hashes, wanted)
+    places[places == len(hashes)] = 0
+    return np.where(hashes[places] == wanted, rows[places], -1)
 
 
 def hash_texts(

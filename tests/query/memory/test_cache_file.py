@@ -104,6 +104,8 @@ def _everything(client: IDCClient) -> list[object]:
         [records(row_source(cohort, level).window(5, 25)) for level in LEVELS],
         uids,
         row_source(cohort, "series").positions(uids),
+        # The hashes of so many UIDs are read together.
+        row_source(cohort, "series").positions(row_source(cohort, "series").keys([range(101)])),
         cohort.facets(),
         [cohort.histogram(column) for column in RANGES],
     ]
