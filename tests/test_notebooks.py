@@ -50,7 +50,7 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
         kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
     )
     resources = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(notebook, km=manager, timeout=120, resources=resources)
+    client = NotebookClient(notebook, km=manager, timeout=360, resources=resources)
     client.execute(cleanup_kc=True)  # otherwise, a kernel of our own manager keeps running
 
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from support.downloads import CT, ct_server
 from support.grids import Grid
-from support.lab import Lab
+from support.lab import PATIENCE, Lab
 from support.s3server import S3Server
 
 FOLDER = (
@@ -46,7 +46,7 @@ def page(lab: Lab) -> Iterator[Page]:
     shown = lab.open_notebook([SHOW], height=1100)
     lab.run_all(shown)
     yield shown
-    errors = [line for line in lab.console(shown) if line.startswith(("error", "uncaught"))]
+    errors = lab.errors(shown)
     lab.close(shown)
     assert errors == []
 
@@ -60,7 +60,7 @@ def percent(page: Page) -> float:
 
 
 def wait_for_percent(page: Page, least: float) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while percent(page) < least:
         assert time.monotonic() < deadline, f"still at {percent(page)} %"
         page.wait_for_timeout(50)

@@ -295,15 +295,19 @@ def test_many_values_open_quickly_and_unclipped(lab: Lab, page: Page) -> None:
     lab.run(page, "state.filters = state.client.cohort()")
     page.set_viewport_size({"width": 900, "height": 700})
     expect(page.locator(".idc-summary-line")).to_contain_text("179 collections")
-    elapsed_ms = page.evaluate(
-        "() => { const start = performance.now();"
-        " document.querySelector('.idc-popover-button').click();"
-        " document.querySelector('.idc-facet-list').getBoundingClientRect();"
-        " return performance.now() - start; }"
-    )
-    expect(page.locator(".idc-facet-row")).to_have_count(179)
-    page.keyboard.press("Escape")
-    assert elapsed_ms < 500  # about 15 ms on a fast machine
+    elapsed_ms = []
+    for _ in range(3):  # the shortest time, because other processes may interrupt this one
+        elapsed_ms += [
+            page.evaluate(
+                "() => { const start = performance.now();"
+                " document.querySelector('.idc-popover-button').click();"
+                " document.querySelector('.idc-facet-list').getBoundingClientRect();"
+                " return performance.now() - start; }"
+            )
+        ]
+        expect(page.locator(".idc-facet-row")).to_have_count(179)
+        page.keyboard.press("Escape")
+    assert min(elapsed_ms) < 500  # about 15 ms on a fast machine
     for name in ("Manufacturer", "Collection"):
         button(page, name).click()
         popover = page.locator(".idc-popover-open .idc-popover-panel")
@@ -318,17 +322,23 @@ def test_many_values_open_quickly_and_unclipped(lab: Lab, page: Page) -> None:
 
 
 def test_quick_clicks_are_shown_at_once_and_sent_together(lab: Lab, page: Page) -> None:
+    flag = lab.folder / "hold"
     lab.run(
         page,
-        "changes = []\n"
+        "from pathlib import Path\n"
+        "changes, is_held = [], Path('hold')\n"
         "def slow():\n"
-        "    changes.append(state.filters.values('Modality')); time.sleep(1)\n"
-        "state.add_view(slow, ['filters'])",
+        "    changes.append(state.filters.values('Modality'))\n"
+        "    patience = time.monotonic() + 300\n"
+        "    while is_held.exists() and time.monotonic() < patience: time.sleep(0.02)\n"
+        "is_held.touch(); state.add_view(slow, ['filters'])",
     )
     button(page, "Modality").click()
     for name in ("CT", "SEG", "SR", "RTSTRUCT"):
         option(page, name).click()
-        expect(option(page, name)).to_have_attribute("aria-selected", "true", timeout=500)
+        expect(option(page, name)).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".idc-popover-waiting")).to_have_count(1)  # the kernel has not answered
+    flag.unlink()
     expect(page.locator(".idc-popover-waiting")).to_have_count(0)
     assert lab.run(page, "print(len(changes), len(changes[-1]))") == "2 4"
 

@@ -49,7 +49,7 @@ def opened(lab: Lab) -> Iterator[Page]:
     lab.run_all(shown)
     shown.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
     yield shown
-    errors = [line for line in lab.console(shown) if line.startswith(("error", "uncaught"))]
+    errors = lab.errors(shown)
     assert errors == []
     assert shown.locator(".idc-root img").count() == 0
     lab.close(shown)

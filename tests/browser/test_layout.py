@@ -29,7 +29,7 @@ def opened(lab: Lab, width: int = 1400, height: int = 800) -> Iterator[Page]:
     for title in ("Patients", "Studies", "Series"):
         Grid(shown, title).wait_for_rows()
     yield shown
-    errors = [line for line in lab.console(shown) if line.startswith(("error", "uncaught"))]
+    errors = lab.errors(shown)
     lab.close(shown)
     assert errors == []
 

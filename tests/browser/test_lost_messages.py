@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 Path("hold").touch()
 def hold():
-    patience = time.monotonic() + 60
+    patience = time.monotonic() + 300
     while Path("hold").exists() and time.monotonic() < patience:
         time.sleep(0.05)
 browser.state.add_view(hold, ["filters"])

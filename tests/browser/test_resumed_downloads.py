@@ -108,7 +108,7 @@ def wait_for_states(page: Page, gate: Gate, *states: str) -> None:
         row = series.grid.get_by_role("row").filter(has=page.get_by_label(uid, exact=True))
         # The style sheet draws the sign, so it is in the name of the cell and not in its text.
         cell = row.locator("[data-kind=state]")
-        expect(cell).to_have_accessible_name(state, timeout=PATIENCE * 500)
+        expect(cell).to_have_accessible_name(state, timeout=PATIENCE * 1000)
 
 
 def click(page: Page, name: str) -> None:

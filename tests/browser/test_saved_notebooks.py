@@ -35,7 +35,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
     path = tmp_path_factory.mktemp("saved") / "saved.ipynb"
-    NotebookClient(notebook, timeout=120, store_widget_state=False).execute(cwd=str(path.parent))
+    NotebookClient(notebook, timeout=360, store_widget_state=False).execute(cwd=str(path.parent))
     nbformat.write(notebook, path)
     return path
 
@@ -45,7 +45,7 @@ def saved_with_widgets(saved: Path) -> Path:
     """Run that notebook again, save it with the state of its widgets, and return its path."""
     notebook = nbformat.read(saved, as_version=4)
     path = saved.with_name("saved-with-widgets.ipynb")
-    NotebookClient(notebook, timeout=120).execute(cwd=str(path.parent))
+    NotebookClient(notebook, timeout=360).execute(cwd=str(path.parent))
     nbformat.write(notebook, path)
     # JupyterLab restores widgets only in notebooks that it trusts.
     data = path.parent / OWN_FOLDER / "data"
@@ -63,7 +63,7 @@ def lab(saved: Path, chromium: str) -> Iterator[Lab]:
 
 def test_nbconvert_shows_the_tables(saved: Path, chromium: str, screenshots: Path) -> None:
     command = [sys.executable, "-m", "nbconvert", "--to", "html", str(saved)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, timeout=360)
     with sync_playwright() as playwright, launched(playwright, "chromium", chromium) as browser:
         page = browser.new_page(offline=True)
         page.goto(saved.with_suffix(".html").as_uri(), wait_until="domcontentloaded")

@@ -428,7 +428,7 @@ def test_interrupting_wait_cancels(server: S3Server, plan: Plan) -> None:
     pid = int(process.stdout.readline())
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=360)
     assert output == "interrupted cancelled\n", errors
     assert not is_running(pid) and names(plan(row)) == []
 
@@ -438,7 +438,7 @@ def test_s5cmd_ends_with_the_interpreter(server: S3Server, plan: Plan) -> None:
     server.rate_MB_s = 1
     row = small(series_size_MB=30.0)
     process = run_script(plan(row), row)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=360)
     assert process.returncode == 0 and errors == ""
     assert not is_running(int(output)) and names(plan(row)) == []
 

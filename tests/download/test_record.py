@@ -299,7 +299,7 @@ def test_leftovers_of_another_user_do_not_stop_the_record(kind: str, sticky: boo
         os.utime(path, (time.time() - age,) * 2)
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code), folder],
-            capture_output=True, text=True, check=True, timeout=100,
+            capture_output=True, text=True, check=True, timeout=360,
         )  # fmt: skip
         lines = done.stdout.splitlines()
         assert len(lines) == (kind == "unreadable record"), lines

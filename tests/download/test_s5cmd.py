@@ -281,7 +281,7 @@ def test_stop_leaves_no_unfinished_file(server: S3Server, tmp_path: Path) -> Non
     process = s5cmd.Process(
         [s5cmd.cp_line("b", "p", tmp_path / "d")], endpoint_url=server.url, workers=1
     )
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 300
     while not any(map(disk.allocated_bytes, disk.unfinished_files(tmp_path / "d"))):
         assert time.monotonic() < deadline
         time.sleep(0.02)

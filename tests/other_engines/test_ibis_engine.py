@@ -18,9 +18,6 @@ from idc_widgets import Cohort, IbisEngine, IDCClient, Index, IndexFileError, In
 from idc_widgets.index import FACETS, LEVELS, MORE_FACETS, RANGES
 from idc_widgets.query import similar_texts
 
-#: The first query on Spark may take minutes on a busy machine.
-pytestmark = pytest.mark.timeout(900)
-
 PATIENT = ("nsclc_radiomics", "LUNG1-365")
 LUNG = {"collection_id": ["nsclc_radiomics", "rider_lung_ct"]}
 

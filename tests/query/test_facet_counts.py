@@ -60,7 +60,7 @@ def test_facets_in_a_forked_process_and_while_the_interpreter_exits(how: str) ->
     if how == "fork" and not hasattr(os, "fork"):
         pytest.skip("this system has no fork")
     command = [sys.executable, "-c", SCRIPT, how]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=360, check=False)
     assert done.returncode == 0, done.stderr
     assert "Error" not in done.stderr
     assert how == "fork" or done.stdout == "True\n"

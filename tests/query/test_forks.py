@@ -19,7 +19,7 @@ from idc_widgets.query import row_source
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
 #: The system ends a hanging child after this time.
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 360
 
 
 def in_a_child(check: Callable[[], None], *, exit_normally: bool = False) -> None:

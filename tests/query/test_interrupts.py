@@ -34,7 +34,7 @@ except KeyboardInterrupt:
     print("interrupted", client.sql("SELECT 1 AS value").value[0])
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=360, check=True
     )
     assert done.stdout == "interrupted 1\n"
 

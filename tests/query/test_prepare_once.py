@@ -14,7 +14,7 @@ from idc_widgets import DuckDBEngine, IDCClient, Index
 from idc_widgets._util import locked
 from idc_widgets.query import prepare_once, start_preparing
 
-SECONDS = 120
+SECONDS = 360
 
 
 @pytest.fixture

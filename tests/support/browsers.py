@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
 from playwright.sync_api import Browser, Playwright
 
-__all__ = ["find_chromium", "firefox_problem", "launched"]
+__all__ = ["find_chromium", "firefox_problem", "launched", "unknown_errors"]
+
+#: Errors that are not ours, by a part of their text.
+HARMLESS = (
+    "[anywidget] Failed to initialize model.",  # on a busy page; see `keepMessages` in base.js
+    "Cannot read properties of undefined (reading 'schema')",  # Notebook 7 reads its settings
+)
 
 CHROMIUM_FLAGS = (
     "--no-sandbox",
@@ -64,3 +70,8 @@ def launched(playwright: Playwright, name: str, chromium: str | None = None) -> 
         yield browser
     finally:
         browser.close()
+
+
+def unknown_errors(errors: Iterable[str]) -> list[str]:
+    """Return the errors of a page that are not known to be harmless."""
+    return [error for error in errors if not any(part in error for part in HARMLESS)]

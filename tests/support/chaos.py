@@ -25,7 +25,7 @@ from idc_widgets.download import DownloadJob, folder_lock, record, s5cmd
 
 WORKERS = 4
 INTERRUPTIONS_PER_JOB = 5
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 360.0
 KINDS = {"cancel": 4, "pause": 4, "SIGTERM": 4, "SIGKILL": 4, "kill python": 2, "rival": 3}
 
 #: Kind of disk → code that a process runs before its job. On NFS, flock takes a lock that belongs

@@ -17,8 +17,11 @@ from pathlib import Path
 
 __all__ = ["OWN_FOLDER", "PATIENCE", "JupyterServer"]
 
-PATIENCE = 120.0
-"""Seconds until a wait fails; long, because the machines of CI services are slow."""
+PATIENCE = 360.0
+"""Seconds until a wait fails; long, because the machines of CI services are slow.
+
+On such a machine, with two workers, a page of JupyterLab has taken 130 s to open.
+"""
 
 OWN_FOLDER = ".lab"
 """The folder in the served folder with configuration, logs and connection files."""

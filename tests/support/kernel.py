@@ -25,7 +25,7 @@ import idc_widgets
 
 __all__ = ["Kernel", "KernelError"]
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 360.0
 
 
 class KernelError(AssertionError):

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import nbformat
 from playwright.sync_api import Page, expect, sync_playwright
 
-from .browsers import launched
+from .browsers import launched, unknown_errors
 from .jupyter_server import OWN_FOLDER, PATIENCE, JupyterServer
 
 __all__ = ["PATIENCE", "Lab", "LabError"]
@@ -254,7 +254,7 @@ class Lab:
         self.run_cell(page, -1, allow_errors=True)
         text = self.output_text(page, -1)
         # The page may see the kernel idle before it receives the output.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not text and "print(" in code and time.monotonic() < deadline:
             page.wait_for_timeout(50)
             text = self.output_text(page, -1)
@@ -311,6 +311,11 @@ class Lab:
     def console(self, page: Page) -> list[str]:
         """Return the lines that the page has written to its console, as "type: text"."""
         return list(self._consoles[page])
+
+    def errors(self, page: Page) -> list[str]:
+        """Return the errors of the page, without those that are known to be harmless."""
+        lines = [line for line in self._consoles[page] if line.startswith(("error", "uncaught"))]
+        return unknown_errors(lines)
 
     @contextmanager
     def _explained(self, page: Page, problem: str) -> Iterator[None]:

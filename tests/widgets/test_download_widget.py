@@ -73,7 +73,7 @@ def complete_again(s3: S3Server) -> None:
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -81,7 +81,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def wait(widget: DownloadWidget, *states: str) -> dict:
     """Wait until the widget shows a status with one of these states, and return it."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while widget._status.get("state") not in states:
         assert time.monotonic() < deadline, widget._status
         time.sleep(0.02)

@@ -166,7 +166,7 @@ class Kernel:
             if message["msg_type"] == "stream":
                 printed.append(message["content"]["text"])
 
-        reply = self.client.execute_interactive(code, timeout=120, output_hook=hook)
+        reply = self.client.execute_interactive(code, timeout=360, output_hook=hook)
         assert reply["content"]["status"] == "ok", reply["content"]
         return "".join(printed)
 
@@ -178,7 +178,7 @@ class Kernel:
 
     def wait_for(self, text: str) -> None:
         while True:
-            message = self.client.get_iopub_msg(timeout=120)
+            message = self.client.get_iopub_msg(timeout=360)
             if message["msg_type"] == "stream" and text in message["content"]["text"]:
                 return
 

@@ -81,7 +81,7 @@ def show(client: IDCClient, s3: S3Server, folder: Path) -> tuple[DownloadWidget,
 
 
 def until(condition: Callable[[], bool], view: View) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, view.shown
         time.sleep(0.02)

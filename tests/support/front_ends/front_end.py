@@ -11,16 +11,10 @@ from typing import Protocol
 import nbformat
 from playwright.sync_api import Page, expect, sync_playwright
 
-from ..browsers import launched
+from ..browsers import launched, unknown_errors
 from ..jupyter_server import PATIENCE
 
 __all__ = ["FrontEnd", "installed_major", "opened", "refuse_errors", "write_notebook"]
-
-#: Errors that are not ours, by a part of their text.
-HARMLESS = (
-    "[anywidget] Failed to initialize model.",  # on a busy page; see `keepMessages` in base.js
-    "Cannot read properties of undefined (reading 'schema')",  # Notebook 7 reads its settings
-)
 
 
 class FrontEnd(Protocol):
@@ -86,6 +80,5 @@ def opened(script: str = "") -> Iterator[Page]:
 
 def refuse_errors(uncaught: Sequence[str]) -> None:
     """Fail if a script of a page raised an error that is not known to be harmless."""
-    unknown = [error for error in uncaught if not any(part in error for part in HARMLESS)]
-    if unknown:
+    if unknown := unknown_errors(uncaught):
         raise AssertionError("errors of the page:\n" + "\n".join(unknown))

@@ -78,5 +78,5 @@ def _bundle(target: Path) -> Path:
         *(_node(), PACKAGES / "esbuild" / "bin" / "esbuild", HERE / "vscode_kernel.js"),
         *("--bundle", "--log-level=error", "--define:process.env={}", f"--outfile={target}"),
     ]
-    subprocess.run([str(part) for part in command], check=True, timeout=120, cwd=ROOT)
+    subprocess.run([str(part) for part in command], check=True, timeout=360, cwd=ROOT)
     return target
