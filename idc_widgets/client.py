@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ._util import as_list
 from .errors import IndexFileError
 from .first_api import FirstApi
 from .index import METADATA_ENDPOINT, MIRRORS, Index
@@ -62,12 +63,10 @@ class IDCClient(FirstApi):
         *,
         engine: Engine | None = None,
         endpoint_url: str | None = None,
-        mirrors: Sequence[str] | None = None,
+        mirrors: str | Sequence[str] | None = None,
         metadata_endpoint_url: str | None = None,
         auto_prepare: bool = True,
     ) -> None:
-        if isinstance(mirrors, str):
-            mirrors = [mirrors]
         if engine is None:
             if isinstance(index, Index):
                 engine = DuckDBEngine(index)
@@ -78,7 +77,7 @@ class IDCClient(FirstApi):
         #: The engine that runs the queries of this client.
         self.engine: Engine = engine
         self.endpoint_url = endpoint_url
-        self.mirrors = MIRRORS if mirrors is None else tuple(mirrors)
+        self.mirrors = MIRRORS if mirrors is None else tuple(as_list(mirrors))
         self.metadata_endpoint_url = metadata_endpoint_url or METADATA_ENDPOINT
         self.auto_prepare = auto_prepare
 

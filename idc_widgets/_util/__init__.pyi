@@ -32,6 +32,7 @@ from .http import server_of as server_of
 from .http import shown_url as shown_url
 from .licenses import allows_commercial_use_sql as allows_commercial_use_sql
 from .licenses import is_non_commercial as is_non_commercial
+from .lists import as_keys as as_keys
 from .lists import as_list as as_list
 from .locks import locked as locked
 from .locks import try_lock as try_lock

@@ -1,11 +1,11 @@
-"""One way to accept either a single value or several."""
+"""The ways to accept either a single value or several."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["as_list"]
+__all__ = ["as_keys", "as_list"]
 
 
 def as_list(value: object) -> list[Any]:
@@ -18,3 +18,12 @@ def as_list(value: object) -> list[Any]:
     """
     is_single = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
     return list(value) if isinstance(value, Iterable) and not is_single else [value]
+
+
+def as_keys(keys: str | Iterable[Any]) -> list[Any]:
+    """Return several keys, such as UIDs; a text is a single key, and a mapping has its keys.
+
+    >>> as_keys("1.2.3"), as_keys({"1.2.3": 20, "1.2.4": 21})
+    (['1.2.3'], ['1.2.3', '1.2.4'])
+    """
+    return [keys] if isinstance(keys, str) else list(keys)

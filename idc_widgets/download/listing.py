@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .._util import HttpError, count_objects
+from .._util import HttpError, as_keys, count_objects
 from ..errors import DownloadError
 from .locations import SERIES_URL, Source, bucket_at, choose_endpoint
 
@@ -32,7 +32,7 @@ def list_series(
     """
     endpoint = choose_endpoint(endpoint_url, source)
     folders: dict[tuple[str, str], str] = {}
-    for url in urls:
+    for url in as_keys(urls):
         match = SERIES_URL.fullmatch(url)
         if not match:
             raise DownloadError(f"{url!r} is not like 's3://bucket/uuid/*'")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from .._util import as_keys, as_list
 from ..index import FACETS, LEVELS
 from .dataframes import to_dataframe
 from .engine import Engine, Parameters, Scalar, literal
@@ -174,17 +175,17 @@ class Cohort:
         """
         return self._and(parse_patients(self.engine, keys))
 
-    def of_studies(self, uids: Iterable[str]) -> Cohort:
+    def of_studies(self, uids: str | Iterable[str]) -> Cohort:
         """Narrow the cohort to these StudyInstanceUIDs; unlike `where`, do not look them up."""
-        return self._and(OneOf("StudyInstanceUID", sorted_unique(uids)))
+        return self._and(OneOf("StudyInstanceUID", sorted_unique(as_keys(uids))))
 
-    def of_series(self, uids: Iterable[str]) -> Cohort:
+    def of_series(self, uids: str | Iterable[str]) -> Cohort:
         """Narrow the cohort to these SeriesInstanceUIDs; unlike `where`, do not look them up."""
-        return self._and(OneOf("SeriesInstanceUID", sorted_unique(uids)))
+        return self._and(OneOf("SeriesInstanceUID", sorted_unique(as_keys(uids))))
 
-    def of_uids(self, uids: Iterable[str]) -> Cohort:
+    def of_uids(self, uids: str | Iterable[str]) -> Cohort:
         """Narrow the cohort to these UIDs of series or studies; do not look them up."""
-        return self._and(Uids((sorted_unique(uids),)))
+        return self._and(Uids((sorted_unique(as_keys(uids)),)))
 
     def _and(self, *conditions: Condition) -> Cohort:
         return replace(self, conditions=merge_conditions((*self.conditions, *conditions)))
@@ -282,8 +283,7 @@ class Cohort:
         Raises:
             InvalidQueryError: A column is unknown.
         """
-        columns = [columns] if isinstance(columns, str) else columns
-        return count_facets(self.engine, self.conditions, columns, own_filters=own_filters)
+        return count_facets(self.engine, self.conditions, as_list(columns), own_filters=own_filters)
 
     def histogram(self, column: str, bins: int = 20, *, own_filters: bool = False) -> Histogram:
         """Count the series per bin of a column.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .._util import as_list
 from ..errors import InvalidQueryError, unknown_message
 from ..index import COLUMNS
 from .engine import Engine, identifier
@@ -39,8 +40,8 @@ def parse_join(engine: Engine, table: str, columns: Sequence[str] | None) -> Joi
         InvalidQueryError: There is no such table or column, or the table has no key to join by.
     """
     tables = engine.tables()
-    columns = [columns] if isinstance(columns, str) else columns
-    if columns is not None and not all(isinstance(name, str) for name in list(columns)):
+    columns = None if columns is None else as_list(columns)
+    if columns is not None and not all(isinstance(name, str) for name in columns):
         raise InvalidQueryError(f"columns={columns!r}: expected names of columns")
     if not isinstance(table, str) or table not in tables:
         raise InvalidQueryError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from .._util import as_list
 from ..errors import InvalidQueryError, unknown_message
 from ..index import LEVELS
 from .memory import AggregateRows, Matches, SeriesRows, Sort
@@ -95,7 +96,7 @@ def row_source(
     """
     if level not in LEVELS:
         raise InvalidQueryError(unknown_message("level", level, LEVELS))
-    names = tuple(LEVELS[level].columns if columns is None else columns)
+    names = tuple(LEVELS[level].columns if columns is None else as_list(columns))
     matches = cohort.matches
     if matches is None:
         return _FetchedRows(level, names, cohort.engine.query(*cohort.level_sql(level)), sort)

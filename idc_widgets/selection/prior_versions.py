@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .._util import and_more
+from .._util import and_more, as_keys
 from ..errors import DownloadError, InvalidQueryError
 from ..query import Engine, OneOf, Parameters, sorted_unique
 
@@ -78,8 +78,7 @@ def prior_series(
             message names the first.
         DownloadError: The server cannot list the files, or their sizes differ from the table.
     """
-    # `as_list` is not used here, because uids can be FoundUids.prior, a dict.
-    wanted = sorted_unique([uids] if isinstance(uids, str) else uids)
+    wanted = sorted_unique(as_keys(uids))
     rows = _select(engine, wanted, version)
     missing = sorted(set(wanted).difference(*(rows.column(key).to_pylist() for key in _KEYS)))
     if missing:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._util import as_keys
 from ..errors import MAX_GB, InvalidQueryError
 from ..query import Cohort, DuckDBEngine, Engine, Summary
 from .licenses import License
@@ -91,17 +92,17 @@ class Selection:
         object.__setattr__(self, "_contents", _Contents(self.cohort))
 
     @classmethod
-    def of(cls, engine: Engine, uids: Iterable[str]) -> Selection:
+    def of(cls, engine: Engine, uids: str | Iterable[str]) -> Selection:
         """Return the selection of the series with these SeriesInstanceUIDs.
 
         Args:
             engine: The engine with the series, such as `IDCClient.engine`.
-            uids: The SeriesInstanceUIDs, in any order.
+            uids: The SeriesInstanceUIDs in any order, or one of them.
 
         Raises:
             InvalidQueryError: The index lacks one of them; the message names the first.
         """
-        return cls(Cohort(engine).where(SeriesInstanceUID=list(uids)))
+        return cls(Cohort(engine).where(SeriesInstanceUID=as_keys(uids)))
 
     @property
     def data_version(self) -> str:

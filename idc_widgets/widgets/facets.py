@@ -11,6 +11,7 @@ import anywidget
 import ipywidgets
 from traitlets import Bool, Dict, Int, List, Unicode
 
+from .._util import as_list
 from ..errors import IDCError, InvalidQueryError, unknown_message
 from ..index import COLUMNS, FACETS, MORE_FACETS, column_info
 from ..query import NOTED_COLUMNS, FacetValue, value_notes
@@ -219,6 +220,7 @@ class FacetPanel(Closable, ipywidgets.Box):
         self, state: BrowserState, columns: Sequence[str] = FACETS, **keywords: Any
     ) -> None:
         check_keywords("FacetPanel", keywords, ["columns", "layout", "state"])
+        columns = as_list(columns)
         with state.lock:
             state.dropdown_counts.count(columns)
             #: Column → its dropdown.

@@ -124,20 +124,19 @@ class BrowserState(ErrorReporting):
 
     # --- choices ---------------------------------------------------------------------------
 
-    def filter_values(
-        self, column: str, values: Iterable[str | None], *, exclude: bool = False
-    ) -> None:
+    def filter_values(self, column: str, values: object, *, exclude: bool = False) -> None:
         """Replace the filters on a column by "any of these values", or by "all but these values".
 
         Args:
             column: As for `Cohort.where`.
-            values: The values; None is a missing value. If empty, the filters are removed.
+            values: A value or a list of values; None is a missing value. An empty list removes the
+                filters.
             exclude: Whether to leave out the series that have the values, and keep all others.
 
         Raises:
             InvalidQueryError: The column or a value is unknown; nothing changes.
         """
-        chosen = list(values)
+        chosen = as_list(values)
         with self.turn():
             filters = self.filters.without(column)
             if chosen:
@@ -222,7 +221,7 @@ class BrowserState(ErrorReporting):
         grids = {
             name: choices.get(name, self._settled[name]) for name in ("columns", "distributions")
         }
-        _check_columns(grids["columns"])
+        grids["columns"] = _checked_columns(grids["columns"])
         _check_levels(grids["distributions"])
         result: dict[str, Any] = {"filters": filters, **grids}
         shown, has_changed = filters, "filters" in choices
@@ -310,13 +309,19 @@ class BrowserState(ErrorReporting):
         self.turns.forget(view)
 
 
-def _check_columns(columns: Mapping[str, Iterable[str]]) -> None:
-    """Raise InvalidQueryError if there is no such level, or a column that its table lacks."""
+def _checked_columns(columns: Mapping[str, str | Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """Return level → its columns.
+
+    Raises:
+        InvalidQueryError: There is no such level, or its table lacks a column.
+    """
     _check_levels(columns)
-    for level, names in columns.items():
+    checked = {level: tuple(as_list(names)) for level, names in columns.items()}
+    for level, names in checked.items():
         for name in names:
             if name not in LEVELS[level].columns:
                 raise InvalidQueryError(unknown_message("column", name, LEVELS[level].columns))
+    return checked
 
 
 def _check_levels(levels: Iterable[str]) -> None:

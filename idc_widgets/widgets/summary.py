@@ -109,7 +109,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
         keywords.setdefault("layout", {"margin": "0", "width": "auto"})
         super().__init__(_parts=list(parts), **keywords)
         self.state = state
-        self._columns = frozenset(columns)
+        self._columns = frozenset(as_list(columns))
         self._example_cohorts = example_cohorts(state.client, examples)
         self._requests = FrontEndRequests(state, views=[self._show])
         self._taken = ""  # the last requests that were taken; see `FrontEndRequests.note`

@@ -20,6 +20,7 @@ def test_files_and_bytes_of_each_series(server: S3Server) -> None:
         server.objects["bucket", f"{prefix}/{name}"] = 5
     urls = [row["series_aws_url"] for row in rows]
     assert list_series(urls, server.url) == {urls[0]: (10, 100_001), urls[1]: (1200, 500_000)}
+    assert list_series(urls[0], server.url) == {urls[0]: (10, 100_001)}
     assert server.count("LIST", rows[1]["series_aws_url"].split("/")[3]) == 2, "two pages"
     assert list_series([], server.url) == {}
 

@@ -143,3 +143,14 @@ def test_arguments_of_the_wrong_type_are_refused(client: IDCClient) -> None:
         with pytest.raises(IDCError):
             call()
     assert everything.of_studies(["\ud800"]).summary().series == 0
+
+
+def test_a_single_text_is_accepted_where_several_are(client: IDCClient) -> None:
+    everything = client.cohort()
+    series = client.cohort(PatientID="LUNG1-365", Modality="CT").select().uids[0]
+    study = "1.3.6.1.4.1.32722.99.99.62087908186665265759322018723889952421"
+    for cohort in (everything.of_series(series), everything.of_uids(series)):
+        assert cohort.summary().series == 1
+    assert everything.of_studies(study) == everything.of_studies([study])
+    assert everything.of_series({series: "a path"}) == everything.of_series(series)
+    assert list(everything.facets("Modality")) == ["Modality"]

@@ -349,3 +349,14 @@ def test_every_change_interrupts_an_older_view(state: BrowserState, change: Any)
     thread.join(30)
     assert interrupted.is_set()
     assert not state.turns.is_late(slow)
+
+
+def test_a_single_text_is_accepted_where_several_are(state: BrowserState) -> None:
+    state.filter_values("Modality", "CT")
+    assert state.filters.values("Modality") == ("CT",)
+    state.filter_values("Modality", None, exclude=True)
+    assert state.filters.excluded_values("Modality") == (None,)
+    state.filter_values("Modality", [])
+    state.columns = {"series": "Modality"}
+    assert state.columns == {"series": ("Modality",)}
+    assert list(FacetPanel(state, "Modality").dropdowns) == ["Modality"]

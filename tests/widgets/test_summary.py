@@ -57,6 +57,7 @@ def test_only_filters_that_no_dropdown_shows_have_chips(state):
     state.filters = state.filters.where(Modality="CT", series_size_MB=(None, 500), text="LUNG1 365")
     assert texts(bar) == ["Size ≤ 500 MB", "Text “365 lung1”"]
     assert texts(SummaryBar(state, columns=["Modality"]))[0] == "Collection = nsclc_radiomics"
+    assert texts(SummaryBar(state, columns="Modality"))[0] == "Collection = nsclc_radiomics"
 
 
 def test_what_is_excluded_has_a_chip_unless_a_dropdown_shows_it(state):
