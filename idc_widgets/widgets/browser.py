@@ -12,7 +12,7 @@ from ..client import IDCClient
 from ..download import DownloadJob
 from ..errors import MAX_GB
 from ..query import KEYWORDS, Cohort
-from ..selection import Selection
+from ..selection import DEFAULT_FOLDER, Selection
 from .argument_check import check_keywords
 from .cells import note_made
 from .closing import Closable
@@ -93,7 +93,7 @@ class IDCBrowser(Closable, VBox):
         client: IDCClient | None = None,
         *,
         state: BrowserState | None = None,
-        download_dir: str | os.PathLike[str] = "idc_data",
+        download_dir: str | os.PathLike[str] = DEFAULT_FOLDER,
         endpoint_url: str | None = None,
         grid: str = "dom",
         examples: Examples = True,
@@ -145,8 +145,7 @@ class IDCBrowser(Closable, VBox):
         self.state.mirrors.append(self._mirror)
         self._on_close(lambda: self.state.mirrors.remove(self._mirror))
         self._on_close(self._download.on_paths(self._mirror_paths))
-        self._on_close(self._keep_values)
-        self._on_close(self._release_beside)
+        self._on_close(self._before_close)
         self._on_close(prepare_later(self.client, self._summary.show_note))
         note_made(self)
 
@@ -185,9 +184,6 @@ class IDCBrowser(Closable, VBox):
             if widget is not None:
                 widget.add_class("idc-part-beside")
             self.children = self._arranged()
-
-    def _release_beside(self) -> None:
-        self.beside = None
 
     def pick(
         self,
@@ -245,7 +241,9 @@ class IDCBrowser(Closable, VBox):
         """Pass the assignment of a trait to the state."""
         setattr(self.state, name, value)
 
-    def _keep_values(self) -> None:
+    def _before_close(self) -> None:
+        """Let go of the user's widget, and keep the values that traits have after `close`."""
+        self.beside = None
         self._last_values = {name: self._read(name) for name in ("filters", "selection", "paths")}
 
     def _mirror(self, name: str, old: Any, new: Any) -> None:
