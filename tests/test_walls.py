@@ -33,8 +33,28 @@ FLOORS = [
 #: The folders at the top of the package. Other folders import only what they export.
 FOLDERS = ("_util", "index", "query", "selection", "download", "widgets")
 
-#: Folders inside folders. Only the parent folder may import from them.
-INNER_FOLDERS = {"query.memory", "selection.manifests", "widgets.grid"}
+#: Folders inside folders → the modules of the parent folder that they may import. Only the parent
+#: folder may import from them.
+INNER_FOLDERS: dict[str, set[str]] = {
+    "query.memory": {"dataframes", "duckdb_engine", "engine", "per_engine", "prepared_copy"},
+    "selection.manifests": {"files", "identifiers"},
+    "widgets.grid": {
+        "argument_check",
+        "assets",
+        "cell_text",
+        "closing",
+        "details",
+        "download",
+        "filter_text",
+        "front_end_requests",
+        "on_disk",
+        "ranges",
+        "row_content",
+        "state",
+        "static_view",
+        "turns",
+    },
+}
 
 #: Folders that may import from fewer folders than their floor allows. A download works on files
 #: and objects, so it does not need the index.
@@ -153,6 +173,12 @@ def _objections(root: Path, module: str, item: Import, height: dict[str, int]) -
             yield "it is not on a lower floor"
         elif room in SEES_ONLY and target_room not in SEES_ONLY[room]:
             yield f"{room} may import only from {', '.join(sorted(SEES_ONLY[room]))}"
+    for folder, allowed in INNER_FOLDERS.items():
+        parent = folder.rpartition(".")[0]
+        stays = within(target, folder) or not within(target, parent)
+        name = target.removeprefix(f"{parent}.").partition(".")[0]
+        if within(module, folder) and not stays and name not in allowed:
+            yield f"{folder} may import only {', '.join(sorted(allowed))} from {parent}"
     for folder in [*FOLDERS, *INNER_FOLDERS]:
         if within(target, folder) and not within(module, folder):
             if folder in INNER_FOLDERS and not within(module, folder.rpartition(".")[0]):
@@ -301,6 +327,10 @@ def _write(root: Path, module: str, source: str) -> None:
         ("selection/selection.py", "from ..download import s5cmd"),
         ("selection/selection.py", "from ..query.memory import Public"),
         ("widgets/browser.py", "import ipydatagrid"),
+        ("query/memory/levels.py", "from ..cohort import Cohort"),
+        ("query/memory/levels.py", "from .. import cohort"),
+        ("query/memory/levels.py", "from .. import Public"),
+        ("widgets/grid/deep.py", "from ..browser import IDCBrowser"),
         ("widgets/grid/deep.py", "from ... import IDCClient"),
         ("newcomer.py", ""),
     ],

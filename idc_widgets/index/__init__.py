@@ -1,6 +1,7 @@
 """The index: which tables exist, where their files are, and what their columns mean.
 
-`query` and all folders above it import from here. Nothing here opens a table or runs a query.
+`query` and all folders above it import from here. Nothing here reads rows of a table or
+runs a query.
 """
 
 import lazy_loader as _lazy

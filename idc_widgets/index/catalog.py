@@ -1,6 +1,7 @@
 """The index as a set of files: which tables exist and where each of them is.
 
-Nothing here opens a table; the engine does.
+Nothing here reads rows; the engine does. Only the last bytes of the installed index are read, to
+identify it.
 """
 
 from __future__ import annotations

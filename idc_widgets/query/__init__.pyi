@@ -16,6 +16,7 @@ from .interrupts import run_interruptible as run_interruptible
 from .known_values import distinct_rows as distinct_rows
 from .known_values import known_keys as known_keys
 from .known_values import known_texts as known_texts
+from .known_values import patient_keys as patient_keys
 from .known_values import similar_texts as similar_texts
 from .memory import Sort as Sort
 from .memory import prepare as prepare

@@ -14,7 +14,14 @@ from .filters import Condition, OneOf, Patients, sorted_unique
 from .identifier_forms import is_uid, is_uuid
 from .matching import Conditions, conjunction, matches_of
 
-__all__ = ["distinct_rows", "identifier_hint", "known_keys", "known_texts", "similar_texts"]
+__all__ = [
+    "distinct_rows",
+    "identifier_hint",
+    "known_keys",
+    "known_texts",
+    "patient_keys",
+    "similar_texts",
+]
 
 #: Identifiers of series and studies. No similar value is proposed for an unknown one, because
 #: similar identifiers have nothing in common.
@@ -86,6 +93,21 @@ def known_keys(
     wanted_rows = Patients(wanted) if level == "patient" else OneOf(columns[0], wanted)
     rows = distinct_rows(engine, columns, [*conditions, wanted_rows])
     return set(rows) if level == "patient" else {uid for (uid,) in rows}
+
+
+def patient_keys(
+    engine: Engine, conditions: Conditions, patient_ids: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Return the sorted pairs (collection_id, PatientID) of the patients with these PatientIDs.
+
+    Args:
+        engine: The engine whose index is searched.
+        conditions: The conditions that the series fulfill.
+        patient_ids: The PatientIDs. Several collections may have the same PatientID.
+    """
+    wanted = OneOf("PatientID", sorted_unique(patient_ids))
+    rows = distinct_rows(engine, LEVELS["patient"].key, [*conditions, wanted])
+    return list(sorted_unique(rows))
 
 
 def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions = ()) -> list[str]:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from ..download import DownloadJob, DownloadPlan, Source, Verify
 
-__all__ = ["Selection"]
+__all__ = ["DEFAULT_FOLDER", "Selection"]
+
+#: The default folder of downloads, in the working folder.
+DEFAULT_FOLDER = "idc_data"
 
 
 class _Contents:
@@ -228,7 +231,7 @@ class Selection:
 
     def download(
         self,
-        folder: str | os.PathLike[str] = "idc_data",
+        folder: str | os.PathLike[str] = DEFAULT_FOLDER,
         *,
         template: str | None = None,
         source: Source = "aws",
@@ -281,7 +284,7 @@ class Selection:
 
     def plan(
         self,
-        folder: str | os.PathLike[str] = "idc_data",
+        folder: str | os.PathLike[str] = DEFAULT_FOLDER,
         *,
         template: str | None = None,
         source: Source = "aws",

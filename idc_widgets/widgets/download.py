@@ -18,7 +18,7 @@ from traitlets import Dict, Instance, Unicode
 from .._util import human_size, plural
 from ..download import DownloadJob, DownloadPlan
 from ..errors import MAX_GB, DownloadError, IDCError, LargeDownloadError
-from ..selection import Selection
+from ..selection import DEFAULT_FOLDER, Selection
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
@@ -69,7 +69,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     selection = Instance(Selection, allow_none=True)
     """What the button downloads. Type: Selection or None, which disables the button."""
 
-    download_dir = Unicode("idc_data")
+    download_dir = Unicode(DEFAULT_FOLDER)
     """The folder; relative to the working folder of the kernel. Type: str; default: "idc_data"."""
 
     job = Instance(DownloadJob, allow_none=True)
@@ -110,7 +110,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         selection: Selection | None = None,
         *,
         state: BrowserState | None = None,
-        download_dir: str | os.PathLike[str] = "idc_data",
+        download_dir: str | os.PathLike[str] = DEFAULT_FOLDER,
         endpoint_url: str | None = None,
         template: str | None = None,
         **keywords: Any,
@@ -213,7 +213,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         if selection is None or not len(selection):
             raise DownloadError("nothing is selected; remove a filter or pick other rows")
         if not self.download_dir:
-            raise DownloadError("no folder is given; enter one, such as idc_data")
+            raise DownloadError(f"no folder is given; enter one, such as {DEFAULT_FOLDER}")
         plan = selection.plan(
             self.download_dir, template=self.template, endpoint_url=self.endpoint_url
         )

@@ -10,7 +10,7 @@ from .._util import as_list, plural
 from ..client import IDCClient
 from ..errors import InvalidQueryError, nearest_choice, unknown_message
 from ..index import LEVELS
-from ..query import Cohort, known_keys, patient_key, similar_texts
+from ..query import Cohort, known_keys, patient_key, patient_keys, similar_texts
 from ..selection import Selection
 from .dropdown_counts import DropdownCounts
 from .error_reporting import ErrorReporting
@@ -346,17 +346,12 @@ def _patient_keys(shown: Cohort, keys: list[Any]) -> Iterator[tuple[str, str]]:
     expected = "a PatientID or a pair (collection_id, PatientID)"
     pairs = [patient_key(key, expected) for key in keys if not isinstance(key, str)]
     if ids:
-        condition, params = shown.predicate
-        rows = shown.engine.rows(
-            "SELECT DISTINCT collection_id, PatientID FROM index"
-            f" WHERE {condition} AND PatientID IN (SELECT unnest(?))",
-            [*params, ids],
-        )
-        known = {patient_id for _, patient_id in rows}
+        found = patient_keys(shown.engine, shown.conditions, ids)
+        known = {patient_id for _, patient_id in found}
         for patient_id in ids:
             if patient_id not in known:
                 raise InvalidQueryError(_not_shown(shown, "patient", patient_id))
-        yield from rows
+        yield from found
     _check_shown(shown, "patient", pairs)
     yield from pairs
 
