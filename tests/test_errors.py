@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import time
 from collections.abc import Iterable
 
 import pytest
 
-from idc_widgets import errors
 from idc_widgets.errors import nearest_choice, unknown_message
 
 
@@ -49,7 +47,3 @@ def test_the_search_for_a_similar_name_is_bounded(name: str, choices: Iterable[s
 def test_the_nearest_of_many_choices() -> None:
     choices = [f"LUNG1-{number}" for number in range(1000)]
     assert nearest_choice("LUNG1_365", choices) == "LUNG1-365"
-
-
-def test_examples_of_the_docstrings() -> None:
-    assert doctest.testmod(errors).failed == 0

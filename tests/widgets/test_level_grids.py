@@ -29,7 +29,6 @@ from idc_widgets.errors import QueryInterruptedError
 from idc_widgets.query import Sort
 from idc_widgets.widgets.grid.datagrid import DataGridView
 from idc_widgets.widgets.grid.dom_grid import DomGridView
-from idc_widgets.widgets.grid.rectangles import ranges_of, rectangles_of
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -704,18 +703,3 @@ def test_a_header_sorts_even_if_all_rows_are_picked(state: BrowserState) -> None
     front.click_header("Files")
     assert front.grid._rows.sort is not None
     assert len(state.series) == 12
-
-
-def test_rows_to_rectangles_and_back() -> None:
-    assert [(part["r1"], part["r2"]) for part in rectangles_of([1, 2, 3, 7, 9, 10], 4)] == [
-        (1, 3),
-        (7, 7),
-        (9, 10),
-    ]
-    overlapping = [
-        {"r1": 5, "r2": 3},
-        {"r1": 4, "r2": 8},
-        {"r1": -3, "r2": 0},
-        {"r1": 90, "r2": 99},
-    ]
-    assert ranges_of(overlapping, 8) == [range(1), range(3, 6), range(6, 8)]

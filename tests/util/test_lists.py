@@ -1,18 +1,11 @@
-"""Numbers as text, licenses and lists: most tests are the examples in the docstrings."""
+"""A single value or several as a list."""
 
 from __future__ import annotations
-
-import doctest
 
 import numpy as np
 import pytest
 
-from idc_widgets._util import formatting, licenses, lists
-
-
-@pytest.mark.parametrize("module", [formatting, licenses, lists])
-def test_examples_of_the_docstrings(module: object) -> None:
-    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+from idc_widgets._util import lists
 
 
 @pytest.mark.parametrize(
