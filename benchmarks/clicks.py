@@ -389,6 +389,7 @@ def shown_browser(grid: str) -> Iterator[tuple[Any, Any]]:
             page = lab.open_notebook([f"GRID = {grid!r}\n{SHOW}"], width=1400, height=1300)
             lab.run_all(page)
             page.locator(".idc-grid-count").nth(2).wait_for()
+            page.set_default_timeout(20_000)  # so that the benchmark fails soon
             page.wait_for_timeout(2000)
             page.evaluate(SPY)
             yield lab, page
@@ -418,6 +419,7 @@ def click(page: Any, rng: random.Random) -> dict[str, Any]:
     """Sometimes clear all; then tick or untick a value, and return the times of the events."""
     clear = page.get_by_role("button", name="Clear all")
     if rng.random() < 0.1 and clear.is_visible():
+        close_dropdown(page)
         page.evaluate("() => window.clicks.begin()")
         clear.click()
         wait(page)
@@ -428,6 +430,7 @@ def click(page: Any, rng: random.Random) -> dict[str, Any]:
         rng.randrange(ticked.count() if untick else buttons.count())
     )
     if button.get_attribute("aria-expanded") == "false":
+        close_dropdown(page)
         button.click()
     rows = page.locator(".idc-popover-open .idc-facet-row")
     counts = rows.evaluate_all(
@@ -450,6 +453,14 @@ def click(page: Any, rng: random.Random) -> dict[str, Any]:
     return summarize(page.evaluate("() => window.clicks.result()"))
 
 
+def close_dropdown(page: Any) -> None:
+    """Close the open dropdown, whose list may cover what is to be clicked next."""
+    opened = page.locator(".idc-popover-open")
+    if opened.count():
+        page.keyboard.press("Escape")
+        opened.wait_for(state="detached")
+
+
 def scroll(page: Any, rng: random.Random) -> float:
     """Return the ms from scrolling to a random place until its values are painted."""
     page.wait_for_timeout(300)
@@ -464,7 +475,8 @@ def echo(page: Any) -> float:
 
 def wait(page: Any, quiet_ms: int = QUIET_MS) -> None:
     """Wait until the kernel has answered and nothing has happened for `quiet_ms`."""
-    page.wait_for_function("(quiet) => window.clicks.isOver(quiet)", arg=quiet_ms)
+    # By default, Playwright asks in each frame, and so makes the page paint all the time.
+    page.wait_for_function("(quiet) => window.clicks.isOver(quiet)", arg=quiet_ms, polling=50)
 
 
 def summarize(result: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ INNER_FOLDERS: dict[str, set[str]] = {
         "on_disk",
         "ranges",
         "row_content",
+        "sent_together",
         "state",
         "static_view",
         "turns",

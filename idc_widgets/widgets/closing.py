@@ -11,6 +11,7 @@ from ipywidgets import Layout, Widget
 from traitlets import HasTraits
 
 from .cells import note_shown
+from .sent_together import SentTogether
 from .state import BrowserState
 from .static_view import StaticView
 
@@ -21,7 +22,7 @@ _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _log = logging.getLogger(__name__)
 
 
-class Closable:
+class Closable(SentTogether):
     """A mixin for widgets that observe a state: `close` undoes everything that the widget set up.
 
     The `close` of ipywidgets only ends the connection to the front end. This one also removes the

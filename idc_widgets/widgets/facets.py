@@ -54,6 +54,8 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     _esm = script("requests", "popover", "facet_rows", "facets")
     _css = style("popover", "facets")
 
+    _shown_later = frozenset({"_values", "_distinct"})  # in the list, which is closed
+
     _label = Unicode().tag(sync=True)
     """The text of the button. Type: str."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from ..errors import QueryInterruptedError
+from .sent_together import held_until_end, send_if_late
 
 __all__ = ["Turns", "View", "not_up_to_date"]
 
@@ -141,7 +142,7 @@ class Turns:
             self._waiting[thread] = None
             self._interrupt_running_view(thread)
             self._wait_for_earlier_promises(thread)
-            with self.lock:
+            with self.lock, held_until_end():
                 self._waiting.pop(thread, None)
                 self._end_promise(self._promise_of.get(thread))
                 try:
@@ -224,6 +225,7 @@ class Turns:
                         return
                     if view in self._late:  # false if an earlier view has closed its widget
                         self._run(view)
+                        send_if_late()
                 if not views:
                     return
         finally:

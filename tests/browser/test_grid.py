@@ -315,6 +315,34 @@ def test_columns_fill_the_width_and_no_header_is_cut(browser: Browser, width: in
     page.context.close()
 
 
+@pytest.mark.parametrize(("width", "position"), [(480, "sticky"), (1400, "static")])
+def test_checkboxes_and_menus_stay_in_sight(browser: Browser, width: int, position: str) -> None:
+    # In Chromium, each sticky cell is a layer, and layers make frames slow: only wide grids have
+    # them.
+    page, _ = open_stage(browser, 1000, width=width)
+    found = page.evaluate(
+        """() => {
+          const scroller = document.querySelector(".idc-grid-scroller");
+          scroller.scrollLeft = 60;
+          const { left } = scroller.getBoundingClientRect();
+          const cells = [...document.querySelectorAll("[aria-rowindex='3'] > *")];
+          const [first, last] = [cells[0], cells.at(-1)];
+          return {
+            scrolled: scroller.scrollLeft,
+            left: first.getBoundingClientRect().left - left - scroller.clientLeft,
+            right: last.getBoundingClientRect().right - left - scroller.clientLeft
+              - scroller.clientWidth,
+            positions: [getComputedStyle(first).position, getComputedStyle(last).position],
+          };
+        }"""
+    )
+    assert (found["scrolled"] > 0) == (position == "sticky")
+    assert abs(found["left"]) < 1
+    assert abs(found["right"]) < 6  # widths are whole pixels
+    assert found["positions"] == [position, position]
+    page.context.close()
+
+
 def expect_tooltip(grid: Grid, cell: Locator, text: str) -> None:
     """Move the mouse over a cell, again if the grid scrolled meanwhile, and check its tooltip."""
     for _ in range(20):

@@ -13,6 +13,7 @@ from ...errors import InvalidQueryError
 from ...index import column_info
 from ...query import RowSource, Sort
 from ..assets import script, style
+from ..sent_together import SentTogether
 from .columns import Column
 from .distributions import kind_of_bars
 from .grid_view import GridOptions
@@ -283,7 +284,7 @@ class DomGridView(ViewOfRows):
             self.widget.send({**answer, "text": text, "count": count, "problem": problem})
 
 
-class _DomGrid(anywidget.AnyWidget):
+class _DomGrid(SentTogether, anywidget.AnyWidget):
     """The widget of a `DomGridView`."""
 
     _esm = script(

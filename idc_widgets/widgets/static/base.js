@@ -48,6 +48,18 @@ function button(className, text, label, onClick) {
   return element;
 }
 
+/** Set the text of an element, unless it has it. @param {Element} element @param {string} text */
+function setText(element, text) {
+  const node = element.firstChild;
+  if (!(node instanceof Text)) element.textContent = text;
+  else if (node.data !== text) node.data = text;
+}
+
+/** Set an attribute, unless it has the value. @param {Element} element @param {string} name @param {string} value */
+function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
 /**
  * Show on a button how many rows of a grid are picked.
  *

@@ -44,8 +44,9 @@ function render({ model, el }) {
   let order = null; // as clicked, until Python answers
   const cache = createRowCache((window) => send({ ...window, needed: picks.needed() }), drawLater);
   const elements = createRowElements(parts.body, id);
-  const onWidth = (/** @type {number} */ width) => {
+  const onWidth = (/** @type {number} */ width, /** @type {boolean} */ isWide) => {
     parts.spacer.style.width = `${width}px`;
+    root.classList.toggle("idc-grid-wide", isWide);
   };
   const onResize = (/** @type {Record<string, number>} */ widths) => {
     model.set("_widths", widths);
@@ -63,7 +64,7 @@ function render({ model, el }) {
   });
 
   const coarse = window.matchMedia("(pointer: coarse)");
-  let rowPx = 24;
+  let [rowPx, headPx, heightPx, widthPx] = [24, 0, 0, 0]; // of a row, the header, the scroller
   let generation = -1;
   let count = 0;
   /** @type {CellPosition} */
@@ -104,9 +105,9 @@ function render({ model, el }) {
       box.classList.toggle("idc-grid-current", isCurrent);
       if (isCurrent) active = box.id;
     });
-    if (active) sheet.setAttribute("aria-activedescendant", active);
+    if (active) setAttribute(sheet, "aria-activedescendant", active);
     else sheet.removeAttribute("aria-activedescendant");
-    sheet.setAttribute("aria-busy", String(!cache.isComplete(first, stop)));
+    setAttribute(sheet, "aria-busy", String(!cache.isComplete(first, stop)));
     if (rows) cache.show(first, stop);
     drawn = picks.base();
   }
@@ -114,20 +115,28 @@ function render({ model, el }) {
   /** Return what a person sees. What Python has sent is drawn a moment after it has arrived. */
   const seen = () => drawn;
 
+  /** Read the sizes of the grid. It is done rarely, because the browser lays out the page for it. */
   function measure() {
     rowPx = coarse.matches ? 36 : 24;
     root.classList.toggle("idc-grid-coarse", coarse.matches);
-    const headPx = parts.headGroup.offsetHeight;
+    headPx = parts.headGroup.offsetHeight;
+    heightPx = scroller.clientHeight;
+    widthPx = scroller.clientWidth;
+    layOut();
+  }
+
+  /** Fit the rows and the bar into the sizes that were read last. */
+  function layOut() {
     // No row is cut at the bottom: what is left of the height stays empty below the rows, so that
     // grids side by side end at the same height.
-    const roomPx = Math.max(0, scroller.clientHeight - headPx);
+    const roomPx = Math.max(0, heightPx - headPx);
     const bodyPx = Math.max(rowPx, roomPx - (roomPx % rowPx));
     parts.clip.style.height = `${bodyPx}px`;
     scroll.resize(count * rowPx, bodyPx);
     // The bar goes as far as the rows do.
-    parts.spacer.style.height = `${scroll.spacerPx() + scroller.clientHeight - bodyPx}px`;
-    sheet.style.height = `${scroller.clientHeight}px`;
-    header.setAvailable(scroller.clientWidth);
+    parts.spacer.style.height = `${scroll.spacerPx() + heightPx - bodyPx}px`;
+    sheet.style.height = `${heightPx}px`;
+    header.setAvailable(widthPx);
     goTo(scroll.top());
   }
 
@@ -136,7 +145,7 @@ function render({ model, el }) {
   /** @param {number} px */
   function goTo(px) {
     scroll.goTo(px);
-    placeBar();
+    if (!scroll.isHeld()) placeBar();
     drawLater();
   }
 
@@ -215,15 +224,14 @@ function render({ model, el }) {
     count = source.count;
     cache.start(source);
     sheet.setAttribute("aria-rowcount", String(count + 1));
-    parts.count.textContent = NUMBER.format(count);
+    setText(parts.count, NUMBER.format(count));
     if (current.row >= 0) current = { row: 0, column: current.column };
     anchor = 0;
-    measure();
-    goTo(0);
-    const title = model.get("_title");
+    scroll.goTo(0);
+    layOut();
     const sorted = model.get("_columns").find(({ name }) => name === source.sort?.[0])?.label;
     const direction = source.sort?.[1] ? "descending" : "ascending";
-    const rows = `${title}: ${NUMBER.format(count)} ${count === 1 ? "row" : "rows"}`;
+    const rows = `${model.get("_title")}: ${NUMBER.format(count)} ${count === 1 ? "row" : "rows"}`;
     if (isResorted) say(sorted ? `Sorted by ${sorted}, ${direction}` : "In the original order");
     else if (hasOtherCount) say(bars.takeWords() + rows);
     bars.setRows(generation, count);
@@ -262,9 +270,8 @@ function render({ model, el }) {
     const reason = model.get("_reason");
     const isEmpty = reason !== "" || count === 0;
     const hadFocus = root.contains(activeElementNear(root));
-    parts.empty.textContent = reason || model.get("_empty");
-    if (reason) parts.count.textContent = "0";
-    else parts.count.textContent = NUMBER.format(count);
+    setText(parts.empty, reason || model.get("_empty"));
+    setText(parts.count, reason ? "0" : NUMBER.format(count));
     if (isEmpty === parts.frame.hidden) return;
     parts.empty.hidden = !isEmpty;
     parts.frame.hidden = isEmpty;

@@ -68,15 +68,15 @@ function createRowElements(body, id) {
     if (cell.title) cell.removeAttribute("title");
     if (kind === "state") {
       cell.dataset.state = text.slice(0, 1); // a sign, which CSS draws
-      cell.textContent = text.slice(1);
+      setText(cell, text.slice(1));
     } else if (kind === "uid") {
       const at = Math.max(0, text.length - UID_TAIL);
       const [start, end] = /** @type {any} */ (cell.children);
-      start.textContent = text.slice(0, at);
-      end.textContent = text.slice(at);
+      setText(start, text.slice(0, at));
+      setText(end, text.slice(at));
       cell.setAttribute("aria-label", isMissing ? "missing" : text);
     } else {
-      cell.textContent = text;
+      setText(cell, text);
     }
   }
 
@@ -132,7 +132,7 @@ function createRowElements(body, id) {
         const cells = get(row);
         if (row !== elements.row) line.setAttribute("aria-rowindex", String(row + 2));
         if (row !== elements.row || cells !== elements.cells) {
-          line.setAttribute("aria-busy", String(!cells));
+          setAttribute(line, "aria-busy", String(!cells));
           columns.forEach(({ kind }, column) => {
             fill(/** @type {HTMLElement} */ (boxes[column + 1]), kind, cells?.[column]);
           });

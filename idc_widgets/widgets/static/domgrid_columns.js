@@ -91,7 +91,8 @@ function createRuler(element) {
  * @param {HTMLElement} options.head The row of headers.
  * @param {HTMLElement} options.sheet The element with the widths of the columns.
  * @param {string} options.id
- * @param {(width: number) => void} options.onWidth Called with the width of all columns.
+ * @param {(width: number, isWide: boolean) => void} options.onWidth Called with the width of all columns, and
+ *   whether they are wider than the grid.
  * @param {(widths: Record<string, number>) => void} options.onResize Called when a person has set a width.
  * @param {(text: string) => void} options.say
  */
@@ -138,7 +139,7 @@ function createHeader({ head, sheet, id, onWidth, onResize, say }) {
     const all = widths.reduce((total, width) => total + width, CHECK_PX + MORE_PX);
     const parts = [CHECK_PX, ...widths, MORE_PX].map((width) => `${width}px`);
     sheet.style.setProperty("--idc-columns", parts.join(" "));
-    onWidth(Math.max(all, available));
+    onWidth(Math.max(all, available), all > available);
   }
 
   /** @param {number} index Of the column, from 0. @param {number} width */

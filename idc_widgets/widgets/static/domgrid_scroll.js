@@ -59,6 +59,11 @@ function createScrollMap() {
       return left <= EXACT_PX ? track() - left : EXACT_PX + (top - EXACT_PX) / ratio();
     },
 
+    /** Return whether the bar is where it belongs. */
+    isHeld() {
+      return Math.abs(this.bar() - lastBar) < 1;
+    },
+
     /** Remember where the bar has been put; a browser may round it. @param {number} bar */
     hold(bar) {
       lastBar = bar;

@@ -144,7 +144,7 @@ function render({ model, el }) {
     list.setAttribute("aria-label", excludes ? `${label}: all but` : label);
     showEveryMatch();
     for (const { value, element } of rows) {
-      element.setAttribute("aria-selected", String(chosen.includes(value)));
+      setAttribute(element, "aria-selected", String(chosen.includes(value)));
     }
   }
 
@@ -158,25 +158,15 @@ function render({ model, el }) {
 
   // --- rows ----------------------------------------------------------------------------------
 
-  /** @type {{ value: Value, element: HTMLElement }[]} */
+  const pool = createFacetRows({ view, nameOf, noteOf });
+  /** @type {FacetRow[]} */
   let rows = []; // in the order shown
+  let notes = model.get("_notes");
+  const rule = h("div", "idc-facet-rule");
+  rule.setAttribute("role", "presentation");
   let current = -1;
   /** @type {Value[]} */
   let onTop = []; // chosen when the list opened; fixed, so that no row moves under the mouse
-
-  /**
-   * @param {FacetTraits["_values"][0]} counted
-   * @param {number} index
-   */
-  function createRow([value, series, patients], index) {
-    const [title, about] = noteOf(value);
-    const element = createFacetRow({ name: nameOf(value), title, about, series, patients });
-    element.id = `${view}-${index}`;
-    element.dataset.index = String(index);
-    element.setAttribute("aria-selected", String(chosen.includes(value)));
-    element.classList.toggle("idc-facet-missing", value === null);
-    return { value, element };
-  }
 
   /** @param {Value} value */
   function noteOf(value) {
@@ -194,6 +184,9 @@ function render({ model, el }) {
 
   function showRows() {
     const currentValue = rows[current]?.value;
+    leaveCurrent();
+    if (notes !== model.get("_notes")) pool.clear();
+    notes = model.get("_notes");
     const values = listedValues();
     const text = search.value.trim().toLowerCase();
     const words = text.split(/\s+/);
@@ -203,16 +196,13 @@ function render({ model, el }) {
     });
     const first = matches.filter(([value]) => onTop.includes(value));
     const rest = matches.filter(([value]) => !onTop.includes(value));
-    rows = [...first, ...rest].map(createRow);
+    rows = [...first, ...rest].map((counted, index) =>
+      pool.rowOf(counted, index, chosen.includes(counted[0])),
+    );
     const elements = rows.map((row) => row.element);
-    if (first.length && rest.length) {
-      const rule = h("div", "idc-facet-rule");
-      rule.setAttribute("role", "presentation");
-      elements.splice(first.length, 0, rule);
-    }
-    const scroll = list.scrollTop;
-    list.replaceChildren(...elements);
-    list.scrollTop = scroll;
+    if (first.length && rest.length) elements.splice(first.length, 0, rule);
+    const isSame = elements.every((element, index) => list.children[index] === element);
+    if (!isSame || list.children.length > elements.length) list.replaceChildren(...elements);
     setCurrent(
       currentValue === undefined ? -1 : rows.findIndex((row) => row.value === currentValue),
     );
@@ -228,7 +218,7 @@ function render({ model, el }) {
   function showEveryMatch() {
     everyMatch.hidden = !search.value.trim() || rows.length < 2;
     const count = NUMBER.format(rows.length);
-    everyMatch.textContent = areAllTicked() ? `Deselect all ${count}` : `Select all ${count}`;
+    setText(everyMatch, areAllTicked() ? `Deselect all ${count}` : `Select all ${count}`);
   }
 
   function toggleMatches() {
@@ -240,16 +230,25 @@ function render({ model, el }) {
 
   /** @type {Value | undefined} */
   let onlyValue; // of the row that the button "Only" acts on
+  let placing = 0;
 
   /** @param {number} index The row that gets the button "Only"; -1 for none. */
   function showOnly(index) {
     const row = rows[index];
     onlyValue = row?.value;
     only.hidden = !row;
-    description.textContent = (row && noteOf(row.value)[1]) || HINT;
+    setText(description, (row && noteOf(row.value)[1]) || HINT);
     if (!row) return;
     only.title = `Untick all others, and show only ${nameOf(row.value)}`;
     only.setAttribute("aria-label", `Only ${nameOf(row.value)}`);
+    placing ||= requestAnimationFrame(placeBeside);
+  }
+
+  /** Place "Only" on its row. The frame lays out the page anyway; in the middle, it would twice. */
+  function placeBeside() {
+    placing = 0;
+    const row = rows.find(({ value }) => value === onlyValue);
+    if (!row) return;
     const { offsetTop, offsetHeight } = row.element;
     only.style.top = `${offsetTop - list.scrollTop + (offsetHeight - ONLY_HEIGHT_PX) / 2}px`;
   }
@@ -269,21 +268,28 @@ function render({ model, el }) {
     const text = search.value.trim();
     const distinct = model.get("_distinct");
     const unlisted = distinct - listed;
-    if (text) total.textContent = `${NUMBER.format(rows.length)} of ${NUMBER.format(distinct)}`;
-    else total.textContent = `${NUMBER.format(distinct)} ${distinct === 1 ? "value" : "values"}`;
-    if (!rows.length) note.textContent = text ? `No value matches “${text}”` : "No values";
+    if (text) setText(total, `${NUMBER.format(rows.length)} of ${NUMBER.format(distinct)}`);
+    else setText(total, `${NUMBER.format(distinct)} ${distinct === 1 ? "value" : "values"}`);
+    let words = "";
+    if (!rows.length) words = text ? `No value matches “${text}”` : "No values";
     else if (unlisted > 0) {
-      note.textContent = `The ${NUMBER.format(listed)} most frequent values; ${NUMBER.format(unlisted)} more are not listed`;
-    } else note.textContent = "";
-    note.textContent = model.get("_stale") || note.textContent;
+      words = `The ${NUMBER.format(listed)} most frequent values; ${NUMBER.format(unlisted)} more are not listed`;
+    }
+    setText(note, model.get("_stale") || words);
     note.hidden = !note.textContent;
     list.hidden = !rows.length;
     head.hidden = !rows.length;
   }
 
+  function leaveCurrent() {
+    const element = rows[current]?.element;
+    element?.classList.remove("idc-facet-current");
+    element?.removeAttribute("aria-describedby");
+  }
+
   /** @param {number} index The row that the keyboard acts on; -1 for none. */
   function setCurrent(index) {
-    rows[current]?.element.classList.remove("idc-facet-current");
+    leaveCurrent();
     current = index;
     const row = rows[index];
     if (row) {
@@ -314,6 +320,7 @@ function render({ model, el }) {
   function onClose() {
     if (!chosen.length) excludes = false;
     rows = [];
+    pool.clear();
     list.replaceChildren();
     requests.flush();
   }
@@ -428,7 +435,10 @@ function render({ model, el }) {
     removed.signal,
   );
   showChosen();
-  return () => removed.abort();
+  return () => {
+    removed.abort();
+    cancelAnimationFrame(placing);
+  };
 }
 
 export default { render };

@@ -53,8 +53,13 @@ function createPopover({
   root.append(box, panel);
   el.append(root);
 
+  let shown = "";
+
   /** @param {FilterValue} filter */
   function show({ first, more = 0, all, isPending }) {
+    const filter = JSON.stringify([first, more, all, isPending]);
+    if (filter === shown) return; // with each click, all dropdowns get new counts
+    shown = filter;
     const isActive = first !== undefined;
     value.textContent = first ?? "";
     value.hidden = !isActive;
