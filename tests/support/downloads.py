@@ -173,7 +173,6 @@ def run_script(
     begin = f"""
         import time
         import pyarrow as pa
-import pyarrow.parquet as pq
         from idc_widgets.download import DownloadJob, DownloadPlan, s5cmd
         from idc_widgets.download.folder_lock import FolderLock
         {before}
