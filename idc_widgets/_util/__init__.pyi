@@ -41,6 +41,8 @@ from .own_files import make_own_folder as make_own_folder
 from .own_files import make_partial_folder as make_partial_folder
 from .own_files import require_space as require_space
 from .plain_text import plain_text as plain_text
+from .regular_files import open_regular as open_regular
+from .regular_files import read_regular as read_regular
 from .s3_listing import S3Object as S3Object
 from .s3_listing import bucket_url as bucket_url
 from .s3_listing import count_objects as count_objects

@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from .._util import HttpError, list_objects, open_http
+from .._util import HttpError, list_objects, open_http, read_regular
 from .path_template import RECORD_NAME
 from .planned_series import PlannedSeries
 
@@ -75,14 +75,12 @@ def sizes_on_server(
 def completion_times(folder: Path) -> dict[str, float]:
     """Return the POSIX time when each series was last recorded as complete, by SeriesInstanceUID.
 
-    The result is empty if the record of `folder` is missing, damaged or large.
+    The result is empty if the record of `folder` is missing, damaged, large, or not a regular file.
     """
     times: dict[str, float] = {}
     with suppress(OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
-        path = folder / RECORD_NAME
-        if path.stat().st_size > _MAX_RECORD_BYTES:
-            return {}
-        for entry in json.loads(path.read_bytes())["downloads"]:
+        content = read_regular(folder / RECORD_NAME, _MAX_RECORD_BYTES)
+        for entry in json.loads(content)["downloads"]:
             ended = datetime.fromisoformat(entry["ended"]).timestamp()
             for uid, (state, *_) in entry["series"].items():
                 if state == "complete":

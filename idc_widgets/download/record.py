@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._util import VERSION, is_non_commercial, locked, write_whole
+from .._util import VERSION, is_non_commercial, locked, read_regular, write_whole
 from . import disk, s5cmd
 from .path_template import RECORD_NAME
 from .plan import DownloadPlan
@@ -231,7 +231,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if status.st_size > MAX_RECORD_BYTES:
         raise _NotARecordError("is too large")
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path, MAX_RECORD_BYTES))
     except PermissionError as error:
         raise _NotARecordError("belongs to another user and cannot be read") from error
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +45,29 @@ def test_preview(tmp_path: Path, no_rate: None) -> None:
     preview.remember_rate(0.0)  # a download that fetched nothing has no rate
     assert plan.preview().seconds == pytest.approx(5.0, rel=1e-3)
     assert "about 5 s at 10.0 MB/s, the rate of the last download" in str(plan.preview())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_a_pipe_or_link_in_the_place_of_the_record_is_not_read(tmp_path: Path) -> None:
+    """In a shared folder, anybody may have put it there. Opening a pipe waits for its writer."""
+    plan = partly_downloaded(tmp_path)
+    record = tmp_path / "idc_download.json"
+    os.mkfifo(record)
+    previews: list[preview.Preview] = []
+    thread = threading.Thread(target=lambda: previews.append(plan.preview()), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert previews and not previews[0].changed_files
+    record.unlink()
+    # According to this record, every file was changed since its download
+    entry = {"ended": "2000-01-01T00:00:00+00:00", "series": {"1.2.2": ["complete", 3, 20]}}
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"format": "idc_download 1", "downloads": [entry]}))
+    record.symlink_to(other)
+    assert plan.preview().changed_files == 0
+    record.unlink()
+    other.rename(record)
+    assert plan.preview().changed_files == 1
 
 
 def test_preview_of_a_complete_download(tmp_path: Path) -> None:
