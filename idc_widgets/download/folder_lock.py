@@ -15,6 +15,9 @@ relative to where it lies.
 
 Some file systems have no locks, and some keep the locks of each computer to itself. There, two jobs
 may write into one folder. Their lock files still show that both run: see `is_alone`.
+
+In a shared folder, somebody else may have made the work folder. So a link in its place is not
+followed, and only files with the names and the content of our lock files are removed.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import json
 import logging
 import os
 import random
+import re
 import socket
 import stat
 import sys
@@ -55,6 +59,7 @@ _MAX_DELAY_SECONDS = 5.0  # how long all lock files of other jobs together may d
 _MAX_LOCK_FILES = 10_000  # how many lock files a job reads in one folder
 _REGISTER_TRIES = 50  # a try fails if another job inspects the file or removes its folder
 _REGISTER_PAUSE_SECONDS = 0.01
+_LOCK_NAME = re.compile(r"[0-9a-f]{32}\.lock")  # a random UUID: other programs have `*.lock`, too
 
 _log = logging.getLogger(__name__)
 _folders_in_use: set[str] = set()
@@ -128,6 +133,8 @@ class FolderLock:
         Args:
             folder: A folder of the series of this job.
         """
+        if self._path is None:  # other jobs here cannot have a lock file either
+            return False
         real = f"{self._root}{str(folder)[self._start :]}"
         name = _folded(real)
         for place in (Path(real), *Path(real).parents):
@@ -321,14 +328,33 @@ class FolderLock:
 
 
 def _make_work_folder(home: Path) -> None:
-    """Create a work folder. Everybody who may write into the folder above may write into it."""
-    if home.is_dir():
+    """Create a work folder. Everybody who may write into the folder above may write into it.
+
+    Raises:
+        OSError: It cannot be created, or something else has its name, such as a link to a folder.
+    """
+    if _is_work_folder(home):
         return
+    if os.path.lexists(home):
+        raise FileExistsError(errno.EEXIST, f"{home} is a link or a file, not a folder")
     home.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):
-        above = home.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISVTX)
-        if above & (stat.S_IWGRP | stat.S_IWOTH):
-            home.chmod(stat.S_IMODE(home.stat().st_mode) | above)
+    if sys.platform != "win32":
+        with suppress(OSError):
+            file = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                above = home.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISVTX)
+                if above & (stat.S_IWGRP | stat.S_IWOTH):
+                    os.fchmod(file, stat.S_IMODE(os.fstat(file).st_mode) | above)
+            finally:
+                os.close(file)
+
+
+def _is_work_folder(home: Path) -> bool:
+    """Return whether a path is a folder, and not a link to one."""
+    try:
+        return stat.S_ISDIR(home.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _lock_new(file: int, path: Path) -> bool:
@@ -369,8 +395,9 @@ def _clean_up(path: Path, other: LockFile) -> None:
     if other.is_ours and other.is_from_here:
         for orphan in other.orphans:
             s5cmd.end_orphan(orphan["pid"], orphan["started"])
-    with suppress(OSError):
-        path.unlink()
+    if other.is_of_a_job:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _start(place: Path) -> str:
@@ -386,9 +413,11 @@ def _folded(path: str) -> str:
 
 
 def _lock_files(place: Path) -> list[Path]:
-    with suppress(OSError), os.scandir(place / WORK_FOLDER) as entries:
-        files = (Path(entry.path) for entry in entries if entry.name.endswith(".lock"))
-        return list(islice(files, _MAX_LOCK_FILES))
+    home = place / WORK_FOLDER
+    if _is_work_folder(home):
+        with suppress(OSError), os.scandir(home) as entries:
+            files = (Path(entry.path) for entry in entries if _LOCK_NAME.fullmatch(entry.name))
+            return list(islice(files, _MAX_LOCK_FILES))
     return []
 
 

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import socket
-import stat
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from .._util import try_lock
+from .._util import open_regular, try_lock
 
 __all__ = ["HEARTBEAT_SECONDS", "LockFile", "Patience", "Status", "change_time", "inspect"]
 
@@ -81,6 +80,9 @@ class LockFile:
     """Whether the file belongs to this user."""
     is_new: bool = True
     """Whether the file is only seconds old, so that its job may still back off."""
+    is_of_a_job: bool = False
+    """Whether a job made the file, according to its content. It is empty if the job was killed
+    at once."""
 
     @property
     def is_from_here(self) -> bool:
@@ -107,13 +109,13 @@ def inspect(
         None if it is gone, or is not a regular file.
     """
     try:
-        file = _open_regular(path)
+        file = open_regular(path)
     except PermissionError:
         # The file belongs to another user, whose job counts as running for a day
         is_old = now - change_time(path) > _ABANDONED_SECONDS
         yield None if is_old else LockFile(Status.RUNNING)
         return
-    if file is None:
+    except OSError:
         yield None
         return
     try:
@@ -132,7 +134,8 @@ def _inspect(file: int, now: float, patience: Patience, seconds: float) -> LockF
         is_free = False if error.errno == errno.EBADF else None
     owner, orphans = _read(file, patience, seconds if is_free is False else 0)
     is_new = now - status.st_mtime < _NEW_SECONDS
-    known = LockFile(Status.ENDED, owner, orphans, is_ours, is_new)
+    is_of_a_job = owner.keys() >= {"pid", "host"} or not status.st_size
+    known = LockFile(Status.ENDED, owner, orphans, is_ours, is_new, is_of_a_job)
     if is_free is False:
         return replace(known, status=Status.RUNNING)
     if known.is_from_here:
@@ -152,27 +155,6 @@ def change_time(path: Path) -> float:
         return path.lstat().st_mtime
     except OSError:
         return 0.0
-
-
-def _open_regular(path: Path) -> int | None:
-    """Open a file for reading; return None if it is gone, or is a link, a pipe or the like.
-
-    Raises:
-        PermissionError: It belongs to another user.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        if stat.S_ISREG(path.lstat().st_mode):
-            file = os.open(path, flags)
-            if stat.S_ISREG(os.fstat(file).st_mode):
-                return file
-            os.close(file)
-    except PermissionError:
-        raise
-    except OSError:
-        pass
-    return None
 
 
 def _read(file: int, patience: Patience, seconds: float) -> tuple[dict[str, Any], list[Any]]:

@@ -50,6 +50,10 @@ OTHER_HOST = (
 )
 
 
+#: The name of a lock file; it comes before all random names.
+LOCK_NAME = f"{0:032x}.lock"
+
+
 def no_locks(_file: int, _how: int) -> None:
     raise OSError(errno.ENOLCK, "No locks available")
 
@@ -179,7 +183,7 @@ def test_many_files_of_others_delay_a_job_once(
     monkeypatch.setattr(folder_lock, "_MAX_DELAY_SECONDS", 1.0)
     with ExitStack() as stack:
         for number in range(100):
-            file = stack.enter_context((home / f"{number}.lock").open("w"))
+            file = stack.enter_context((home / f"{number:032x}.lock").open("w"))
             fcntl.flock(file, fcntl.LOCK_EX)
         lock = folder_lock.FolderLock(plan)
         lock.lock(Never())
@@ -379,7 +383,7 @@ def test_one_of_two_simultaneous_jobs_gets_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["pipe", "link", "device", "folder", "huge"])
 def test_lock_files_that_no_job_made(server: S3Server, tmp_path: Path, kind: str) -> None:
     plan = make_plan(server, tmp_path / "data", small(1))
-    path = plan.folder / folder_lock.WORK_FOLDER / "0.lock"
+    path = plan.folder / folder_lock.WORK_FOLDER / LOCK_NAME
     path.parent.mkdir(parents=True)
     match kind:
         case "pipe":
@@ -396,16 +400,14 @@ def test_lock_files_that_no_job_made(server: S3Server, tmp_path: Path, kind: str
                 file.truncate(1 << 40)  # a sparse file: no bytes are written
     job = DownloadJob(plan).start()
     assert job.wait(60) == "complete", (job.error, job.failed)
-    assert os.path.lexists(path) == (kind != "huge"), (
-        "only a regular file may come from a killed job"
-    )
+    assert os.path.lexists(path), "only a file with the content of a lock file is removed"
 
 
 def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> None:
     """Check that the lock file protects its own folder, and no folder below."""
     plan = make_plan(server, tmp_path / "data", small(1))
     below = make_plan(server, tmp_path / "data" / "below", small(1))
-    path = plan.folder / folder_lock.WORK_FOLDER / "0.lock"
+    path = plan.folder / folder_lock.WORK_FOLDER / LOCK_NAME
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
         file.truncate(1 << 40)
@@ -415,7 +417,7 @@ def test_a_lock_file_that_cannot_be_read(server: S3Server, tmp_path: Path) -> No
         assert job.error is not None and "(pid unknown on unknown)" in job.error
         assert DownloadJob(below).wait(60) == "complete"
     assert job.retry().wait(60) == "complete"
-    until(lambda: not path.parent.exists())
+    assert path.exists(), "only a file with the content of a lock file is removed"
 
 
 def test_an_orphaned_s5cmd_is_identified_by_pid_and_start_time(
@@ -432,7 +434,7 @@ def test_an_orphaned_s5cmd_is_identified_by_pid_and_start_time(
         text = path.read_text()
         lock.release()
         home.mkdir(exist_ok=True)
-        stale = home / "0.lock"
+        stale = home / LOCK_NAME
         stale.write_text(f'{text}{{"pid": {bystander.pid}, "started": "{started}"}}\n')
         job = DownloadJob(three)
         job.wait(60)
@@ -442,14 +444,71 @@ def test_an_orphaned_s5cmd_is_identified_by_pid_and_start_time(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", '{"folders": 5}', '{"host": 1}\n5\n{"pid": "x"}\n[]', "[" * 100_000, "\0"]
+    ("text", "is_of_a_job"),
+    [
+        ("", True),
+        ('{"pid": 1, "host": "", "folders": 5}', False),
+        ('{"pid": 1, "host": 1}\n5\n{"pid": "x"}\n[]', True),
+        ("[1]", False),
+        ('{"folders": []}', False),
+        ("[" * 100_000, False),
+        ("\0", False),
+    ],
 )
 def test_a_stale_lock_file_may_contain_anything(
-    server: S3Server, three: DownloadPlan, text: str
+    server: S3Server, three: DownloadPlan, text: str, is_of_a_job: bool
 ) -> None:
-    stale = three.folder / folder_lock.WORK_FOLDER / "0.lock"
+    stale = three.folder / folder_lock.WORK_FOLDER / LOCK_NAME
     stale.parent.mkdir(parents=True)
     stale.write_text(text)
+    long_ago = time.time() - 3600
+    os.utime(stale, (long_ago, long_ago))
     job = DownloadJob(three)
     assert job.wait(60) == "complete", (job.error, job.log)
-    assert not stale.exists()
+    assert stale.exists() == (not is_of_a_job)
+
+
+@pytest.mark.parametrize("where", ["chosen folder", "folder above"])
+def test_files_of_others_are_not_taken_for_lock_files(
+    server: S3Server, tmp_path: Path, where: str
+) -> None:
+    """Somebody else may have put a link to a project of ours in the place of the work folder."""
+    plan = make_plan(server, tmp_path / "shared" / "data", small(1))
+    project, place = tmp_path / "project", plan.folder
+    project.mkdir()
+    (project / "uv.lock").write_text("version = 1\n")
+    (project / "empty.lock").touch()
+    (project / LOCK_NAME).write_text('{"pid": 1, "host": "elsewhere", "folders": []}')
+    os.utime(project / LOCK_NAME, (0, 0))
+    if where == "folder above":
+        place = plan.folder.parent
+    place.mkdir(parents=True)
+    place.chmod(0o777)
+    (place / folder_lock.WORK_FOLDER).symlink_to(project)
+    mode = project.stat().st_mode
+    job = DownloadJob(plan)
+    assert job.wait(60) == "complete", (job.error, job.failed)
+    assert sorted(os.listdir(project)) == sorted([LOCK_NAME, "empty.lock", "uv.lock"])
+    assert project.stat().st_mode == mode
+    assert (place / folder_lock.WORK_FOLDER).is_symlink()
+
+
+def test_other_lock_files_in_the_work_folder_stay(server: S3Server, tmp_path: Path) -> None:
+    plan = make_plan(server, tmp_path / "data", small(1))
+    other = plan.folder / folder_lock.WORK_FOLDER / "poetry.lock"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    assert DownloadJob(plan).wait(60) == "complete"
+    assert other.exists()
+
+
+def test_a_job_without_a_lock_file_does_not_count_as_alone(
+    server: S3Server, tmp_path: Path
+) -> None:
+    plan = make_plan(server, tmp_path / "data", small(1))
+    plan.folder.mkdir()
+    (plan.folder / folder_lock.WORK_FOLDER).touch()
+    lock = folder_lock.FolderLock(plan)
+    lock.lock()
+    assert not lock.is_alone(plan.series[0].folder)
+    lock.release()
