@@ -46,8 +46,13 @@ TIMEOUT_SECONDS = (10.0, 60.0)
 #: A short answer must be complete within this time, including redirects and the retry.
 _MAX_ANSWER_SECONDS = 120.0
 
-#: The headers and each chunk of a file must arrive within this number of read timeouts.
+#: The headers of a file, and then every `_LEAST_BYTES`, must arrive within this number of read
+#: timeouts: with the usual timeout, that is about 1 kB/s.
 _TIMEOUTS_PER_CHUNK = 2
+_LEAST_BYTES = 100_000
+
+#: A file must be complete within this time, including the retries. Another call resumes it.
+_MAX_FILE_SECONDS = 86_400.0
 
 #: Pause before the first retry; it doubles before each further one.
 RETRY_PAUSE_SECONDS = 0.5
@@ -161,6 +166,7 @@ class Http:
             progress: Called while bytes arrive.
         """
         resumed = partial_size(part) > 0
+        self.session.deadline.begin(_MAX_FILE_SECONDS)
         self._complete(url, part, check, progress)
         complaint = check.complaint(part)
         if complaint and resumed:  # the bytes that were there before may be the wrong ones
@@ -179,7 +185,7 @@ class Http:
             max_bytes: A longer answer is an error.
             accept: The media type to request.
         """
-        self.session.deadline.set_in(_MAX_ANSWER_SECONDS)
+        self.session.deadline.begin(_MAX_ANSWER_SECONDS)
         try:
             return self._get_once(url, max_bytes, accept)
         except HttpError as error:
@@ -280,13 +286,15 @@ class Http:
         progress: ProgressCallback | None,
     ) -> int:
         """Write a body to a file that has `done` bytes, and return its new number of bytes."""
-        next_check = done + _SPACE_CHECK_BYTES
-        for chunk in response.iter_content(_CHUNK_BYTES):
+        next_check, next_deadline = done + _SPACE_CHECK_BYTES, done + _LEAST_BYTES
+        for chunk in _chunks(response):
             if done + len(chunk) > limit:
                 raise _TooLongError(f"sends more than the expected {plural(limit, 'byte')}")
             file.write(chunk)
             done += len(chunk)
-            self.session.deadline.set_in(_TIMEOUTS_PER_CHUNK * self.timeout[1])
+            if done >= next_deadline:  # not after each chunk, which may have a single byte
+                self.session.deadline.set_in(_TIMEOUTS_PER_CHUNK * self.timeout[1])
+                next_deadline = done + _LEAST_BYTES
             if done >= next_check:
                 require_space(folder, _SPACE_CHECK_BYTES)
                 next_check = done + _SPACE_CHECK_BYTES
@@ -302,7 +310,7 @@ class Http:
             _refuse_compression(response)
             body = bytearray()
             try:
-                for chunk in response.iter_content(_CHUNK_BYTES):
+                for chunk in _chunks(response):
                     body += chunk
                     if len(body) > max_bytes:
                         raise HttpError(f"answers with more than {plural(max_bytes, 'byte')}")
@@ -360,6 +368,18 @@ def _raise_for_status(response: requests.Response) -> None:
     phrases = {known.value: f" ({known.phrase})" for known in HTTPStatus}
     reason = f"answers HTTP {status}{phrases.get(status, '')}"
     raise HttpError(reason, retry=status in _TRANSIENT_STATUSES)
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """Yield the body of a response in pieces.
+
+    Raises:
+        requests.RequestException: The connection breaks, or the server breaks the rules of HTTP.
+    """
+    try:
+        yield from response.iter_content(_CHUNK_BYTES)
+    except ValueError as error:  # the library does not catch all errors that a server can cause
+        raise requests.exceptions.ChunkedEncodingError(error) from error
 
 
 def _refuse_compression(response: requests.Response) -> None:

@@ -1,8 +1,9 @@
-"""The session of `http`: it sends passwords only to their own server, and ends slow answers.
+"""The session of `http`: it sends passwords only to their own server, and bounds what it reads.
 
 A timeout in the library requests limits a single read from a socket, and starts anew with each
 read. So a server that sends one byte per second, in the headers or in the body, could make a call
-last for hours.
+last for hours. And a server that sends a chunk size below 0, or a line without an end, could make
+the library read until the memory is full.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ __all__ = ["Session"]
 
 #: The largest number of redirects per request. A resolver of DOIs needs two or three.
 _MAX_REDIRECTS = 10
+
+#: The longest line in the headers, or before a chunk.
+_MAX_LINE_BYTES = 1 << 16
 
 
 class Session(requests.Session):
@@ -89,11 +93,15 @@ class Deadline:
     """A time after which no more bytes are read. At first, no time is set."""
 
     def __init__(self) -> None:
-        self._time = float("inf")
+        self._time = self._end = float("inf")
+
+    def begin(self, max_seconds: float) -> None:
+        """Begin a task that may last this many seconds in total, whatever `set_in` sets."""
+        self._time = self._end = time.monotonic() + max_seconds
 
     def set_in(self, seconds: float) -> None:
-        """Set the deadline to this many seconds from now."""
-        self._time = time.monotonic() + seconds
+        """Set the deadline to this many seconds from now, or to the end of the task."""
+        self._time = min(self._end, time.monotonic() + seconds)
 
     @property
     def seconds_left(self) -> float:
@@ -115,7 +123,7 @@ def _with_deadline(pool_class: Any, deadline: Deadline) -> Any:
         def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
             super().__init__(sock, *args, **options)
             self.fp.close()
-            self.fp = io.BufferedReader(_TimedReader(sock, deadline))
+            self.fp = _BoundedReader(_TimedReader(sock, deadline))
 
     class Connection(pool_class.ConnectionCls):  # type: ignore[misc]
         response_class = Response
@@ -124,6 +132,23 @@ def _with_deadline(pool_class: Any, deadline: Deadline) -> Any:
         ConnectionCls = Connection
 
     return Pool
+
+
+class _BoundedReader(io.BufferedReader):
+    """Reads only a known number of bytes at a time, and no endless lines."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            raise http.client.HTTPException("a negative number of bytes")
+        return super().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size >= 0:
+            return super().readline(size)
+        line = super().readline(_MAX_LINE_BYTES)
+        if len(line) == _MAX_LINE_BYTES:
+            raise http.client.LineTooLong("line")
+        return line
 
 
 class _TimedReader(io.RawIOBase):

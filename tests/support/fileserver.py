@@ -74,6 +74,23 @@ class Drip:
     at_once: int = 0
 
 
+@dataclass(frozen=True)
+class Chunked:
+    """Send bytes as the body of an answer with chunks.
+
+    Args:
+        start: The bytes to send first, including the sizes of the chunks.
+        repeated: The bytes to send after that, again and again, for at most `times` times.
+        pause: Seconds before each repetition.
+        times: The number of repetitions.
+    """
+
+    start: bytes
+    repeated: bytes = b""
+    pause: float = 0.0
+    times: int = 1_000
+
+
 class IgnoreRange:
     """Send the whole file, although a range was requested."""
 
@@ -82,7 +99,7 @@ class HangUp:
     """End the connection without an answer."""
 
 
-Fault = Cut | Stall | Drip | Answer | Unsized | IgnoreRange | HangUp | None
+Fault = Cut | Stall | Drip | Chunked | Answer | Unsized | IgnoreRange | HangUp | None
 
 
 class FileServer:
@@ -157,6 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(fault.status, fault.body, headers)
         if isinstance(fault, Drip):
             return self._drip(fault)
+        if isinstance(fault, Chunked):
+            return self._send_chunked(fault)
         if isinstance(fault, Unsized):
             return self._send_unsized(fault.size)
         if "list-type" in query:
@@ -200,6 +219,18 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             for start in range(0, size, 100_000):
                 self.wfile.write(bytes(min(100_000, size - start)))
+        self.close_connection = True
+
+    def _send_chunked(self, fault: Chunked) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with suppress(ConnectionError):
+            self.wfile.write(fault.start)
+            for _ in range(fault.times if fault.repeated else 0):
+                if self.server_.stopping.wait(fault.pause):
+                    break
+                self.wfile.write(fault.repeated)
         self.close_connection = True
 
     def _drip(self, fault: Drip) -> None:

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from support.fileserver import Answer, Cut, Drip, FileServer, HangUp, Request, Stall, Unsized
+from support.fileserver import (
+    Answer,
+    Chunked,
+    Cut,
+    Drip,
+    FileServer,
+    HangUp,
+    Request,
+    Stall,
+    Unsized,
+)
 
 from idc_widgets._util import FileCheck, HttpError, open_http, server_of, shown_url
 from idc_widgets._util import http as http_module
@@ -199,6 +209,68 @@ def test_each_chunk_of_a_file_has_a_time_limit(
     expected = r"^sends too slowly: only (16\.4|32\.8) kB of 1\.0 GB arrived"
     with open_http(timeout=(30.0, 60.0)) as http, pytest.raises(HttpError, match=expected):
         http.download(f"{server.url}/slow", tmp_path / "part", FileCheck(), None)
+
+
+def test_small_chunks_do_not_extend_the_time_limit(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_module, "_TIMEOUTS_PER_CHUNK", 0.02)
+    server.fault = lambda request: Chunked(b"", b"1\r\nx\r\n", pause=0.1, times=100)
+    with (
+        open_http(timeout=(30.0, 60.0)) as http,
+        pytest.raises(HttpError, match=r"^sends too slowly: only"),
+    ):
+        http.download(f"{server.url}/slow", tmp_path / "part", FileCheck(size=10**7), None)
+    assert (tmp_path / "part").stat().st_size < 90
+
+
+def test_a_file_has_a_time_limit_in_total(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part arrives in time, but the file would take hours."""
+    monkeypatch.setattr(http_module, "_MAX_FILE_SECONDS", 1.0)
+    monkeypatch.setattr(http_module, "_LEAST_BYTES", 10)
+    part = b"a\r\n0123456789\r\n"
+    server.fault = lambda request: Chunked(b"", part, pause=0.1, times=100)
+    with open_http() as http, pytest.raises(HttpError, match=r"^sends too slowly"):
+        http.download(f"{server.url}/slow", tmp_path / "part", FileCheck(size=10**7), None)
+    assert 0 < (tmp_path / "part").stat().st_size < 900, "the rest can be resumed"
+
+
+@pytest.mark.parametrize("size", ["-1", "-5", "-fffffffffffffffffff", "1;" + "a" * 100_000])
+def test_a_wrong_chunk_size_is_an_error_without_reading_on(
+    server: FileServer, tmp_path: Path, size: str
+) -> None:
+    sent = Chunked(f"{size}\r\n".encode(), bytes(1 << 20), times=100)
+    server.fault = lambda request: sent
+    with open_http(pause=0.01) as http:
+        before = _peak_memory_MB()
+        with pytest.raises(HttpError, match=r"^broke off") as caught:
+            http.get(f"{server.url}/text", 1_000)
+        assert caught.value.retry
+        with pytest.raises(HttpError, match=r"^broke off"):
+            http.download(f"{server.url}/text", tmp_path / "part", FileCheck(size=3), None)
+    assert _peak_memory_MB() < before + 50
+
+
+def test_an_error_of_the_caller_is_not_taken_for_one_of_the_server(
+    server: FileServer, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("mine")
+
+    with open_http() as http, pytest.raises(ValueError, match="mine"):
+        http.download(f"{server.url}/text", tmp_path / "part", FileCheck(size=14), fail)
+    assert len(server.requests) == 1
+
+
+def _peak_memory_MB() -> float:
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 
 
 def test_the_body_of_a_redirect_is_not_read(server: FileServer) -> None:
