@@ -12,8 +12,9 @@ from .cached_files import is_from_us as is_from_us
 from .cached_files import remove_leftovers as remove_leftovers
 from .cached_files import remove_unless_held as remove_unless_held
 from .cached_files import remove_unused as remove_unused
-from .forks import ForkSafeLock as ForkSafeLock
+from .contexts import ended_context as ended_context
 from .forks import call_in_forked_children as call_in_forked_children
+from .forks import fork_safe as fork_safe
 from .forks import never_free as never_free
 from .formatting import MORE_THREADS as MORE_THREADS
 from .formatting import and_more as and_more

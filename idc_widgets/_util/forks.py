@@ -6,10 +6,13 @@ import ctypes
 import os
 import threading
 import weakref
-from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-__all__ = ["ForkSafeLock", "call_in_forked_children", "never_free"]
+__all__ = ["call_in_forked_children", "fork_safe", "never_free"]
+
+_Lock = TypeVar("_Lock")
+
+_RLOCK = type(threading.RLock())
 
 
 class _CalledInChildren(Protocol):
@@ -21,6 +24,26 @@ class _CalledInChildren(Protocol):
 
 
 _called_in_children: weakref.WeakSet[_CalledInChildren] = weakref.WeakSet()
+_locks: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def fork_safe(lock: _Lock) -> _Lock:
+    """Return a lock, and make it free in every forked child, even if a thread held it at the fork.
+
+    That thread does not exist in the child, so nothing would ever release the lock. The lock stays
+    an object of Python itself. A class of our own could be interrupted (KeyboardInterrupt) between
+    two of its lines, and then stay locked for ever.
+
+    Args:
+        lock: A `Lock`, `RLock` or `Event` of `threading`. An RLock that is held by the thread that
+            forks stays so.
+
+    >>> lock = fork_safe(threading.Lock())
+    >>> with lock:
+    ...     pass
+    """
+    _locks.add(lock)
+    return lock
 
 
 def call_in_forked_children(called: _CalledInChildren) -> None:
@@ -35,36 +58,12 @@ def never_free(*objects: object) -> None:
 
 
 def _after_fork() -> None:
+    for lock in list(_locks):
+        if not (isinstance(lock, _RLOCK) and lock._is_owned()):  # type: ignore[attr-defined]
+            lock._at_fork_reinit()
     for called in list(_called_in_children):
         called.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no forks
     os.register_at_fork(after_in_child=_after_fork)
-
-
-class ForkSafeLock:
-    """A lock that is free in a forked child, even if another thread held it at the fork.
-
-    That thread does not exist in the child, so nothing would ever release the lock.
-
-    >>> lock = ForkSafeLock()
-    >>> with lock:
-    ...     pass
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._process = threading.Lock(), os.getpid()
-
-    def __enter__(self) -> None:
-        if self._process != os.getpid():  # a new child has only this thread
-            self._lock, self._process = threading.Lock(), os.getpid()
-        self._lock.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.release()

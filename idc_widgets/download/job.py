@@ -11,7 +11,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._util import MORE_THREADS, human_size
+from .._util import MORE_THREADS, fork_safe, human_size
 from .controls import Controls
 from .folder_lock import FolderLock
 from .outcome import FINISHED, Outcome, State
@@ -73,7 +73,7 @@ class DownloadJob:
         self.plan = plan
         self.options = Options(workers, stall_timeout, tries, backoff, verify)
         self._observers: list[Callable[[DownloadJob], object]] = [on_change] if on_change else []
-        self._lock = threading.Lock()
+        self._lock = fork_safe(threading.Lock())
         self._state: State = "planned"
         self._thread: threading.Thread | None = None
         self._reset()

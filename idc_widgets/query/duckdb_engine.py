@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from .._util import (
-    ForkSafeLock,
     call_in_forked_children,
     exists,
     file_identity,
+    fork_safe,
     is_from_us,
     never_free,
     too_few_open_files,
@@ -79,7 +79,7 @@ class DuckDBEngine:
             raise IndexFileError(f"the index cannot be opened: {problem}")
         self.index = index if index is not None else Index.default()
         self.data_version = self.index.data_version
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe(threading.Lock())
         self._is_copy_damaged = False
         #: The files of the tables.
         self.opened = OpenedFiles(self.index)

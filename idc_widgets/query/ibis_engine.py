@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
         "IbisEngine needs ibis; run: pip install 'idc-widgets[ibis]'", name=error.name
     ) from error
 
+from .._util import fork_safe
 from ..errors import IndexFileError, InvalidQueryError, unknown_message
 from ..index import COLUMNS, REQUIRED, columns_by_folded_name
 from .duckdb_engine import DuckDBEngine
@@ -70,7 +71,7 @@ class IbisEngine:
     ) -> None:
         self.data_version = table if data_version is None else data_version
         self._con = con
-        self._lock = threading.Lock()
+        self._lock = fork_safe(threading.Lock())
         self._columns: dict[str, dict[str, str]] = {}
         #: Table name in the SQL of queries → the SELECT that replaces it.
         self._relations: dict[str, exp.Expression] = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from .._util import ForkSafeLock
+from .._util import fork_safe
 from .engine import Engine
 
 __all__ = ["PerEngine"]
@@ -39,7 +40,7 @@ class PerEngine(Generic[_Engine, _Value]):
     def __init__(self, make: Callable[[_Engine], _Value]) -> None:
         self._make = make
         self._values: WeakKeyDictionary[_Engine, _Value] = WeakKeyDictionary()
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe(threading.Lock())
 
     def get(self, engine: _Engine) -> _Value | None:
         """Return the value of an engine, or None if it has not been computed yet."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 from weakref import WeakSet
 
-from .._util import ForkSafeLock
+from .._util import fork_safe
 from ..errors import IndexFileError
 from ..index import Index
 from .duckdb_engine import DuckDBEngine
@@ -16,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 #: The shared engines. Each is here only for as long as somebody uses it.
 _engines: WeakSet[DuckDBEngine] = WeakSet()
-_lock = ForkSafeLock()
+_lock = fork_safe(threading.Lock())
 
 
 def shared_engine(index: Index) -> DuckDBEngine:

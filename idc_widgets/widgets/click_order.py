@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._util import fork_safe
+from .promises import Promise
 from .turns import Turns
 
 __all__ = ["CLICKS", "ClickOrder"]
@@ -39,18 +40,19 @@ class _Page:
     come: OrderedDict[int, bool] = field(default_factory=OrderedDict)
     kept: dict[int, _Click] = field(default_factory=dict)
 
-    def add(self, click: _Click) -> list[_Click]:
-        """Add a click that was sent; return the clicks to carry out now, in order."""
+    def add(self, click: _Click, ready: list[_Click]) -> None:
+        """Add a click that was sent; append the clicks to carry out now to `ready`, in order."""
         number = click.number
         if number in self.come:
             # The click was sent again. If the first message still waits for its turn, the second
             # must not take a later turn.
-            return [click] if self.come[number] else []
+            if self.come[number]:
+                ready.append(click)
+            return
         if (earlier := self.kept.get(number)) is not None:
             click.times_sent = earlier.times_sent + 1
         self.kept[number] = click
         is_late = click.times_sent >= _MAX_TIMES_SENT
-        ready = []
         for kept in sorted(self.kept):
             after = self.kept[kept].after
             if after <= 0 or after in self.come or (is_late and kept <= number):
@@ -58,7 +60,6 @@ class _Page:
                 self.come[kept] = False
         while len(self.come) > _MAX_COME:
             self.come.popitem(last=False)
-        return ready
 
     def end(self, number: int) -> None:
         """Note that a click has been carried out, so that a repeated message is answered."""
@@ -80,7 +81,7 @@ class ClickOrder:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = fork_safe(threading.Lock())
         self._pages: OrderedDict[str, _Page] = OrderedDict()
 
     def carry_out(self, content: Mapping[str, Any], turns: Turns, work: Callable[[], None]) -> None:
@@ -96,22 +97,29 @@ class ClickOrder:
         if not (isinstance(page, str) and isinstance(number, int) and isinstance(after, int)):
             work()
             return
-        with self._lock:
-            clicks = self._pages.setdefault(page, _Page())
-            self._pages.move_to_end(page)
-            while len(self._pages) > _MAX_PAGES:
-                self._pages.popitem(last=False)
-            ready = clicks.add(_Click(number, after, turns, work))
-            # Another thread may take the next click as soon as the lock is free.
-            promised = [(click, click.turns.promise()) for click in ready]
+        clicks = self._pages.setdefault(page, _Page())
+        # Both are filled step by step, so that an interrupt anywhere leaves nothing unfinished.
+        ready: list[_Click] = []
+        promised: list[tuple[_Click, Promise]] = []
         try:
+            with self._lock:
+                self._pages[page] = clicks
+                self._pages.move_to_end(page)
+                while len(self._pages) > _MAX_PAGES:
+                    self._pages.popitem(last=False)
+                clicks.add(_Click(number, after, turns, work), ready)
+                # Another thread may take the next click as soon as the lock is free.
+                for click in ready:
+                    promised.append((click, click.turns.promise()))
             _call_all(clicks, promised)
         finally:
+            for _, promise in promised:
+                promise.end()
             for click in ready:
                 clicks.end(click.number)
 
 
-def _call_all(page: _Page, promised: list[tuple[_Click, AbstractContextManager[None]]]) -> None:
+def _call_all(page: _Page, promised: list[tuple[_Click, Promise]]) -> None:
     """Carry out each click in its promised turn, even if an earlier click raises an error."""
     error: BaseException | None = None
     for click, promise in promised:

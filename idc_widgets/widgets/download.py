@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Instance, Unicode
 
-from .._util import human_size, plural
+from .._util import ended_context, fork_safe, human_size, plural
 from ..download import DownloadJob, DownloadPlan
 from ..errors import MAX_GB, DownloadError, IDCError, LargeDownloadError
 from ..selection import DEFAULT_FOLDER, Selection
@@ -126,13 +126,13 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             endpoint_url = state.client.endpoint_url
         self.endpoint_url = endpoint_url
         #: Held while a download is being started.
-        self._starting = threading.RLock()
+        self._starting = fork_safe(threading.RLock())
         #: The threads that are changing traits; until they are done, users' observers wait.
         self._changing: set[int] = set()
         #: Calls the users' observers. If there is a state, it does so after a turn.
         self._teller = Teller() if state is None else state.teller
         self._paths_mirrors: list[Callable[[Any, Any], object]] = []
-        self._status_lock = threading.Lock()
+        self._status_lock = fork_safe(threading.Lock())
         self._status_number = 0
         self._running_reports = 0  # how many reports in a row say that the job is running
         self._speeds = RecentSpeeds()
@@ -287,7 +287,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         finally:
             self._tell(is_python=True)
 
-    @contextmanager
+    @ended_context
     def _changes(self) -> Iterator[None]:
         """Let users' observers wait until this thread has made all its changes."""
         thread = threading.get_ident()
@@ -401,7 +401,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
                 click = partial(self._take_click, content)
                 self._requests.carry_out(self, content, click, self._answer)
 
-    @contextmanager
+    @ended_context
     def _click(self) -> Iterator[None]:
         with self._changes():
             yield

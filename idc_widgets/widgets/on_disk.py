@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from .._util import call_in_forked_children, fork_safe
 from ..download import DownloadJob, DownloadPlan, PlannedSeries, unfinished_files
 from ..errors import IDCError
 
@@ -50,7 +51,7 @@ class OnDisk:
         self._plan, self._folder = plan, folder
         self._callbacks: list[Callable[[], object]] = []
         #: Guards the states and the flags of the thread.
-        self._lock = threading.Lock()
+        self._lock = fork_safe(threading.Lock())
         self._shown_uids: list[str] = []
         self._states: dict[str, str] = {}
         #: A folder, and the plans of series in it by SeriesInstanceUID; None if planning failed.
@@ -58,7 +59,12 @@ class OnDisk:
         self._job: DownloadJob | None = None
         self._job_state = ""
         self._is_looking = self._has_to_look = False
+        call_in_forked_children(self)
         self._look_time = 0.0  # when the disk was last examined (`time.monotonic`)
+
+    def after_fork(self) -> None:
+        """Note that a forked child does not have the thread that examines the disk."""
+        self._is_looking = False
 
     def states(self, uids: Sequence[str]) -> list[str]:
         """Return the last known states of the series on the screen, and examine them again.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from subprocess import Popen
 
-from .._util import human_size
+from .._util import fork_safe, human_size
 from ..client import IDCClient
 from ..query import NEEDED_BYTES, return_free_memory, start_preparing
 
@@ -31,7 +31,7 @@ def prepare_later(client: IDCClient, show: Callable[[str], None]) -> Callable[[]
     Returns:
         A function after whose call `show` is no longer called.
     """
-    is_closed = threading.Event()
+    is_closed = fork_safe(threading.Event())
     # Emptied by `close`, so that the thread keeps no closed browser in memory.
     kept = [(client, show)]
 

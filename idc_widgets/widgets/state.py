@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .._util import as_list, plural
+from .._util import as_list, ended_context, plural
 from ..client import IDCClient
 from ..errors import InvalidQueryError, nearest_choice, unknown_message
 from ..index import LEVELS
@@ -242,7 +242,7 @@ class BrowserState(ErrorReporting):
 
     # --- turns -----------------------------------------------------------------------------
 
-    @contextmanager
+    @ended_context
     def turn(self, *, reports: bool = False) -> Iterator[None]:
         """Hold the lock for one action of a person or of Python code; see `Turns`.
 

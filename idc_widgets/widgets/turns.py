@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 
+from .._util import call_in_forked_children, ended_context, fork_safe
 from ..errors import QueryInterruptedError
+from .promises import Promise, Promises
 from .sent_together import held_until_end, send_if_late
 
 __all__ = ["Turns", "View", "not_up_to_date"]
@@ -18,9 +18,6 @@ View = Callable[[], None]
 
 #: How long a turn waits for a running view to end before it interrupts the view again.
 INTERRUPT_SECONDS = 0.02
-
-#: How long a turn waits for the turns that were promised before it.
-PROMISE_SECONDS = 10
 
 #: The limit of tries per turn for a view that is interrupted although no turn waits.
 MAX_PASSES = 3
@@ -106,20 +103,16 @@ class Turns:
         self._interrupt = interrupt
         self._report = report
         #: Held while the state changes and while a view runs.
-        self.lock = threading.RLock()
+        self.lock = fork_safe(threading.RLock())
         #: The threads whose turns wait for `lock`; a dict, because its changes are atomic.
         self._waiting: dict[int, None] = {}
-        #: The promises that are not kept yet, in order, and the promise of each thread.
-        self._promises: deque[object] = deque()
-        self._promise_of: dict[int, object] = {}
-        self._promise_kept = threading.Condition()
+        self._promises = Promises()
         #: The thread whose turn it is, and an object that identifies the turn.
         self._owner: int | None = None
         self._this_turn = object()
         #: The thread in which a view runs, which a newer turn may interrupt.
         self._refreshing: int | None = None
-        self._no_view_runs = threading.Event()
-        self._no_view_runs.set()
+        self._no_view_runs = _set_event()
         #: Late view → the number of its last mark. The views that became late first come first.
         self._late: dict[View, int] = {}
         self._marks = 0
@@ -130,8 +123,20 @@ class Turns:
         self._running_late: object = None
         #: View → the function that makes it show that it is stale.
         self._show_stale: dict[View, Callable[[str], None]] = {}
+        call_in_forked_children(self)
 
-    @contextmanager
+    def after_fork(self) -> None:
+        """Forget the turns of other threads, which do not exist in a forked child."""
+        mine = threading.get_ident()
+        self._waiting = {thread: None for thread in self._waiting if thread == mine}
+        self._promises.after_fork()
+        if self._owner != mine:
+            self._owner = None
+        if self._refreshing != mine:
+            self._refreshing = None
+            self._no_view_runs = _set_event()
+
+    @ended_context
     def turn(self) -> Iterator[None]:
         """Hold `lock` for one action, and then run the late views; see the rules of the class."""
         thread = threading.get_ident()
@@ -141,10 +146,10 @@ class Turns:
         try:
             self._waiting[thread] = None
             self._interrupt_running_view(thread)
-            self._wait_for_earlier_promises(thread)
+            self._promises.wait_for_earlier(thread)
             with self.lock, held_until_end():
                 self._waiting.pop(thread, None)
-                self._end_promise(self._promise_of.get(thread))
+                self._promises.end_of(thread)
                 try:
                     self._owner, self._this_turn = thread, object()
                     self._failed.clear()
@@ -160,44 +165,9 @@ class Turns:
             self._waiting.pop(thread, None)
             self.show_stale_views()
 
-    def promise(self) -> AbstractContextManager[None]:
-        """Promise the next turn; return the context in which a thread takes it."""
-        promise = object()
-        with self._promise_kept:
-            self._promises.append(promise)
-        return self._keep(promise)
-
-    @contextmanager
-    def _keep(self, promise: object) -> Iterator[None]:
-        thread = threading.get_ident()
-        before = self._promise_of.get(thread)
-        try:
-            self._promise_of[thread] = promise
-            yield
-        finally:
-            self._promise_of.pop(thread, None)
-            if before is not None:
-                self._promise_of[thread] = before
-            self._end_promise(promise)
-
-    def _end_promise(self, promise: object) -> None:
-        with self._promise_kept:
-            if promise in self._promises:
-                self._promises.remove(promise)
-                self._promise_kept.notify_all()
-
-    def _wait_for_earlier_promises(self, thread: int) -> None:
-        """Wait until the promise of a thread is the first one, if it has a promise."""
-        promise = self._promise_of.get(thread)
-        with self._promise_kept:
-
-            def is_next() -> bool:
-                return promise not in self._promises or self._promises[0] is promise
-
-            if not self._promise_kept.wait_for(is_next, PROMISE_SECONDS):
-                # A thread may have ended, or wait for what this thread holds.
-                while self._promises[0] is not promise:
-                    self._promises.popleft()
+    def promise(self) -> Promise:
+        """Promise the next turn; return the context in which this thread takes it."""
+        return self._promises.make()
 
     def is_mine(self) -> bool:
         """Return whether this thread holds the turn that is under way."""
@@ -318,3 +288,9 @@ class Turns:
                 show(reason)
             except Exception:
                 _log.exception("a view cannot show that it is not up to date")
+
+
+def _set_event() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event

@@ -11,6 +11,8 @@ from typing import Any
 from traitlets import All, Bunch, HasTraits
 from traitlets.traitlets import EventHandler
 
+from .._util import fork_safe
+
 __all__ = ["Teller"]
 
 #: How many changes one call of `Teller.tell` reports before it assumes an endless loop.
@@ -35,7 +37,7 @@ class Teller:
         self._local = threading.local()
         self._left: deque[_Report] = deque()
         self._number = 0
-        self._lock = threading.Lock()
+        self._lock = fork_safe(threading.Lock())
         #: (owner, trait) → the number of the last change that was reported.
         self._reported: dict[tuple[int, str], int] = {}
 

@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 import threading
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.forks import DEADLINE_SECONDS, in_a_child
 
 from idc_widgets import IDCClient, IndexFileError
 from idc_widgets.query import row_source
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-
-#: The system ends a hanging child after this time.
-DEADLINE_SECONDS = 360
-
-
-def in_a_child(check: Callable[[], None], *, exit_normally: bool = False) -> None:
-    """Run a function in a forked child, and fail if it fails or hangs there."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            signal.alarm(DEADLINE_SECONDS)
-            check()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_forked_child_can_query(client: IDCClient) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.interrupts import interrupted_everywhere
 
 from idc_widgets import BrowserState, IDCClient
 from idc_widgets.widgets.click_order import ClickOrder
@@ -136,7 +137,7 @@ def test_turns_are_taken_in_the_order_of_their_promises() -> None:
 def test_a_promise_that_is_not_kept_delays_the_next_turn_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("idc_widgets.widgets.turns.PROMISE_SECONDS", 0.01)
+    monkeypatch.setattr("idc_widgets.widgets.promises.PROMISE_SECONDS", 0.01)
     turns = Kernel().turns
     turns.promise()
     with turns.promise(), turns.turn():
@@ -153,6 +154,36 @@ def test_a_turn_within_a_promised_turn_does_not_wait() -> None:
         with earlier:
             pass
     assert not turns._promises
+
+
+def test_an_interrupt_anywhere_in_a_click_holds_up_no_other_click() -> None:
+    kernel = Kernel()
+
+    def make() -> Callable[[], None]:
+        nonlocal kernel
+        kernel = Kernel()
+        return lambda: kernel.take(1, during=in_a_turn)
+
+    def in_a_turn() -> None:
+        with kernel.turns.turn():
+            kernel.turns.refresh(lambda: None)
+
+    def take_again() -> None:
+        kernel.take(1)  # the page sends it again, as it was not answered
+        kernel.take(2, after=1)
+
+    places = []
+    modules = ("turns.py", "promises.py", "click_order.py", "contextlib.py")
+    for place, error in interrupted_everywhere(make, *modules):
+        places.append(place)
+        assert len(kernel.turns._promises) == 0, place
+        thread = threading.Thread(target=take_again, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive(), place
+        assert set(kernel.done) == {1, 2}, place
+        assert error.__traceback__, "it keeps what was interrupted"
+    assert len(places) > 30
 
 
 def test_clicks_in_two_widgets_keep_their_order(client: IDCClient) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
 import pytest
+from support.forks import in_a_child
 
 from idc_widgets import BrowserState, FacetPanel, IDCClient, InvalidQueryError
 from idc_widgets.errors import QueryInterruptedError
@@ -387,3 +389,34 @@ def test_a_late_view_is_told_although_another_thread_reads_the_state(
     lab.turns.show_stale_views()
     reader.join()
     assert reasons == ["it was interrupted"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_that_is_forked_during_a_turn_can_use_the_state(client: IDCClient) -> None:
+    state = BrowserState(client)
+    started, leave = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        started.set()
+        assert leave.wait(60)
+
+    def check() -> None:
+        assert len(state.selection) == 1
+        leave.set()
+        state.pick(series=[])
+        assert state.series == ()
+        assert not state.turns.is_awaited()
+
+    uid = client.sql("SELECT min(SeriesInstanceUID) AS uid FROM index").uid[0]
+    state.add_view(slow, ["series"])
+    waiting = [in_thread(lambda: state.pick(series=[uid])) for _ in range(1)]
+    assert started.wait(60)
+    waiting.append(in_thread(lambda: state.filter_values("Modality", ["CT"])))
+    while not state.turns.is_awaited():
+        pass
+    try:
+        in_a_child(check)
+    finally:
+        leave.set()
+        for thread in waiting:
+            thread.join()

@@ -7,6 +7,7 @@ damaged or can no longer be read, the index is read from its table instead.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..._util import ForkSafeLock, make_own_folder
+from ..._util import fork_safe, make_own_folder
 from ...errors import IndexFileError
 from ..duckdb_engine import DuckDBEngine
 from ..prepared_copy import cannot_write
@@ -177,7 +178,7 @@ class _CacheFile(ArrayFile):
         super().__init__(path, source)
         self._make = make
         self._remade: EncodedIndex | None = None
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe(threading.Lock())
         #: Number of the block → SeriesInstanceUIDs; None if the file is damaged.
         self._uids: Recent[int, ArrowArray | None] = Recent(_MAX_KEPT_BLOCKS)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from ..._util import ForkSafeLock
+from ..._util import ended_context, fork_safe
 from ..dataframes import is_out_of_threads, out_of_threads
 from ..duckdb_engine import DuckDBEngine
 from .arrow import Array, ArrowArray, to_numpy, values_and_gaps
@@ -111,7 +112,7 @@ class _Readers:
     """How many threads read with the system's allocator, and which allocator they replaced."""
 
     def __init__(self) -> None:
-        self.lock = ForkSafeLock()
+        self.lock = fork_safe(threading.Lock())
         self.count = 0
         self.usual_pool: pa.MemoryPool | None = None
 
@@ -119,7 +120,7 @@ class _Readers:
 _readers = _Readers()
 
 
-@contextmanager
+@ended_context
 def system_pool() -> Iterator[None]:
     """Let Arrow use the system's allocator: its own would keep 70 MB of unused memory.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from ..._util import ForkSafeLock
+from ..._util import fork_safe
 
 __all__ = ["WORKER_NAME", "Once", "make_ahead"]
 
@@ -33,7 +33,7 @@ class Once(Generic[_Value]):
     def __init__(self, make: Callable[[], _Value]) -> None:
         self._make: Callable[[], _Value] | None = make
         self._value: _Value | None = None
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe(threading.Lock())
 
     def get(self) -> _Value:
         """Return the value; make it, or wait for the thread that makes it."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from ..._util import ForkSafeLock
+from ..._util import fork_safe
 
 __all__ = ["Recent"]
 
@@ -30,7 +31,7 @@ class Recent(Generic[_Key, _Value]):
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._values: OrderedDict[_Key, _Value] = OrderedDict()
-        self._lock = ForkSafeLock()
+        self._lock = fork_safe(threading.Lock())
 
     def get(self, key: _Key, make: Callable[[], _Value]) -> _Value:
         """Return the result for a key; make it if it is not kept.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from ipywidgets import Layout, VBox
 
-from ..._util import plural
+from ..._util import ended_context, plural
 from ...errors import InvalidQueryError
 from ...index import LEVELS
 from ...query import RowSource, Sort, row_source
@@ -155,7 +154,7 @@ class _LevelGrid(Closable, VBox):
             turns.mark(self._refill)
         self._view.show_nothing(not_up_to_date(reason))
 
-    @contextmanager
+    @ended_context
     def _turn(self) -> Iterator[None]:
         """Hold a turn for an action in the grid; after an error, show the state again."""
         turns = self._state.turns

@@ -1,0 +1,80 @@
+"""Locks that are free after an interrupt and in forked children."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+from support.forks import in_a_child
+from support.interrupts import interrupted_everywhere
+
+from idc_widgets._util import ended_context, fork_safe
+from idc_widgets.query.memory.recent_results import Recent
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+
+
+def test_a_lock_is_free_after_an_interrupt_anywhere() -> None:
+    recent: Recent[int, int] = Recent(2)
+
+    def make():
+        nonlocal recent
+        recent = Recent(2)
+        return lambda: recent.get(1, lambda: 1)
+
+    places = []
+    for place, _ in interrupted_everywhere(make, "recent_results.py", "forks.py"):
+        places.append(place)
+        assert recent._lock.acquire(blocking=False), place
+    assert len(places) >= 3
+
+
+def test_a_generator_is_ended_after_an_interrupt_anywhere() -> None:
+    lock = threading.Lock()
+
+    @ended_context
+    def held():
+        with lock:
+            yield
+
+    def use() -> None:
+        with held():
+            pass
+
+    places = []
+    for place, error in interrupted_everywhere(lambda: use, "contextlib.py"):
+        places.append(place)
+        assert not lock.locked(), place
+        assert error.__traceback__, "it keeps the generator"
+    assert len(places) >= 3
+
+
+@forks
+@pytest.mark.parametrize("kind", [threading.Lock, threading.RLock])
+def test_a_lock_that_another_thread_holds_is_free_in_a_child(kind) -> None:
+    lock, taken, leave = fork_safe(kind()), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            assert leave.wait(60)
+
+    def check() -> None:
+        assert lock.acquire(timeout=10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(60)
+    try:
+        in_a_child(check)
+    finally:
+        leave.set()
+        thread.join()
+
+
+@forks
+def test_an_rlock_that_the_forking_thread_holds_stays_so() -> None:
+    lock = fork_safe(threading.RLock())
+    with lock:
+        in_a_child(lock.release)
