@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
+
+from .._util import ended_context
 
 __all__ = ["SentTogether", "held_until_end", "send_if_late"]
 
@@ -63,7 +64,7 @@ class SentTogether:
         super().send_state(names)  # type: ignore[misc]
 
 
-@contextmanager
+@ended_context
 def held_until_end() -> Iterator[None]:
     """Hold the states that this thread sends, and send them together at the end."""
     if _held.is_open:

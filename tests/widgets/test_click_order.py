@@ -10,6 +10,7 @@ import pytest
 from support.interrupts import interrupted_everywhere
 
 from idc_widgets import BrowserState, IDCClient
+from idc_widgets.widgets import sent_together
 from idc_widgets.widgets.click_order import ClickOrder
 from idc_widgets.widgets.facets import FacetDropdown
 from idc_widgets.widgets.turns import Turns
@@ -177,6 +178,7 @@ def test_an_interrupt_anywhere_in_a_click_holds_up_no_other_click() -> None:
     for place, error in interrupted_everywhere(make, *modules):
         places.append(place)
         assert len(kernel.turns._promises) == 0, place
+        assert not sent_together._held.is_open, place
         thread = threading.Thread(target=take_again, daemon=True)
         thread.start()
         thread.join(30)
