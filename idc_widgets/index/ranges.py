@@ -44,28 +44,34 @@ class Range:
             computed from these integers.
         edges: A function that takes the lowest and the highest coarse value and the number of bins,
             and returns the edges of the bins.
+        ends: A function that takes rising pairs of a coarse value and the number of its series, and
+            returns the lowest and the highest value for `edges`. The outer bins take the rest.
     """
 
     column: str
     sql: str
     coarse: str
     edges: Callable[[int, int, int], list[Bound]]
+    ends: Callable[[list[tuple[int, int]]], tuple[int, int]]
 
     def bins(self, counted: Iterable[tuple[int, int]], count: int) -> tuple[Bound, ...]:
         """Return the ``count + 1`` edges of the bins; none if there are no values.
 
-        At each end, one series in 200 may be outside of all bins, such as a date of 1880.
+        Some values may be outside of all bins, such as an age of 999 years.
 
         Args:
             counted: Pairs of a coarse value and the number of its series.
             count: The number of bins.
         """
         ordered = sorted(counted)
-        margin = sum(series for _, series in ordered) / 200
-        if not ordered:
-            return ()
-        low = _first_beyond(ordered, margin)
-        return tuple(self.edges(low, max(low, _first_beyond(ordered[::-1], margin)), count))
+        return tuple(self.edges(*self.ends(ordered), count)) if ordered else ()
+
+
+def _without_extremes(counted: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return the ends without the extremes: at each end, one series in 200."""
+    margin = sum(series for _, series in counted) / 200
+    low = _first_beyond(counted, margin)
+    return low, max(low, _first_beyond(counted[::-1], margin))
 
 
 def _first_beyond(counted: Iterable[tuple[int, int]], margin: float) -> int:
@@ -76,6 +82,27 @@ def _first_beyond(counted: Iterable[tuple[int, int]], margin: float) -> int:
         if total > margin:
             return value
     raise AssertionError("the margin is smaller than the number of all series")
+
+
+def _shortest_with_most(counted: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return the ends of the shortest range that has nine series in ten.
+
+    De-identification moves dates by decades, so equal bins for all dates would be 75 months wide.
+
+    >>> _shortest_with_most([(1901, 9), (1999, 50), (2001, 40), (2026, 1)])
+    (1999, 2001)
+    """
+    least = 0.9 * sum(series for _, series in counted)
+    first, held, best = 0, 0, (counted[0][0], counted[-1][0])
+    for value, series in counted:
+        held += series
+        while held - counted[first][1] >= least:
+            held -= counted[first][1]
+            first += 1
+        low = counted[first][0]
+        if held >= least and value - low < best[1] - best[0]:
+            best = (low, value)
+    return best
 
 
 def _year_edges(low: int, high: int, count: int) -> list[Bound]:
@@ -126,18 +153,38 @@ _AGE_SQL = (
 def _date_range(column: str) -> Range:
     # De-identification replaces dates with the year 1900: 18,000 series of IDC v25.
     year = f"TRY_CAST(substr({column}, 1, 4) AS BIGINT)"
-    return Range(column, column, f"CASE WHEN {year} <> 1900 THEN {year} END", _date_edges)
+    return Range(
+        column,
+        column,
+        f"CASE WHEN {year} <> 1900 THEN {year} END",
+        _date_edges,
+        _shortest_with_most,
+    )
 
 
 #: The columns with a histogram. Ages are in years, sizes in MB, dates in ISO 8601.
 RANGES: Mapping[str, Range] = {
-    "PatientAge": Range("PatientAge", _AGE_SQL, f"CAST(floor({_AGE_SQL}) AS BIGINT)", _year_edges),
+    "PatientAge": Range(
+        "PatientAge",
+        _AGE_SQL,
+        f"CAST(floor({_AGE_SQL}) AS BIGINT)",
+        _year_edges,
+        _without_extremes,
+    ),
     "StudyDate": _date_range("StudyDate"),
     "SeriesDate": _date_range("SeriesDate"),
     "series_size_MB": Range(
-        "series_size_MB", "series_size_MB", _coarse_log("series_size_MB"), _size_edges
+        "series_size_MB",
+        "series_size_MB",
+        _coarse_log("series_size_MB"),
+        _size_edges,
+        _without_extremes,
     ),
     "instanceCount": Range(
-        "instanceCount", "instanceCount", _coarse_log("instanceCount"), _count_edges
+        "instanceCount",
+        "instanceCount",
+        _coarse_log("instanceCount"),
+        _count_edges,
+        _without_extremes,
     ),
 }

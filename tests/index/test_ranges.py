@@ -67,3 +67,10 @@ def test_bins_cover_the_values_in_rising_order(column: str, count: int) -> None:
 def test_extreme_values_are_out_of_view() -> None:
     assert RANGES["PatientAge"].bins([(0, 1), (50, 400), (999, 1)], 2) == (50, 51, 52)
     assert RANGES["PatientAge"].bins([], 2) == ()
+
+
+def test_the_bins_of_dates_cover_the_years_of_most_series() -> None:
+    counted = [(1901, 6), (1959, 3), (1999, 50), (2000, 40), (2026, 1)]
+    edges = RANGES["StudyDate"].bins(counted, 4)
+    assert edges == ("1999-01-01", "1999-07-01", "2000-01-01", "2000-07-01", "2001-01-01")
+    assert RANGES["StudyDate"].bins([(2026, 1)], 1) == ("2026-01-01", "2027-01-01")

@@ -114,6 +114,20 @@ def check(
                 assert all(number <= least for number in unlisted)
 
 
+def test_the_outer_bins_of_dates_have_all_earlier_and_later_dates(client: IDCClient) -> None:
+    everything = client.cohort()
+    columns = ["StudyDate", "PatientAge"]
+    counted = distributions.distributions_of(everything, everything, "series", columns)
+    dates = counted["StudyDate"]
+    assert (dates["edges"][0], dates["edges"][-1]) == ("≤ 1986", "≥ 2018")
+    assert (dates["bars"][0][0], dates["bars"][-1][0]) == ("≤ 1986-09-30", "≥ 2018-04-01")
+    assert (
+        sum(bar[1] for bar in dates["bars"])
+        == everything.where(StudyDate=(None, None)).summary().series
+    )
+    assert counted["PatientAge"]["edges"][0] == "0"
+
+
 def test_nothing_is_counted_until_a_page_requests_it(
     client: IDCClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ...errors import InvalidQueryError, QueryInterruptedError
-from ...index import DATES, FACETS, MORE_FACETS, RANGES, column_info
+from ...index import DATES, FACETS, MORE_FACETS, RANGES, Bound, column_info
 from ...query import Cohort, FacetValue
 from ..filter_text import bound_text, range_text
 from ..ranges import BINS, touched_bins, with_range
@@ -290,11 +290,16 @@ def _of_bins(cohort: Cohort, column: str, is_filtered: bool, argument: Any) -> d
         ],
         "chosen": touched_bins(possible, *argument) if is_range else [],
         "others": 0,
-        "edges": [
-            str(edge)[:4] if column in DATES else bound_text(column, edge)
-            for edge in possible.edges
-        ],
+        "edges": _edge_texts(column, possible.edges),
     }
+
+
+def _edge_texts(column: str, edges: Sequence[Bound]) -> list[str]:
+    """Return edges as short texts. The outer bins of dates have all earlier and later dates."""
+    if column not in DATES or not edges:
+        return [bound_text(column, edge) for edge in edges]
+    years = [str(edge)[:4] for edge in edges]
+    return [f"≤ {years[1]}", *years[1:-1], f"≥ {years[-2]}"]
 
 
 def _text(column: str, value: Any) -> str:
