@@ -4,7 +4,7 @@
 # make lint           check all Python, JavaScript and CSS
 # make format         format all files, and fix what the linters can fix
 # make bench          run the benchmarks
-# make screenshots    take the pictures of docs/images
+# make screenshots    take the pictures of docs/images (about ten minutes)
 #
 # Each target creates the environment that it needs, and updates it when pyproject.toml changes.
 #   PYTHON=python3.12   the Python for new environments (3.10 or later)

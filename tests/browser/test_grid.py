@@ -297,9 +297,21 @@ def test_columns_are_resized(small: tuple[Page, Grid]) -> None:
         assert (head["x"], head["width"]) == (cell["x"], cell["width"])
 
 
-@pytest.mark.parametrize("width", [700, 1400, 2000])
+# JavaScript: return the headers of which the right edge of the grid hides a part.
+CUT_BY_EDGE = """(grid) => {
+  const headers = [...grid.querySelectorAll("[role=columnheader]")];
+  const edge = headers.pop().getBoundingClientRect().left;
+  return headers.filter((header) => {
+    const { left, right } = header.getBoundingClientRect();
+    return left < edge - 1 && right > edge + 1;
+  }).map((header) => header.textContent);
+}"""
+
+
+@pytest.mark.parametrize("width", [420, 460, 500, 700, 1400, 2000])
 def test_columns_fill_the_width_and_no_header_is_cut(browser: Browser, width: int) -> None:
     page, grid = open_stage(browser, 1000, width=width)
+    assert grid.grid.evaluate(CUT_BY_EDGE) == []
     headers = grid.grid.get_by_role("columnheader")
     right = headers.last.bounding_box()
     assert right is not None

@@ -17,14 +17,46 @@ NO_FULLSCREEN = """() => {
   Element.prototype.requestFullscreen = () => Promise.reject(new TypeError("not allowed"));
 }"""
 
+# JavaScript: return what scrolls sideways around the browser.
+SCROLLS_SIDEWAYS = """() => {
+  const found = [];
+  for (let at = document.querySelector(".idc-browser"); at; at = at.parentElement) {
+    const { overflowX } = getComputedStyle(at);
+    const isRoot = at === document.documentElement;
+    if ((isRoot || ["auto", "scroll"].includes(overflowX)) && at.scrollWidth > at.clientWidth) {
+      found.push(at.className || at.tagName);
+    }
+  }
+  return found;
+}"""
+
+# JavaScript: focus each element of the browser where Tab stops, as Tab does. Return the names of
+# those whose middle is then not in sight.
+NOT_IN_SIGHT = """async () => {
+  const stops = ":is(button, input, summary, [tabindex])";
+  const places = [...document.querySelectorAll(`.idc-browser ${stops}`)]
+    .filter((element) => element.tabIndex >= 0 && element.getClientRects().length > 0
+      && !element.closest("[inert]") && !element.matches(":disabled"));
+  const hidden = [];
+  for (const element of places) {
+    element.focus();
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    const shown = element.closest(".idc-grid-scroller") ?? element; // a grid is wider than that
+    const { left, top, width, height } = shown.getBoundingClientRect();
+    const at = document.elementFromPoint(left + width / 2, top + height / 2);
+    if (!shown.contains(at)) hidden.push(element.ariaLabel ?? element.textContent);
+  }
+  return places.length > 15 ? hidden : ["too few places"];
+}"""
+
 
 @pytest.fixture(scope="module")
 def page(lab: Lab) -> Iterator[Page]:
     yield from opened(lab)
 
 
-def opened(lab: Lab, width: int = 1400, height: int = 800) -> Iterator[Page]:
-    shown = lab.open_notebook(BROWSER_ABOVE_TEXT, width=width, height=height)
+def opened(lab: Lab, width: int = 1400, height: int = 800, scale: float = 1) -> Iterator[Page]:
+    shown = lab.open_notebook(BROWSER_ABOVE_TEXT, width=width, height=height, scale=scale)
     lab.run_all(shown)
     for title in ("Patients", "Studies", "Series"):
         Grid(shown, title).wait_for_rows()
@@ -270,6 +302,9 @@ def test_nothing_is_cut_at_any_width(lab: Lab, width: int, screenshots: Path) ->
         lab.screenshot(page, screenshots / f"layout-{width}.png")
         browser = box(page.locator(".idc-browser"))
         assert browser["x"] + browser["width"] <= width
+        assert page.evaluate(SCROLLS_SIDEWAYS) == []
+        # While something is chosen, no empty line takes the place of the card.
+        assert box(page.locator(".idc-start"))["height"] < 30 or width <= 1000
         grids = [box(Grid(page, title).scroller) for title in ("Patients", "Studies", "Series")]
         is_stacked = grids[1]["y"] > grids[0]["y"]
         assert is_stacked is (browser["width"] < 760)
@@ -283,3 +318,12 @@ def test_nothing_is_cut_at_any_width(lab: Lab, width: int, screenshots: Path) ->
         for title in ("Patients", "Studies", "Series"):
             grid = Grid(page, title)
             assert len(grid.whole_rows()) == grid.rows().count()
+
+
+@pytest.mark.parametrize("width", [500, 700])
+def test_at_200_percent_nothing_is_covered(lab: Lab, width: int, screenshots: Path) -> None:
+    """A window of 1000 or 1400 pixels has half as many CSS pixels at 200 %."""
+    for page in opened(lab, width=width, height=450, scale=2):
+        assert page.evaluate(SCROLLS_SIDEWAYS) == []
+        assert page.evaluate(NOT_IN_SIGHT) == []
+        lab.screenshot(page, screenshots / f"zoom-{width}.png")

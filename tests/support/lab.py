@@ -161,6 +161,7 @@ class Lab:
         theme: Literal["light", "dark"] = "light",
         width: int = 1400,
         height: int = 1000,
+        scale: float = 1,
         name: str | None = None,
     ) -> Page:
         """Write a notebook of these code cells, open it, and wait until its kernel is idle."""
@@ -171,7 +172,7 @@ class Lab:
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
         )
         nbformat.write(notebook, self.folder / name)
-        return self.open(name, theme=theme, width=width, height=height)
+        return self.open(name, theme=theme, width=width, height=height, scale=scale)
 
     def open(
         self,
@@ -180,10 +181,21 @@ class Lab:
         theme: Literal["light", "dark"] = "light",
         width: int = 1400,
         height: int = 1000,
+        scale: float = 1,
     ) -> Page:
-        """Open a notebook in single-document mode, and wait until its kernel is idle."""
+        """Open a notebook in single-document mode, and wait until its kernel is idle.
+
+        Args:
+            path: The path of the notebook.
+            theme: The theme of JupyterLab.
+            width: The width of the page in CSS pixels.
+            height: The height of the page in CSS pixels.
+            scale: The number of device pixels per CSS pixel. A person who zooms to 200 % gets twice
+                as many, and a page of half the size.
+        """
         self._write_settings("@jupyterlab/apputils-extension/themes", {"theme": THEMES[theme]})
-        context = self.browser.new_context(viewport={"width": width, "height": height})
+        size = {"width": width, "height": height}
+        context = self.browser.new_context(viewport=size, device_scale_factor=scale)
         context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         console = self._consoles[page] = []

@@ -13,27 +13,31 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import FloatRect, Page
 
 from .browser_states import states
 from .downloads import ct_server
-from .lab import NOTEBOOK, THEMES, Lab
+from .lab import THEMES, Lab
+from .themes import change_theme
 
 WIDTHS = (1400, 700, 1000, 2000)
 
 #: The project keeps each state at 1400 px, and these at each width.
-AT_EACH_WIDTH = ("start", "picked", "row-details", "distributions", "complete")
+AT_EACH_WIDTH = ("start", "picked", "complete")
 
 SHOW = "from idc_widgets import IDCBrowser\n\nbrowser = IDCBrowser()\nbrowser"
-
-SET_THEME = f"""(theme) => {{ {NOTEBOOK}
-  return app.commands.execute("apputils:change-theme", {{ theme }});
-}}"""
-HAS_THEME = "(theme) => document.body.dataset.jpThemeName === theme"
 
 #: JavaScript: whether the grids have their rows, and the fonts are loaded.
 IS_COMPLETE = """() => document.fonts.status === "loaded"
   && !document.querySelector("[role=grid][aria-busy=true]")"""
+
+#: JavaScript: return the place of the browser, with an open dropdown that reaches beyond it.
+PLACE = """(browser) => {
+  const box = browser.getBoundingClientRect();
+  const open = browser.querySelector(".idc-popover-open .idc-popover-panel");
+  const right = Math.max(box.right, open ? open.getBoundingClientRect().right + 8 : 0);
+  return { x: box.x, y: box.y, width: Math.min(right, innerWidth) - box.x, height: box.height };
+}"""
 
 
 def main() -> None:
@@ -55,15 +59,9 @@ def main() -> None:
             for state in states(lab, page, s3, folder=f"idc_data_{width}"):
                 if options.all or width == 1400 or state in AT_EACH_WIDTH:
                     for theme in THEMES:
-                        show(page, THEMES[theme])
+                        change_theme(page, theme)
                         picture(page, options.folder / f"{state}-{theme}-{width}.png")
             lab.close(page)
-
-
-def show(page: Page, theme: str) -> None:
-    """Change the theme."""
-    page.evaluate(SET_THEME, theme)
-    page.wait_for_function(HAS_THEME, arg=theme)
 
 
 def picture(page: Page, path: Path) -> None:
@@ -73,9 +71,8 @@ def picture(page: Page, path: Path) -> None:
     page.mouse.move(0, 0)
     page.wait_for_function(IS_COMPLETE)
     page.wait_for_timeout(200)  # the sheets of a theme are painted a moment after they are loaded
-    box = browser.bounding_box()
-    assert box is not None
-    shot = Image.open(io.BytesIO(page.screenshot(clip=box)))
+    clip: FloatRect = browser.evaluate(PLACE)
+    shot = Image.open(io.BytesIO(page.screenshot(clip=clip)))
     shot.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 

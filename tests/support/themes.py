@@ -15,7 +15,7 @@ from idc_widgets.widgets.assets import STATIC
 
 from .lab import NOTEBOOK
 
-__all__ = ["FOREIGN", "JUPYTER", "read_themes", "show_theme"]
+__all__ = ["FOREIGN", "JUPYTER", "change_theme", "read_themes", "show_theme"]
 
 #: The themes of JupyterLab.
 JUPYTER = {
@@ -83,15 +83,20 @@ SHOW = """(variables) => {
 }"""
 
 
+def change_theme(page: Page, name: str) -> None:
+    """Change to a theme of JupyterLab, as a person does in its menu."""
+    page.evaluate(CHANGE, JUPYTER[name])
+    page.wait_for_function(HAS_THEME, arg=JUPYTER[name])
+
+
 def read_themes(page: Page) -> dict[str, dict[str, str]]:
     """Return name of a theme → its variables: themes of JupyterLab, then of other front ends.
 
     This changes the theme of the open page several times. In the end, it is the light theme.
     """
     found = {}
-    for name, theme in reversed(JUPYTER.items()):
-        page.evaluate(CHANGE, theme)
-        page.wait_for_function(HAS_THEME, arg=theme)
+    for name in reversed(JUPYTER):
+        change_theme(page, name)
         found[name] = page.evaluate(READ, USED)
     return {**dict(reversed(found.items())), **FOREIGN}
 

@@ -45,8 +45,14 @@ function render({ model, el }) {
   const cache = createRowCache((window) => send({ ...window, needed: picks.needed() }), drawLater);
   const elements = createRowElements(parts.body, id);
   const onWidth = (/** @type {number} */ width, /** @type {boolean} */ isWide) => {
+    allPx = width;
     parts.spacer.style.width = `${width}px`;
     root.classList.toggle("idc-grid-wide", isWide);
+    showEdge();
+  };
+  /** Show at the right edge whether there are more columns. */
+  const showEdge = () => {
+    root.classList.toggle("idc-grid-goes-on", leftPx + widthPx < allPx - 1);
   };
   const onResize = (/** @type {Record<string, number>} */ widths) => {
     model.set("_widths", widths);
@@ -65,6 +71,7 @@ function render({ model, el }) {
 
   const coarse = window.matchMedia("(pointer: coarse)");
   let [rowPx, headPx, heightPx, widthPx] = [24, 0, 0, 0]; // of a row, the header, the scroller
+  let [allPx, leftPx] = [0, 0]; // the width of all columns, and how far they are scrolled
   let generation = -1;
   let count = 0;
   /** @type {CellPosition} */
@@ -176,6 +183,10 @@ function render({ model, el }) {
   }
 
   function onScroll() {
+    if (scroller.scrollLeft !== leftPx) {
+      leftPx = scroller.scrollLeft;
+      showEdge();
+    }
     const isWheel = performance.now() - wheelAt < WHEEL_MS;
     if (isWheel) wheelAt = performance.now(); // a flick goes on without its finger
     if (!scroll.follow(scroller.scrollTop, isWheel)) return;

@@ -30,49 +30,80 @@ const LONGEST_VALUES = {
  * @typedef {object} FittedColumn
  * @property {number} width The usual one.
  * @property {number} min The least at which the header is whole.
- * @property {boolean} isFlexible Whether it may be wider or narrower than usual.
+ * @property {boolean} isFlexible Whether it may be wider than usual.
  */
 
 /**
- * Return widths that fill the available one. If there is too little, columns of text are narrowed as
- * far as their headers allow, so that all columns are in sight or, failing that, the `important` first.
+ * Return widths that fill the available one. If there is too little, all columns become narrower, as
+ * long as this takes at most half of what their headers and values can spare, so that texts can be
+ * read. Failing that, the `important` first columns are in sight, and the right edge cuts none.
  *
  * @param {FittedColumn[]} columns
  * @param {number} available
  * @param {number} important
+ * @param {boolean} isUsual Whether no person has set a width. A person may want to cut a column.
  */
-function fitWidths(columns, available, important) {
+function fitWidths(columns, available, important, isUsual) {
   const widths = columns.map(({ width, min }) => Math.max(width, min));
-  /** @param {number} count */
-  const sum = (count) => widths.slice(0, count).reduce((total, width) => total + width, 0);
-  /** @param {FittedColumn} column @param {number} index */
-  const spare = (column, index) =>
-    column.isFlexible ? Math.max(0, /** @type {number} */ (widths[index]) - column.min) : 0;
+  /** @param {number[]} numbers @param {number} [count] */
+  const sum = (numbers, count = numbers.length) =>
+    numbers.slice(0, count).reduce((total, one) => total + one, 0);
+  /** Return by how much each of the first columns may be narrower. @param {number} count */
+  const spares = (count) =>
+    columns.slice(0, count).map(({ min }, at) => /** @type {number} */ (widths[at]) - min);
 
-  /** Take `px` from the flexible ones of the first columns, as far as they have it. @param {number} count @param {number} px */
-  const narrow = (count, px) => {
-    const spares = columns.slice(0, count).map(spare);
-    const all = spares.reduce((total, one) => total + one, 0);
-    const part = all ? Math.min(1, px / all) : 0;
-    spares.forEach((one, index) => {
-      widths[index] = Math.ceil(/** @type {number} */ (widths[index]) - one * part - 1e-6);
+  /** Take `px` from the first columns, as far as they have it. @param {number} count @param {number} px */
+  function narrow(count, px) {
+    const spare = spares(count);
+    share(Math.min(px, sum(spare)), spare).forEach((part, at) => {
+      widths[at] = /** @type {number} */ (widths[at]) - part;
     });
-  };
-
-  const tooWide = sum(columns.length) - available;
-  if (tooWide > 0) {
-    const all = columns.map(spare).reduce((total, one) => total + one, 0);
-    if (all >= tooWide) narrow(columns.length, tooWide);
-    else narrow(important, Math.max(0, sum(important) - available));
-    return widths;
   }
-  const flexible = columns.flatMap(({ isFlexible }, index) => (isFlexible ? [index] : []));
-  const base = flexible.reduce((total, index) => total + /** @type {number} */ (widths[index]), 0);
-  for (const index of flexible) {
-    const width = /** @type {number} */ (widths[index]);
-    widths[index] = Math.floor(width - (tooWide * width) / base);
+
+  /** Give `px` to the flexible ones of the first columns. @param {number} count @param {number} px */
+  function widen(count, px) {
+    const weights = columns.slice(0, count).map(({ isFlexible }, at) => {
+      return isFlexible ? /** @type {number} */ (widths[at]) : 0;
+    });
+    share(px, weights).forEach((part, at) => {
+      widths[at] = /** @type {number} */ (widths[at]) + part;
+    });
+  }
+
+  const tooWide = sum(widths) - available;
+  if (tooWide <= 0) widen(columns.length, -tooWide);
+  else if (sum(spares(columns.length)) >= 2 * tooWide) narrow(columns.length, tooWide);
+  else {
+    narrow(important, Math.max(0, sum(widths, important) - available));
+    if (isUsual) alignToEdge();
   }
   return widths;
+
+  /** Bring the column at the right edge in sight as a whole, or leave its room to those before it. */
+  function alignToEdge() {
+    const cut = columns.findIndex((_, at) => sum(widths, at + 1) > available);
+    const px = sum(widths, cut + 1) - available; // what is missing
+    const isMostlySeen = 2 * px < /** @type {number} */ (widths[cut]);
+    if (isMostlySeen && sum(spares(cut + 1)) >= px) narrow(cut + 1, px);
+    else if (cut > 0) widen(cut, available - sum(widths, cut));
+  }
+}
+
+/**
+ * Share a whole number of pixels in proportion to weights; nothing if all weights are 0.
+ *
+ * @param {number} px
+ * @param {number[]} weights
+ */
+function share(px, weights) {
+  let room = px;
+  let left = weights.reduce((total, one) => total + one, 0);
+  return weights.map((weight) => {
+    const part = left ? Math.floor((room * weight) / left) : 0; // the last one gets all the rest
+    left -= weight;
+    room -= part;
+    return part;
+  });
 }
 
 /** Return what measures texts in the font of an element. @param {HTMLElement} element */
@@ -132,10 +163,15 @@ function createHeader({ head, sheet, id, onWidth, onResize, say }) {
       const isText = kind === "text" || kind === "uid";
       return set === undefined
         ? { width, min: isText ? Math.max(min, 64) : min, isFlexible: isText }
-        : { width: set, min: MIN_COLUMN_PX, isFlexible: false };
+        : { width: set, min: set, isFlexible: false };
     });
     const important = columns.findIndex(({ kind }) => kind === "size") + 1;
-    const widths = fitWidths(fitted, available - CHECK_PX - MORE_PX, important || columns.length);
+    const widths = fitWidths(
+      fitted,
+      available - CHECK_PX - MORE_PX,
+      important || columns.length,
+      columns.every(({ name }) => chosen[name] === undefined),
+    );
     const all = widths.reduce((total, width) => total + width, CHECK_PX + MORE_PX);
     const parts = [CHECK_PX, ...widths, MORE_PX].map((width) => `${width}px`);
     sheet.style.setProperty("--idc-columns", parts.join(" "));

@@ -51,7 +51,9 @@ function createStart(onChoose) {
       if (root.inert) return;
       facts.replaceChildren(h("span", "idc-choices-lead", `${_lead}: `));
       _counts.forEach(([number, noun], index) => {
-        facts.append(index ? ", " : "", h("b", "", number), ` ${noun}`);
+        const fact = h("span");
+        fact.append(h("b", "", number), ` ${noun}${index < _counts.length - 1 ? ", " : ""}`);
+        facts.append(fact);
       });
       const names = _examples.map(({ name }) => name).join("\n");
       if (examples.dataset.names === names) return;
