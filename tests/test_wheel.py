@@ -46,6 +46,15 @@ print([name for name in ("IPython", "ipywidgets", "pandas", "pyarrow") if name i
     assert slow == "[]"
 
 
+def test_importing_the_browser_imports_only_what_it_needs(installed: Path) -> None:
+    code = """
+import sys
+from idc_widgets import IDCBrowser
+print([name for name in ("pandas", "pyarrow.parquet", "requests") if name in sys.modules])
+"""
+    assert run_installed(installed, code).strip() == "[]"
+
+
 def test_every_public_name_can_be_imported(installed: Path) -> None:
     code = """
 import idc_widgets

@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from .._util import HttpError, list_objects, open_http, read_regular
+from .._util import read_regular
 from .path_template import RECORD_NAME
 from .planned_series import PlannedSeries
 
@@ -41,6 +41,9 @@ def sizes_on_server(
     Returns:
         The sizes; series that the server does not list are left out.
     """
+    # Late: the library requests takes 5 MB, and most downloads list nothing here.
+    from .._util import HttpError, list_objects, open_http
+
     known: dict[str, Mapping[str, int]] = {}
     whole: list[PlannedSeries] = []
     for item in series:
