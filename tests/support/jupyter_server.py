@@ -36,6 +36,7 @@ class JupyterServer:
         *arguments: More arguments of the command.
         app: The prefix of the options of the server.
         env: More environment variables of the server and its kernels.
+        python: The Python of the server and its kernels; by default this one.
     """
 
     def __init__(
@@ -45,12 +46,13 @@ class JupyterServer:
         *arguments: str,
         app: str = "ServerApp",
         env: Mapping[str, str] | None = None,
+        python: str = sys.executable,
     ) -> None:
         self._folder, self._module, self._arguments, self._app = folder, module, arguments, app
         self._own = folder / OWN_FOLDER
-        self._env = dict(env or {})
+        self._env, self._python = dict(env or {}), python
         self._stack = ExitStack()
-        self.url = ""
+        self.url, self.pid = "", 0
 
     def __enter__(self) -> JupyterServer:
         with ExitStack() as stack:
@@ -72,7 +74,7 @@ class JupyterServer:
             (self._own / sub).mkdir(parents=True, exist_ok=True)
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", self._module, *self._arguments, *self._options(port)]
+        command = [self._python, "-m", self._module, *self._arguments, *self._options(port)]
         log = stack.enter_context((self._own / "server.log").open("wb"))
         process = subprocess.Popen(
             command,
@@ -84,6 +86,7 @@ class JupyterServer:
             start_new_session=True,
         )
         stack.callback(_stop, process)
+        self.pid = process.pid
         deadline = time.monotonic() + PATIENCE
         while not _answers(f"{self.url}/api/status"):
             if process.poll() is not None or time.monotonic() > deadline:

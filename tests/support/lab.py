@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -119,6 +120,7 @@ class Lab:
         env: More environment variables of the server and its kernels.
         front_end: "lab" for JupyterLab, "notebook" for Jupyter Notebook 7.
         browser: The name of the browser.
+        python: The Python of the server and its kernels; by default this one.
     """
 
     def __init__(
@@ -130,11 +132,12 @@ class Lab:
         env: Mapping[str, str] | None = None,
         front_end: Literal["lab", "notebook"] = "lab",
         browser: Literal["chromium", "firefox"] = "chromium",
+        python: str = sys.executable,
     ) -> None:
         self._front_end, self._browser, self._chromium = front_end, browser, chromium
         self.folder = Path(folder).resolve()
         self._settings: dict[str, Mapping[str, Any]] = {**SETTINGS, **(settings or {})}
-        self._env = dict(env or {})
+        self._env, self._python = dict(env or {}), python
         self._own = self.folder / OWN_FOLDER
         self._consoles: dict[Page, list[str]] = {}
         self._notebooks = 0
@@ -375,6 +378,7 @@ class Lab:
                 "--LabApp.news_url=",
                 "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
                 env=self._env,
+                python=self._python,
             )
         )
         self.url = self.server.url
