@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -41,14 +42,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str, s3: S3Server) -
         yield running
 
 
-@pytest.fixture
-def page(lab: Lab) -> Iterator[Page]:
-    shown = lab.open_notebook([SHOW], height=1100)
-    lab.run_all(shown)
+@pytest.fixture(scope="module")
+def opened(lab: Lab) -> Iterator[Page]:
+    """Open one notebook for all tests; each replaces the cells."""
+    shown = lab.open_notebook([""])
     yield shown
-    errors = lab.errors(shown)
     lab.close(shown)
-    assert errors == []
+
+
+@pytest.fixture
+def page(lab: Lab, opened: Page) -> Iterator[Page]:
+    before = len(lab.errors(opened))
+    lab.show(opened, [SHOW], height=1100)
+    yield opened
+    assert lab.errors(opened)[before:] == []
 
 
 def bar(page: Page) -> Locator:
@@ -201,9 +208,11 @@ def test_errors_of_starting_are_shown(lab: Lab, page: Page) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 900])
-def test_no_grid_widens_the_page(lab: Lab, theme: str, width: int, screenshots: Path) -> None:
-    page = lab.open_notebook([SHOW], theme=theme, width=width, height=1100)  # type: ignore[arg-type]
-    lab.run_all(page)
+def test_no_grid_widens_the_page(
+    lab: Lab, opened: Page, theme: Literal["light", "dark"], width: int, screenshots: Path
+) -> None:
+    page = opened
+    lab.show(page, [SHOW], theme=theme, width=width, height=1100)
     expect(Grid(page, "Series").count).to_have_text("1,044,191")
     page.wait_for_timeout(1000)
     lab.screenshot(page, screenshots / f"browser-{theme}-{width}.png")
@@ -213,4 +222,3 @@ def test_no_grid_widens_the_page(lab: Lab, theme: str, width: int, screenshots: 
         ".map((element) => element.getBoundingClientRect().right))"
     )
     assert widest <= width
-    lab.close(page)

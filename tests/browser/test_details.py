@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -58,19 +59,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Lab
         yield running
 
 
-@pytest.fixture
-def page(lab: Lab) -> Iterator[Page]:
-    shown = open_page(lab)
+@pytest.fixture(scope="module")
+def opened(lab: Lab) -> Iterator[Page]:
+    """Open one notebook for all tests; each replaces the cells."""
+    shown = lab.open_notebook([""])
+    shown.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    shown.evaluate(CATCH_COPIES)
     yield shown
     lab.close(shown)
 
 
-def open_page(lab: Lab, theme: str = "light") -> Page:
-    page = lab.open_notebook([SETUP], theme=theme)  # type: ignore[arg-type]
-    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
-    lab.run_all(page)
-    page.evaluate(CATCH_COPIES)
-    return page
+@pytest.fixture
+def page(lab: Lab, opened: Page) -> Page:
+    lab.show(opened, [SETUP])
+    return opened
 
 
 def panel(page: Page) -> Locator:
@@ -186,8 +188,11 @@ def test_it_follows_the_row_that_is_picked(page: Page) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_follows_the_theme(lab: Lab, screenshots: Path, theme: str) -> None:
-    page = open_page(lab, theme)
+def test_it_follows_the_theme(
+    lab: Lab, opened: Page, screenshots: Path, theme: Literal["light", "dark"]
+) -> None:
+    page = opened
+    lab.show(page, [SETUP], theme=theme)
     open_by_key(page)
     colors = panel(page).evaluate(
         "(panel) => [getComputedStyle(panel).color, getComputedStyle(panel).backgroundColor]"
@@ -198,12 +203,11 @@ def test_it_follows_the_theme(lab: Lab, screenshots: Path, theme: str) -> None:
     lab.screenshot(page, screenshots / f"details-{theme}.png")
     panel(page).get_by_role("button", name="Explain columns").click()
     lab.screenshot(page, screenshots / f"details-explained-{theme}.png")
-    lab.close(page)
 
 
-def test_below_a_grid_that_is_used_alone(lab: Lab, screenshots: Path) -> None:
-    page = lab.open_notebook([ALONE])
-    lab.run_all(page)
+def test_below_a_grid_that_is_used_alone(lab: Lab, opened: Page, screenshots: Path) -> None:
+    page = opened
+    lab.show(page, [ALONE])
     grid = open_by_key(page)
     expect(panel(page).get_by_role("group")).to_be_focused()
     expect(value(page, "Series UID")).to_contain_text(SERIES[1])
@@ -214,12 +218,13 @@ def test_below_a_grid_that_is_used_alone(lab: Lab, screenshots: Path) -> None:
     page.keyboard.press("Escape")
     expect(panel(page)).to_be_hidden()
     expect(grid.grid).to_be_focused()
-    lab.close(page)
 
 
-def test_in_the_browser_it_stands_beside_the_series(lab: Lab, screenshots: Path) -> None:
-    page = lab.open_notebook([BROWSER], theme="dark", height=1100)
-    lab.run_all(page)
+def test_in_the_browser_it_stands_beside_the_series(
+    lab: Lab, opened: Page, screenshots: Path
+) -> None:
+    page = opened
+    lab.show(page, [BROWSER], theme="dark", height=1100)
     grid = Grid(page, "Series")
     grid.wait_for_rows()
     width = box(grid.root)["width"]
@@ -244,12 +249,13 @@ def test_in_the_browser_it_stands_beside_the_series(lab: Lab, screenshots: Path)
     page.keyboard.press("Escape")
     expect(region).to_be_hidden()
     expect(patients.grid).to_be_focused()
-    lab.close(page)
 
 
-def test_in_a_narrow_browser_it_stands_below_the_series(lab: Lab, screenshots: Path) -> None:
-    page = lab.open_notebook([BROWSER], width=700, height=1400)
-    lab.run_all(page)
+def test_in_a_narrow_browser_it_stands_below_the_series(
+    lab: Lab, opened: Page, screenshots: Path
+) -> None:
+    page = opened
+    lab.show(page, [BROWSER], width=700, height=1400)
     grid = Grid(page, "Series")
     grid.wait_for_rows()
     grid.press("Control+Home", "ArrowDown", "Alt+Enter")
@@ -259,4 +265,3 @@ def test_in_a_narrow_browser_it_stands_below_the_series(lab: Lab, screenshots: P
     assert abs(below["width"] - box(grid.root)["width"]) <= 2
     assert 100 <= below["height"] <= 400
     lab.screenshot(page, screenshots / "details-browser-narrow.png")
-    lab.close(page)

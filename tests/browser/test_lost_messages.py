@@ -33,7 +33,6 @@ browser.state.add_view(hold, ["filters"])
 # JavaScript: lose the next message that contains a text, on its way to the kernel or from it.
 LOSE_REQUEST = """(text) => {
   const { send } = WebSocket.prototype;
-  window.lost ??= 0;
   let isLost = false;
   WebSocket.prototype.send = function (data) {
     const message = typeof data === "string" ? data : new TextDecoder().decode(data);
@@ -45,25 +44,33 @@ LOSE_REQUEST = """(text) => {
 LOSE_ANSWER = f"""(text) => {{ {NOTEBOOK}
   const socket = panel.sessionContext.session.kernel._ws;
   const {{ onmessage }} = socket;
-  window.lost = 0;
+  let isLost = false;
   socket.onmessage = function (event) {{
     const {{ data }} = event;
     const message = typeof data === "string" ? data : new TextDecoder().decode(data);
-    if (message.includes(text) && !window.lost) window.lost += 1;
-    else return onmessage.call(this, event);
+    if (isLost || !message.includes(text)) return onmessage.call(this, event);
+    isLost = true;
+    window.lost += 1;
   }};
 }}"""
 
 WAITING = ".idc-popover-waiting"
 
 
-@pytest.fixture
-def page(lab: Lab) -> Iterator[Page]:
-    shown = lab.open_notebook([SHOW], height=1300)
-    lab.run_all(shown)
-    expect(shown.locator(".idc-grid-count").nth(2)).to_have_text("4,926")
+@pytest.fixture(scope="module")
+def opened(lab: Lab) -> Iterator[Page]:
+    """Open one notebook for all tests; each replaces the cells."""
+    shown = lab.open_notebook([""])
     yield shown
     lab.close(shown)
+
+
+@pytest.fixture
+def page(lab: Lab, opened: Page) -> Page:
+    lab.show(opened, [SHOW], height=1300)
+    expect(opened.locator(".idc-grid-count").nth(2)).to_have_text("4,926")
+    opened.evaluate("() => { window.lost = 0; }")
+    return opened
 
 
 def choose_ct(page: Page) -> None:
@@ -160,6 +167,7 @@ browser.state.pick(patients=["LUNG1-003"])
     page.wait_for_function("() => window.lost === 1")
     expect(start).not_to_have_text("Starting…")
     assert lab.run(page, "print(len(jobs))") == "1"
+    lab.run(page, "browser.job.cancel(); browser.job.wait()")  # it would lock the folder
 
 
 def test_a_kernel_that_does_not_answer_is_reported_until_it_does(lab: Lab, page: Page) -> None:
