@@ -22,9 +22,11 @@ def test_the_copy_has_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert kinds == ["encoding", "index"]
     assert Index.default().tables["index"] == path
     shipped = Path(duckdb.__file__).parents[1] / "idc_index_data" / "idc_index.parquet"
-    rows = [duckdb.sql(f"SELECT count(*) FROM '{file}'").fetchall() for file in (shipped, path)]
-    assert rows == [[(1_044_191,)]] * 2
-    assert duckdb.sql(f"FROM '{shipped}' EXCEPT ALL FROM '{path}'").fetchall() == []
+    # The sum of the hashes of all rows does not depend on their order.
+    digest = "SELECT count(*), sum(hash(t)::HUGEINT) FROM '{}' AS t"
+    before, after = (duckdb.sql(digest.format(file)).fetchall() for file in (shipped, path))
+    assert before[0][0] == 1_044_191
+    assert after == before
 
 
 def test_a_damaged_copy_is_replaced(small_index: Path) -> None:
