@@ -38,7 +38,7 @@ test: .venv-colab/.test .venv/.test .venv/ipykernels/7.3.0 node_modules/.install
 	@echo '== All tests except most of those in a browser, on the packages of Google Colab'
 	IDC_WIDGETS_EXAMPLES=30 .venv-colab/$(pytest) -m 'not browser or front_ends' $(TEST_ARGS)
 	@echo '== All tests, on the newest releases'
-	IDC_WIDGETS_EXAMPLES=100 .venv/$(pytest) $(TEST_ARGS)
+	IDC_WIDGETS_EXAMPLES=50 .venv/$(pytest) $(TEST_ARGS)
 
 # Not part of `make test`, because Spark has 400 MB. With IDC_WIDGETS_ENGINES, a test fails if a
 # package is missing; without it, the test is skipped.
