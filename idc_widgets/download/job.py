@@ -49,7 +49,7 @@ class DownloadJob:
         workers: The number of parallel transfers.
         on_change: Called with the job; see the method `on_change`.
         stall_timeout: Files that receive no data for so many seconds are tried again.
-        tries: How often a series is tried if its problem is transient: a busy server, a broken or
+        tries: How often a series is tried if its problem is temporary: a busy server, a broken or
             stalled connection, an s5cmd that was killed. Other problems are final at once.
         backoff: Seconds before the second try; they double for each further try, up to an hour.
         verify: "size" counts the files and bytes of each series. "dicom" also reads the header of

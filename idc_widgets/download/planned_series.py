@@ -50,6 +50,10 @@ class PlannedSeries:
         """The folder of the files after the download."""
         return self.final_folder or self.folder
 
+    def fits(self, files: int, size_bytes: int) -> bool:
+        """Return whether this is the number of files of the series, and their total size."""
+        return (files, size_bytes) == (self.instances, self.size_bytes)
+
     def is_complete(self, files: Mapping[Any, int]) -> bool:
         """Return whether the number and total size of files are those of this series.
 
@@ -58,7 +62,7 @@ class PlannedSeries:
         Args:
             files: Name or path to bytes.
         """
-        if (len(files), sum(files.values())) != (self.instances, self.size_bytes):
+        if not self.fits(len(files), sum(files.values())):
             return False
         return self.only is None or self.only == {
             file if isinstance(file, str) else self._name_in_folder(file): size

@@ -41,7 +41,7 @@ class StopReason:
     """Why s5cmd stopped before every file had arrived."""
 
     message: str
-    may_pass: bool = True
+    is_temporary: bool = True
     """Whether another try may succeed."""
     stalled: frozenset[str] | None = None
     """The locations (`bucket/prefix`) of the series that caused this; None if all series did."""
@@ -72,8 +72,8 @@ class TrackedSeries:
     was_complete: bool = False
     """Whether the tracker has counted this series as done."""
     problem: str | None = None
-    """The error that s5cmd reported; a permanent error has precedence over a transient one."""
-    may_pass: bool = False
+    """The error that s5cmd reported; a permanent error has precedence over a temporary one."""
+    is_temporary: bool = False
     """Whether another try may fetch more."""
     awaited: set[str] = field(default_factory=set)
     """If only some objects are wanted, the names of those that s5cmd has not reported yet."""
@@ -98,8 +98,8 @@ class TrackedSeries:
 
     def is_complete(self) -> bool:
         """Return whether every file has arrived, as far as is known."""
-        counts = (self.finished_bytes, len(self.files))
-        if counts != (self.series.size_bytes, self.series.instances):
+        # The total size is kept, because adding it up at each look would take long.
+        if not self.series.fits(len(self.files), self.finished_bytes):
             return False
         return self.series.only is None or self.series.only == self.files
 
@@ -173,11 +173,11 @@ class ProgressTracker:
             return False
         tracked.awaited.discard(name)
         if isinstance(event, s5cmd.Problem):
-            # Prefer a permanent error to a transient one
-            may_pass = s5cmd_errors.may_pass(event.message)
-            if tracked.problem is None or not may_pass:
+            # Prefer a permanent error to a temporary one
+            is_temporary = s5cmd_errors.is_temporary(event.message)
+            if tracked.problem is None or not is_temporary:
                 tracked.problem = event.message
-            tracked.may_pass |= may_pass
+            tracked.is_temporary |= is_temporary
             is_over = name == "*"  # the whole command failed: it fetches nothing more
             is_news = True
         else:
@@ -289,13 +289,13 @@ class ProgressTracker:
             if tracked.is_complete():
                 continue
             if tracked.problem:
-                failure = s5cmd_errors.in_plain_words(tracked.problem), tracked.may_pass
+                failure = s5cmd_errors.in_plain_words(tracked.problem), tracked.is_temporary
             elif stop and stop.stalled is not None:
                 if location not in stop.stalled:
                     continue
-                failure = stop.message, stop.may_pass
+                failure = stop.message, stop.is_temporary
             elif stop and (stop.fits_all or len(tracked.files) < tracked.series.instances):
-                failure = stop.message, stop.may_pass
+                failure = stop.message, stop.is_temporary
             else:
                 failure = "" if tracked.files else _SILENCE, False
             failures[tracked.uid] = failure

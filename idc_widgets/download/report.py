@@ -10,7 +10,7 @@ from .plan import DownloadPlan
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "ReportRow", "as_dataframe", "report_rows"]
+__all__ = ["REPORT_COLUMNS", "ReportRow", "as_dataframe", "report_rows"]
 
 SeriesState = Literal["complete", "partly", "missing", "failed"]
 """How much of a series is on disk: "complete" (all), "partly" (some files) or "missing" (nothing).
@@ -18,7 +18,7 @@ SeriesState = Literal["complete", "partly", "missing", "failed"]
 "failed" means that the series had a problem, which the reason names.
 """
 
-COLUMNS = (
+REPORT_COLUMNS = (
     "SeriesInstanceUID",
     "state",
     "reason",
@@ -59,7 +59,7 @@ def report_rows(
     Args:
         plan: What was to be fetched.
         on_disk: The numbers of files and bytes on disk, by SeriesInstanceUID. The files of other
-            series are counted on the disk.
+            series, and of those of which only some objects are wanted, are counted on the disk.
         reasons: Why a series is not complete, even if its files and bytes are right.
         problems: The series in `reasons` that have a problem and are not merely unfinished.
         unchecked: Why no series counts as complete yet; None if there is no such reason.
@@ -67,8 +67,9 @@ def report_rows(
     licenses_and_dois = plan.provenance.licenses_and_dois
     for series in plan.series:
         uid = series.SeriesInstanceUID
-        counts = on_disk.get(uid)
-        is_complete = counts == (series.instances, series.size_bytes)
+        # If only some objects are wanted, the sum does not tell whether each has the right size.
+        counts = on_disk.get(uid) if series.only is None else None
+        is_complete = counts is not None and series.fits(*counts)
         if counts is None:
             files = series.files()
             counts = len(files), sum(files.values())
@@ -97,10 +98,10 @@ def report_rows(
 
 
 def as_dataframe(rows: Iterable[ReportRow]) -> pd.DataFrame:
-    """Return the rows as a DataFrame with `COLUMNS`, sizes in MB (10^6 bytes)."""
+    """Return the rows as a DataFrame with `REPORT_COLUMNS`, sizes in MB (10^6 bytes)."""
     import pandas as pd  # a late import, because a download without a report does not need it
 
     frame = pd.DataFrame(list(rows), columns=list(ReportRow._fields))
     frame[["size_bytes", "size_bytes_expected"]] /= 1e6
-    frame.columns = pd.Index(COLUMNS)
+    frame.columns = pd.Index(REPORT_COLUMNS)
     return frame

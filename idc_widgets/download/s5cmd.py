@@ -279,20 +279,22 @@ def _process(pid: int) -> tuple[str, str]:
     return "", ""
 
 
-def end_orphan(pid: int, started: str, grace: float = 5.0) -> None:
+_ORPHAN_GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
+
+
+def end_orphan(pid: int, started: str) -> None:
     """End an s5cmd whose job was killed; do nothing if its process id was reused.
 
     Args:
         pid: Its process id.
         started: Its start time, as in `Process.started`.
-        grace: Seconds between SIGTERM and SIGKILL.
     """
     for name in () if sys.platform == "win32" else ("SIGTERM", "SIGKILL"):
         if not is_running(pid, started):
             return
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, getattr(signal, name))
-        deadline = time.monotonic() + grace
+        deadline = time.monotonic() + _ORPHAN_GRACE_SECONDS
         while is_running(pid, started) and time.monotonic() < deadline:
             time.sleep(0.05)
 

@@ -6,7 +6,7 @@ import re
 
 from .._util import MORE_THREADS
 
-__all__ = ["in_plain_words", "is_disk_full", "may_pass"]
+__all__ = ["in_plain_words", "is_disk_full", "is_temporary"]
 
 # Pattern of an error, its meaning in plain words, and whether another try may succeed
 _PLAIN_WORDS = (
@@ -63,8 +63,8 @@ def in_plain_words(message: str) -> str:
     return f"{words} ({detail})" if words else detail
 
 
-def may_pass(message: str) -> bool:
-    """Return whether an error is transient: a busy server is, a full disk is not."""
+def is_temporary(message: str) -> bool:
+    """Return whether an error is temporary: a busy server is, a full disk is not."""
     return _meaning(message)[1]
 
 

@@ -182,7 +182,8 @@ class Supervisor:
         disk.check_folder(self._plan.folder)
         lock.lock(self._controls.cancelled)
         reasons: dict[str, str] = {}
-        # SeriesInstanceUID → the number of failed tries; `Options.tries` if another cannot help
+        # SeriesInstanceUID → number of failed tries; set to `Options.tries` when trying again
+        # cannot help.
         tries: Counter[str] = Counter()
         while (looked := self._look(lock)) is not None:
             tracker, survey = looked
@@ -206,9 +207,9 @@ class Supervisor:
             failures = tracker.failures(stop)
             # If only s5cmd says that a series is complete, count a try, so that this loop ends
             tries.update(tracked.uid for tracked in missing if tracked.is_complete())
-            for uid, (why, may_pass) in failures.items():
+            for uid, (why, is_temporary) in failures.items():
                 reasons[uid] = why
-                tries[uid] = tries[uid] + 1 if may_pass else self._options.tries
+                tries[uid] = tries[uid] + 1 if is_temporary else self._options.tries
             # Failed series cause no delay if other series are still waiting for their turn
             incomplete = sum(not tracked.is_complete() for tracked in missing)
             self._back_off(failures, tries, others_wait=len(failures) < incomplete)
@@ -343,13 +344,13 @@ class Supervisor:
                 if self._read_events(process, tracker):
                     last_growth = awake
             except _DiskFullError:
-                return StopReason("the disk is full", may_pass=False)
+                return StopReason("the disk is full", is_temporary=False)
             if ended:
                 return _reason_for_exit(process.exit_code or 0, self._first_noise)
             if tracker.excessive:
                 # A server that keeps listing objects would otherwise fill the disk
                 blamed = frozenset(tracker.excessive)
-                return StopReason(_EXCESSIVE, may_pass=False, stalled=blamed)
+                return StopReason(_EXCESSIVE, is_temporary=False, stalled=blamed)
             done_since = (done_since or awake) if not tracker.pending else None
             if done_since is not None and awake - done_since > KILL_GRACE_SECONDS:
                 return None  # every series was reported: s5cmd is busy with something unwanted
@@ -415,7 +416,7 @@ def _reason_for_exit(exit_code: int, first_noise: str | None) -> StopReason | No
         first_noise: The first line that s5cmd printed, if no line reports a file or an error.
     """
     if exit_code in (126, 127):  # from setpriv or a shell: the program does not start
-        return StopReason("s5cmd cannot be started, see the log", may_pass=False)
+        return StopReason("s5cmd cannot be started, see the log", is_temporary=False)
     if exit_code < 0:
         return StopReason(f"s5cmd was ended by signal {-exit_code}")
     # Exit code 1 means that s5cmd has reported problems, or that it received SIGTERM

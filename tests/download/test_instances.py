@@ -448,8 +448,8 @@ def test_a_series_with_all_files_reported_is_not_pending(server: S3Server, tmp_p
     assert list(tracker.pending) == [f"{series.bucket}/{series.prefix}"]
     tracker.update(s5cmd.FileDone(f"{url}/{names[1]}", "", 10_000))
     assert tracker.pending == {} and not tracked.is_complete()
-    why, may_pass = tracker.failures(None)["1.2.1"]
-    assert why.startswith("not on the server") and not may_pass
+    why, is_temporary = tracker.failures(None)["1.2.1"]
+    assert why.startswith("not on the server") and not is_temporary
 
 
 def test_verify_dicom_reads_only_the_chosen_instances(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_report_of_every_state(server: S3Server, plan: Plan) -> None:
     assert list(before.files) == [0, 0, 0, 1]
     assert job.wait() == "incomplete"
     frame = job.report
-    assert list(frame.columns) == list(report.COLUMNS)
+    assert list(frame.columns) == list(report.REPORT_COLUMNS)
     assert list(frame.SeriesInstanceUID) == ["1.2.1", "1.2.2", "1.2.3", "1.2.4"]
     assert list(frame.state) == ["complete", "failed", "partly", "partly"]
     assert list(frame.files) == [10, 0, 9, 11]
@@ -65,6 +66,18 @@ def test_a_problem_of_a_complete_series_does_not_count(tmp_path: Path) -> None:
     one = plan_rows(tmp_path, small(1))
     [row] = report.report_rows(one, {"1.2.1": (10, 100_001)}, {}, problems={"1.2.1"})
     assert row.state == "complete" and row.reason is None
+
+
+def test_chosen_files_that_have_wrong_sizes_are_not_complete(tmp_path: Path) -> None:
+    one = plan_rows(tmp_path, small(1))
+    only = {file_name(1): 3, file_name(2): 5}
+    series = replace(one.series[0], instances=2, size_bytes=8, only=only)
+    series.folder.mkdir(parents=True)
+    for name, size_bytes in only.items():
+        (series.folder / name).write_bytes(b"x" * (8 - size_bytes))
+    chosen = replace(one, series=(series,))
+    [row] = report.report_rows(chosen, {"1.2.1": (2, 8)}, {})
+    assert (row.state, row.files, row.size_bytes) == ("partly", 2, 8)
 
 
 # --- the record -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from idc_widgets.download.s5cmd_errors import in_plain_words, may_pass
+from idc_widgets.download.s5cmd_errors import in_plain_words, is_temporary
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ from idc_widgets.download.s5cmd_errors import in_plain_words, may_pass
 )
 def test_an_error_is_named_by_what_causes_it(message: str, words: str, passes: bool) -> None:
     assert in_plain_words(message).startswith(words)
-    assert may_pass(message) == passes
+    assert is_temporary(message) == passes
