@@ -440,7 +440,7 @@ def others(turns: int) -> dict[str, Any]:
     from idc_widgets import IDCClient
     from idc_widgets.query import Sort, row_source
     from idc_widgets.query.memory.loading import memory_index_of
-    from idc_widgets.widgets.grid.columns import COLUMNS as GRID
+    from idc_widgets.widgets.grid.columns import USUAL_COLUMNS as GRID
 
     client = IDCClient()
     engine, memory = client.engine, memory_index_of(client.engine)

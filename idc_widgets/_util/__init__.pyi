@@ -1,4 +1,3 @@
-from .atomic import flush_to_disk as flush_to_disk
 from .atomic import move_into_place as move_into_place
 from .atomic import remove as remove
 from .atomic import replaced_when_complete as replaced_when_complete

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["flush_to_disk", "move_into_place", "remove", "replaced_when_complete", "write_whole"]
+__all__ = ["move_into_place", "remove", "replaced_when_complete", "write_whole"]
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterat
             temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
-        flush_to_disk(temporary)
+        _flush_to_disk(temporary)
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
@@ -77,7 +77,7 @@ def write_whole(
             file.writelines(piece.encode() for piece in content)
 
 
-def flush_to_disk(path: Path) -> None:
+def _flush_to_disk(path: Path) -> None:
     """Wait until the content of a file is on the disk.
 
     Raises:

@@ -53,13 +53,17 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}"
 
 
-def and_more(count: int) -> str:
-    """Return the end of a message that names one value and leaves out `count` others.
+def and_more(count: int, form: str = " (and {} more)") -> str:
+    """Return the end of a list that leaves out `count` items; empty if it leaves out none.
 
-    >>> and_more(3), and_more(0)
-    (' (and 3 more)', '')
+    Args:
+        count: The number of items that are left out.
+        form: The text; the number replaces ``{}``.
+
+    >>> and_more(3), and_more(1200, " and {} more"), and_more(0)
+    (' (and 3 more)', ' and 1,200 more', '')
     """
-    return f" (and {count:,} more)" if count > 0 else ""
+    return form.format(f"{count:,}") if count > 0 else ""
 
 
 def one_line(text: str) -> str:

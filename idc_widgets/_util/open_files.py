@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["too_few_open_files"]
 
 #: More files than a browser with a download opens, in addition to those of the kernel.
-_NEEDED = 24
+_NEEDED_FILES = 24
 
 
 def too_few_open_files() -> str:
@@ -29,7 +29,7 @@ def too_few_open_files() -> str:
         return ""  # without /proc, the number is not known
     except OSError:
         opened = limit  # not even the folder can be opened
-    needed = opened + _NEEDED
+    needed = opened + _NEEDED_FILES
     if limit == resource.RLIM_INFINITY or needed <= limit:
         return ""
     if highest == resource.RLIM_INFINITY or needed <= highest:
@@ -38,6 +38,6 @@ def too_few_open_files() -> str:
             return ""
     return (
         f"this process may have {limit} files open at once, and {opened} are open; expected room "
-        f"for {_NEEDED} more; raise the limit before you start Jupyter or Python, for example "
-        "with `ulimit -n 1024`"
+        f"for {_NEEDED_FILES} more; raise the limit before you start Jupyter or Python, for "
+        "example with `ulimit -n 1024`"
     )

@@ -14,8 +14,6 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from .http import (
-    RETRY_PAUSE_SECONDS,
-    TIMEOUT_SECONDS,
     FileCheck,
     Http,
     HttpError,
@@ -99,8 +97,6 @@ def count_objects(
     suffix: str = "",
     workers: int = 16,
     max_pages: int = _MAX_PAGES,
-    timeout: tuple[float, float] = TIMEOUT_SECONDS,
-    pause: float = RETRY_PAUSE_SECONDS,
 ) -> dict[tuple[str, str], ObjectCount]:
     """Count the objects that are directly in each of many folders, with one request per page.
 
@@ -110,8 +106,6 @@ def count_objects(
         suffix: Objects whose keys have another ending are not counted.
         workers: The number of requests at a time.
         max_pages: The largest number of pages per folder; a page has 1,000 objects at most.
-        timeout: Seconds to connect, and seconds without a byte.
-        pause: Seconds before the first retry.
 
     Returns:
         The count per folder, in the order of `folders`; zero for a folder without objects.
@@ -125,7 +119,7 @@ def count_objects(
 
     def count(share: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ObjectCount]:
         counts = {}
-        with open_http(timeout, pause) as http:  # one session per thread
+        with open_http() as http:  # one session per thread
             for bucket, prefix in share:
                 if stop.is_set():
                     break

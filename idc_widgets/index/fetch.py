@@ -49,6 +49,9 @@ _LINE_SECONDS = 0.2
 #: The longest answer that is read as a checksum, in bytes.
 _MAX_CHECKSUM_BYTES = 1000
 
+#: The ending of the objects of a table in a bucket, and of its files in a folder.
+_SUFFIX = ".parquet"
+
 #: The names of files that are written while another process fetches the same table. No later call
 #: can resume them if the process is killed. Names of files that can be resumed end in ``.part``.
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
@@ -111,12 +114,9 @@ def fetch_folder(
     prefix: str,
     target: Path,
     *,
-    suffix: str = ".parquet",
     progress: ProgressCallback | None = None,
-    timeout: tuple[float, float] = TIMEOUT_SECONDS,
-    pause: float = RETRY_PAUSE_SECONDS,
 ) -> Path:
-    """Fetch the objects below a prefix of a public S3 bucket into one folder, all or none.
+    """Fetch the Parquet files below a prefix of a public S3 bucket into one folder, all or none.
 
     The size of each object is checked, and also its MD5 if its ETag is an MD5.
 
@@ -126,10 +126,7 @@ def fetch_folder(
         bucket: The bucket.
         prefix: The beginning of the keys; ends with a slash.
         target: The folder to create. An existing folder stays as it is.
-        suffix: Objects whose keys have another ending are left out.
         progress: Called while bytes arrive, and at the end.
-        timeout: Seconds to connect, and seconds without a byte.
-        pause: Seconds before the first retry.
 
     Returns:
         `target`, with the files ``00000.parquet`` and so on, in the order of the keys.
@@ -138,16 +135,16 @@ def fetch_folder(
         FetchError: The bucket cannot be listed or has no such object, or an object is damaged,
             cannot be fetched or cannot be written.
     """
-    with open_http(timeout, pause) as http:
-        objects = _objects(http, name, endpoint_url, bucket, prefix, suffix)
+    with open_http() as http:
+        objects = _objects(http, name, endpoint_url, bucket, prefix)
         total = sum(entry.size for entry in objects)
         key = hashlib.sha256(repr(objects).encode()).hexdigest()
         with _partial_path(name, target, key) as folder:
             make_partial_folder(folder)
-            require_space(folder, _missing_bytes(folder, objects, suffix))
+            require_space(folder, _missing_bytes(folder, objects))
             done = 0
             for place, entry in enumerate(objects):
-                file = folder / f"{place:05}{suffix}"
+                file = folder / f"{place:05}{_SUFFIX}"
                 if not file.is_file():
                     url = f"{bucket_url(endpoint_url, bucket)}/{quote(entry.key)}"
                     part = folder / f".{file.name}.part"
@@ -187,26 +184,24 @@ def progress_line(name: str) -> ProgressCallback | None:
     return write
 
 
-def _objects(
-    http: Http, name: str, endpoint_url: str, bucket: str, prefix: str, suffix: str
-) -> list[S3Object]:
+def _objects(http: Http, name: str, endpoint_url: str, bucket: str, prefix: str) -> list[S3Object]:
     """Return the objects of a folder; raise an error if there are none."""
     try:
         listed = list_objects(http, endpoint_url, bucket, prefix)
-        if objects := [entry for entry in listed if entry.key.endswith(suffix)]:
+        if objects := [entry for entry in listed if entry.key.endswith(_SUFFIX)]:
             return objects
-        raise HttpError(f"has no object {prefix}*{suffix}")
+        raise HttpError(f"has no object {prefix}*{_SUFFIX}")
     except HttpError as error:
         shown = shown_url(bucket_url(endpoint_url, bucket))
         raise FetchError(f"cannot fetch {name}: {shown} {error}") from error
 
 
-def _missing_bytes(folder: Path, objects: Sequence[S3Object], suffix: str) -> int:
+def _missing_bytes(folder: Path, objects: Sequence[S3Object]) -> int:
     """Return the total size in bytes of the objects that are not in the partial folder yet."""
     return sum(
         entry.size
         for place, entry in enumerate(objects)
-        if not (folder / f"{place:05}{suffix}").is_file()
+        if not (folder / f"{place:05}{_SUFFIX}").is_file()
     )
 
 

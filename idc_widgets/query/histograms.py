@@ -27,7 +27,9 @@ def count_bins(
     if not isinstance(bins, int) or bins < 1:
         raise InvalidQueryError(f"bins={bins!r}: expected a whole number of at least 1")
     edges = _edges(engine, column, bins)
-    others = tuple(one for one in conditions if own_filters or one.column != column)
+    others = tuple(
+        condition for condition in conditions if own_filters or condition.column != column
+    )
     matches = matches_of(engine, others)
     if matches is not None:
         series, missing = matches.count_bins(column, edges)

@@ -33,7 +33,7 @@ _IDENTIFIERS = frozenset(
 _MANY_VALUED = frozenset({"PatientID", "StudyDescription", "SeriesDescription", "SeriesNumber"})
 
 #: The largest number of values that a text is compared with. It bounds the memory and the time.
-_MAX_SIMILAR = 5_000
+_MAX_SIMILAR_VALUES = 5_000
 
 #: The character that sorts after all others.
 _LAST = chr(sys.maxunicode)
@@ -138,7 +138,7 @@ def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions
         )
         condition += f" AND ({begins_alike})"
     rows = engine.rows(
-        f"SELECT DISTINCT {column} FROM index WHERE {condition} LIMIT {_MAX_SIMILAR}", params
+        f"SELECT DISTINCT {column} FROM index WHERE {condition} LIMIT {_MAX_SIMILAR_VALUES}", params
     )
     return [str(value) for (value,) in rows]
 

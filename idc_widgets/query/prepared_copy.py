@@ -47,8 +47,8 @@ MEMORY_LIMIT_SQL = "SELECT current_setting('memory_limit')"
 #: A copy of another version is removed if it has not been used for this time.
 _MAX_UNUSED_SECONDS = 30 * 24 * 3600
 
-#: The names of files that killed processes, also of earlier releases, leave in the cache folder.
-_LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp|\.(index|encoding|coding)-.*\d+\.\d+|coding-.*\.arrow")
+#: The names of files that killed processes leave in the cache folder.
+_LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp|\.(index|encoding)-.*\d+\.\d+")
 
 
 def nothing_to_prepare(index: Index) -> str:

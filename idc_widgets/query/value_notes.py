@@ -23,7 +23,7 @@ NOTED_COLUMNS = tuple(_SOURCES)
 
 _MAX_TITLE, _MAX_DESCRIPTION = 160, 320
 #: Longer texts are cut before they are cleaned, so that a hostile table costs no time.
-_MAX_READ = 4_000
+_MAX_READ_CHARACTERS = 4_000
 
 _TAG = re.compile(r"<[^<>]{0,200}>")
 
@@ -89,7 +89,7 @@ def _title_of_images(sources: Iterable[Any]) -> str:
 
 def _plain(text: str, limit: int) -> str:
     """Return a text without tags and line ends, and not longer than `limit`."""
-    words = " ".join(unescape(_TAG.sub("", text[:_MAX_READ])).split())
+    words = " ".join(unescape(_TAG.sub("", text[:_MAX_READ_CHARACTERS])).split())
     return words if len(words) <= limit else words[: limit - 2].rsplit(" ", 1)[0] + " …"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from .._util import plural
+from .._util import and_more, plural
 from ..query import Engine
 from .manifests import UnknownLine, resolve_manifest
 from .selection import Selection
@@ -37,8 +37,7 @@ class Manifest:
             return words
         lines = len({line.number for line in self.unknown})
         shown = "; ".join(map(str, self.unknown[:MAX_LINES_SHOWN]))
-        rest = len(self.unknown) - MAX_LINES_SHOWN
-        more = f"; and {rest:,} more" if rest > 0 else ""
+        more = and_more(len(self.unknown) - MAX_LINES_SHOWN, "; and {} more")
         are = "is" if lines == 1 else "are"
         return f"{words}; {plural(lines, 'line')} {are} not known: {shown}{more}"
 

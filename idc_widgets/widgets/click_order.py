@@ -16,7 +16,7 @@ __all__ = ["CLICKS", "ClickOrder"]
 
 #: The limits of pages that are remembered, and of clicks per page that have come.
 _MAX_PAGES = 64
-_MAX_COME = 1000
+_MAX_KNOWN_CLICKS = 1000
 
 #: A click that is kept for an earlier one is carried out when it has been sent so many times,
 #: which is after 15 seconds (`RESEND_MS` in requests.js): the earlier one may be lost.
@@ -58,7 +58,7 @@ class _Page:
             if after <= 0 or after in self.come or (is_late and kept <= number):
                 ready.append(self.kept.pop(kept))
                 self.come[kept] = False
-        while len(self.come) > _MAX_COME:
+        while len(self.come) > _MAX_KNOWN_CLICKS:
             self.come.popitem(last=False)
 
     def end(self, number: int) -> None:

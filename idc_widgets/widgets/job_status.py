@@ -25,7 +25,7 @@ MAX_ROWS = 200
 MAX_SHOWN_LOG_LINES = 200
 
 #: The number of characters of a line of the log.
-MAX_LOG_LINE_CHARACTERS = 400
+MAX_SHOWN_LINE_CHARACTERS = 400
 
 
 class RecentSpeeds:
@@ -83,7 +83,7 @@ def job_status(job: DownloadJob, *, is_connected: bool = True, hint: str = "") -
         "can_retry": not is_active and job.state != "complete",
         "rows": rows,
         "more": more,
-        "log": [line[:MAX_LOG_LINE_CHARACTERS] for line in job.log[-MAX_SHOWN_LOG_LINES:]],
+        "log": [line[:MAX_SHOWN_LINE_CHARACTERS] for line in job.log[-MAX_SHOWN_LOG_LINES:]],
     }
 
 

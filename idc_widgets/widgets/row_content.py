@@ -33,8 +33,9 @@ MAX_SERIES = 5_000
 MAX_VALUES = 5
 #: Studies of a patient that can be opened in the viewer, and data sets that are described.
 MAX_LINKS = 10
-#: Characters of a value, a title, a description, and a citation.
-MAX_VALUE, MAX_TITLE, MAX_DESCRIPTION, MAX_CITATION = 1_000, 300, 4_000, 2_000
+#: Maximum characters of a value, a title, a description, and a citation.
+MAX_VALUE_CHARACTERS, MAX_TITLE_CHARACTERS = 1_000, 300
+MAX_DESCRIPTION_CHARACTERS, MAX_CITATION_CHARACTERS = 4_000, 2_000
 
 #: The columns that `viewer_links` needs.
 VIEWER_COLUMNS = ("StudyInstanceUID", "SeriesInstanceUID", "StudyDate")
@@ -142,7 +143,7 @@ def _summary(level: str, row: Window, series: Window) -> str:
     """Return one line that says what a row is."""
 
     def values(name: str) -> str | None:
-        texts = {cell_text("text", value, MAX_VALUE) for value in series[name]}
+        texts = {cell_text("text", value, MAX_VALUE_CHARACTERS) for value in series[name]}
         return ", ".join(sorted(filter(None, texts))[:MAX_VALUES]) or None
 
     def count(name: str, noun: str) -> str | None:
@@ -155,7 +156,11 @@ def _summary(level: str, row: Window, series: Window) -> str:
     }[level]()
     is_series = level == "series"
     parts.append(count("instanceCount", "file") if is_series else count("series", "series"))
-    parts.append(cell_text("size", row["series_size_MB" if is_series else "size_MB"][0], MAX_TITLE))
+    parts.append(
+        cell_text(
+            "size", row["series_size_MB" if is_series else "size_MB"][0], MAX_TITLE_CHARACTERS
+        )
+    )
     return " · ".join(filter(None, parts))
 
 
@@ -177,7 +182,7 @@ def _field(name: str, values: list[Any], described: Mapping[str, tuple[str, str]
     shown = counts.most_common(MAX_VALUES)
     if len(counts) == len(values) > MAX_VALUES:
         shown = []
-    texts = [(cell_text(info.kind, value, MAX_VALUE), count) for value, count in shown]
+    texts = [(cell_text(info.kind, value, MAX_VALUE_CHARACTERS), count) for value, count in shown]
     is_missing = len(texts) == 1 and texts[0][0] is None
     return {
         "name": name,
@@ -233,10 +238,10 @@ def _collection(client: IDCClient, collection: str, described: list[DataSource])
     }
     return {
         "id": collection,
-        "title": plain_text(whole.title, MAX_TITLE),
-        "description": plain_text(whole.description, MAX_DESCRIPTION),
+        "title": plain_text(whole.title, MAX_TITLE_CHARACTERS),
+        "description": plain_text(whole.description, MAX_DESCRIPTION_CHARACTERS),
         "facts": [
-            (column_info(name).label, plain_text(", ".join(texts), MAX_VALUE))
+            (column_info(name).label, plain_text(", ".join(texts), MAX_VALUE_CHARACTERS))
             for name, texts in values.items()
             if texts
         ],
@@ -270,13 +275,13 @@ def _sources(
 def _source(result: str, doi: str, license_: str, described: DataSource) -> Source:
     return {
         "kind": "Analysis result" if result else "Original images",
-        "id": cell_text("text", result, MAX_VALUE) or "",
-        "title": plain_text(described.title, MAX_TITLE),
-        "description": plain_text(described.description, MAX_DESCRIPTION),
-        "license": cell_text("text", license_, MAX_VALUE) or "",
+        "id": cell_text("text", result, MAX_VALUE_CHARACTERS) or "",
+        "title": plain_text(described.title, MAX_TITLE_CHARACTERS),
+        "description": plain_text(described.description, MAX_DESCRIPTION_CHARACTERS),
+        "license": cell_text("text", license_, MAX_VALUE_CHARACTERS) or "",
         "non_commercial": is_non_commercial(license_),
-        "citation": plain_text(described.citation, MAX_CITATION),
-        "doi": cell_text("text", doi, MAX_VALUE) or "",
+        "citation": plain_text(described.citation, MAX_CITATION_CHARACTERS),
+        "doi": cell_text("text", doi, MAX_VALUE_CHARACTERS) or "",
         "doi_url": doi_url(doi),
     }
 

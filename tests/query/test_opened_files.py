@@ -215,8 +215,7 @@ def test_old_files_of_other_versions_are_removed_unless_they_are_in_use(
         f".{'a' * 32}.tmp": 2 * 24 * 3600,
         f".{'b' * 32}.tmp": 3600,
         ".index-25.0.5.parquet.123.456": 2 * 24 * 3600,
-        ".coding-25.0.5-1.arrow.123.456": 2 * 24 * 3600,
-        "coding-25.0.5-1.arrow": 2 * 24 * 3600,
+        ".encoding-25.0.5-1.arrow.123.456": 2 * 24 * 3600,
         "notes.tmp": month_ago,
     }
     for name, age in names.items():

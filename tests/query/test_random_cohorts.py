@@ -275,7 +275,7 @@ class Grid:
         else:
             values = self.table.column(sort.column).take(self._rows)
         present = [value for value in values if value is not None]
-        if sort.column == "SeriesNumber":  # numbers come before other texts
+        if sort.column == "SeriesNumber":  # integers sort before other texts
             present.sort(key=lambda text: (series_number(text), text), reverse=sort.descending)
         else:
             present.sort(reverse=sort.descending)

@@ -262,7 +262,7 @@ def test_hostile_values_stay_text(own_table: OwnTable) -> None:
     prefix = "https://viewer.imaging.datacommons.cancer.gov/"
     assert url == f"{prefix}slim/studies/1.2%3Fa%3Db%26c%3D%2F%2Fevil"
     longest = max(len(text) for one in content["fields"] for text, _ in one["values"])
-    assert longest == content_module.MAX_VALUE
+    assert longest == content_module.MAX_VALUE_CHARACTERS
     assert content["collection"] == {"id": HOSTILE, "title": "", "description": "", "facts": []}
     first, second = content["sources"]
     assert (first["doi"], first["doi_url"]) == ("javascript:alert(1)", "")

@@ -55,8 +55,8 @@ def read_index(engine: DuckDBEngine) -> EncodedIndex:
     """Read the columns that most queries use; this takes about a second of CPU for IDC's index.
 
     The columns of groups are read first, as counts need them. Meanwhile, and after this function
-    has returned, another thread reads the others, in the order in which grids need them. Whoever
-    needs a column before reads it, or waits for it.
+    has returned, another thread reads the others, in the order in which grids need them. A
+    caller that needs a column earlier reads it itself, or waits.
 
     Raises:
         IndexFileError: The user's own table has a series in several rows; or the file was changed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...errors import InvalidQueryError, unknown_message
 from ...index import LEVELS, column_info
 
-__all__ = ["COLUMNS", "ON_DISK", "Column", "chosen_columns", "possible_columns"]
+__all__ = ["ON_DISK", "USUAL_COLUMNS", "Column", "chosen_columns", "possible_columns"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Column:
 
 
 #: Level → the columns of its grid.
-COLUMNS: dict[str, tuple[Column, ...]] = {
+USUAL_COLUMNS: dict[str, tuple[Column, ...]] = {
     "patient": (
         Column("collection_id", 130),
         Column("PatientID", 116),
@@ -76,13 +76,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 #: widget has it.
 ON_DISK = Column("on_disk", 96)
 
-#: The usual widths of columns of each kind that are not in `COLUMNS`.
+#: The usual widths of columns of each kind that are not in `USUAL_COLUMNS`.
 _WIDTHS = {"uid": 190, "count": 74, "number": 110, "size": 76, "date": 98, "age": 58, "flag": 70}
 
 
 def possible_columns(level: str) -> tuple[Column, ...]:
     """Return all columns that a grid of a level can show, the usual ones first."""
-    usual = {column.name: column for column in COLUMNS[level]}
+    usual = {column.name: column for column in USUAL_COLUMNS[level]}
     others = (name for name in LEVELS[level].columns if name not in usual)
     return (*usual.values(), *(Column(name, _width(name)) for name in others))
 
@@ -94,7 +94,7 @@ def chosen_columns(level: str, names: Sequence[str]) -> tuple[Column, ...]:
         InvalidQueryError: There is no such column.
     """
     if not names:
-        return COLUMNS[level]
+        return USUAL_COLUMNS[level]
     possible = {column.name: column for column in possible_columns(level)}
     for name in names:
         if name not in possible:

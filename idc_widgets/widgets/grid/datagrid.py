@@ -373,7 +373,7 @@ class _Grid(StreamingDataGrid):
 
     def on_menu(self, transforms: Sequence[Mapping[str, Any]]) -> None:
         """Sort as a person chose in the menu of a header."""
-        sorts = [one for one in transforms if one.get("type") == "sort"]
+        sorts = [transform for transform in transforms if transform.get("type") == "sort"]
         if len(sorts) < len(transforms):
             self._transforms = sorts
             self._view.refuse_filter()

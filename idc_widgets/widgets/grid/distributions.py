@@ -18,7 +18,7 @@ from .columns import Column
 
 __all__ = ["Distributions", "distributions_of", "kind_of_bars"]
 
-#: The number of values of a column that have a bar. The most frequent values have one.
+#: Number of most frequent values that get a bar.
 MAX_BARS = 12
 
 #: The number of chosen values that have a bar beside these, although they are less frequent.

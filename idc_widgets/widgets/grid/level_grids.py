@@ -20,7 +20,7 @@ from ..front_end_requests import FrontEndRequests
 from ..state import BrowserState
 from ..static_view import StaticTable, StaticView, choices, first_rows
 from ..turns import not_up_to_date
-from .columns import COLUMNS, ON_DISK, Column, chosen_columns, possible_columns
+from .columns import ON_DISK, USUAL_COLUMNS, Column, chosen_columns, possible_columns
 from .distributions import Distributions
 from .dom_grid import DomGridView
 from .grid_view import GridOptions, MakeGridView
@@ -126,7 +126,9 @@ class _LevelGrid(Closable, VBox):
 
     def static_table(self) -> StaticTable:
         """Return the first rows, for a `StaticView`."""
-        return first_rows(self._title, self._rows, [column.name for column in COLUMNS[self._level]])
+        return first_rows(
+            self._title, self._rows, [column.name for column in USUAL_COLUMNS[self._level]]
+        )
 
     def _refill(self) -> None:
         cohort = getattr(self._state, self._rows_trait)

@@ -7,6 +7,7 @@
 // To Python: {type: "click", page, number, generation, kind, ...}, with kind "pick", {selections,
 // before}; "sort", {column}; or "menu", {transforms}, for the menu of a header.
 // From Python: {event_type: "answer", page, number}.
+// ipydatagrid's own messages use the keys "type" and "event_type", so these do, too.
 
 /**
  * @typedef {{ r1: number, r2: number, c1: number, c2: number }} Cells A rectangle of cells.

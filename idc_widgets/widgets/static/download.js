@@ -112,7 +112,7 @@ function render({ model, el }) {
   const copyFolder = button("idc-link", COPY_FOLDER, "", () =>
     copyAndConfirm(copyFolder, COPY_FOLDER, status.folder ?? ""),
   );
-  const copyPaths = button("idc-link", COPY_PATHS, "", () => model.send({ kind: "paths" }));
+  const copyPaths = button("idc-link", COPY_PATHS, "", () => kernel.send({ kind: "paths" }));
   actions.append(retry, copyFolder, copyPaths);
   const list = h("ul", "idc-download-list");
   list.setAttribute("aria-label", "Series");
@@ -352,7 +352,7 @@ function render({ model, el }) {
     const isWaiting = polledAt !== null && Date.now() - polledAt < POLL_TIMEOUT_MS;
     if (!status.active || isWaiting) return;
     polledAt = Date.now();
-    model.send({ kind: "poll", number: status.number });
+    kernel.send({ kind: "poll", number: status.number });
   }, POLL_MS);
 
   /** @param {{ kind: string, status: Status | null, text: string } | undefined} message */
