@@ -26,7 +26,7 @@ PREFIXES = {
 #: or the examples in their docstrings are the tests.
 TESTED_IN = {
     "_util/cached_files": "query/test_prepared_copy",
-    "_util/forks": "query/test_forks",
+    "_util/contexts": "widgets/test_interrupts",
     "_util/formatting": "test_doctests",
     "_util/http_session": "util/test_http",
     "_util/licenses": "test_doctests",
@@ -83,6 +83,7 @@ TESTED_IN = {
     "widgets/grid/shown_rows": "widgets/test_level_grids",
     "widgets/grid/tsv": "test_doctests",
     "widgets/grid/view_of_rows": "widgets/test_level_grids",
+    "widgets/promises": "widgets/test_turns",
     "widgets/row_content": "widgets/test_details",
     "widgets/settled_traits": "widgets/test_state",
 }

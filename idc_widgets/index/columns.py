@@ -1,6 +1,7 @@
 """The one table of columns: the name of each in SQL and on the screen, and what it holds.
 
-Dropdowns, grids, chips, histograms and messages take their labels and units from here.
+Dropdowns, grids, chips, histograms and messages on the screen take their labels and units from
+here. In Python code, messages have the name.
 """
 
 from __future__ import annotations

@@ -193,10 +193,9 @@ def _check_texts_exist(engine: Engine, column: str, values: Iterable[Scalar]) ->
     known = known_texts(engine, column, texts)
     missing = [text for text in texts if text not in known]
     if missing:
-        kind = "collection" if column == "collection_id" else column
         hint = identifier_hint(engine, column, missing[0])
         similar = () if hint else similar_texts(engine, column, missing[0])
-        raise _unknown_values(kind, missing, similar, hint)
+        raise _unknown_values(column, missing, similar, hint)
 
 
 def _unknown_values(

@@ -9,12 +9,24 @@ from typing import Any
 
 from traitlets import HasTraits, Unicode
 
-from ..errors import IDCError
+from ..errors import IDCError, InvalidQueryError
+from ..index import column_info
 from .user_observers import Teller
 
-__all__ = ["ErrorReporting"]
+__all__ = ["ErrorReporting", "with_label"]
 
 _log = logging.getLogger(__name__)
+
+
+def with_label(error: InvalidQueryError, column: str) -> InvalidQueryError:
+    """Return an error about a filter with the label of the column, as the screen shows it.
+
+    In Python code, a message has the keyword of the column, because code uses the keyword.
+
+    >>> with_label(InvalidQueryError("instanceCount: the range is upside down"), "instanceCount")
+    InvalidQueryError('Files: the range is upside down')
+    """
+    return type(error)(str(error).replace(column, column_info(column).label, 1))
 
 
 class ErrorReporting(HasTraits):

@@ -18,6 +18,7 @@ from ..query import NOTED_COLUMNS, FacetValue, value_notes
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
+from .error_reporting import with_label
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
 from .static_view import MAX_ROWS, StaticTable, StaticView, choices
@@ -182,7 +183,10 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         with self.hold_sync():
             self._last_request = request
             exclude = content.get("exclude") is True
-            self.state.filter_values(self.column, content["values"], exclude=exclude)
+            try:
+                self.state.filter_values(self.column, content["values"], exclude=exclude)
+            except InvalidQueryError as error:
+                raise with_label(error, self.column) from error
 
     def _show_notes(self) -> None:
         """Send the titles and descriptions; they are optional, so no error is shown."""

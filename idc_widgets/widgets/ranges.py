@@ -17,6 +17,7 @@ from ..query import Cohort, Histogram
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
+from .error_reporting import with_label
 from .filter_text import bound_text, filter_text, range_text
 from .front_end_requests import FrontEndRequests
 from .state import BrowserState
@@ -204,6 +205,8 @@ class RangeFilter(Closable, anywidget.AnyWidget):
             try:
                 self._problem = ""
                 self.state.filters = make_filters()
+            except InvalidQueryError as error:
+                self._problem = str(with_label(error, self.column))
             except IDCError as error:
                 self._problem = str(error)
             finally:

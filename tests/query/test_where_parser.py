@@ -146,9 +146,12 @@ def test_bad_arguments_are_refused_with_help(
     [
         (
             {"collection_id": "nsclc_radiomic"},
-            "unknown collection 'nsclc_radiomic'; did you mean 'nsclc_radiomics'?",
+            "unknown collection_id 'nsclc_radiomic'; did you mean 'nsclc_radiomics'?",
         ),
-        ({"collection_id": ["nlst", "NLSTS"]}, "unknown collection 'NLSTS'; did you mean 'nlst'?"),
+        (
+            {"collection_id": ["nlst", "NLSTS"]},
+            "unknown collection_id 'NLSTS'; did you mean 'nlst'?",
+        ),
         ({"Modalty": "CT"}, "unknown column 'Modalty'; did you mean 'Modality'?"),
         ({"Modality": "ct"}, "unknown Modality 'ct'; did you mean 'CT'?"),
         ({"PatientID": "LUNG1-3655"}, "did you mean 'LUNG1-365'"),

@@ -116,6 +116,8 @@ def test_an_invalid_choice_is_reported_and_answered(state):
     assert dropdown._answered == answer
     choose(dropdown, ["CT"])
     assert state.message == ""
+    choose(FacetDropdown(state, "BodyPartExamined"), ["HOME"])
+    assert "unknown Body part 'HOME'" in state.message
 
 
 def test_all_but_the_ticked_values(state):

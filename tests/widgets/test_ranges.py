@@ -133,6 +133,9 @@ def test_typed_ranges(state, column, low, high, expected, words):
         ("StudyDate", "01022010", "", "'01022010' is not a date; expected YYYY-MM-DD"),
         ("StudyDate", "02/01/2010", "", "expected YYYY-MM-DD"),
         ("StudyDate", "2010", "", "expected YYYY-MM-DD"),
+        ("StudyDate", "2010-02-01", "2009-02-01", "Study date: the range is upside down"),
+        ("instanceCount", "9", "1", "Files: the range is upside down, 9 > 1"),
+        ("PatientAge", "old", "", "Age: 'old' is not an age"),
         ("SeriesDate", "", "2010-2-1", "expected YYYY-MM-DD"),
     ],
 )
