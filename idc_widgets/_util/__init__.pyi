@@ -47,4 +47,7 @@ from .s3_listing import S3Object as S3Object
 from .s3_listing import bucket_url as bucket_url
 from .s3_listing import count_objects as count_objects
 from .s3_listing import list_objects as list_objects
+from .threads import NoThreadError as NoThreadError
+from .threads import in_threads as in_threads
+from .threads import start_thread as start_thread
 from .version import VERSION as VERSION

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -20,6 +19,7 @@ from .http import (
     open_http,
     shown_url,
 )
+from .threads import in_threads
 
 __all__ = ["ObjectCount", "S3Object", "bucket_url", "count_objects", "list_objects"]
 
@@ -64,7 +64,13 @@ def bucket_url(endpoint_url: str, bucket: str) -> str:
 
 
 def list_objects(
-    http: Http, endpoint_url: str, bucket: str, prefix: str, *, max_pages: int = _MAX_PAGES
+    http: Http,
+    endpoint_url: str,
+    bucket: str,
+    prefix: str,
+    *,
+    max_pages: int = _MAX_PAGES,
+    stop: threading.Event | None = None,
 ) -> Iterator[S3Object]:
     """Yield the objects whose keys begin with `prefix`, in the order of their keys.
 
@@ -74,12 +80,15 @@ def list_objects(
         bucket: The bucket.
         prefix: The beginning of the keys.
         max_pages: A longer listing is an error; a page has 1,000 objects at most.
+        stop: When this is set, no further page is requested, which is an error, too.
 
     Raises:
         HttpError: The server cannot list them, or lists too many.
     """
     token: str | None = None
     for _ in range(max_pages):
+        if stop is not None and stop.is_set():
+            raise HttpError("was not asked for the whole list of files")
         url = f"{bucket_url(endpoint_url, bucket)}?list-type=2&prefix={quote(prefix, safe='')}"
         if token:
             url += f"&continuation-token={quote(token, safe='')}"
@@ -113,6 +122,7 @@ def count_objects(
     Raises:
         HttpError: A folder cannot be listed, or has too many pages; the message names it. No
             further folder is listed then.
+        NoThreadError: The system does not start another thread.
     """
     wanted = list(dict.fromkeys(folders))
     stop = threading.Event()
@@ -124,7 +134,9 @@ def count_objects(
                 if stop.is_set():
                     break
                 try:
-                    objects = list_objects(http, endpoint_url, bucket, prefix, max_pages=max_pages)
+                    objects = list_objects(
+                        http, endpoint_url, bucket, prefix, max_pages=max_pages, stop=stop
+                    )
                     counts[bucket, prefix] = _counted(objects, prefix, suffix)
                 except HttpError as error:
                     stop.set()
@@ -134,13 +146,12 @@ def count_objects(
 
     counts: dict[tuple[str, str], ObjectCount] = {}
     shares = [share for start in range(workers) if (share := wanted[start::workers])]
-    pool = ThreadPoolExecutor(max(1, len(shares)), thread_name_prefix="s3_listing")
+    never = threading.Event()  # an error in one thread has to arrive here before the end
     try:
-        for counted in pool.map(count, shares):
+        for counted in in_threads(count, shares, workers=workers, name="s3_listing", stop=never):
             counts.update(counted)
     finally:
         stop.set()
-        pool.shutdown(wait=False)  # after an interrupt, do not wait for a silent server
     return {folder: counts[folder] for folder in wanted}
 
 

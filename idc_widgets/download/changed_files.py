@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from .._util import read_regular
+from .._util import NoThreadError, in_threads, read_regular
+from ..errors import DownloadError
 from .path_template import RECORD_NAME
 from .planned_series import PlannedSeries
 
@@ -40,6 +40,9 @@ def sizes_on_server(
 
     Returns:
         The sizes; series that the server does not list are left out.
+
+    Raises:
+        DownloadError: The system does not start another thread.
     """
     # Late: the library requests takes 5 MB, and most downloads list nothing here.
     from .._util import HttpError, list_objects, open_http
@@ -62,16 +65,21 @@ def sizes_on_server(
                 with suppress(HttpError):
                     # A faulty server may list without end
                     pages = item.instances // _OBJECTS_PER_PAGE + 2
-                    objects = list_objects(http, endpoint_url, item.bucket, prefix, max_pages=pages)
+                    objects = list_objects(
+                        http, endpoint_url, item.bucket, prefix, max_pages=pages, stop=stop
+                    )
                     listed[item.SeriesInstanceUID] = {
                         entry.key.removeprefix(prefix): entry.size for entry in objects
                     }
         return listed
 
-    if shares := [share for start in range(_WORKERS) if (share := whole[start::_WORKERS])]:
-        with ThreadPoolExecutor(len(shares), "DownloadJob-list") as pool:
-            for listed in pool.map(list_share, shares):
-                known |= listed
+    shares = [share for start in range(_WORKERS) if (share := whole[start::_WORKERS])]
+    name = "DownloadJob-list"
+    try:
+        for listed in in_threads(list_share, shares, workers=_WORKERS, name=name, stop=stop):
+            known |= listed
+    except NoThreadError as error:
+        raise DownloadError(f"the files on the server cannot be listed: {error}") from error
     return known
 
 

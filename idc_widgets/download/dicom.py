@@ -8,10 +8,10 @@ import os
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from .._util import NoThreadError, in_threads
 from ..errors import DownloadError
 
 __all__ = ["CANCELLED", "check_installed", "find_wrong_series"]
@@ -58,6 +58,9 @@ def find_wrong_series(
     Returns:
         The first problem of a series, by SeriesInstanceUID; `CANCELLED` for a series whose files
         were not all read because of `cancelled`.
+
+    Raises:
+        DownloadError: The system does not start another thread.
     """
 
     def first_problem(uid: str) -> str | None:
@@ -78,9 +81,19 @@ def find_wrong_series(
         return None
 
     # Threads help if the disk is slow; parsing is Python code, which runs in one thread at a time
-    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1), "DownloadJob-dicom") as pool:
-        problems = zip(paths, pool.map(first_problem, paths), strict=True)
-        return {uid: problem for uid, problem in problems if problem}
+    problems: dict[str, str | None] = {}
+    answers = in_threads(
+        lambda uid: (uid, first_problem(uid)),
+        paths,
+        workers=min(_READERS, os.cpu_count() or 1),
+        name="DownloadJob-dicom",
+        stop=cancelled,
+    )
+    try:
+        problems.update(answers)
+    except NoThreadError as error:
+        raise DownloadError(f"the headers of the files cannot be read: {error}") from error
+    return {uid: problem for uid in paths if (problem := problems.get(uid, CANCELLED))}
 
 
 class _DeflatedError(Exception):

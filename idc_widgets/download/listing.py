@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .._util import HttpError, as_keys, count_objects
+from .._util import HttpError, NoThreadError, as_keys, count_objects
 from ..errors import DownloadError
 from .locations import SERIES_URL, Source, bucket_at, choose_endpoint
 
@@ -39,7 +39,7 @@ def list_series(
         folders[bucket_at(source, match["bucket"]), f"{match['prefix']}/"] = url
     try:
         counts = count_objects(endpoint, folders, suffix=".dcm", max_pages=_MAX_PAGES)
-    except HttpError as error:
+    except (HttpError, NoThreadError) as error:
         raise DownloadError(f"the files of a series cannot be listed: {error}") from error
     listed = {}
     for folder, url in folders.items():

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from .._util import NoThreadError, start_thread
 from ..errors import DownloadError
 
 __all__ = ["check_server"]
@@ -26,7 +27,7 @@ def check_server(endpoint_url: str, stop: threading.Event) -> None:
         stop: The check ends early, without an error, when this is set.
 
     Raises:
-        DownloadError: The server does not accept connections.
+        DownloadError: The server does not accept connections, or cannot be checked.
     """
     url = urlsplit(endpoint_url)
     if os.environ.get(f"{url.scheme}_proxy") or os.environ.get(f"{url.scheme.upper()}_PROXY"):
@@ -34,9 +35,10 @@ def check_server(endpoint_url: str, stop: threading.Event) -> None:
     host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
     answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     # In a thread, because looking up a name can take long and cannot be interrupted
-    threading.Thread(
-        target=lambda: answer.put(_connect(host, port)), name="DownloadJob-preflight", daemon=True
-    ).start()
+    try:
+        start_thread(lambda: answer.put(_connect(host, port)), "DownloadJob-preflight")
+    except NoThreadError as error:
+        raise DownloadError(f"the server cannot be checked: {error}") from error
     problem: str | None = "no answer"
     deadline = time.monotonic() + SERVER_TIMEOUT_SECONDS
     while time.monotonic() < deadline and not stop.is_set():

@@ -274,6 +274,8 @@ class Supervisor:
         if self._controls.halted.is_set():
             return _HALTED
         self._keep_changed_files(tracker, missing)
+        if self._controls.halted.is_set():  # perhaps before all changed files were found
+            return _HALTED
         lines = [line for tracked in missing for line in _command_lines(tracked)]
         start, before = time.monotonic(), tracker.bytes_done
         self._first_noise = None

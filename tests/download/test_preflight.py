@@ -1,17 +1,19 @@
-"""The check that the server can be reached."""
+"""Before s5cmd starts: the check that the server can be reached, and the list of its files."""
 
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from support.downloads import (
-    refusing_server,
-    small,
-)
+from support.downloads import file_name, plan_rows, refusing_server, small, until
+from support.fileserver import Drip, FileServer
 
 from idc_widgets.download import (
     DownloadJob,
@@ -57,3 +59,70 @@ def test_a_server_that_does_not_answer(plan: Plan, monkeypatch: pytest.MonkeyPat
     job.cancel()
     assert job.wait(60) == "cancelled"
     release.set()
+
+
+@pytest.mark.parametrize(
+    ("refused", "message"),
+    [
+        ("DownloadJob-preflight", "the server cannot be checked"),
+        ("DownloadJob-list", "the files on the server cannot be listed"),
+    ],
+)
+def test_a_thread_that_is_not_started_is_named_with_the_next_step(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, refused: str, message: str
+) -> None:
+    partly = plan(small())
+    folder = partly.series[0].folder
+    folder.mkdir(parents=True)
+    (folder / file_name(1)).write_bytes(b"changed")
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == refused:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    job = DownloadJob(partly)
+    assert job.wait(60) == "failed"
+    assert job.error is not None and job.error.startswith(f"{message}: can't start new thread; ")
+    assert "raise the limit of processes" in job.error
+
+
+@pytest.mark.parametrize("how", ["cancel", "exit"])
+def test_a_listing_that_arrives_slowly_delays_neither_cancel_nor_exit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with FileServer() as server:
+        server.fault = lambda request: Drip("body")
+        plan = plan_rows(tmp_path, small(), endpoint_url=server.url)
+        folder = plan.series[0].folder
+        folder.mkdir(parents=True)
+        (folder / file_name(1)).write_bytes(b"changed")
+        if how == "exit":
+            code = f"""
+                import sys, time
+                import pyarrow as pa
+                from idc_widgets.download import DownloadJob, DownloadPlan
+                rows = pa.Table.from_pylist([{small()!r}])
+                plan = DownloadPlan.make(rows, {str(tmp_path)!r}, template="%SeriesInstanceUID",
+                                         endpoint_url={server.url!r})
+                DownloadJob(plan).start()
+                sys.stdin.readline()
+                print("leaves")
+                """
+            process = subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(code)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            until(lambda: server.requests)
+            assert process.communicate("\n", timeout=30)[0] == "leaves\n"
+        else:
+            job = DownloadJob(plan).start()
+            until(lambda: server.requests)
+            job.cancel()
+            assert job.wait(30) == "cancelled"
+        assert (folder / file_name(1)).read_bytes() == b"changed"
