@@ -15,9 +15,6 @@ relative to where it lies.
 
 Some file systems have no locks, and some keep the locks of each computer to itself. There, two jobs
 may write into one folder. Their lock files still show that both run: see `is_alone`.
-
-In a shared folder, somebody else may have made the work folder. So a link in its place is not
-followed, and only files with the names and the content of our lock files are removed.
 """
 
 from __future__ import annotations
@@ -28,25 +25,31 @@ import json
 import logging
 import os
 import random
-import re
 import socket
-import stat
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .._util import try_lock
 from ..errors import DownloadError
 from . import s5cmd
-from .lock_file import HEARTBEAT_SECONDS, LockFile, Patience, Status, change_time, inspect
+from .lock_file import (
+    HEARTBEAT_SECONDS,
+    LockFile,
+    Patience,
+    Status,
+    change_time,
+    inspect,
+    pid_space,
+)
 from .path_template import WORK_FOLDER
 from .plan import DownloadPlan
+from .work_folder import is_trusted, lock_files, make_work_folder
 
 __all__ = ["FolderLock"]
 
@@ -56,10 +59,8 @@ _BACK_OFF_SECONDS = 0.2
 _GIVE_WAY_SECONDS = 3.0
 _WRITE_SECONDS = 1.0  # how long to wait for the content of a file that is locked but still empty
 _MAX_DELAY_SECONDS = 5.0  # how long all lock files of other jobs together may delay a job
-_MAX_LOCK_FILES = 10_000  # how many lock files a job reads in one folder
 _REGISTER_TRIES = 50  # a try fails if another job inspects the file or removes its folder
 _REGISTER_PAUSE_SECONDS = 0.01
-_LOCK_NAME = re.compile(r"[0-9a-f]{32}\.lock")  # a random UUID: other programs have `*.lock`, too
 
 _log = logging.getLogger(__name__)
 _folders_in_use: set[str] = set()
@@ -229,10 +230,15 @@ class FolderLock:
         home = self._root / WORK_FOLDER
         missing = [path for path in (home, *home.parents) if not path.exists()]
         self._made = list(dict.fromkeys([*reversed(missing), home]))
-        about = {"pid": os.getpid(), "host": socket.gethostname(), "folders": folders}
+        about = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "pid_space": pid_space(),
+            "folders": folders,
+        }
         for _ in range(_REGISTER_TRIES):
             with suppress(FileNotFoundError):  # another job removes the folder at this moment
-                _make_work_folder(home)
+                make_work_folder(home)
                 path = home / f"{uuid.uuid4().hex}.lock"
                 _own_files[path.name] = about
                 flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
@@ -258,9 +264,9 @@ class FolderLock:
 
     def _files_of_others(self, place: Path) -> list[Path]:
         own = self._path.name if self._path else None
-        if place != self._root and not _is_trusted(place):
+        if place != self._root and not is_trusted(place):
             return []
-        return [path for path in _lock_files(place) if path.name != own]
+        return [path for path in lock_files(place) if path.name != own]
 
     def _inspect(
         self, path: Path, patience: Patience, seconds: float
@@ -327,36 +333,6 @@ class FolderLock:
         )
 
 
-def _make_work_folder(home: Path) -> None:
-    """Create a work folder. Everybody who may write into the folder above may write into it.
-
-    Raises:
-        OSError: It cannot be created, or something else has its name, such as a link to a folder.
-    """
-    if _is_work_folder(home):
-        return
-    if os.path.lexists(home):
-        raise FileExistsError(errno.EEXIST, f"{home} is a link or a file, not a folder")
-    home.mkdir(parents=True, exist_ok=True)
-    if sys.platform != "win32":
-        with suppress(OSError):
-            file = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                above = home.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_ISVTX)
-                if above & (stat.S_IWGRP | stat.S_IWOTH):
-                    os.fchmod(file, stat.S_IMODE(os.fstat(file).st_mode) | above)
-            finally:
-                os.close(file)
-
-
-def _is_work_folder(home: Path) -> bool:
-    """Return whether a path is a folder, and not a link to one."""
-    try:
-        return stat.S_ISDIR(home.lstat().st_mode)
-    except OSError:
-        return False
-
-
 def _lock_new(file: int, path: Path) -> bool:
     """Lock a new lock file; return False if another job has locked or removed it."""
     with suppress(OSError, AttributeError):  # Windows has no fchmod
@@ -369,23 +345,6 @@ def _lock_new(file: int, path: Path) -> bool:
         _log.info("%s is on a file system without locks", path)
     # A removed file has no links, but not every file system counts them: so look at the path, too
     return is_locked is not False and (bool(os.fstat(file).st_nlink) or path.exists())
-
-
-def _is_trusted(place: Path) -> bool:
-    """Return whether to trust the lock files in a folder above the chosen one.
-
-    Anybody can create a work folder in a folder like /tmp, and so delay or block the downloads of
-    others.
-    """
-    if sys.platform == "win32":
-        return True
-    try:
-        home = (place / WORK_FOLDER).lstat()
-        if not stat.S_ISDIR(home.st_mode):
-            return False
-        return home.st_uid in (0, os.getuid()) or not place.stat().st_mode & stat.S_IWOTH
-    except OSError:
-        return False
 
 
 def _clean_up(path: Path, other: LockFile) -> None:
@@ -410,15 +369,6 @@ def _hash(text: str) -> str:
 
 def _folded(path: str) -> str:
     return os.path.normcase(path).casefold()
-
-
-def _lock_files(place: Path) -> list[Path]:
-    home = place / WORK_FOLDER
-    if _is_work_folder(home):
-        with suppress(OSError), os.scandir(home) as entries:
-            files = (Path(entry.path) for entry in entries if _LOCK_NAME.fullmatch(entry.name))
-            return list(islice(files, _MAX_LOCK_FILES))
-    return []
 
 
 def _forget() -> None:

@@ -13,12 +13,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .._util import open_regular, try_lock
 
-__all__ = ["HEARTBEAT_SECONDS", "LockFile", "Patience", "Status", "change_time", "inspect"]
+__all__ = [
+    "HEARTBEAT_SECONDS",
+    "LockFile",
+    "Patience",
+    "Status",
+    "change_time",
+    "inspect",
+    "pid_space",
+]
 
 HEARTBEAT_SECONDS = 20.0
 """How often a job renews the time stamp of its lock file while its s5cmd runs."""
@@ -86,8 +95,9 @@ class LockFile:
 
     @property
     def is_from_here(self) -> bool:
-        """Whether the job ran on this computer, according to the file."""
-        return bool(self.owner.get("host") == socket.gethostname())
+        """Whether its pid is one of this computer and container, according to the file."""
+        here = (socket.gethostname(), pid_space())
+        return (self.owner.get("host"), self.owner.get("pid_space")) == here
 
 
 @contextmanager
@@ -138,15 +148,29 @@ def _inspect(file: int, now: float, patience: Patience, seconds: float) -> LockF
     known = LockFile(Status.ENDED, owner, orphans, is_ours, is_new, is_of_a_job)
     if is_free is False:
         return replace(known, status=Status.RUNNING)
+    is_silent = now - status.st_mtime >= _SILENCE_SECONDS
     if known.is_from_here:
-        if is_free is None and _is_alive(owner.get("pid")):
+        # Without locks, the pid tells whether the job runs. It may be one of another container
+        is_sure = pid_space() is not None or is_silent
+        if is_free is None and (_is_alive(owner.get("pid")) or not is_sure):
             return replace(known, status=Status.UNKNOWN)
-    elif now - status.st_mtime < _SILENCE_SECONDS and (
-        isinstance(owner.get("host"), str) or is_free is None
-    ):
+    elif not is_silent and (isinstance(owner.get("host"), str) or is_free is None):
         # The job may run on another computer, whose locks this file system may not show
         return replace(known, status=Status.UNKNOWN)
     return known
+
+
+@cache
+def pid_space() -> str | None:
+    """Return a text that tells apart the systems in which pids count; None if it is not known.
+
+    Containers have pids of their own, but may share the name of their computer. A restart of the
+    computer, too, ends the meaning of a pid.
+    """
+    with suppress(OSError):
+        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{start} {os.readlink('/proc/self/ns/pid')}"
+    return None
 
 
 def change_time(path: Path) -> float:

@@ -28,7 +28,16 @@ from support.downloads import (
 )
 from support.s3server import S3Server
 
-from idc_widgets.download import DownloadJob, DownloadPlan, disk, folder_lock, record, s5cmd
+from idc_widgets.download import (
+    DownloadJob,
+    DownloadPlan,
+    disk,
+    folder_lock,
+    lock_file,
+    record,
+    s5cmd,
+    work_folder,
+)
 
 if sys.platform == "win32":
     pytest.skip("the tests use fcntl, which Windows lacks", allow_module_level=True)
@@ -202,17 +211,17 @@ def test_work_folders_that_anybody_could_have_made_are_ignored(tmp_path: Path) -
         pytest.skip("only root can give files away")
     home = tmp_path / folder_lock.WORK_FOLDER
     home.mkdir()
-    assert folder_lock._is_trusted(tmp_path)
+    assert work_folder.is_trusted(tmp_path)
     os.chown(home, 12345, 12345)
-    assert folder_lock._is_trusted(tmp_path), "nobody else may write there"
+    assert work_folder.is_trusted(tmp_path), "nobody else may write there"
     tmp_path.chmod(0o775)
-    assert folder_lock._is_trusted(tmp_path), "the group is trusted"
+    assert work_folder.is_trusted(tmp_path), "the group is trusted"
     tmp_path.chmod(0o1777)
-    assert not folder_lock._is_trusted(tmp_path)
+    assert not work_folder.is_trusted(tmp_path)
     os.chown(home, 0, 0)
-    assert folder_lock._is_trusted(tmp_path)
+    assert work_folder.is_trusted(tmp_path)
     home.rmdir()
-    assert not folder_lock._is_trusted(tmp_path)
+    assert not work_folder.is_trusted(tmp_path)
 
 
 def test_jobs_of_a_shared_folder_see_each_other(server: S3Server, tmp_path: Path) -> None:
@@ -512,3 +521,39 @@ def test_a_job_without_a_lock_file_does_not_count_as_alone(
     lock.lock()
     assert not lock.is_alone(plan.series[0].folder)
     lock.release()
+
+
+@pytest.mark.parametrize("space", ["other", None, "own"])
+def test_a_pid_of_another_container_is_not_taken_for_one_of_this(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: str | None
+) -> None:
+    """Two containers of one computer may have the same host name; the disk may have no locks."""
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    plan = make_plan(server, tmp_path / "data", small(1))
+    folder = plan.series[0].folder
+    folder.mkdir(parents=True)
+    growing = folder / f"{file_name(1)}11111"
+    growing.touch()
+    child = subprocess.Popen(["true"])
+    child.wait()  # a pid that no process has here
+    lock = folder_lock.FolderLock(plan)
+    lock.lock()
+    assert lock._path is not None
+    owner = json.loads(lock._path.read_text().splitlines()[0])
+    other = lock._path.with_name(LOCK_NAME)
+    if space is None:
+        monkeypatch.setattr(lock_file, "pid_space", lambda: None)
+    spaces = {"own": owner["pid_space"], "other": "elsewhere", None: None}
+    owner |= {"pid": child.pid, "pid_space": spaces[space]}
+    other.write_text(json.dumps(owner))
+    is_known_as_ended = space == "own" and owner["pid_space"] is not None
+    assert lock.is_alone(folder) == is_known_as_ended
+    long_ago = time.time() - 3600
+    os.utime(other, (long_ago, long_ago))
+    assert lock.is_alone(folder), "its job has been silent for an hour"
+    other.touch()
+    lock.release()
+    job = DownloadJob(plan)
+    assert job.wait(60) == "complete", (job.error, job.failed)
+    assert other.exists() == (not is_known_as_ended)
+    assert growing.exists() == (not is_known_as_ended)
