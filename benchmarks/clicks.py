@@ -13,28 +13,36 @@ They begin at the time stamp of the click and end with a frame:
 A grid is a canvas, so its content is taken from the texts that it draws and their positions. The
 lower limit is a round trip to the kernel: a widget sends a message, and its Python answers at once.
 
-Finally, the benchmark types into the search box and measures the time from each key to the frame
+Then the benchmark types into the search box and measures the time from each key to the frame
 that shows its letter: first with an idle kernel, then so slowly that the search for each letter is
-answered before the next key.
+answered before the next key. It also measures the time from running the cell to the first screen,
+after the imports; the JavaScript heap that this adds to the page; and the memory of the kernel.
 
-This needs Chromium and the packages of the tests: pip install 'idc-widgets[test]'.
+Finally, two other tables show the series in the same way: quak and itables. See _table_peers.py.
+
+This needs Chromium and the packages of the tests: pip install 'idc-widgets[test,bench]'.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from _measure import aim, heading, number, percentile, print_table
+from _table_peers import PEERS, Peer
 
 #: The aim: 95 of 100 clicks update the whole screen within this many milliseconds.
 AIM_P95_MS = 100
@@ -44,17 +52,27 @@ AIM_SCROLL_P95_MS = 60
 
 GRIDS = ("dom", "ipydatagrid")
 
+#: The aim: the first screen stands this long after the cell runs, if all is imported.
+AIM_FIRST_PAINT_MS = 700
+
+#: The aim: 95 of 100 letters are on the screen within this time.
+AIM_LETTER_P95_MS = 200
+
 #: A run ends after this time even if it has made fewer clicks, because the machine is too busy.
-MAX_RUN_SECONDS = 120
+MAX_RUN_SECONDS = 60
+
+#: One step on the page takes at most this long; otherwise, the benchmark fails.
+MAX_STEP_SECONDS = 20
 
 #: A click is over when nothing has happened for this long.
 QUIET_MS = 500
 
 TYPED = "chest lung abdomen p"
 
-SHOW = """
+SETUP = """
 import time
 import anywidget
+import duckdb, numpy, pyarrow
 from idc_widgets import IDCBrowser, IDCClient
 from idc_widgets.widgets.facets import FacetDropdown
 
@@ -82,11 +100,49 @@ class Echo(anywidget.AnyWidget):
     } };
     '''
 
+
+"""
+
+SHOW = """
 client = IDCClient()
-client.prepare()
 browser = IDCBrowser(client, grid=GRID)
 browser
 """
+
+# Python: the resident memory of the kernel, in MB.
+RSS = "import psutil; print(psutil.Process().memory_info().rss / 1e6)"
+
+# JavaScript: run a cell; return the ms until the frame after which `isShown` is true.
+FIRST_PAINT = """async ([cell, isShown, limit]) => {
+  const isThere = eval(isShown);
+  const frame = () => new Promise(requestAnimationFrame);
+  const panel = window.jupyterapp.shell.currentWidget;
+  panel.content.activeCellIndex = cell;
+  panel.content.deselectAll();
+  const before = performance.now();
+  window.jupyterapp.commands.execute("notebook:run-cell");
+  do await frame(); while (!isThere() && performance.now() - before < limit);
+  if (!isThere()) throw new Error("the first rows do not appear");
+  await new Promise((done) => {
+    const painted = new MessageChannel();
+    painted.port1.onmessage = done;
+    painted.port2.postMessage(null);
+  });
+  return performance.now() - before;
+}"""
+
+# JavaScript: whether the page shows the rows and the counts.
+IS_SHOWN = {
+    "dom": """() => {
+      const rows = document.querySelectorAll(".idc-grid-clip [aria-rowindex='2']");
+      return rows.length === 3 && document.querySelector(".idc-download")
+        && document.querySelectorAll(".idc-facet").length >= 6;
+    }""",
+    "ipydatagrid": """() => document.querySelectorAll(".ipydatagrid-widget canvas").length >= 3
+        && document.querySelectorAll(".idc-facet").length >= 6
+        && [...document.querySelectorAll(".idc-grid-count")].length === 3
+        && [...document.querySelectorAll(".idc-grid-count")].every((count) => count.textContent)""",
+}
 
 # Give the page Lumino's grid of series, which it cannot find by itself.
 REACH = """
@@ -123,6 +179,20 @@ SCROLL = """async (part) => {
     do await frame();
     while (rows[1].getAttribute("aria-rowindex") === first || grid.ariaBusy !== "false");
   }
+  await new Promise((done) => {
+    const painted = new MessageChannel();
+    painted.port1.onmessage = done;
+    painted.port2.postMessage(null);
+  });
+  return performance.now() - before;
+}"""
+
+# JavaScript: scroll another table; return the ms until the frame after which its rows are there.
+SCROLL_PEER = """async ([scroll, isThere, part]) => {
+  const before = performance.now();
+  eval(scroll)(part);
+  do await new Promise(requestAnimationFrame);
+  while (!eval(isThere)() && performance.now() - before < 10000);
   await new Promise((done) => {
     const painted = new MessageChannel();
     painted.port1.onmessage = done;
@@ -308,28 +378,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--grid", choices=GRIDS, help="one kind of grid; by default each")
     parser.add_argument("--clicks", type=int, default=50, help="clicks per run (%(default)s)")
+    parser.add_argument("--starts", type=int, default=3, help="first screens (%(default)s)")
+    parser.add_argument("--no-peers", action="store_true", help="leave out quak and itables")
     parser.add_argument("--seed", type=int, default=1, help="seed of the clicks (%(default)s)")
     options = parser.parse_args()
     if missing := missing_requirement():
         print(f"not measured: {missing}")
         return
 
-    for grid in [options.grid] if options.grid else GRIDS:
-        measure(grid, options)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends, too
+    with started_lab() as lab:
+        results = [
+            measure(lab, grid, options) for grid in ([options.grid] if options.grid else GRIDS)
+        ]
+        if not options.no_peers:
+            results += [measure_peer(lab, peer, options) for peer in PEERS]
+    heading("First screen, scrolling and memory in JupyterLab")
+    show_tables([result for result in results if result is not None])
 
 
-def measure(grid: str, options: argparse.Namespace) -> None:
+@dataclass
+class Shown:
+    """The figures that every table has."""
+
+    name: str
+    first_paints: list[float]
+    scrolls: list[float]
+    heap_MB: float
+    rss_MB: float
+    note: str = ""
+
+
+def measure(lab: Any, grid: str, options: argparse.Namespace) -> Shown:
     """Measure the browser with one kind of grid, and print the times."""
-    with shown_browser(grid) as (lab, page):
+    name = f"idc_widgets, {grid}"
+    with shown(lab, SETUP, f"GRID = {grid!r}\n{SHOW}", IS_SHOWN[grid], options.starts) as opened:
+        page, first_paints, heap_before = opened
+        heap = heap_of(page) - heap_before
+        page.wait_for_timeout(1000)
+        page.evaluate(SPY)
         rng = random.Random(options.seed)
         runs = {}
-        for name in ("closed", "open"):
-            if name == "open":
+        for state in ("closed", "open"):
+            if state == "open":
+                close_dropdown(page)
                 page.get_by_role("button", name="More filters").click()
                 page.wait_for_selector(".idc-toggle-button[aria-expanded=true]")
                 page.locator(".idc-popover-button").nth(15).wait_for()
             lab.run(page, "browser.state.clear(); handled.clear()")
-            runs[name] = run(lab, page, rng, options.clicks)
+            runs[state] = run(lab, page, rng, options.clicks)
+        close_dropdown(page)
         lab.run(page, "browser.state.clear()")
         if grid == "ipydatagrid":
             lab.run(page, REACH)
@@ -339,6 +437,7 @@ def measure(grid: str, options: argparse.Namespace) -> None:
         page.wait_for_function("() => window.clicks.echo")
         echoes = [echo(page) for _ in range(32)][2:]
         keys = {"alone": type_text(page, 100), "beside answers": type_text(page, 300)}
+        rss = float(lab.run(page, RSS))
         problem = lab.run(page, "print(repr(browser.state.message))")
         assert problem == "''", problem
         chromium = page.context.browser.version
@@ -347,11 +446,11 @@ def measure(grid: str, options: argparse.Namespace) -> None:
         f"From a click to the screen in JupyterLab, grid={grid!r} ({options.clicks} clicks, seed"
         f" {options.seed})"
     )
-    for name, results in runs.items():
+    for state, results in runs.items():
         if len(results) < options.clicks:
             print(
-                f"More filters {name}: only {len(results)} of {options.clicks} clicks could be made"
-                f" in {MAX_RUN_SECONDS} s; the p95 of so few is not reliable"
+                f"More filters {state}: only {len(results)} of {options.clicks} clicks could be"
+                f" made in {MAX_RUN_SECONDS} s; the p95 of so few is not reliable"
             )
     print(
         f"Chromium {chromium}, headless; jupyterlab {version('jupyterlab')},"
@@ -359,6 +458,35 @@ def measure(grid: str, options: argparse.Namespace) -> None:
         f" ipydatagrid {version('ipydatagrid')}"
     )
     show(runs, echoes, keys, scrolls)
+    return Shown(name, first_paints, scrolls, heap, rss, "three grids, after all clicks")
+
+
+def measure_peer(lab: Any, peer: Peer, options: argparse.Namespace) -> Shown | None:
+    """Measure another table; return None if it is not installed."""
+    if peer.is_missing():
+        print(f"{peer.name} is not measured: pip install {peer.name}")
+        return None
+    columns = [column.name for column in series_columns()]
+    setup = f"COLUMNS = {columns!r}\n{peer.setup}"
+    rng = random.Random(options.seed)
+    with shown(lab, setup, peer.show, peer.is_shown, options.starts) as opened:
+        page, first_paints, heap_before = opened
+        heap = heap_of(page) - heap_before
+        scrolls = []
+        for _ in range(options.clicks):
+            page.wait_for_timeout(300)
+            place = [peer.scroll, peer.is_there, rng.random()]
+            scrolls.append(float(page.evaluate(SCROLL_PEER, place)))
+        rss = float(lab.run(page, RSS))
+    name = f"{peer.name} {version(peer.name)}"
+    return Shown(name, first_paints, scrolls, heap, rss, peer.note)
+
+
+def series_columns() -> Sequence[Any]:
+    """Return the columns of our grid of series."""
+    from idc_widgets.widgets.grid.columns import COLUMNS
+
+    return COLUMNS["series"]
 
 
 def missing_requirement() -> str:
@@ -376,23 +504,54 @@ def missing_requirement() -> str:
 
 
 @contextmanager
-def shown_browser(grid: str) -> Iterator[tuple[Any, Any]]:
-    """Open an IDCBrowser in JupyterLab; yield the lab and its page, which records what happens."""
+def started_lab() -> Iterator[Any]:
+    """Start JupyterLab with a prepared index, as a user has it after the first minutes."""
     from support.lab import Lab
 
     with tempfile.TemporaryDirectory() as folder:
-        # Empty folders, so that no file is used that earlier sessions have prepared or fetched.
-        empty_folders = {
-            f"IDC_WIDGETS_{name}_DIR": f"{folder}/{name}" for name in ("CACHE", "DATA")
-        }
-        with Lab(folder, env=empty_folders) as lab:
-            page = lab.open_notebook([f"GRID = {grid!r}\n{SHOW}"], width=1400, height=1300)
-            lab.run_all(page)
-            page.locator(".idc-grid-count").nth(2).wait_for()
-            page.set_default_timeout(20_000)  # so that the benchmark fails soon
-            page.wait_for_timeout(2000)
-            page.evaluate(SPY)
-            yield lab, page
+        # Nothing is used that earlier sessions have prepared or fetched.
+        own_folders = {f"IDC_WIDGETS_{name}_DIR": f"{folder}/{name}" for name in ("CACHE", "DATA")}
+        prepare = "from idc_widgets import IDCClient; IDCClient().prepare()"
+        subprocess.run(
+            [sys.executable, "-c", prepare], env={**os.environ, **own_folders}, check=True
+        )
+        with Lab(folder, env=own_folders) as lab:
+            yield lab
+
+
+@contextmanager
+def shown(
+    lab: Any, setup: str, show: str, is_shown: str, starts: int
+) -> Iterator[tuple[Any, list[float], float]]:
+    """Show a table several times, each time in a new kernel and page.
+
+    Yield the last page, the first paints in ms, and the heap of the page before the table in MB.
+    """
+    from support.lab import IS_IDLE
+
+    first_paints = []
+    for start in range(starts):
+        page = lab.open_notebook([setup, show], width=1400, height=1300)
+        page.set_default_timeout(MAX_STEP_SECONDS * 1000)
+        try:
+            lab.run_cell(page, 0)
+            heap_before = heap_of(page)
+            arguments = [1, is_shown, MAX_STEP_SECONDS * 1000]
+            first_paints.append(float(page.evaluate(FIRST_PAINT, arguments)))
+            page.wait_for_function(IS_IDLE)
+            if start == starts - 1:
+                yield page, first_paints, heap_before
+        finally:
+            lab.close(page)
+
+
+def heap_of(page: Any) -> float:
+    """Return the JavaScript heap of a page without garbage, in MB."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    used = session.send("Runtime.getHeapUsage")["usedSize"]
+    session.detach()
+    return float(used) / 1e6
 
 
 def run(lab: Any, page: Any, rng: random.Random, clicks: int) -> list[dict[str, Any]]:
@@ -559,7 +718,26 @@ def show(
         p95 = percentile([click["shown"] for click in clicks], 95)
         aim(f"p95 of click to shown, More filters {name}", p95, AIM_P95_MS, "ms")
     aim("p95 of scroll to values", percentile(scrolls, 95), AIM_SCROLL_P95_MS, "ms")
+    letters = [figure for figures in keys.values() for figure in figures]
+    aim("p95 of key to letter", percentile(letters, 95), AIM_LETTER_P95_MS, "ms")
     print()
+
+
+def show_tables(tables: Sequence[Shown]) -> None:
+    """Print what all tables can be compared in."""
+    lines = []
+    for table in tables:
+        scrolls = [number(percentile(table.scrolls, rank)) for rank in (50, 95)]
+        paint = number(median(table.first_paints))
+        memory = [number(table.heap_MB), number(table.rss_MB)]
+        lines.append([table.name, paint, *scrolls, *memory, table.note])
+    print_table(
+        ["", "first paint, ms", "scroll p50", "p95", "heap, MB", "kernel RSS, MB", ""], lines
+    )
+    for table in tables:
+        if table.name.startswith("idc_widgets"):
+            paint = median(table.first_paints)
+            aim(f"first paint after imports, {table.name}", paint, AIM_FIRST_PAINT_MS, "ms")
 
 
 def line(name: str, clicks: list[Any], end: str, begin: str = "") -> list[str]:
