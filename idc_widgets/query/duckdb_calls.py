@@ -22,6 +22,7 @@ __all__ = [
     "describe",
     "is_about_the_query",
     "message_of",
+    "return_memory",
     "translated_errors",
 ]
 
@@ -37,10 +38,13 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     # DuckDB would print its progress bar into a notebook cell.
     connection.execute("SET enable_progress_bar = false")
-    # By default, DuckDB keeps the memory of a query unless the query took 128 MB.
+    return connection
+
+
+def return_memory(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let DuckDB return its memory after each query, not only after one that took 128 MB."""
     for setting in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
         connection.execute(f"SET {setting} = '1MB'")
-    return connection
 
 
 def describe(cursor: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
