@@ -192,7 +192,7 @@ class FolderLock:
         self._made = []
 
     def _lock_places(self) -> Iterator[Path]:
-        """Yield every folder above those of the series: a lock file there may name one of those."""
+        """Yield every folder above a series folder: a lock file in it may lock that folder."""
         seen = {str(self._root)}
         yield self._root
         for path in (str(self._root), *self._series):

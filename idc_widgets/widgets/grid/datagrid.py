@@ -16,6 +16,7 @@ from traitlets import Int, observe
 
 from ...errors import InvalidQueryError
 from ...query import RowSource, Sort
+from ..cell_text import MISSING
 from .columns import Column
 from .datagrid_title import GridTitle
 from .grid_view import GridOptions
@@ -26,7 +27,6 @@ __all__ = ["DataGridView"]
 
 #: Rows sent above and below those requested, so that slow scrolling shows no gaps.
 _MARGIN_ROWS = 20
-_MISSING = "–"
 
 #: Jupyter's own font stack, in full because a canvas does not support CSS variables.
 _FONT = "12px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
@@ -393,7 +393,7 @@ def _renderer(column: Column) -> TextRenderer:
 
 def _cells(column: Column, values: Iterable[Any]) -> list[str]:
     """Return the texts of the cells of a column."""
-    missing = "" if column.kind == "state" else _MISSING
+    missing = "" if column.kind == "state" else MISSING
     return [missing if text is None else text for text in cell_texts(column, values)]
 
 
