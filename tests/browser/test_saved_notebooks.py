@@ -98,5 +98,10 @@ def test_a_restored_widget_says_that_it_has_no_kernel(
     roots = output.locator(".idc-browser .idc-root:not(.idc-kernel, .idc-frame)")
     assert roots.count() > 10
     expect(output.locator(".idc-browser .idc-root[inert]")).to_have_count(roots.count())
+    sentence = output.locator(".idc-kernel").bounding_box()
+    filters = output.locator(".idc-part-filters").bounding_box()
+    assert sentence is not None and filters is not None
+    assert sentence["height"] < 40 < 400 < filters["width"]
+    assert filters["y"] >= sentence["y"] + sentence["height"]
     lab.screenshot(page, screenshots / "saved-with-widgets-lab.png")
     lab.close(page)
