@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .._util import FileIdentity, exists, file_identity, hold
@@ -36,6 +36,9 @@ class OpenedFiles:
         #: Table name in SQL → the file, or the folder of files, that it is read from.
         self.paths: Mapping[str, Path] = {}
         self._identities: dict[str, FileIdentity | None] = {}
+        #: The prepared copy that is held, and the function that releases it.
+        self._held: FileIdentity | None = None
+        self._release: Callable[[], object] = lambda: None
 
     @property
     def is_prepared(self) -> bool:
@@ -51,17 +54,20 @@ class OpenedFiles:
             identity: The identity of the file before it was opened.
         """
         if name == "index" and path == self._index.prepared:
-            self._hold(path)
+            self._hold(path, identity)
         elif name == "index" and not self._index.is_own:
             identity = self._index.shipped_identity
         self._identities[name] = identity
         self.paths = {**self.paths, name: path}
 
-    def _hold(self, path: Path) -> None:
+    def _hold(self, path: Path, identity: FileIdentity | None) -> None:
         """Keep other processes from removing a prepared copy for as long as the engine lives."""
+        if identity is None or identity == self._held:
+            return
         file = hold(path)
         if file is not None:
-            weakref.finalize(self, os.close, file)
+            self._release()
+            self._release, self._held = weakref.finalize(self, os.close, file), identity
 
     def check(self, sql: str) -> bool:
         """Check that the files of the index, and of the other tables in a query, are the same.

@@ -47,8 +47,12 @@ MEMORY_LIMIT_SQL = "SELECT current_setting('memory_limit')"
 #: A copy of another version is removed if it has not been used for this time.
 _MAX_UNUSED_SECONDS = 30 * 24 * 3600
 
+#: The names of prepared files. The cache folder may have other files of the user.
+_SOURCE = r"\d+(\.\w+)+-[0-9a-f]{8}"  # `Index.source`
+_PREPARED = re.compile(rf"index-{_SOURCE}\.parquet|encoding-{_SOURCE}-\d+\.arrow")
+
 #: The names of files that killed processes leave in the cache folder.
-_LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp|\.(index|encoding)-.*\d+\.\d+")
+_LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 def nothing_to_prepare(index: Index) -> str:
@@ -137,5 +141,5 @@ def clean_cache_folder(*current: Path | None) -> None:
     assert current[0] is not None
     folder = current[0].parent
     remove_leftovers(folder, _LEFTOVER.fullmatch)
-    others = [*folder.glob("index-*.parquet"), *folder.glob("encoding-*.arrow")]
-    remove_unused((other for other in others if other not in current), _MAX_UNUSED_SECONDS)
+    prepared = [path for path in folder.iterdir() if _PREPARED.fullmatch(path.name)]
+    remove_unused((path for path in prepared if path not in current), _MAX_UNUSED_SECONDS)

@@ -109,7 +109,7 @@ class IDCBrowser(Closable, VBox):
         self._last_values: dict[str, Any] = {}
         self._beside: Widget | None = None
         # One model for all parts: each one takes a slow front end time at the start.
-        layout = Layout(min_width="0", overflow="visible")
+        layout = self._own_layout = Layout(min_width="0", overflow="visible")
         self._download = DownloadWidget(
             state=self.state,
             download_dir=download_dir,
@@ -139,7 +139,6 @@ class IDCBrowser(Closable, VBox):
         for name, part in zip(names, self._parts, strict=True):
             part.add_class(f"idc-part-{name}")
         super().__init__(self._arranged(), layout=layout)
-        self._own_layout = layout
         self.add_class("idc-browser")
         self._follow(self._frame, self._keep_sizes, "_sizes")
         self.state.mirrors.append(self._mirror)

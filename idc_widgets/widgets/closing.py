@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import wraps
 from typing import Any
 
 from IPython.display import display
@@ -35,6 +38,12 @@ class Closable(SentTogether):
     # Class attributes, because `close` is also called for an object whose __init__ failed.
     _undo: tuple[Callable[[], object], ...] = ()
     _own_layout: Layout | None = None
+    _unclosed: tuple[Widget, ...] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "__init__" in vars(cls):
+            cls.__init__ = _closed_on_failure(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
@@ -57,8 +66,8 @@ class Closable(SentTogether):
         on_stale: Callable[[str], None] | None = None,
     ) -> None:
         """Run a view when traits of the state change, until this widget is closed."""
-        state.add_view(view, names, on_stale)
         self._on_close(lambda: state.remove_view(view))
+        state.add_view(view, names, on_stale)
 
     def _on_close(self, undo: Callable[[], object]) -> None:
         """Call `undo` when this widget is closed; the function that was added last comes first."""
@@ -107,24 +116,74 @@ class Closable(SentTogether):
 
         Closing a second time has no effect.
         """
-        undo, self._undo = self._undo, ()
-        for function in undo:
-            function()
-        is_open = self.comm is not None  # type: ignore[attr-defined]
-        parts = list(_parts(self)) if is_open else []
+        # After an interrupt (KeyboardInterrupt), the next call does what remains.
+        while self._undo:
+            function, *others = self._undo
+            self._undo = tuple(others)
+            try:
+                function()
+            except Exception:
+                _log.exception("a part of a widget cannot be closed")
+        if self.comm is not None:  # type: ignore[attr-defined]
+            self._unclosed = tuple(_parts(self))
+        elif self._own_layout is not None:  # __init__ failed
+            self._unclosed = (*self._unclosed, self._own_layout)
         super().close()  # type: ignore[misc]
-        for part in parts:
-            if not isinstance(part, Layout) or part is self._own_layout:
-                close_whole(part)
+        while self._unclosed:
+            part, *rest = self._unclosed
+            self._unclosed = tuple(rest)
+            try:
+                if not isinstance(part, Layout) or part is self._own_layout:
+                    close_whole(part)
+            except BaseException:
+                self._unclosed = (part, *self._unclosed)
+                raise
+
+
+class _Making(threading.local):
+    """The widgets that this thread is making: the outermost one and its parts."""
+
+    widgets: list[Closable] | None = None
+
+
+_making = _Making()
+
+
+def _closed_on_failure(init: Callable[..., None]) -> Callable[..., None]:
+    """Make an `__init__` close the widget and its parts if it fails or is interrupted.
+
+    The state would run the views of the parts at every click, and nobody could close them.
+    """
+
+    @wraps(init)
+    def made_or_closed(self: Closable, *args: Any, **keywords: Any) -> None:
+        if _making.widgets is not None:
+            _making.widgets.append(self)
+            init(self, *args, **keywords)
+            return
+        made = [self]
+        try:
+            _making.widgets = made
+            init(self, *args, **keywords)
+        except BaseException:
+            _making.widgets = None
+            for widget in reversed(made):
+                with suppress(Exception):  # a widget may be incomplete
+                    widget.close()
+            raise
+        finally:
+            _making.widgets = None
+
+    return made_or_closed
 
 
 def close_whole(widget: Widget) -> None:
     """Close a widget and the widgets that it consists of: children, layout, renderers."""
-    if widget.comm is None:
-        return  # closed already, as a part of another widget
     if isinstance(widget, Closable):
         widget.close()
         return
+    if widget.comm is None:
+        return  # closed already, as a part of another widget
     parts = list(_parts(widget))
     widget.close()
     for part in parts:

@@ -193,8 +193,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     def latest_job(self) -> DownloadJob | None:
         """Return `job`; wait for a download that another thread is starting."""
         with self._starting:
-            job: DownloadJob | None = self.job
-            return job
+            return self.job
 
     def _start_or_find(self, selection: Selection | None, max_GB: float | None) -> DownloadJob:
         """Return the running job of the same selection, or start a new one."""
@@ -297,6 +296,9 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         try:
             self._changing.add(thread)
             yield
+        except BaseException:  # the next call may be in another thread
+            self._teller.leave()
+            raise
         finally:
             self._changing.discard(thread)
 
@@ -307,9 +309,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             is_python: Whether Python code made the change. If so, the first error of an observer is
                 raised; otherwise, the widget shows the error.
         """
-        if threading.get_ident() in self._changing or (
-            self.state is not None and self.state.is_changing()
-        ):
+        is_in_turn = self.state is not None and self.state.is_changing()
+        if is_in_turn or threading.get_ident() in self._changing:
             return
         error = self._teller.tell()
         if error is None:

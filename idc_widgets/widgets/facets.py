@@ -113,8 +113,8 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         self._requests = FrontEndRequests(state)
         self._last_request = ""  # the last request that was accepted
         self.on_msg(self._on_message)
-        state.dropdown_counts.add(self)
         self._on_close(lambda: state.dropdown_counts.discard(self))
+        state.dropdown_counts.add(self)
 
     def show(self, counts: Sequence[FacetValue]) -> None:
         """Show the values of the column with these counts, and tick those of the filter.

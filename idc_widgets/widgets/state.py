@@ -264,6 +264,9 @@ class BrowserState(ErrorReporting):
         except Exception:
             self._tell(reports=True)  # the error that is raised here came first
             raise
+        except BaseException:  # the next turn may be in another thread
+            self.teller.leave()
+            raise
         self._tell(reports)
 
     @contextmanager

@@ -88,6 +88,13 @@ class Teller:
             _log.error("an observer failed", exc_info=error)
         return errors[0] if errors else None
 
+    def leave(self) -> None:
+        """Leave the queued changes of this thread to the next call of `tell` in any thread."""
+        if not getattr(self._local, "is_telling", False):  # otherwise, `tell` does so at its end
+            queue = self._queue()
+            self._left.extend(queue)
+            queue.clear()
+
     def _record_number(self, report: _Report) -> bool:
         """Record the number of a report, unless the report is outdated.
 

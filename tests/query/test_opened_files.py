@@ -35,6 +35,23 @@ def own(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_query_that_fails_opens_no_file_for_good(small_index: Path) -> None:
+    client = IDCClient()
+    client.prepare()
+    assert client.engine.opened.is_prepared
+
+    def fail() -> int:
+        with pytest.raises(InvalidQueryError):
+            client.sql("SELECT CAST('x' AS INT)")
+        return len(list(Path("/dev/fd").iterdir()))
+
+    fail()
+    before = fail()
+    for _ in range(5):
+        after = fail()
+    assert after == before
+
+
 QUERIES: list[Callable[[IDCClient], object]] = [
     lambda client: row_source(client.cohort(), "series").window(0, 5),
     lambda client: row_source(client.cohort(), "series").keys([range(3)]),
@@ -207,17 +224,23 @@ def test_old_files_of_other_versions_are_removed_unless_they_are_in_use(
     cache.mkdir()
     month_ago = 40 * 24 * 3600
     names = {
-        "index-1.0.0.parquet": month_ago,
-        "encoding-1.0.0-1.arrow": month_ago,
-        "index-2.0.0.parquet": 3600,
-        "encoding-2.0.0-1.arrow": 3600,
-        "index-3.0.0.parquet": month_ago,  # in use
+        "index-1.0.0-0123abcd.parquet": month_ago,
+        "encoding-1.0.0-0123abcd-1.arrow": month_ago,
+        "index-2.0.0-0123abcd.parquet": 3600,
+        "encoding-2.0.0-0123abcd-1.arrow": 3600,
+        "index-3.0.0-0123abcd.parquet": month_ago,  # in use
         f".{'a' * 32}.tmp": 2 * 24 * 3600,
         f".{'b' * 32}.tmp": 3600,
-        ".index-25.0.5.parquet.123.456": 2 * 24 * 3600,
-        ".encoding-25.0.5-1.arrow.123.456": 2 * 24 * 3600,
-        "notes.tmp": month_ago,
     }
+    of_the_user = {
+        "notes.tmp",
+        "index-2019-study.parquet",
+        "index-1.0.0.parquet",
+        "encoding-experiment.arrow",
+        "coding-theory.arrow",
+        ".index-notes 1.2",
+    }
+    names |= dict.fromkeys(of_the_user, month_ago)
     for name, age in names.items():
         path = cache / name
         path.touch()
@@ -225,20 +248,20 @@ def test_old_files_of_other_versions_are_removed_unless_they_are_in_use(
         os.utime(path, (time, time))
     from idc_widgets._util import hold
 
-    in_use = hold(cache / "index-3.0.0.parquet")
+    in_use = hold(cache / "index-3.0.0-0123abcd.parquet")
     assert in_use is not None
-    os.utime(cache / "index-3.0.0.parquet", (1, 1))
+    os.utime(cache / "index-3.0.0-0123abcd.parquet", (1, 1))
     try:
         IDCClient().prepare()
     finally:
         os.close(in_use)
     left = {path.name for path in cache.iterdir()} & set(names)
     assert left == {
-        "index-2.0.0.parquet",
-        "encoding-2.0.0-1.arrow",
-        "index-3.0.0.parquet",
+        "index-2.0.0-0123abcd.parquet",
+        "encoding-2.0.0-0123abcd-1.arrow",
+        "index-3.0.0-0123abcd.parquet",
         f".{'b' * 32}.tmp",
-        "notes.tmp",
+        *of_the_user,
     }
 
 

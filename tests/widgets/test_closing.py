@@ -9,6 +9,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,57 @@ def test_widget_and_state_can_be_collected(
     references = weakref.ref(state), weakref.ref(widget)
     widget.close()
     del state, widget
+    for thread in threading.enumerate():
+        if thread.name == "idc_widgets-on_disk":  # it keeps them until it has examined the disk
+            thread.join(60)
     gc.collect()
     assert [reference() for reference in references] == [None, None]
+
+
+def test_a_widget_whose_making_is_interrupted_leaves_nothing(
+    own: IDCClient, make: Callable[[BrowserState], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = BrowserState(own)
+    before, open_before = observers(state), open_widgets()
+    follow, left = BrowserState.add_view, 0
+
+    def interrupted(self: BrowserState, *args: Any) -> None:
+        nonlocal left
+        follow(self, *args)
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(BrowserState, "add_view", interrupted)
+    for number in (1, 5, 14):
+        left = number
+        with suppress(KeyboardInterrupt):
+            make(state).close()
+        FacetDropdown(state, "Modality").close()  # the last dropdown removes the common view
+        assert observers(state) == before
+        assert open_widgets() == open_before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_close_that_is_interrupted_can_be_repeated(
+    own: IDCClient, make: Callable[[BrowserState], Any], error: type[BaseException]
+) -> None:
+    state = BrowserState(own)
+    before, open_before = observers(state), open_widgets()
+    widget = make(state)
+
+    def fails() -> None:
+        raise error
+
+    widget._on_close(fails)
+    for part in getattr(widget, "children", ()):
+        if isinstance(part, Closable):
+            part._on_close(fails)
+    for _ in range(len(getattr(widget, "children", ())) + 2):
+        with suppress(KeyboardInterrupt):
+            widget.close()
+    assert observers(state) == before
+    assert open_widgets() == open_before
 
 
 def test_other_widgets_of_the_state_still_follow(own: IDCClient) -> None:

@@ -118,6 +118,32 @@ def test_a_turn_that_is_interrupted_while_it_waits_is_forgotten(
     assert not state.turns._late
 
 
+def test_observers_are_told_by_the_next_turn_after_an_interrupt(own: IDCClient) -> None:
+    browser = IDCBrowser(own)
+    told: list[int] = []
+    browser.observe(lambda change: told.append(len(change["new"])), "selection")
+    is_first = True
+
+    def view() -> None:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            raise KeyboardInterrupt
+
+    def pick() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            browser.pick(series=["1.1"])
+
+    browser.state.add_view(view, ["selection"])
+    thread = threading.Thread(target=pick)
+    thread.start()
+    thread.join()
+    assert told == []
+    browser.state.distributions = {"series": True}  # a turn of this thread
+    assert told == [1]
+    browser.close()
+
+
 # --- in a real kernel ------------------------------------------------------------------------
 
 SETUP = """

@@ -94,6 +94,16 @@ def test_series_without_files_have_no_state(shown: tuple[DownloadWidget, View]) 
     assert ON_DISK not in SeriesGrid(download.state, view=View)._view.columns
 
 
+def test_the_states_are_shown_without_the_column_of_uids(
+    shown: tuple[DownloadWidget, View], tmp_path: Path
+) -> None:
+    download, view = shown
+    download.state.columns = {"series": ("Modality",)}
+    assert download.state.message == ""
+    assert view.shown == [""] * 4
+    assert view.rows.values([range(1, 3)])[ON_DISK.name] == [""] * 2
+
+
 def test_from_queued_to_complete(shown: tuple[DownloadWidget, View], s3: S3Server) -> None:
     download, view = shown
     seen: set[str] = set()

@@ -31,12 +31,19 @@ class WithStates:
     def window(self, start: int, stop: int) -> Window:
         """Return the rows at the positions [start, stop), with the column `ON_DISK`."""
         rows = self._rows.window(start, stop)
-        return {ON_DISK.name: self._on_disk.states(rows["SeriesInstanceUID"]), **rows}
+        count = len(next(iter(rows.values()), []))  # `stop` may be after the last row
+        uids = self._uids(rows, [range(start, start + count)])
+        return {ON_DISK.name: self._on_disk.states(uids), **rows}
 
     def values(self, ranges: Iterable[range]) -> Window:
         """Return the rows at these positions, with the column `ON_DISK`."""
+        ranges = list(ranges)
         rows = self._rows.values(ranges)
-        return {ON_DISK.name: self._on_disk.known_states(rows["SeriesInstanceUID"]), **rows}
+        return {ON_DISK.name: self._on_disk.known_states(self._uids(rows, ranges)), **rows}
+
+    def _uids(self, rows: Window, ranges: Iterable[range]) -> Sequence[str]:
+        """Return the SeriesInstanceUIDs of rows, which may be without this column."""
+        return rows["SeriesInstanceUID"] if "SeriesInstanceUID" in rows else self.keys(ranges)
 
     def keys(self, ranges: Iterable[range]) -> tuple[Any, ...]:
         """Return the SeriesInstanceUIDs of the rows at these positions."""
