@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._util import MORE_THREADS, fork_safe, human_size
+from ..errors import DownloadError
 from .controls import Controls
 from .folder_lock import FolderLock
 from .outcome import FINISHED, Outcome, State
@@ -76,6 +78,7 @@ class DownloadJob:
         self._lock = fork_safe(threading.Lock())
         self._state: State = "planned"
         self._thread: threading.Thread | None = None
+        self._pid = os.getpid()  # of the process that runs the thread
         self._reset()
 
     def _reset(self) -> None:
@@ -176,11 +179,16 @@ class DownloadJob:
 
         If the job cannot be started, for example because there are too many threads, its state is
         "failed" and `error` is the reason.
+
+        Raises:
+            DownloadError: The job runs in a parent process, of which this one is a fork. The
+                methods that control it raise this, too.
         """
+        self._check_process()
         with self._lock:
             if self._state != "planned":
                 return self
-            self._state = "running"
+            self._state, self._pid = "running", os.getpid()
             finished = self._finished
         # After an interrupt in `Thread.start`, it is not known whether the thread will run. So both
         # this method and the thread try to acquire a lock, and the one that gets it ends the job.
@@ -202,6 +210,14 @@ class DownloadJob:
             if not isinstance(error, Exception):
                 raise
         return self
+
+    def _check_process(self) -> None:
+        """Refuse a job that runs in a parent process: a fork copies its state, but no threads."""
+        if self._pid != os.getpid() and self._state not in ("planned", *FINISHED):
+            raise DownloadError(
+                f"this download runs in another process (pid {self._pid}), of which this process "
+                "is a fork; wait for it or cancel it there"
+            )
 
     def _end_before_start(
         self, error: BaseException, lock: FolderLock | None, finished: threading.Event
@@ -234,6 +250,7 @@ class DownloadJob:
 
         A job that was not started becomes "cancelled"; a finished job stays as it is.
         """
+        self._check_process()
         with self._lock:
             self._controls.cancel()
             if self._state != "planned":
@@ -250,12 +267,14 @@ class DownloadJob:
 
         Finished files stay. Files that are unfinished now are fetched again after the pause.
         """
+        self._check_process()
         with self._lock:
             if self._state in ("running", "paused"):
                 self._controls.pause()
 
     def resume(self) -> None:
         """End a pause, if there is one."""
+        self._check_process()
         with self._lock:
             self._controls.resume()
 
@@ -273,7 +292,7 @@ class DownloadJob:
             KeyboardInterrupt: Ctrl-C, or the Stop button of a notebook; the job is cancelled.
         """
         self.start()
-        if threading.current_thread() is self._thread:
+        if threading.current_thread() is self._thread or self._pid != os.getpid():
             return self._state
         deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
         try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import logging
 import os
+import select
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,6 +36,7 @@ from idc_widgets.download import (
     folder_lock,
     s5cmd,
 )
+from idc_widgets.errors import DownloadError
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
@@ -514,3 +518,46 @@ def _is_socket(link: Path) -> bool:
 
 
 # --- the server itself ----------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_does_not_wait_for_the_job_of_its_parent(
+    server: S3Server, plan: Callable[..., DownloadPlan]
+) -> None:
+    finished = DownloadJob(plan(small(2)))
+    assert finished.wait(60) == "complete"
+    server.rate_MB_s = 0.1
+    job = DownloadJob(plan(small(1, series_size_MB=3.0))).start()
+    until(lambda: job.progress.bytes_done)
+    with open_pipe() as (reader, writer), job._lock, finished._lock:
+        child = os.fork()
+        if child == 0:
+            errors = []
+            for call in (job.start, job.wait, job.cancel, job.pause, job.resume, job.retry):
+                try:
+                    call()
+                except DownloadError as error:
+                    errors.append(str(error))
+            finished._finished.clear()  # as if the fork had come just before the last step
+            os.write(writer, repr((errors, finished.wait())).encode())
+            os._exit(0)
+        try:
+            assert select.select([reader], [], [], 60)[0], "the child hangs"
+            errors, state = ast.literal_eval(os.read(reader, 1 << 16).decode())
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    assert len(errors) == 6 and state == "complete"
+    assert all(f"(pid {os.getpid()})" in error for error in errors)
+    server.rate_MB_s = None
+    assert job.wait(60) == "complete"
+
+
+@contextmanager
+def open_pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    try:
+        yield reader, writer
+    finally:
+        os.close(reader)
+        os.close(writer)
