@@ -26,6 +26,7 @@ __all__ = [
     "dicom_files",
     "file_state",
     "free_space",
+    "has_blocks",
     "remove_unfinished_files",
     "set_aside",
     "tagged_files",
@@ -109,6 +110,17 @@ def file_state(path: str) -> tuple[int, FileState | None]:
     if status.st_dev not in _devices_with_blocks:
         return status.st_size, state
     return min(status.st_size, blocks * 512), state
+
+
+def has_blocks(folder: Path) -> bool:
+    """Return whether the file system of a folder is known to report blocks.
+
+    If it does not, `file_state` may return the final size of a file while data still arrive.
+    """
+    try:
+        return os.stat(folder).st_dev in _devices_with_blocks
+    except OSError:
+        return False
 
 
 def allocated_bytes(path: str) -> int:

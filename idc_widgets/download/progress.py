@@ -7,14 +7,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
 
-from .._util import human_size, plural
+from .._util import human_duration, human_size, plural
 from . import disk, s5cmd, s5cmd_errors
 from .plan import DownloadPlan
 from .planned_series import PlannedSeries
 
-__all__ = ["Progress", "ProgressTracker", "Speed", "StopReason", "TrackedSeries"]
+__all__ = ["Progress", "ProgressTracker", "Slowness", "Speed", "StopReason", "TrackedSeries"]
 
 SPEED_WINDOW_SECONDS = 5.0
+SLOW_WINDOW_SECONDS = 300.0
+LEAST_BYTES_PER_SECOND = 1_000
+_BYTES_PER_FILE = 10_000  # so much a finished file counts in addition: many are small
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,3 +328,41 @@ class Speed:
         """The rate in MB/s (10^6 bytes); None until the measurements span a second."""
         (start, before), (now, after) = self._points[0], self._points[-1]
         return (after - before) / 1e6 / (now - start) if now - start >= 1.0 else None
+
+
+class Slowness:
+    """Notices that data still arrive, but too slowly for the download ever to end.
+
+    Args:
+        seconds: The rate is the mean over so many seconds.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._since: float | None = None
+        self._last = self._arrived = 0
+
+    def is_too_slow(self, now: float, bytes_done: int, files_done: int) -> bool:
+        """Return whether less than `LEAST_BYTES_PER_SECOND` arrived; called often.
+
+        Args:
+            now: Seconds on any clock.
+            bytes_done: The bytes done by then.
+            files_done: The files done by then.
+        """
+        done = bytes_done + _BYTES_PER_FILE * files_done
+        if self._since is None:
+            self._since, self._last = now, done
+        # The count decreases if s5cmd begins a file again
+        self._arrived += max(0, done - self._last)
+        self._last = done
+        elapsed = now - self._since
+        if elapsed < self.seconds:
+            return False
+        is_slow = self._arrived < LEAST_BYTES_PER_SECOND * elapsed
+        self._since, self._arrived = now, 0
+        return is_slow
+
+    def __str__(self) -> str:
+        rate = human_size(LEAST_BYTES_PER_SECOND)
+        return f"less than {rate} per second for {human_duration(self.seconds)}"

@@ -24,7 +24,14 @@ from .plan import DownloadPlan
 from .planned_series import PlannedSeries
 from .preflight import check_server
 from .preview import remember_rate
-from .progress import ProgressTracker, Speed, StopReason, TrackedSeries
+from .progress import (
+    SLOW_WINDOW_SECONDS,
+    ProgressTracker,
+    Slowness,
+    Speed,
+    StopReason,
+    TrackedSeries,
+)
 from .verification import Survey, check_headers, finalize, verify
 
 __all__ = ["KILL_GRACE_SECONDS", "Options", "Supervisor", "Verify"]
@@ -331,6 +338,7 @@ class Supervisor:
         speed = Speed()
         stall_timeout, workers = self._options.stall_timeout, self._options.workers
         stall_message = f"no data for {stall_timeout:g} s"
+        slowness = Slowness(max(SLOW_WINDOW_SECONDS, 2 * stall_timeout))
         last = next_look = time.monotonic()
         awake = last_growth = 0.0  # seconds, without those in which this machine was asleep
         window = 2 * workers  # s5cmd may work on so many series at the same time
@@ -368,6 +376,9 @@ class Supervisor:
             # Stop for stalled files only if they occupy half of the workers, or no other file grows
             if stalled and (2 * files >= workers or awake - last_growth > stall_timeout / 4):
                 return StopReason(stall_message, stalled=stalled)
+            is_slow = slowness.is_too_slow(awake, tracker.bytes_done, tracker.files_done)
+            if is_slow and disk.has_blocks(self._plan.folder):
+                return StopReason(str(slowness))
             self._report(tracker, speed, now)
             lock.keep_alive()
             # Looking is slow if there are many files: spend at most a tenth of the time on it, and

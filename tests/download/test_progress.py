@@ -8,7 +8,7 @@ from support.downloads import small
 
 from idc_widgets.download import DownloadPlan, s5cmd
 from idc_widgets.download.outcome import Outcome
-from idc_widgets.download.progress import ProgressTracker, Speed
+from idc_widgets.download.progress import ProgressTracker, Slowness, Speed
 
 Plan = Callable[..., DownloadPlan]
 
@@ -49,3 +49,16 @@ def test_speed_is_measured_over_the_last_seconds() -> None:
     assert speed.MB_per_s == 2.0
     speed.add(6.0, 4_000_000)
     assert speed.MB_per_s == 0.0, "the first measurement is too old to count"
+
+
+def test_a_slow_download_is_noticed_after_a_while() -> None:
+    slowness = Slowness(10.0)
+    looks = [(0, 10**9, 7), (5, 10**9 + 1, 7), (9.9, 10**9 + 2, 7)]
+    assert not any(slowness.is_too_slow(*look) for look in looks)
+    assert slowness.is_too_slow(10.0, 10**9 + 3, 7)
+    assert str(slowness) == "less than 1.0 kB per second for 10 s"
+    # In the next 10 s, one file begins again, and 12 kB arrive
+    assert not slowness.is_too_slow(15.0, 5_000, 7)
+    assert not slowness.is_too_slow(20.0, 17_000, 7)
+    assert not slowness.is_too_slow(30.0, 17_100, 8), "a small file counts for more than its size"
+    assert slowness.is_too_slow(40.0, 26_000, 8)

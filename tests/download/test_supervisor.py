@@ -26,8 +26,10 @@ from idc_widgets.download import (
     DownloadJob,
     DownloadPlan,
     disk,
+    progress,
     record,
     s5cmd,
+    supervisor,
 )
 from idc_widgets.errors import DownloadError
 
@@ -344,3 +346,21 @@ def test_keys_of_the_server_cannot_leave_the_folder(
         files = {path for path in tmp_path.rglob("*") if path.is_file()}
         assert len(files) == 2 and files == {*series.files(), good.folder / record.FILE_NAME}
         assert not list(tmp_path.parent.glob("PWNED*"))
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_a_server_that_sends_almost_nothing_is_given_up(
+    server: S3Server, plan: Plan, monkeypatch: pytest.MonkeyPatch, blocks: bool
+) -> None:
+    monkeypatch.setattr(supervisor, "Slowness", lambda seconds: progress.Slowness(1.0))
+    monkeypatch.setattr(progress, "LEAST_BYTES_PER_SECOND", 10_000_000)
+    if not blocks:
+        monkeypatch.setattr(disk, "has_blocks", lambda folder: False)
+    server.rate_MB_s = 0.5
+    job = DownloadJob(plan(small(1, series_size_MB=2.0)), tries=1)
+    state = job.wait(60)
+    if blocks:
+        assert state == "incomplete"
+        assert job.failed["1.2.1"].startswith("less than 10.0 MB per second for 1 s; ")
+    else:
+        assert state == "complete", "the number of bytes that arrived is not known"
