@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TextIO
 
 from .._util import MORE_THREADS
 from ..errors import DownloadError
@@ -299,6 +299,24 @@ def end_orphan(pid: int, started: str) -> None:
             time.sleep(0.05)
 
 
+def _command_file(lines: Iterable[str]) -> TextIO:
+    """Return an open file with commands; raise a DownloadError if it cannot be written."""
+    file: TextIO | None = None
+    try:
+        file = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115
+        file.writelines(f"{line}\n" for line in lines)
+        file.seek(0)
+    except OSError as error:
+        if file is not None:
+            with suppress(OSError):
+                file.close()
+        raise DownloadError(
+            f"the temporary folder cannot be written to: {error.strerror or error}; set the "
+            "environment variable TMPDIR to a folder with free space, and restart Python"
+        ) from error
+    return file
+
+
 class Process:
     """A running s5cmd.
 
@@ -310,8 +328,8 @@ class Process:
         workers: The number of parallel transfers.
 
     Raises:
-        DownloadError: There is no s5cmd, it cannot be started, no thread can be started to read
-            its output, or Python is ending.
+        DownloadError: There is no s5cmd, it cannot be started, the temporary folder cannot be
+            used, no thread can be started to read the output, or Python is ending.
     """
 
     _running: ClassVar[set[Process]] = set()
@@ -327,9 +345,7 @@ class Process:
             raise DownloadError("Python is ending, so no download can be started")
         # The commands come from a file, because a pipe could block. Standard output and error
         # share one pipe: s5cmd writes whole lines, and `parse` tells them apart.
-        with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as commands:
-            commands.writelines(f"{line}\n" for line in lines)
-            commands.seek(0)
+        with _command_file(lines) as commands:
             try:
                 command = arguments(endpoint_url, workers)
                 if not os.access(binary(), os.X_OK):  # setpriv would start, and then fail

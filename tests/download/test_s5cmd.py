@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.s3server import S3Server
 
-from idc_widgets.download import disk, s5cmd, s5cmd_errors
+from idc_widgets.download import DownloadJob, DownloadPlan, disk, s5cmd, s5cmd_errors
 from idc_widgets.errors import DownloadError
 
 DONE = {
@@ -290,3 +291,24 @@ def test_stop_leaves_no_unfinished_file(server: S3Server, tmp_path: Path) -> Non
     assert process.exit_code is not None
     assert os.listdir(tmp_path / "d") == []
     process.stop()  # a second time does nothing
+
+
+@pytest.mark.parametrize("kind", ["missing", "full"])
+def test_a_temporary_folder_that_cannot_be_used_is_named_with_the_next_step(
+    three: DownloadPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind == "full":
+        if sys.platform != "linux":
+            pytest.skip("only Linux has a disk that is always full")
+        full = Path("/dev/full").open("w")  # noqa: SIM115 (the code under test closes it)
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda *_, **__: full)
+        reason = "No space left on device"
+    else:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        reason = "No such file or directory"
+    job = DownloadJob(three)
+    assert job.wait(60) == "failed"
+    assert job.error == (
+        f"the temporary folder cannot be written to: {reason}; set the environment variable TMPDIR "
+        "to a folder with free space, and restart Python"
+    )
