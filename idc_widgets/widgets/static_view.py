@@ -24,6 +24,9 @@ MAX_CELL_CHARACTERS = 200
 
 _NOTE = "This is how it was when the cell ran. To use it, run the cell."
 
+#: The style of each cell: JupyterLab and nbconvert align the cells of tables to the right.
+_TO_THE_LEFT = ' style="text-align:left"'
+
 
 @dataclass(frozen=True)
 class StaticTable:
@@ -135,9 +138,10 @@ def _caption(table: StaticTable) -> str:
 
 
 def _table_html(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{_cell_html(cell)}</th>" for cell in header)
+    head = "".join(f"<th{_TO_THE_LEFT}>{_cell_html(cell)}</th>" for cell in header)
     body = "".join(
-        "<tr>" + "".join(f"<td>{_cell_html(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{_TO_THE_LEFT}>{_cell_html(cell)}</td>" for cell in row) + "</tr>"
+        for row in rows
     )
     return f"<table>{head and f'<tr>{head}</tr>'}{body}</table>" if head or body else ""
 

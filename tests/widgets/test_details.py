@@ -311,7 +311,7 @@ def test_the_static_view_has_the_columns(details: RowDetails, ct: str) -> None:
     details.show("series", ct)
     view = details._static_data()
     assert "Modality: CT" in view["text/plain"]
-    assert f"<td>{ct}</td>" in view["text/html"]
+    assert f">{ct}</td>" in view["text/html"]
 
 
 def test_after_close_nothing_follows(
