@@ -37,10 +37,10 @@ class _Context(_GeneratorContextManager[_Result]):
 def ended_context(
     function: Callable[_Arguments, Iterator[_Result]],
 ) -> Callable[_Arguments, AbstractContextManager[_Result]]:
-    """Decorate a generator function as `contextlib.contextmanager` does, for one that holds a lock.
+    """Decorate a generator function as Python's contextmanager does, for one that holds a lock.
 
-    A KeyboardInterrupt may come when the generator has just reached its ``yield``. Then the block
-    is not run, and `contextmanager` leaves the generator as it is, with its lock, for as long as
+    A KeyboardInterrupt may come when the generator has just reached its yield. Then the block
+    is not run, and Python leaves the generator as it is, with its lock, for as long as
     the traceback lives. IPython keeps a traceback until the next error. Here, the generator is
     ended at once.
 

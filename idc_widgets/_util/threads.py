@@ -1,7 +1,7 @@
 """Work in several threads that nobody has to wait for.
 
-The threads of `concurrent.futures` are joined when a pool is closed, and again when Python exits. A
-server that sends a byte now and then could delay both by minutes.
+Python joins the threads of its pools when a pool is closed, and again when Python exits. A server
+that sends a byte now and then could delay both by minutes.
 """
 
 from __future__ import annotations
