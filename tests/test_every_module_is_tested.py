@@ -26,6 +26,7 @@ PREFIXES = {
 #: or the examples in their docstrings are the tests.
 TESTED_IN = {
     "_util/cached_files": "query/test_prepared_copy",
+    "_util/callbacks": "test_doctests",
     "_util/contexts": "widgets/test_interrupts",
     "_util/formatting": "test_doctests",
     "_util/http_session": "util/test_http",
@@ -36,6 +37,7 @@ TESTED_IN = {
     "download/outcome": "download/test_job",
     "download/provenance": "download/test_record",
     "download/verification": "download/test_dicom",
+    "download/work_folder": "download/test_folder_lock",
     "index/own_columns": "query/test_own_table",
     "index/schemas": "index/test_catalog",
     "index/tables": "index/test_catalog",

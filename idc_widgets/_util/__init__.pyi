@@ -11,6 +11,7 @@ from .cached_files import is_from_us as is_from_us
 from .cached_files import remove_leftovers as remove_leftovers
 from .cached_files import remove_unless_held as remove_unless_held
 from .cached_files import remove_unused as remove_unused
+from .callbacks import Callbacks as Callbacks
 from .contexts import ended_context as ended_context
 from .forks import call_in_forked_children as call_in_forked_children
 from .forks import fork_safe as fork_safe

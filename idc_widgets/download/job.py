@@ -12,7 +12,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._util import MORE_THREADS, fork_safe, human_size
+from .._util import MORE_THREADS, Callbacks, fork_safe, human_size
 from ..errors import DownloadError
 from .controls import Controls
 from .folder_lock import FolderLock
@@ -74,7 +74,9 @@ class DownloadJob:
     ) -> None:
         self.plan = plan
         self.options = Options(workers, stall_timeout, tries, backoff, verify)
-        self._observers: list[Callable[[DownloadJob], object]] = [on_change] if on_change else []
+        self._observers = Callbacks(_log, "an observer of a download failed")
+        if on_change is not None:
+            self._observers.add(on_change)
         self._lock = fork_safe(threading.Lock())
         self._state: State = "planned"
         self._thread: threading.Thread | None = None
@@ -164,13 +166,7 @@ class DownloadJob:
         Returns:
             A function that removes the callback.
         """
-        self._observers.append(callback)
-
-        def remove() -> None:
-            with suppress(ValueError):
-                self._observers.remove(callback)
-
-        return remove
+        return self._observers.add(callback)
 
     # --- controlling it ------------------------------------------------------------------------
 
@@ -375,8 +371,4 @@ class DownloadJob:
         self._notify()
 
     def _notify(self) -> None:
-        for callback in list(self._observers):
-            try:
-                callback(self)
-            except Exception:
-                _log.exception("an observer of %r failed", self)
+        self._observers.call(self)

@@ -141,9 +141,8 @@ class IDCBrowser(Closable, VBox):
         super().__init__(self._arranged(), layout=layout)
         self.add_class("idc-browser")
         self._follow(self._frame, self._keep_sizes, "_sizes")
-        self.state.mirrors.append(self._mirror)
-        self._on_close(lambda: self.state.mirrors.remove(self._mirror))
-        self._on_close(self._download.on_paths(self._mirror_paths))
+        self._on_close(self.state.on_settled.add(self._pass_on))
+        self._on_close(self._download.on_paths(self._pass_on_paths))
         self._on_close(self._before_close)
         self._on_close(prepare_later(self.client, self._summary.show_note))
         note_made(self)
@@ -245,12 +244,12 @@ class IDCBrowser(Closable, VBox):
         self.beside = None
         self._last_values = {name: self._read(name) for name in ("filters", "selection", "paths")}
 
-    def _mirror(self, name: str, old: Any, new: Any) -> None:
+    def _pass_on(self, name: str, old: Any, new: Any) -> None:
         """Queue a change, so that this widget's observers are called at the end of the turn."""
         if name in ("filters", "selection"):
             self.state.teller.add(self, name, old, new)
 
-    def _mirror_paths(self, old: Any, new: Any) -> None:
+    def _pass_on_paths(self, old: Any, new: Any) -> None:
         self.state.teller.add(self, "paths", old, new)
 
     def _keep_sizes(self, change: Any) -> None:

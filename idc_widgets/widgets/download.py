@@ -15,7 +15,7 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Instance, Unicode
 
-from .._util import ended_context, fork_safe, human_size, plural
+from .._util import Callbacks, ended_context, fork_safe, human_size, plural
 from ..download import DownloadJob, DownloadPlan
 from ..errors import MAX_GB, DownloadError, IDCError, LargeDownloadError
 from ..selection import DEFAULT_FOLDER, Selection
@@ -131,7 +131,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self._changing: set[int] = set()
         #: Calls the users' observers. If there is a state, it does so after a turn.
         self._teller = Teller() if state is None else state.teller
-        self._paths_mirrors: list[Callable[[Any, Any], object]] = []
+        self._paths_callbacks = Callbacks(_log, "a change of the paths cannot be passed on")
         self._status_lock = fork_safe(threading.Lock())
         self._status_number = 0
         self._running_reports = 0  # how many reports in a row say that the job is running
@@ -281,8 +281,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
                 self._question = ""
                 self._show_folder()
             elif name == "paths":
-                for mirror in self._paths_mirrors:
-                    mirror(event["old"], event["new"])
+                self._paths_callbacks.call(event["old"], event["new"])
         finally:
             self._tell(is_python=True)
 
@@ -323,10 +322,9 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             _log.error("an observer failed", exc_info=error)
             self._message = f"{type(error).__name__}: {error}"
 
-    def on_paths(self, mirror: Callable[[Any, Any], object]) -> Callable[[], None]:
-        """Call `mirror` with the old and new `paths`; return a function that removes it."""
-        self._paths_mirrors.append(mirror)
-        return lambda: self._paths_mirrors.remove(mirror)
+    def on_paths(self, callback: Callable[[Any, Any], object]) -> Callable[[], None]:
+        """Call `callback` with the old and new `paths`; return a function that removes it."""
+        return self._paths_callbacks.add(callback)
 
     def _show_folder(self) -> None:
         resolved = os.path.expanduser(self.download_dir)

@@ -9,6 +9,7 @@ from typing import Any
 
 from traitlets import HasTraits, Unicode
 
+from .._util import Callbacks
 from ..errors import IDCError, InvalidQueryError
 from ..index import column_info
 from .user_observers import Teller
@@ -44,7 +45,7 @@ class ErrorReporting(HasTraits):
     def __init__(self) -> None:
         #: Calls the users' observers.
         self.teller = Teller()
-        self._message_views: list[Callable[[], object]] = []
+        self._message_views = Callbacks(_log, "the message cannot be shown")
         super().__init__()
 
     def is_changing(self) -> bool:
@@ -53,8 +54,7 @@ class ErrorReporting(HasTraits):
 
     def on_message(self, view: Callable[[], object]) -> Callable[[], None]:
         """Call `view`, which shows the message, at each change; return a function to remove it."""
-        self._message_views.append(view)
-        return lambda: self._message_views.remove(view)
+        return self._message_views.add(view)
 
     def report(self, error: Exception) -> None:
         """Show an error in the message area of the widgets, and log it.
@@ -86,11 +86,7 @@ class ErrorReporting(HasTraits):
 
     def _notify_observers(self, event: Any) -> None:
         """Show a new message at once; users' observers wait for the end of the turn."""
-        for view in list(self._message_views):
-            try:
-                view()
-            except Exception:
-                _log.exception("the message cannot be shown")
+        self._message_views.call()
         self.teller.add(self, event["name"], event["old"], event["new"])
         if not self.is_changing():
             error = self.teller.tell()

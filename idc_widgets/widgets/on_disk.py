@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .._util import call_in_forked_children, fork_safe
+from .._util import Callbacks, call_in_forked_children, fork_safe
 from ..download import DownloadJob, DownloadPlan, PlannedSeries, unfinished_files
 from ..errors import IDCError
 
@@ -49,7 +49,7 @@ class OnDisk:
         self, plan: Callable[[Sequence[str]], DownloadPlan], folder: Callable[[], Path]
     ) -> None:
         self._plan, self._folder = plan, folder
-        self._callbacks: list[Callable[[], object]] = []
+        self._callbacks = Callbacks(_log, "cannot show the state of the files")
         #: Guards the states and the flags of the thread.
         self._lock = fork_safe(threading.Lock())
         self._shown_uids: list[str] = []
@@ -92,13 +92,8 @@ class OnDisk:
         Returns:
             A function that removes the callback.
         """
-        self._callbacks.append(callback)
+        remove = self._callbacks.add(callback)
         self.look()
-
-        def remove() -> None:
-            with suppress(ValueError):  # removed already
-                self._callbacks.remove(callback)
-
         return remove
 
     def close(self) -> None:
@@ -158,14 +153,7 @@ class OnDisk:
                     self._states.clear()
                 self._states.update(states)
             if has_news:
-                self._call_back()
-
-    def _call_back(self) -> None:
-        for callback in list(self._callbacks):
-            try:
-                callback()
-            except Exception:
-                _log.exception("cannot show the state of the files")
+                self._callbacks.call()
 
     def _examine(self, uids: Sequence[str]) -> list[str]:
         """Return the present states of series."""

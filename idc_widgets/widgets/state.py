@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .._util import as_list, ended_context, plural
+from .._util import Callbacks, as_list, ended_context, plural
 from ..client import IDCClient
 from ..errors import InvalidQueryError, nearest_choice, unknown_message
 from ..index import LEVELS
@@ -18,6 +19,8 @@ from .settled_traits import SettledDict, SettledInstance, SettledTuple
 from .turns import Turns, View
 
 __all__ = ["BrowserState"]
+
+_log = logging.getLogger(__name__)
 
 #: Level → the trait whose cohort is narrowed to the picks of this level.
 _NARROWED_TRAITS = {"patient": "study_cohort", "study": "cohort"}
@@ -115,7 +118,7 @@ class BrowserState(ErrorReporting):
             "selection": Selection(everything),
         }
         #: Called with (name, old, new) of each trait that changed, in the turn.
-        self.mirrors: list[Callable[[str, Any, Any], object]] = []
+        self.on_settled = Callbacks(_log, "a change of the state cannot be passed on")
         #: Trait → the views to run when it changes.
         self._views: dict[str, dict[View, None]] = {name: {} for name in self._settled}
         #: How a person has divided the browser, for the next `IDCBrowser` on this state.
@@ -206,8 +209,7 @@ class BrowserState(ErrorReporting):
             finally:
                 for name in changed:
                     self.teller.add(self, name, before[name], settled[name])
-                    for mirror in self.mirrors:
-                        mirror(name, before[name], settled[name])
+                    self.on_settled.call(name, before[name], settled[name])
             self.turns.run_late()
 
     def _consequences(self, choices: dict[str, Any]) -> dict[str, Any]:

@@ -391,7 +391,7 @@ def test_a_job_can_be_awaited(server: S3Server, plan: Plan) -> None:
         return ticks
 
     assert asyncio.run(main()) > 5, "the event loop was not blocked"
-    assert job.state == "complete" and job._observers == []
+    assert job.state == "complete" and not job._observers
 
 
 def test_an_await_that_is_cancelled_cancels(server: S3Server, plan: Plan) -> None:

@@ -29,6 +29,6 @@ def test_a_bar_in_the_terminal(
     assert job.wait(bar=True) == "complete"
     said = capfd.readouterr().err
     assert "2 of 2 series: 100%" in said and "2.60M/2.60M" in said and "B/s" in said
-    assert job._observers == [] and {t.name for t in set(threading.enumerate()) - before} <= {
+    assert not job._observers and {t.name for t in set(threading.enumerate()) - before} <= {
         "DownloadJob"
     }

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -94,12 +94,21 @@ def observers(state: BrowserState) -> list[Any]:
     kinds = state._trait_notifiers.values()
     users = [callback for by_kind in kinds for some in by_kind.values() for callback in some]
     views = [view for views in state._views.values() for view in views]
-    return [*users, *views, *state._message_views, *state.mirrors, *state.turns._show_stale]
+    return [*users, *views, *state._message_views, *state.on_settled, *state.turns._show_stale]
 
 
 def shown(widget: Any) -> dict[str, Any]:
     """Return the synchronized values of a widget, without its parts."""
     return {name: getattr(widget, name) for name in widget.keys if name != "layout"}
+
+
+def wait_until_collected(references: Iterable[weakref.ref[Any]]) -> None:
+    deadline = time.monotonic() + 300
+    gc.collect()
+    while any(reference() is not None for reference in references):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # a thread may still be looking at the disk
+        gc.collect()
 
 
 @pytest.fixture
@@ -167,11 +176,7 @@ def test_widget_and_state_can_be_collected(
     references = weakref.ref(state), weakref.ref(widget)
     widget.close()
     del state, widget
-    for thread in threading.enumerate():
-        if thread.name == "idc_widgets-on_disk":  # it keeps them until it has examined the disk
-            thread.join(60)
-    gc.collect()
-    assert [reference() for reference in references] == [None, None]
+    wait_until_collected(references)
 
 
 def test_a_widget_whose_making_is_interrupted_leaves_nothing(
@@ -315,11 +320,7 @@ def test_browsers_come_and_go(own: IDCClient) -> None:
         browser.close()
     assert open_widgets() == before
     del browser
-    deadline = time.monotonic() + 300
-    while any(reference() is not None for reference in references):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # a thread may still be looking at the disk
-        gc.collect()
+    wait_until_collected(references)
 
 
 def test_closing_frees_what_a_browser_has_made(

@@ -191,7 +191,7 @@ def test_an_unexpected_error_is_logged_and_the_disk_examined_again(
         patch.setattr(download.on_disk, "_examine", fail)
         download.on_disk.look()
         until(lambda: view.shown == [""] * 4, view)
-    download.on_disk._callbacks.insert(0, fail)
+    download.on_disk._callbacks._functions.insert(0, fail)
     download.on_disk.look()
     until(lambda: view.shown == [COMPLETE] * 4, view)
     assert {record.message for record in caplog.records} == {
