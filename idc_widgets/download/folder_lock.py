@@ -49,7 +49,7 @@ from .lock_file import (
 )
 from .path_template import WORK_FOLDER
 from .plan import DownloadPlan
-from .work_folder import is_trusted, lock_files, make_work_folder
+from .work_folder import is_trusted, lock_files, make_work_folder, refuse_link
 
 __all__ = ["FolderLock"]
 
@@ -115,8 +115,10 @@ class FolderLock:
             cancelled: Return early when this is set.
 
         Raises:
-            DownloadError: Another process is downloading into one of the folders.
+            DownloadError: Another process is downloading into one of the folders, or the work
+                folder is a link.
         """
+        refuse_link(self._root)
         if self._folders:
             patience = Patience(_MAX_DELAY_SECONDS, cancelled)
             try:

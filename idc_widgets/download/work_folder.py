@@ -1,6 +1,6 @@
-"""The folder `WORK_FOLDER`, in which jobs keep their lock files.
+"""The folder `WORK_FOLDER`, in which jobs keep their lock files and, in the flat form, new files.
 
-In a shared folder, somebody else may have made it. So a link in its place is not followed, and only
+In a shared folder, somebody else may have made it. So a link in its place is refused, and only
 files with the names of our lock files count.
 """
 
@@ -15,12 +15,26 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from ..errors import DownloadError
 from .path_template import WORK_FOLDER
 
-__all__ = ["is_trusted", "lock_files", "make_work_folder"]
+__all__ = ["is_trusted", "lock_files", "make_work_folder", "refuse_link"]
 
 _MAX_LOCK_FILES = 10_000  # how many lock files a job reads in one folder
 _LOCK_NAME = re.compile(r"[0-9a-f]{32}\.lock")  # a random UUID: other programs have `*.lock`, too
+
+
+def refuse_link(root: Path) -> None:
+    """Refuse a folder whose work folder is a link: a job would move files out of its target.
+
+    Raises:
+        DownloadError: It is a link.
+    """
+    if os.path.islink(home := root / WORK_FOLDER):
+        raise DownloadError(
+            f"{home} is a link to another folder; remove the link, or choose another folder to "
+            "download into"
+        )
 
 
 def make_work_folder(home: Path) -> None:

@@ -26,7 +26,7 @@ from support.downloads import (
     small,
     until,
 )
-from support.s3server import S3Server
+from support.s3server import S3Server, series_objects
 
 from idc_widgets.download import (
     DownloadJob,
@@ -496,7 +496,12 @@ def test_files_of_others_are_not_taken_for_lock_files(
     (place / folder_lock.WORK_FOLDER).symlink_to(project)
     mode = project.stat().st_mode
     job = DownloadJob(plan)
-    assert job.wait(60) == "complete", (job.error, job.failed)
+    job.wait(60)
+    if where == "folder above":
+        assert job.state == "complete", (job.error, job.failed)
+    else:
+        assert job.state == "failed"
+        assert job.error is not None and ".idc_widgets is a link to another folder; " in job.error
     assert sorted(os.listdir(project)) == sorted([LOCK_NAME, "empty.lock", "uv.lock"])
     assert project.stat().st_mode == mode
     assert (place / folder_lock.WORK_FOLDER).is_symlink()
@@ -557,3 +562,21 @@ def test_a_pid_of_another_container_is_not_taken_for_one_of_this(
     assert job.wait(60) == "complete", (job.error, job.failed)
     assert other.exists() == (not is_known_as_ended)
     assert growing.exists() == (not is_known_as_ended)
+
+
+def test_the_flat_form_moves_no_files_out_of_the_target_of_a_link(
+    server: S3Server, tmp_path: Path
+) -> None:
+    row = small(1)
+    server.objects |= series_objects([row])
+    rows, url = pa.Table.from_pylist([row]), server.url
+    own = DownloadPlan.make(rows, tmp_path / "own", template="%crdc_series_uuid", endpoint_url=url)
+    assert DownloadJob(own).wait(60) == "complete"
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / folder_lock.WORK_FOLDER).symlink_to(tmp_path / "own")
+    flat = DownloadPlan.make(rows, shared, template="flat", endpoint_url=url)
+    job = DownloadJob(flat)
+    assert job.wait(60) == "failed"
+    assert job.error is not None and "is a link" in job.error
+    assert_identical(own, server)
