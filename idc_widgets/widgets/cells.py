@@ -16,6 +16,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -35,9 +36,16 @@ __all__ = ["note_made", "note_shown"]
 MAX_REFERENCE_DEPTH = 6
 MAX_FOLLOWED_OBJECTS = 20_000
 
+#: Variables may lead to many objects of one class, such as paths of files. At each distance from
+#: the variables, only so many of them are followed; containers and widgets always are.
+MAX_ALIKE = 1_000
+
 #: The search ends at objects of these types: they lead to all widgets that observe them, or to
 #: everything.
 _OPAQUE = (Widget, BrowserState, DownloadJob, InteractiveShell, ModuleType, type)
+
+#: Classes whose objects are followed, however many there are.
+_ALWAYS_FOLLOWED = (Widget, dict, list, tuple, set, frozenset)
 
 #: The key in `_uses` for uses that never end: by a callback, an `Output`, or a cell without an id.
 _ELSEWHERE = ""
@@ -179,8 +187,8 @@ def _reachable(
 ) -> set[int]:
     """Return the `id` of each widget that can be reached from `values` without using `skipped`.
 
-    References are followed through containers, functions and objects of any class. If there are too
-    many to follow, all widgets count as reachable.
+    References are followed through containers, functions and objects of any class (see also
+    `MAX_ALIKE`). If there are too many to follow, all widgets count as reachable.
     """
     wanted = {id(widget) for widget in widgets}
     reached: set[int] = set()
@@ -198,5 +206,19 @@ def _reachable(
                 return wanted
             if not isinstance(value, _OPAQUE):
                 following += gc.get_referents(value)
-        level = following
+        level = _few_alike(following)
     return reached
+
+
+def _few_alike(objects: list[Any]) -> list[Any]:
+    """Return objects, but at most `MAX_ALIKE` of each class; all containers and widgets."""
+    if len(objects) <= MAX_ALIKE:
+        return objects
+    counts: Counter[type] = Counter()
+    kept = []
+    for value in objects:
+        kind = type(value)
+        counts[kind] += 1
+        if counts[kind] <= MAX_ALIKE or issubclass(kind, _ALWAYS_FOLLOWED):
+            kept.append(value)
+    return kept

@@ -142,6 +142,29 @@ def test_a_browser_that_a_variable_leads_to_stays_open(kernel: Kernel, keep: str
         assert is_open(kernel, "first", "third", "fourth") == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("variable", "stays_open"),
+    [
+        ("[pathlib.Path(f'/data/{i}.dcm') for i in range(25_000)]", False),
+        (
+            "{i: [pathlib.Path(f'/data/{i}.dcm')] * 2 + [pathlib.Path()] for i in range(9_000)}",
+            False,
+        ),
+        ("[*(pathlib.Path(f'/data/{i}.dcm') for i in range(25_000)), [browser]]", True),
+        ("[*(object() for _ in range(25_000)), browser]", True),
+    ],
+)
+def test_a_long_list_in_a_variable_keeps_a_browser_only_if_it_has_it(
+    kernel: Kernel, variable: str, stays_open: bool
+) -> None:
+    kernel.run(BROWSER.format("first") + "\nbrowser", "a")
+    kernel.run(f"paths = {variable}")
+    kernel.run(BROWSER.format("second") + "\nbrowser", "a")
+    kernel.run("1", "b")
+    assert is_open(kernel, "first", "second") == [stays_open, True]
+    kernel.run("del paths")
+
+
 def test_one_run_may_show_many_browsers(kernel: Kernel) -> None:
     code = "for i in range(3): display(note(f'{run} {i}', IDCBrowser(client)))"
     kernel.run("run = 1")
