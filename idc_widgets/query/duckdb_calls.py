@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ..errors import InvalidQueryError, QueryInterruptedError
+from .table_views import file_literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +21,7 @@ __all__ = [
     "cannot_read",
     "connect",
     "describe",
+    "have_equal_length",
     "is_about_the_query",
     "message_of",
     "return_memory",
@@ -51,6 +53,20 @@ def describe(cursor: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]
     """Return column name → SQL type."""
     rows = cursor.execute(f"DESCRIBE FROM {relation}").fetchall()
     return {str(name): str(sql_type) for name, sql_type, *_ in rows}
+
+
+def have_equal_length(first: Path, second: Path) -> bool:
+    """Return whether two Parquet files can be read and have the same number of rows."""
+    count = "SELECT count(*) FROM read_parquet({})"
+    try:
+        with connect() as connection:
+            one, other = (
+                connection.execute(count.format(file_literal(path))).fetchone()
+                for path in (first, second)
+            )
+    except duckdb.Error:
+        return False
+    return one == other
 
 
 def arrow_table(cursor: duckdb.DuckDBPyConnection, sql: str, params: list[object]) -> pa.Table:

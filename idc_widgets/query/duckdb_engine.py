@@ -31,6 +31,7 @@ from .duckdb_calls import (
     cannot_read,
     connect,
     describe,
+    have_equal_length,
     is_about_the_query,
     message_of,
     return_memory,
@@ -82,6 +83,7 @@ class DuckDBEngine:
         self.data_version = self.index.data_version
         self._lock = fork_safe(threading.Lock())
         self._is_copy_damaged = False
+        self._copy_check: prepared_copy.CopyCheck | None = None
         #: The files of the tables.
         self.opened = OpenedFiles(self.index)
         self._local = threading.local()
@@ -110,7 +112,7 @@ class DuckDBEngine:
                 fails, or would write.
             QueryInterruptedError: `interrupt` was called.
         """
-        return self._answer(sql, lambda: arrow_table(self._cursor(), sql, list(params)))
+        return self._answer(sql, lambda: arrow_table(self._cursor(), sql, list(params)), wait=True)
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the result of one read-only query as Python values.
@@ -180,22 +182,18 @@ class DuckDBEngine:
         self._cursor()  # in a forked child, this opens DuckDB
         with self._lock:
             self._read_index_from(target)
+            self._copy_check = None
         return target
 
     def _is_sound(self, copy: Path) -> bool:
         """Return whether a prepared copy can be used as it is."""
         if self._is_copy_damaged or not is_from_us(copy):
             return False
-        count = "SELECT count(*) FROM read_parquet({})"
         try:
-            with connect() as connection:
-                rows, expected = (
-                    connection.execute(count.format(file_literal(path))).fetchone()
-                    for path in (copy, self.index.shipped)
-                )
-        except duckdb.Error:
+            has_checksum = prepared_copy.is_intact(copy)
+        except OSError:
             return False
-        return rows == expected
+        return bool(has_checksum) and have_equal_length(copy, self.index.shipped)
 
     def attach(self, name: str, path: Path) -> None:
         """Add a fetched table, from now on and for all threads.
@@ -306,7 +304,7 @@ class DuckDBEngine:
                 tables["index"] = self.index.shipped
             self._open_tables(tables)
             self.opened.restore(identities)
-            self._process = os.getpid()
+            self._process, self._copy_check = os.getpid(), None
 
     def _open(self, name: str, path: Path) -> None:
         if name != "index":
@@ -344,15 +342,17 @@ class DuckDBEngine:
 
     # --- queries ---------------------------------------------------------------------------
 
-    def _answer(self, sql: str, run: Callable[[], _Result]) -> _Result:
+    def _answer(self, sql: str, run: Callable[[], _Result], wait: bool = False) -> _Result:
         """Run a query on the files that were opened, or raise an error.
 
         If the prepared copy is removed while the query runs, or is damaged, the query is run again
-        on the installed file.
+        on the installed file. `wait` is True to wait for the result of the check for damage.
         """
         with translated_errors():
             self._check_reads_only(sql)
             self._check_files(sql)
+            if self._copy_check is None and self.opened.is_prepared:
+                self._copy_check = prepared_copy.CopyCheck(self.files["index"])
             for _ in range(_MAX_RUNS):
                 try:
                     result = run()
@@ -362,9 +362,24 @@ class DuckDBEngine:
                     if not self._check_files(sql):
                         return self._answer_without_copy(run, error)
                 else:
-                    if not self._check_files(sql):
+                    if not self._check_files(sql) and not self._finds_damage(wait):
                         return result
         raise changed_error(self.files["index"])  # other processes keep removing the copy
+
+    def _finds_damage(self, wait: bool) -> bool:
+        """Return whether the prepared copy turned out to be damaged; it is then not read any more.
+
+        The grids show rows without waiting for the check, which ends a moment later.
+        """
+        check = self._copy_check
+        if check is None or not self.opened.is_prepared or not check.is_damaged(wait=wait):
+            return False
+        self.opened.check_shipped()
+        _log.warning("%s is damaged; reading the installed index instead", self.files["index"])
+        with self._lock:
+            self._read_index_from(self.index.shipped)
+        self._is_copy_damaged = True  # `prepare` replaces it
+        return True
 
     def _answer_without_copy(self, run: Callable[[], _Result], error: duckdb.Error) -> _Result:
         """Run a query that failed on the prepared copy on the installed file.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from .._util import (
     remove_leftovers,
     remove_unused,
     replaced_when_complete,
+    write_whole,
 )
 from ..errors import IndexFileError
 from ..index import Index
@@ -21,8 +25,10 @@ from .table_views import file_literal
 
 __all__ = [
     "MEMORY_LIMIT_SQL",
+    "CopyCheck",
     "cannot_write",
     "clean_cache_folder",
+    "is_intact",
     "nothing_to_prepare",
     "require_memory",
     "write_prepared_copy",
@@ -44,12 +50,19 @@ _MIN_MEMORY_BYTES = 500 * 10**6
 #: Asks DuckDB how much memory it may use.
 MEMORY_LIMIT_SQL = "SELECT current_setting('memory_limit')"
 
+#: How much of a copy is read at once for its checksum.
+_CHECKED_BYTES = 1 << 20
+
+#: A check begins after this time, or when somebody waits for it, so that it does not slow down the
+#: first screen.
+_CHECK_PAUSE_SECONDS = 1.0
+
 #: A copy of another version is removed if it has not been used for this time.
 _MAX_UNUSED_SECONDS = 30 * 24 * 3600
 
 #: The names of prepared files. The cache folder may have other files of the user.
 _SOURCE = r"\d+(\.\w+)+-[0-9a-f]{8}"  # `Index.source`
-_PREPARED = re.compile(rf"index-{_SOURCE}\.parquet|encoding-{_SOURCE}-\d+\.arrow")
+_PREPARED = re.compile(rf"index-{_SOURCE}\.(parquet|crc32)|encoding-{_SOURCE}-\d+\.arrow")
 
 #: The names of files that killed processes leave in the cache folder.
 _LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
@@ -126,6 +139,67 @@ def write_prepared_copy(execute: Callable[[str], Any], source: Path, target: Pat
             f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_PER_GROUP},"
             f" DICTIONARY_SIZE_LIMIT {_MAX_DICTIONARY_VALUES})"
         )
+        checksum = _checksum(unfinished)
+    write_whole(_checksum_file(target), checksum)
+
+
+def is_intact(copy: Path) -> bool | None:
+    """Return whether a prepared copy has its checksum; None if the checksum is not known.
+
+    DuckDB itself reads a page with a wrong bit without an error.
+
+    Raises:
+        OSError: The copy cannot be read.
+    """
+    try:
+        expected = _checksum_file(copy).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    return _checksum(copy) == expected
+
+
+class CopyCheck:
+    """Checks in a thread whether a prepared copy is damaged; this takes about 0.1 s.
+
+    Args:
+        copy: The prepared copy.
+    """
+
+    def __init__(self, copy: Path) -> None:
+        self._copy, self._is_damaged = copy, False
+        #: Held until somebody waits for the result.
+        self._nobody_waits = threading.Lock()
+        self._nobody_waits.acquire()
+        self._thread = threading.Thread(target=self._run, name="idc_widgets: check", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system starts no more threads
+            self._run()
+
+    def is_damaged(self, *, wait: bool) -> bool:
+        """Return whether the copy is damaged; without waiting, False if it is not known yet."""
+        if wait and self._thread.ident is not None:
+            with suppress(RuntimeError):  # another thread waits, too
+                self._nobody_waits.release()
+            self._thread.join()
+        return self._is_damaged
+
+    def _run(self) -> None:
+        self._nobody_waits.acquire(timeout=_CHECK_PAUSE_SECONDS)
+        with suppress(OSError):  # it was removed
+            self._is_damaged = is_intact(self._copy) is False
+
+
+def _checksum_file(copy: Path) -> Path:
+    return copy.with_suffix(".crc32")
+
+
+def _checksum(path: Path) -> str:
+    checksum = 0
+    with path.open("rb", buffering=0) as file:
+        while part := file.read(_CHECKED_BYTES):
+            checksum = zlib.crc32(part, checksum)
+    return f"{checksum:08x}"
 
 
 def clean_cache_folder(*current: Path | None) -> None:
@@ -142,4 +216,6 @@ def clean_cache_folder(*current: Path | None) -> None:
     folder = current[0].parent
     remove_leftovers(folder, _LEFTOVER.fullmatch)
     prepared = [path for path in folder.iterdir() if _PREPARED.fullmatch(path.name)]
-    remove_unused((path for path in prepared if path not in current), _MAX_UNUSED_SECONDS)
+    needed = {path.with_suffix("") for path in current if path is not None}
+    others = (path for path in prepared if path.with_suffix("") not in needed)
+    remove_unused(others, _MAX_UNUSED_SECONDS)

@@ -19,7 +19,7 @@ def test_the_copy_has_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     client = IDCClient()
     path = client.prepare()
     kinds = sorted(file.name.partition("-")[0] for file in path.parent.iterdir())
-    assert kinds == ["encoding", "index"]
+    assert kinds == ["encoding", "index", "index"]
     assert Index.default().tables["index"] == path
     shipped = Path(duckdb.__file__).parents[1] / "idc_index_data" / "idc_index.parquet"
     # The sum of the hashes of all rows does not depend on their order.
@@ -49,6 +49,42 @@ def test_a_damaged_copy_is_replaced(small_index: Path) -> None:
         assert opened_before.cohort().summary().series == SERIES
         with pytest.raises(InvalidQueryError):
             opened_before.sql("SELECT * FROM read_csv('/etc/passwd')")
+
+
+def test_a_wrong_bit_is_noticed(small_index: Path) -> None:
+    query = "SELECT * EXCLUDE (_row) FROM _rows ORDER BY SeriesInstanceUID"
+    expected = IDCClient().engine.query(query)
+    path = IDCClient().prepare()
+    content = bytearray(path.read_bytes())
+    noticed = 0
+    for place in range(1_000, len(content) - 1_000, len(content) // 20):
+        damaged = content.copy()
+        damaged[place] ^= 4
+        path.unlink()
+        path.write_bytes(damaged)
+        try:
+            engine = DuckDBEngine()
+        except IndexFileError:
+            continue
+        assert engine.query(query).equals(expected), place
+        assert not engine.opened.is_prepared
+        noticed += 1
+    assert noticed > 5
+    assert IDCClient().prepare() == path
+    again = DuckDBEngine()
+    assert again.query(query).equals(expected)
+    assert again.opened.is_prepared, "`prepare` has written it again"
+
+
+def test_a_copy_without_a_checksum_is_read_and_prepared_again(small_index: Path) -> None:
+    path = IDCClient().prepare()
+    checksum = path.with_suffix(".crc32")
+    checksum.unlink()
+    engine = DuckDBEngine()
+    engine.query("SELECT 1")
+    assert engine.opened.is_prepared
+    engine.prepare()
+    assert checksum.exists()
 
 
 def test_own_tables_and_unwritable_folders_are_refused(
