@@ -303,7 +303,7 @@ class _DomGrid(SentTogether, anywidget.AnyWidget):
         "domgrid_parts",
         "domgrid",
     )
-    _css = style("grid", "domgrid", "domgrid_bars")
+    _css = style("grid", "domgrid", "domgrid_chooser", "domgrid_bars")
 
     _title = Unicode().tag(sync=True)
     """What the rows are. Type: str."""

@@ -171,17 +171,6 @@ function render({ model, el }) {
     } else drawLater();
   }
 
-  /** Scroll sideways until the current column is in sight, the last one beside the menus. */
-  function bringColumnInSight() {
-    const [box, next] = header.boxes().slice(current.column);
-    if (!box || current.column === 0) return;
-    const left = box.offsetLeft - CHECK_PX;
-    const right = box.offsetLeft + box.offsetWidth - scroller.clientWidth;
-    if (!next) scroller.scrollLeft = scroller.scrollWidth;
-    else if (scroller.scrollLeft > left) scroller.scrollLeft = left;
-    else if (scroller.scrollLeft < right) scroller.scrollLeft = Math.min(left, right);
-  }
-
   function onScroll() {
     if (scroller.scrollLeft !== leftPx) {
       leftPx = scroller.scrollLeft;
@@ -330,7 +319,7 @@ function render({ model, el }) {
     current = { row, column };
     if (row >= 0) bringInSight(row);
     else drawLater();
-    bringColumnInSight();
+    if (column > 0) bringColumnInSight(scroller, header.boxes(), column);
   }
 
   /** @param {number} column */
@@ -419,16 +408,7 @@ function render({ model, el }) {
   };
   scroller.addEventListener("wheel", onWheel, { passive: true });
   scroller.addEventListener("touchmove", onWheel, { passive: true });
-  // What is clicked next on the page comes after a pick that still waits.
-  for (const type of ["pointerdown", "click", "keydown"]) {
-    window.addEventListener(
-      type,
-      (event) => {
-        if (!event.composedPath().includes(root)) picks.flush();
-      },
-      { capture: true, signal },
-    );
-  }
+  flushBeforeOthers(root, picks, signal);
 
   const sizes = new ResizeObserver(measure);
   sizes.observe(parts.frame);

@@ -295,3 +295,20 @@ function createHeader({ head, sheet, id, onWidth, onResize, say }) {
 
 /** Return whether values of a kind are aligned at the right. @param {string} kind */
 const isRight = (kind) => kind === "count" || kind === "size";
+
+/**
+ * Scroll sideways until a column is in sight, the last one beside the menus.
+ *
+ * @param {HTMLElement} scroller
+ * @param {HTMLElement[]} boxes The headers, that of the checkboxes first.
+ * @param {number} column
+ */
+function bringColumnInSight(scroller, boxes, column) {
+  const [box, next] = boxes.slice(column);
+  if (!box) return;
+  const left = box.offsetLeft - CHECK_PX;
+  const right = box.offsetLeft + box.offsetWidth - scroller.clientWidth;
+  if (!next) scroller.scrollLeft = scroller.scrollWidth;
+  else if (scroller.scrollLeft > left) scroller.scrollLeft = left;
+  else if (scroller.scrollLeft < right) scroller.scrollLeft = Math.min(left, right);
+}

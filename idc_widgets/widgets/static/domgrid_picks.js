@@ -146,3 +146,22 @@ function createPicks(requests) {
     },
   };
 }
+
+/**
+ * Send a pick that still waits before what is clicked or typed next outside the grid.
+ *
+ * @param {HTMLElement} root
+ * @param {{ flush: () => void }} picks
+ * @param {AbortSignal} signal
+ */
+function flushBeforeOthers(root, picks, signal) {
+  for (const type of ["pointerdown", "click", "keydown"]) {
+    window.addEventListener(
+      type,
+      (event) => {
+        if (!event.composedPath().includes(root)) picks.flush();
+      },
+      { capture: true, signal },
+    );
+  }
+}
