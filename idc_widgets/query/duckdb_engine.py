@@ -233,7 +233,7 @@ class DuckDBEngine:
             if tables["index"] == self.index.prepared:
                 # Not for other files: a query decodes whole columns, and would take 15 % more CPU.
                 return_memory(self._connection)
-            spill = SpillFolder()
+            spill = self._spill = SpillFolder()
             weakref.finalize(self, spill.close)
             for statement in spill.settings():
                 self._connection.execute(statement)
@@ -351,6 +351,7 @@ class DuckDBEngine:
         with translated_errors():
             self._check_reads_only(sql)
             self._check_files(sql)
+            self._spill.restore()
             if self._copy_check is None and self.opened.is_prepared:
                 self._copy_check = prepared_copy.CopyCheck(self.files["index"])
             for _ in range(_MAX_RUNS):

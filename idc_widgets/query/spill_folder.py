@@ -8,7 +8,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from .._util import hold, is_file, is_from_us, remove_unless_held
+from .._util import exists, hold, is_file, is_from_us, remove_unless_held
 
 __all__ = ["SpillFolder"]
 
@@ -60,15 +60,34 @@ class SpillFolder:
             ]
         return ["SET temp_directory = ''"]
 
+    def restore(self) -> None:
+        """Make the folder again if it was removed.
+
+        Many systems remove files from the temporary folder that were not used for some days. DuckDB
+        then fails, or makes a folder that everybody can read.
+        """
+        if self.path is None or exists(self.path):
+            return
+        try:
+            self.path.mkdir(mode=0o700)
+            (self.path / _MARK).touch()
+        except OSError:
+            return
+        self._let_go()
+        self._mark = hold(self.path / _MARK)
+
     def close(self) -> None:
         """Remove the folder. A forked child leaves that of its parent alone."""
+        self._let_go()
+        if self.path is not None and self._process == os.getpid():
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.path = None
+
+    def _let_go(self) -> None:
         if self._mark is not None:
             with suppress(OSError):
                 os.close(self._mark)
             self._mark = None
-        if self.path is not None and self._process == os.getpid():
-            shutil.rmtree(self.path, ignore_errors=True)
-            self.path = None
 
 
 def _sweep_once(parent: Path) -> None:

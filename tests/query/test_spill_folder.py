@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -78,6 +79,31 @@ def test_a_large_sort_spills_into_it(
         watcher.join()
     assert any(name.startswith("duckdb_temp") for name in seen), seen
     assert not (temporary_folder / ".tmp").exists()
+
+
+def test_a_folder_that_a_cleaner_removed_is_made_again(
+    temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = spill_folder.SpillFolder.settings
+
+    def settings(self: spill_folder.SpillFolder) -> list[str]:
+        return [*usual(self), "SET memory_limit = '100MB'", "SET threads = 1"]
+
+    monkeypatch.setattr(spill_folder.SpillFolder, "settings", settings)
+    engine = DuckDBEngine()
+    folder = Path(_setting(engine, "temp_directory"))
+    large = (
+        "SELECT count(DISTINCT b) FROM (SELECT sha256(i::VARCHAR) AS b"
+        " FROM range(1_000_000) AS t(i) ORDER BY b)"
+    )
+    for _ in range(2):
+        shutil.rmtree(folder)
+        assert engine.rows(large) == [(1_000_000,)]
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    other = spill_folder.SpillFolder()
+    assert other.path is not None
+    assert not spill_folder.remove_unless_held(folder / "in_use"), "other processes see its mark"
+    other.close()
 
 
 def test_without_a_temporary_folder_queries_work(
