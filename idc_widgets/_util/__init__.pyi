@@ -13,6 +13,7 @@ from .cached_files import remove_unless_held as remove_unless_held
 from .cached_files import remove_unused as remove_unused
 from .callbacks import Callbacks as Callbacks
 from .contexts import ended_context as ended_context
+from .forks import cached_property as cached_property
 from .forks import call_in_forked_children as call_in_forked_children
 from .forks import fork_safe as fork_safe
 from .forks import never_free as never_free

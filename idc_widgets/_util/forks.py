@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["call_in_forked_children", "fork_safe", "never_free"]
+__all__ = ["cached_property", "call_in_forked_children", "fork_safe", "never_free"]
 
 _Lock = TypeVar("_Lock")
+_Value = TypeVar("_Value")
 
 _RLOCK = type(threading.RLock())
 
@@ -44,6 +47,18 @@ def fork_safe(lock: _Lock) -> _Lock:
     """
     _locks.add(lock)
     return lock
+
+
+class cached_property(functools.cached_property[_Value]):  # noqa: N801
+    """A `functools.cached_property` that works in forked children.
+
+    Until Python 3.11, each cached property has a lock.
+    """
+
+    def __init__(self, func: Callable[[Any], _Value]) -> None:
+        super().__init__(func)
+        if hasattr(self, "lock"):
+            fork_safe(self.lock)
 
 
 def call_in_forked_children(called: _CalledInChildren) -> None:

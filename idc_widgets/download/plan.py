@@ -7,11 +7,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._util import human_size, plural
+from .._util import cached_property, human_size, plural
 from ..errors import MAX_GB, LargeDownloadError
 from . import disk
 from .changed_files import changed_since, completion_times

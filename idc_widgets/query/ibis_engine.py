@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -17,7 +16,7 @@ except ModuleNotFoundError as error:
         "IbisEngine needs ibis; run: pip install 'idc-widgets[ibis]'", name=error.name
     ) from error
 
-from .._util import fork_safe
+from .._util import cached_property, fork_safe
 from ..errors import IndexFileError, InvalidQueryError, unknown_message
 from ..index import COLUMNS, REQUIRED, columns_by_folded_name
 from .duckdb_engine import DuckDBEngine

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 
 import pytest
 from support.forks import in_a_child
 from support.interrupts import interrupted_everywhere
 
-from idc_widgets._util import ended_context, fork_safe
+from idc_widgets._util import cached_property, ended_context, fork_safe
 from idc_widgets.query.memory.recent_results import Recent
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
@@ -78,3 +79,28 @@ def test_an_rlock_that_the_forking_thread_holds_stays_so() -> None:
     lock = fork_safe(threading.RLock())
     with lock:
         in_a_child(lock.release)
+
+
+@forks
+def test_a_cached_property_that_another_thread_computes_works_in_a_child() -> None:
+    class Owner:
+        @cached_property
+        def value(self) -> int:
+            if threading.current_thread() is not threading.main_thread():
+                taken.set()
+                assert leave.wait(60)
+            return 1
+
+    def check() -> None:
+        signal.alarm(10)
+        assert owner.value == 1
+
+    owner, taken, leave = Owner(), threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: owner.value)
+    thread.start()
+    assert taken.wait(60)
+    try:
+        in_a_child(check)
+    finally:
+        leave.set()
+        thread.join()

@@ -13,13 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..._util import cached_property
 from ..engine import Scalar
 from .arrow import Array, ArrowArray, BoolArray, lower_case, to_arrow, to_numpy, values_and_gaps
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..._util import cached_property
 from ...index import Bound
 from ..engine import Scalar
 from .arrow import Array, BoolArray

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cached_property, reduce
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..._util import cached_property
 from ...index import Bound
 from ..duckdb_engine import DuckDBEngine
 from ..engine import Scalar
