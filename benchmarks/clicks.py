@@ -525,7 +525,8 @@ def shown(
 ) -> Iterator[tuple[Any, list[float], float]]:
     """Show a table several times, each time in a new kernel and page.
 
-    Yield the last page, the first paints in ms, and the heap of the page before the table in MB.
+    Yield the last page, the time to the first paint of each start in ms, and the heap of the page
+    before the table was shown, in MB.
     """
     from support.lab import IS_IDLE
 

@@ -69,7 +69,7 @@ PROGRESS_S, POLLING_S = 10, 15
 
 PART_BYTES = 50 * 2**20  # s5cmd fetches larger files in parts
 
-#: How many of the queued series of the slow download have objects.
+#: The server has objects for the first so many series; the slow download never reaches the others.
 SERVED_SERIES = 500
 
 S5CMD, AGAIN, OURS, OURS_WHOLE = (
@@ -514,7 +514,7 @@ def _on_disk(folder: str) -> int:
 
 
 def plan(uids: list[str], folder: str) -> list[dict[str, Any]]:
-    """Measure the stages of a plan. The last stage is the whole plan again, as users make it."""
+    """Measure the stages of a plan. The last stage is all of `Selection.plan`."""
     stages = []
     before = Clock()
 

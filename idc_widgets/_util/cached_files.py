@@ -36,7 +36,7 @@ FileIdentity: TypeAlias = tuple[object, ...]
 #: The hidden file of an unfinished write counts as a leftover after this time without a write.
 _LEFTOVER_SECONDS = 24 * 3600
 
-#: Seconds after which the time of the last use is written again.
+#: The time of the last use of a file is written at most once in this time.
 _TOUCH_SECONDS = 3600
 
 

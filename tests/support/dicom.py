@@ -17,7 +17,7 @@ __all__ = ["ct_series", "new_dataset", "set_pixels", "to_bytes"]
 #: The number of bytes of a file that are not pixels.
 HEADER_SPACE = 1800
 
-#: The number of bytes of tag, VR and length, which begin the padding at the end of a file.
+#: The bytes of the header (tag, VR and length) of the padding element that ends a file.
 PADDING_HEADER = 12
 
 #: Ellipses, later ones on top: center and half axes as fractions of the width, and the value in

@@ -96,7 +96,7 @@ class Bombs:
 
 
 class Page:
-    """Sends a browser the messages that its page would send."""
+    """Stands in for the page of an `IDCBrowser`: sends it the messages that a page would send."""
 
     def __init__(self, browser: IDCBrowser) -> None:
         self.browser, self.state = browser, browser.state

@@ -1,4 +1,4 @@
-"""Orders of patients, studies or series. Each patient, study or series has a number."""
+"""Orders of patients, studies or series, as arrays of their numbers in the index in memory."""
 
 from __future__ import annotations
 

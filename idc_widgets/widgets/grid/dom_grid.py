@@ -68,7 +68,7 @@ class DomGridView(ViewOfRows):
 
     @property
     def generation(self) -> int:
-        """The number of the present rows; it increases with each `show`."""
+        """The number of times that `show` has replaced the rows. Clicks name it."""
         return self._generation
 
     # --- what it shows ---------------------------------------------------------------------

@@ -7,7 +7,7 @@
 // number, text, count, problem}.
 
 const SETTLE_MS = 200; // without a scroll event, scrolling has ended
-const WHEEL_MS = 400; // after a wheel or a finger moves, scroll events are theirs
+const WHEEL_MS = 400; // so long after a wheel or a finger has moved, it causes scroll events
 
 /**
  * @typedef {object} DomGridTraits

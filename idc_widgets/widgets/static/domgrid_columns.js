@@ -34,9 +34,9 @@ const LONGEST_VALUES = {
  */
 
 /**
- * Return widths that fill the available one. If there is too little, all columns become narrower, as
- * long as this takes at most half of what their headers and values can spare, so that texts can be
- * read. Failing that, the `important` first columns are in sight, and the right edge cuts none.
+ * Return widths that fill the available one. If the columns do not fit, all become narrower, provided
+ * that half of what each can spare (its width without `min`) is enough: texts can still be read then.
+ * Otherwise, the first `important` columns stay in sight, and the right edge cuts no column.
  *
  * @param {FittedColumn[]} columns
  * @param {number} available
