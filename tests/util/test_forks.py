@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 
 import pytest
 from support.forks import in_a_child
@@ -51,6 +52,26 @@ def test_a_generator_is_ended_after_an_interrupt_anywhere() -> None:
     assert len(places) >= 3
 
 
+def in_a_child_while(
+    work: Callable[[], object],
+    begun: threading.Event,
+    leave: threading.Event,
+    check: Callable[[], None],
+) -> None:
+    """Run `check` in a forked child while another thread of the parent is in the middle of `work`.
+
+    `work` sets `begun`, and goes on when `leave` is set.
+    """
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(60)
+    try:
+        in_a_child(check)
+    finally:
+        leave.set()
+        thread.join()
+
+
 @forks
 @pytest.mark.parametrize("kind", [threading.Lock, threading.RLock])
 def test_a_lock_that_another_thread_holds_is_free_in_a_child(kind) -> None:
@@ -64,14 +85,7 @@ def test_a_lock_that_another_thread_holds_is_free_in_a_child(kind) -> None:
     def check() -> None:
         assert lock.acquire(timeout=10)
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert taken.wait(60)
-    try:
-        in_a_child(check)
-    finally:
-        leave.set()
-        thread.join()
+    in_a_child_while(hold, taken, leave, check)
 
 
 @forks
@@ -96,11 +110,4 @@ def test_a_cached_property_that_another_thread_computes_works_in_a_child() -> No
         assert owner.value == 1
 
     owner, taken, leave = Owner(), threading.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: owner.value)
-    thread.start()
-    assert taken.wait(60)
-    try:
-        in_a_child(check)
-    finally:
-        leave.set()
-        thread.join()
+    in_a_child_while(lambda: owner.value, taken, leave, check)

@@ -72,6 +72,13 @@ def complete_again(s3: S3Server) -> None:
     s3.fail = lambda _request: None
 
 
+def start_without_end(widget, s3: S3Server) -> None:
+    """Press Download, and wait until the first file is there; the download does not end."""
+    never_complete(s3)
+    press(widget)
+    until(lambda: widget.job.progress.files_done)
+
+
 def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 300
     while not condition():
@@ -152,9 +159,7 @@ def test_the_progress_is_described(widget, s3):
 
 
 def test_cancel_keeps_files_and_download_resumes(widget, s3):
-    never_complete(s3)
-    press(widget)
-    until(lambda: widget.job.progress.files_done)
+    start_without_end(widget, s3)
     click(widget, "cancel")
     status = wait(widget, "cancelled")
     assert status["title"] == "Cancelled"
@@ -345,9 +350,7 @@ def test_a_change_withdraws_the_question(widget, own, tmp_path, monkeypatch):
 
 
 def test_pause_and_resume(widget, s3):
-    never_complete(s3)
-    press(widget)
-    until(lambda: widget.job.progress.files_done)
+    start_without_end(widget, s3)
     click(widget, "pause")
     status = wait(widget, "paused")
     assert status["active"]
