@@ -180,7 +180,7 @@ def sort_and_scroll(_lab: Any, page: Any) -> None:
 
 
 def distributions(_lab: Any, page: Any) -> None:
-    """Show the distributions under the headers of each grid."""
+    """Click "Show distributions" in each grid."""
     for button in page.get_by_role("button", name=re.compile("distribution", re.IGNORECASE)).all():
         button.click()
         page.wait_for_timeout(PAUSE_MS)

@@ -1,4 +1,4 @@
-"""Work in several threads that nobody has to wait for.
+"""Threads that neither the caller nor the exit of Python has to wait for.
 
 Python joins the threads of its pools when a pool is closed, and again when Python exits. A server
 that sends a byte now and then could delay both by minutes.

@@ -90,12 +90,12 @@ class LockFile:
     is_new: bool = True
     """Whether the file is only seconds old, so that its job may still back off."""
     is_of_a_job: bool = False
-    """Whether a job made the file, according to its content. It is empty if the job was killed
-    at once."""
+    """Whether the content shows that a job made the file. A job that was killed at once leaves an
+    empty file."""
 
     @property
     def is_from_here(self) -> bool:
-        """Whether its pid is one of this computer and container, according to the file."""
+        """Whether the pid in the file belongs to this computer and container."""
         here = (socket.gethostname(), pid_space())
         return (self.owner.get("host"), self.owner.get("pid_space")) == here
 

@@ -211,7 +211,7 @@ def _reachable(
 
 
 def _few_alike(objects: list[Any]) -> list[Any]:
-    """Return objects, but at most `MAX_ALIKE` of each class; all containers and widgets."""
+    """Return all containers and widgets, and at most `MAX_ALIKE` other objects of each class."""
     if len(objects) <= MAX_ALIKE:
         return objects
     counts: Counter[type] = Counter()

@@ -152,7 +152,7 @@ _making = _Making()
 def _closed_on_failure(init: Callable[..., None]) -> Callable[..., None]:
     """Make an `__init__` close the widget and its parts if it fails or is interrupted.
 
-    The state would run the views of the parts at every click, and nobody could close them.
+    Otherwise, the state would go on to run the views of these parts at every click.
     """
 
     @wraps(init)

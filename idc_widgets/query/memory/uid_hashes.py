@@ -22,7 +22,7 @@ def hash_series_uids(engine: DuckDBEngine) -> tuple[Array, Array]:
 
 
 def find_rows(hashes: Array, rows: Array, wanted: Array) -> Array:
-    """Return the row of each wanted hash; -1 for an unknown one.
+    """Return the row of each wanted hash, or -1 for a hash that is not there.
 
     Args:
         hashes: Hashes in ascending order.
