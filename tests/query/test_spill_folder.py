@@ -87,18 +87,19 @@ def test_a_folder_that_a_cleaner_removed_is_made_again(
     usual = spill_folder.SpillFolder.settings
 
     def settings(self: spill_folder.SpillFolder) -> list[str]:
-        return [*usual(self), "SET memory_limit = '100MB'", "SET threads = 1"]
+        return [*usual(self), "SET memory_limit = '200MB'", "SET threads = 1"]
 
     monkeypatch.setattr(spill_folder.SpillFolder, "settings", settings)
     engine = DuckDBEngine()
     folder = Path(_setting(engine, "temp_directory"))
+    # A sort spills at such a limit; an aggregation sometimes fails for want of memory.
     large = (
-        "SELECT count(DISTINCT b) FROM (SELECT sha256(i::VARCHAR) AS b"
-        " FROM range(1_000_000) AS t(i) ORDER BY b)"
+        "SELECT i FROM (SELECT i, sha256(i::VARCHAR) AS b FROM range(1_500_000) AS t(i))"
+        " ORDER BY b OFFSET 1_499_999"
     )
     for _ in range(2):
         shutil.rmtree(folder)
-        assert engine.rows(large) == [(1_000_000,)]
+        assert len(engine.rows(large)) == 1
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     other = spill_folder.SpillFolder()
     assert other.path is not None
