@@ -284,7 +284,7 @@ def _questions(state: Any, screen: Any) -> dict[str, Any]:
     columns_by_rows: dict[str, list[str]] = {}
     for column in screen.facets:
         if column not in COLLECTION_FACETS:
-            columns_by_rows.setdefault(filters.without(column).sql, []).append(column)
+            columns_by_rows.setdefault(filters.without(column).to_sql(), []).append(column)
     queries = []
     for rows, columns in columns_by_rows.items():
         values = [IsCommercial.VALUE_SQL if name == "commercial_use" else name for name in columns]
@@ -304,11 +304,11 @@ def _questions(state: Any, screen: Any) -> dict[str, Any]:
             "columns": [],
             "sql": f"SELECT count(DISTINCT collection_id), count(DISTINCT {_PATIENT}),"
             " count(DISTINCT StudyInstanceUID), count(*), sum(instanceCount), sum(series_size_MB)"
-            f" FROM ({filters.sql})",
+            f" FROM ({filters.to_sql()})",
         }
     )
     for sql in _LEVELS.values():
-        queries.append({"columns": [], "sql": f"{sql.format(rows=filters.sql)} LIMIT 40"})
+        queries.append({"columns": [], "sql": f"{sql.format(rows=filters.to_sql())} LIMIT 40"})
     counts = {
         column: [[row.value, row.series, row.patients] for row in screen.facets[column]]
         for query in queries

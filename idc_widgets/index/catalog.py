@@ -21,7 +21,7 @@ from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
 __all__ = ["Index"]
 
 #: Increase it with every change to the format of the file `Index.prepared_encoding`.
-_ENCODING_VERSION = 5
+_ENCODING_VERSION = 6
 
 #: The end of a Parquet file lists its columns, with the places, sizes and extreme values of their
 #: data. So a digest of this many bytes at the end identifies the file.

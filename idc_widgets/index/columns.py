@@ -68,8 +68,8 @@ COLUMNS: Mapping[str, ColumnInfo] = _by_name(
         "analysis_result_id",
         "Analysis result",
         "text",
-        "Set of analysis results that the series belongs to; missing for original images",
-        missing="(original images)",
+        "Set of analysis results that the series belongs to, if any",
+        missing="(none)",
     ),
     ColumnInfo(
         "PatientID", "Patient ID", "text", "Identifier of the patient within the collection"
@@ -141,6 +141,12 @@ _DERIVED = _by_name(
     ),
     ColumnInfo("species", "Species", "text", "Species in the collection"),
     ColumnInfo("program_id", "Program", "text", "Program that shares the collection"),
+    ColumnInfo(
+        "original",
+        "Original images",
+        "flag",
+        "Whether the series is an original image: no analysis result, segmentation, report ...",
+    ),
     ColumnInfo(
         "commercial_use", "Commercial use", "flag", "Whether the license allows commercial use"
     ),

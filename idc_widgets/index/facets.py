@@ -28,10 +28,13 @@ FACETS = (
 #: Columns of the table collections_index with comma-joined values. Each of the values is counted.
 COLLECTION_FACETS = ("cancer_types", "tumor_locations", "species", "program_id")
 
-#: Further columns that are counted as fast as `FACETS`. ``commercial_use`` is derived: False where
-#: the license has the NonCommercial clause, True for other licenses, missing without a license.
+#: Further columns that are counted as fast as `FACETS`. Two of them are derived.
+#: ``commercial_use`` is False where the license has the NonCommercial clause, True for other
+#: licenses, missing without a license. ``original`` is True for original images, False for what is
+#: derived from images: analysis results, and series of `DERIVED_MODALITIES`.
 MORE_FACETS = (
     *COLLECTION_FACETS,
+    "original",
     "analysis_result_id",
     "commercial_use",
     "ManufacturerModelName",

@@ -1,5 +1,6 @@
 from .cohort import Cohort as Cohort
 from .collection_facts import collection_values as collection_values
+from .condition import sorted_unique as sorted_unique
 from .data_sources import DataSource as DataSource
 from .data_sources import collection_sources as collection_sources
 from .data_sources import result_sources as result_sources
@@ -7,8 +8,8 @@ from .dataframes import to_dataframe as to_dataframe
 from .duckdb_engine import DuckDBEngine as DuckDBEngine
 from .engine import Engine as Engine
 from .engine import Parameters as Parameters
+from .exclusion import listed_values as listed_values
 from .filters import OneOf as OneOf
-from .filters import sorted_unique as sorted_unique
 from .ibis_engine import IbisEngine as IbisEngine
 from .identifier_forms import is_uid as is_uid
 from .identifier_forms import is_uuid as is_uuid

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
 
-from .engine import Bind
-from .filters import Condition, InCollections, IsCommercial, OneOf, Patients, sorted_unique
+from .condition import Condition, Conjunction
+from .engine import Bind, Scalar
 
 if TYPE_CHECKING:
     from .memory import Mask, MemoryIndex
 
-__all__ = ["Excluded", "filters_of"]
+__all__ = ["Excluded", "filters_of", "listed_values", "united"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Excluded:
     """
 
     column: str
-    conditions: tuple[Condition, ...]
+    conditions: Conjunction
 
     def sql(self, bind: Bind) -> str:
         """Return SQL that is true where no condition is true: each is false or NULL."""
@@ -38,21 +39,14 @@ class Excluded:
 
     def mask(self, memory: MemoryIndex) -> Mask:
         """Return the mask of the series that fulfill none of the conditions."""
-        masks = (~memory.mask_of(condition) for condition in self.conditions)
-        return reduce(lambda mask, other: mask & other, masks)
+        return reduce(and_, (~memory.mask_of(condition) for condition in self.conditions))
 
     def and_(self, other: Excluded) -> Excluded:
         """Return a condition that excludes what this one or `other` excludes."""
-        united: list[Condition] = []
-        for condition in (*self.conditions, *other.conditions):
-            for place, earlier in enumerate(united):
-                both = _union(earlier, condition)
-                if both is not None:
-                    united[place] = both
-                    break
-            else:
-                united.append(condition)
-        return Excluded(self.column, tuple(sorted(united, key=repr)))
+        return Excluded(self.column, united((*self.conditions, *other.conditions)))
+
+    def or_(self, other: Condition) -> None:
+        """Return None: series that one of two conditions excludes are not excluded by one."""
 
     def argument(self) -> object:
         """Return the value that `Cohort.exclude` takes; a list of values for several conditions.
@@ -61,6 +55,22 @@ class Excluded:
         """
         arguments = [condition.argument() for condition in self.conditions]
         return arguments[0] if len(arguments) == 1 else arguments
+
+
+def united(alternatives: Iterable[Condition]) -> Conjunction:
+    """Merge alternatives that filter the same column, as far as possible, and sort them."""
+    merged: list[Condition] = []
+    for condition in alternatives:
+        for place, earlier in enumerate(merged):
+            both = earlier if earlier == condition else None
+            if both is None and earlier.column == condition.column:
+                both = earlier.or_(condition)
+            if both is not None:
+                merged[place] = both
+                break
+        else:
+            merged.append(condition)
+    return tuple(sorted(merged, key=repr))
 
 
 def filters_of(conditions: Iterable[Condition]) -> dict[str, object]:
@@ -84,20 +94,23 @@ def filters_of(conditions: Iterable[Condition]) -> dict[str, object]:
     return filters
 
 
-def _union(one: Condition, other: Condition) -> Condition | None:
-    """Return the condition that holds where either holds; None if that takes two conditions."""
-    if one == other:
-        return one
-    if isinstance(one, OneOf) and isinstance(other, OneOf):
-        return OneOf(one.column, sorted_unique((*one.values, *other.values)))
-    if isinstance(one, Patients) and isinstance(other, Patients):
-        return Patients(sorted_unique((*one.keys, *other.keys)))
-    if isinstance(one, IsCommercial) and isinstance(other, IsCommercial):
-        accepted = {*one.values, *other.values}
-        return IsCommercial(tuple(value for value in (True, False, None) if value in accepted))
-    if isinstance(one, InCollections) and isinstance(other, InCollections):
-        clauses = (*one.clauses, *other.clauses)
-        if len(clauses) == 2:
-            values = sorted_unique(value for clause in clauses for value in clause)
-            return InCollections(one.column, (values,), one.known, one.matching | other.matching)
-    return None
+def listed_values(
+    conditions: Iterable[Condition], column: str, *, excluded: bool = False
+) -> tuple[Scalar, ...]:
+    """Return the values of a column that its filter lists.
+
+    The result is empty if the column has no filter, or a filter without a list, such as a range.
+
+    Args:
+        conditions: The conditions of a cohort.
+        column: The column.
+        excluded: True for the values that `Cohort.exclude` lists.
+    """
+    for condition in conditions:
+        if condition.column == column and isinstance(condition, Excluded) == excluded:
+            argument = condition.argument()
+            values = argument if isinstance(argument, list) else [argument]
+            if any(isinstance(value, (tuple, list, dict)) for value in values):
+                return ()  # a range, several lists, or a special keyword
+            return tuple(values)
+    return ()

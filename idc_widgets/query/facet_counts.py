@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import InvalidQueryError, unknown_message
 from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, MORE_FACETS
 from .collection_facts import collection_values
+from .condition import PATIENT_KEY_SQL
 from .engine import Engine, Parameters, Scalar
-from .filters import PATIENT_KEY_SQL, IsCommercial
+from .flags import value_sql
 from .matching import Conditions, conjunction, matches_of
 from .results import FacetValue, most_series_first
 
@@ -71,9 +72,8 @@ def count_values(engine: Engine, conditions: Conditions, column: str) -> list[Fa
         return _values_in_memory(matches, column)
     params = Parameters()
     condition = conjunction(conditions, params.bind)
-    value = IsCommercial.VALUE_SQL if column == "commercial_use" else column
     rows = engine.rows(
-        f"SELECT {value} AS value, count(*) AS series,"
+        f"SELECT {value_sql(column)} AS value, count(*) AS series,"
         f" count(DISTINCT {PATIENT_KEY_SQL}) AS patients"
         f" FROM index WHERE {condition} GROUP BY 1",
         params,

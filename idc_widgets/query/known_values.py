@@ -9,9 +9,11 @@ from typing import Any
 
 from ..errors import InvalidQueryError
 from ..index import COLUMNS, LEVELS
+from .condition import Condition, sorted_unique
 from .engine import Engine, Parameters
-from .filters import Condition, OneOf, Patients, sorted_unique
+from .filters import OneOf
 from .identifier_forms import is_uid, is_uuid
+from .key_lists import Patients
 from .matching import Conditions, conjunction, matches_of
 
 __all__ = [

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, TypeAlias
 
+from .condition import Condition, Conjunction
 from .engine import Bind, Engine
 from .exclusion import Excluded
-from .filters import Condition
 
 if TYPE_CHECKING:
-    from .memory import Matches
+    from .memory import Mask, Matches, MemoryIndex
 
-__all__ = ["Conditions", "conjunction", "matches_of", "merge_conditions"]
+__all__ = ["Conditions", "conjunction", "mask_of_all", "matches_of", "merge_conditions"]
 
 Conditions: TypeAlias = Sequence[Condition]
 
 
-def merge_conditions(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+def merge_conditions(conditions: Iterable[Condition]) -> Conjunction:
     """Combine conditions on the same column into one, and sort them by column.
 
     What a column excludes remains a condition of its own. Equal filters give equal results, in
@@ -32,8 +34,17 @@ def merge_conditions(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
 
 
 def conjunction(conditions: Iterable[Condition], bind: Bind) -> str:
-    """Return SQL that is true where all conditions hold."""
+    """Return SQL that is true where all conditions hold, and elsewhere false or NULL."""
     return " AND ".join(condition.sql(bind) for condition in conditions) or "TRUE"
+
+
+def mask_of_all(memory: MemoryIndex, conditions: Conditions) -> Mask:
+    """Return the mask of the series that fulfill all conditions, which are a part of another one.
+
+    The masks of these conditions are not kept: the recent ones should be those of whole conditions.
+    """
+    masks = [condition.mask(memory) for condition in conditions]
+    return reduce(and_, masks) if masks else memory.mask_of_everything()
 
 
 def matches_of(engine: Engine, conditions: Conditions, *, make: bool = True) -> Matches | None:

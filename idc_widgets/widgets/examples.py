@@ -20,13 +20,19 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "Lung CT with segmentations": {
         "Modality": ["CT", "SEG"],
         "cancer_types": "Lung Cancer",
-        "having": {"Modality": ["CT", "SEG"], "level": "patient"},
+        "having": [
+            {"level": "patient", "Modality": "CT"},
+            {"level": "patient", "Modality": "SEG"},
+        ],
     },
     "Breast MR": {"Modality": "MR", "BodyPartExamined": "BREAST"},
     "Prostate MR": {"Modality": "MR", "BodyPartExamined": "PROSTATE"},
     "PET with CT": {
         "Modality": ["CT", "PT"],
-        "having": {"Modality": ["CT", "PT"], "level": "patient"},
+        "having": [
+            {"level": "patient", "Modality": "CT"},
+            {"level": "patient", "Modality": "PT"},
+        ],
     },
     "Slides of TCGA": {"Modality": "SM", "program_id": "tcga"},
 }

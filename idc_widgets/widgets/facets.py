@@ -14,7 +14,7 @@ from traitlets import Bool, Dict, Int, List, Unicode
 from .._util import as_list
 from ..errors import IDCError, InvalidQueryError, unknown_message
 from ..index import COLUMNS, FACETS, MORE_FACETS, column_info
-from ..query import NOTED_COLUMNS, FacetValue, value_notes
+from ..query import NOTED_COLUMNS, FacetValue, listed_values, value_notes
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
@@ -154,7 +154,8 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     def _choice(self) -> tuple[tuple[Any, ...], bool]:
         """Return the ticked values, and whether they are excluded."""
         filters = self.state.filters
-        chosen, excluded = filters.values(self.column), filters.excluded_values(self.column)
+        chosen = listed_values(filters.conditions, self.column)
+        excluded = listed_values(filters.conditions, self.column, excluded=True)
         # If the filters have both, the list shows the first, and a chip shows all.
         return (excluded, True) if excluded and not chosen else (chosen, False)
 

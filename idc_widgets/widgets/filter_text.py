@@ -14,8 +14,14 @@ __all__ = ["bound_text", "filter_text", "filter_texts", "range_text"]
 #: The number of values that are spelled out before "and N more".
 MAX_NAMED_VALUES = 3
 
-#: Special keywords of `Cohort.where` that take the filters of other series.
-_OTHER_SERIES_LABELS = {"originals_of": "Originals of", "derived_from": "Derived from"}
+#: Special keywords of `Cohort.where`, whose filters are not "all but these values" if excluded.
+_SPECIAL = ("text", "uids", "patients", "having", "any_of")
+
+#: Facts that are true or false → how they are said if they are true, and if they are false.
+_FACTS = {
+    "commercial_use": ("Commercial use allowed", "Commercial use not allowed"),
+    "original": ("Original images", "Derived from images"),
+}
 
 
 def filter_text(column: str, argument: object) -> str:
@@ -39,12 +45,11 @@ def filter_text(column: str, argument: object) -> str:
     if column == "uids":
         return _uids_text(argument)
     if column == "having":
-        return "; ".join(map(_having_text, as_list(argument)))
-    if column in _OTHER_SERIES_LABELS:
-        filters = " and of ".join(map(_filters_text, as_list(argument)))
-        return f"{_OTHER_SERIES_LABELS[column]}: {filters}"
-    if column == "commercial_use" and isinstance(argument, bool):
-        return f"Commercial use {'allowed' if argument else 'not allowed'}"
+        return _having_text(as_list(argument))
+    if column == "any_of":
+        return _any_of_text(argument)
+    if column in _FACTS and isinstance(argument, bool):
+        return _FACTS[column][not argument]
     label = column_info(column).label
     if isinstance(argument, tuple):
         if argument == (None, None):
@@ -55,8 +60,6 @@ def filter_text(column: str, argument: object) -> str:
     values = as_list(argument)
     if not values:
         return f"{label} = none of its values"
-    if column == "analysis_result_id" and values == [None]:
-        return "Original images"
     return f"{label} = {_values_text(column, values)}"
 
 
@@ -116,8 +119,7 @@ def bound_text(column: str, value: Any) -> str:
 def _excluded_text(column: str, argument: object) -> str:
     """Return what is excluded as text, such as "Modality: all but SR, SEG"."""
     values = as_list(argument)
-    is_special = column in ("text", "uids", "patients", "having", *_OTHER_SERIES_LABELS)
-    if is_special or _is_list_of_lists(argument):
+    if column in _SPECIAL or _is_list_of_lists(argument):
         return f"Not: {filter_text(column, argument)}"
     label = column_info(column).label
     if argument == (None, None):
@@ -127,8 +129,8 @@ def _excluded_text(column: str, argument: object) -> str:
     return f"{label}: all but {_values_text(column, values)}"
 
 
-def _values_text(column: str, values: list[Any]) -> str:
-    named = ", ".join(_value_text(column, value) for value in values[:MAX_NAMED_VALUES])
+def _values_text(column: str, values: list[Any], separator: str = ", ") -> str:
+    named = separator.join(_value_text(column, value) for value in values[:MAX_NAMED_VALUES])
     more = len(values) - MAX_NAMED_VALUES
     return f"{named} and {more:,} more" if more > 0 else named
 
@@ -146,15 +148,34 @@ def _uids_text(argument: object) -> str:
     return " and ".join(plural(len(uids), "UID") for uids in lists)  # type: ignore[attr-defined]
 
 
-def _having_text(argument: Mapping[str, Any]) -> str:
-    """Return one argument of `Cohort.having` as text, such as "Studies with CT and SEG"."""
-    rows = LEVELS[argument.get("level", "study")].plural.capitalize()
-    parts = []
-    for column, values in argument.items():
-        if column != "level":
-            named = " and ".join(_value_text(column, value) for value in as_list(values))
-            parts.append(named if column == "Modality" else f"{column_info(column).label} {named}")
-    return f"{rows} with {' and '.join(parts)}"
+def _having_text(clauses: list[Mapping[str, Any]]) -> str:
+    """Return the series that studies or patients must have, such as "Studies with CT and SEG"."""
+    parts: dict[str, list[str]] = {}
+    for clause in clauses:
+        filters = {column: argument for column, argument in clause.items() if column != "level"}
+        rows = LEVELS[clause.get("level", "study")].plural.capitalize()
+        parts.setdefault(rows, []).append(_series_text(filters))
+    return "; ".join(f"{rows} with {' and '.join(texts)}" for rows, texts in parts.items())
+
+
+def _series_text(filters: Mapping[str, Any]) -> str:
+    """Return filters that describe one series, such as "SEG or RTSTRUCT"."""
+    modality = filters.get("Modality")
+    if list(filters) == ["Modality"] and not isinstance(modality, tuple):
+        return _values_text("Modality", as_list(modality), " or ")
+    return f"a series ({_filters_text(filters)})"
+
+
+def _any_of_text(argument: Any) -> str:
+    if _is_list_of_lists(argument):  # the cohort was narrowed more than once
+        return " and ".join(f"({_any_of_text(alternatives)})" for alternatives in argument)
+    named = [
+        text if len(filters) == 1 else f"({text})"
+        for filters in argument[:MAX_NAMED_VALUES]
+        for text in [_filters_text(filters)]
+    ]
+    more = len(argument) - MAX_NAMED_VALUES
+    return " or ".join([*named, f"{more:,} more"] if more > 0 else named) or "No series"
 
 
 def _filters_text(filters: Mapping[str, Any]) -> str:

@@ -274,7 +274,7 @@ def _sources(
 
 def _source(result: str, doi: str, license_: str, described: DataSource) -> Source:
     return {
-        "kind": "Analysis result" if result else "Original images",
+        "kind": "Analysis result" if result else "Collection",
         "id": cell_text("text", result, MAX_VALUE_CHARACTERS) or "",
         "title": plain_text(described.title, MAX_TITLE_CHARACTERS),
         "description": plain_text(described.description, MAX_DESCRIPTION_CHARACTERS),

@@ -11,7 +11,7 @@ from traitlets import Bool, List, Unicode
 
 from .._util import as_list, human_size, plural
 from ..index import FACETS, LEVELS, MORE_FACETS, RANGES
-from ..query import Cohort
+from ..query import Cohort, listed_values
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
@@ -279,9 +279,9 @@ def _is_shown_whole(filters: Cohort, column: str) -> bool:
     """Return whether the widget of a column shows everything that the filters say about it."""
     if any(column in excluded for excluded in as_list(filters.filters.get("exclude", []))):
         is_dropdown = column in (*FACETS, *MORE_FACETS) and column not in filters.filters
-        return is_dropdown and bool(filters.excluded_values(column))
+        return is_dropdown and bool(listed_values(filters.conditions, column, excluded=True))
     # A dropdown can show neither a range nor "one of these and one of those".
-    return column in RANGES or bool(filters.values(column))
+    return column in RANGES or bool(listed_values(filters.conditions, column))
 
 
 def _series_count(cohort: Cohort) -> int:

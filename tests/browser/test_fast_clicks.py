@@ -17,6 +17,10 @@ import json, time
 from idc_widgets import IDCBrowser
 from idc_widgets.index import FACETS
 from idc_widgets.index import column_info
+from idc_widgets.query import listed_values
+
+def chosen(cohort, column):
+    return listed_values(cohort.conditions, column)
 
 def all_of(**filters):
     "Return what the screen must show under these filters."
@@ -26,7 +30,7 @@ def all_of(**filters):
         "facets": {
             column_info(column).label: {
                 column_info(column).missing if facet.value is None else facet.value:
-                [facet.value in cohort.values(column), facet.series, facet.patients]
+                [facet.value in chosen(cohort, column), facet.series, facet.patients]
                 for facet in counted
             }
             for column, counted in cohort.facets(FACETS).items()
@@ -56,7 +60,7 @@ HOLD = """
 import time
 from pathlib import Path
 def hold(change):
-    if change["new"].values("Modality") == ("CT", "MR"):
+    if change["new"].filters.get("Modality") == ["CT", "MR"]:
         Path("held").touch()
         patience = time.monotonic() + 300
         while Path("held").exists() and time.monotonic() < patience:

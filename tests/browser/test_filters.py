@@ -295,8 +295,8 @@ def test_more_filters(lab: Lab, page: Page, screenshots: Path) -> None:
     button(page, "Cancer type").click()
     page.get_by_role("option", name=re.compile("^Lung Cancer, 4,926 series")).click()
     page.keyboard.press("Escape")
-    button(page, "Analysis result").click()
-    page.get_by_role("option", name=re.compile(r"^\(original images\)")).click()
+    button(page, "Original images").click()
+    page.get_by_role("option", name=re.compile("^yes, ")).click()
     page.keyboard.press("Escape")
     button(page, "Commercial use").click()
     page.get_by_role("option", name=re.compile("^no, ")).click()
@@ -304,7 +304,7 @@ def test_more_filters(lab: Lab, page: Page, screenshots: Path) -> None:
     expect(chip(page, "Original images")).to_be_visible()
     expect(chip(page, "Commercial use not allowed")).to_be_visible()
     assert filters(lab, page) == (
-        "Cohort(analysis_result_id=None, cancer_types='Lung Cancer', commercial_use=False)"
+        "Cohort(cancer_types='Lung Cancer', commercial_use=False, original=True)"
     )
     lab.screenshot(page, screenshots / "more-filters.png")
     more.click()

@@ -14,7 +14,9 @@ SHOW = """
 from idc_widgets import IDCBrowser
 browser = IDCBrowser(collection_id="nsclc_radiomics")
 chosen = []
-browser.state.observe(lambda change: chosen.append(change["new"].values("Modality")), "filters")
+def note(change):
+    chosen.append(change["new"].filters.get("Modality"))
+browser.state.observe(note, "filters")
 browser
 """
 

@@ -72,11 +72,28 @@ CASES: dict[str, dict[str, Any] | Callable[[IDCClient], dict[str, Any]]] = {
     "many series": lambda client: {"SeriesInstanceUID": _uids(client)},
     "patients": {"patients": [PATIENT, ("nlst", "100002")]},
     "many patients": lambda client: {"patients": _patients(client)},
-    "studies having": {"having": {"Modality": ["CT", "RTSTRUCT", "SEG"]}, **LUNG},
-    "patients having": {"having": {"Modality": ["PT", "MR"], "level": "patient"}, "Modality": "PT"},
+    "studies having": {
+        "having": [{"Modality": ["RTSTRUCT", "PR"]}, {"Modality": "CT", "instanceCount": (9, 99)}],
+        **LUNG,
+    },
+    "patients having": {"having": {"Modality": "MR", "level": "patient"}, "Modality": "PT"},
     "missing in a study": {"having": {"BodyPartExamined": None}, **LUNG},
-    "originals": {"originals_of": {"Modality": "SEG", "collection_id": "rider_lung_ct"}},
-    "derived": {"derived_from": {"patients": [PATIENT], "Modality": "CT"}},
+    "originals": {
+        "original": True,
+        "having": {"Modality": "SEG", "collection_id": "rider_lung_ct"},
+    },
+    "derived": {"original": False, "having": {"patients": [PATIENT], "Modality": "CT"}},
+    "any of": {
+        "any_of": [
+            [{"PatientSex": "F", "Modality": "CT"}, {"exclude": {"PatientAge": (0, 66)}}],
+            [{"BodyPartExamined": None}, {"having": {"Modality": "SEG"}, "original": True}],
+        ],
+        **LUNG,
+    },
+    "none of": {
+        "exclude": {"any_of": [{"PatientSex": "F", "PatientAge": (0, 66)}], "original": True},
+        **LUNG,
+    },
     "cancer type": {"cancer_types": "Mesothelioma"},
     "no tumor": {"tumor_locations": [None, "Prostate"], "Modality": "SEG"},
     "species": {"species": "Mouse"},
@@ -240,7 +257,7 @@ def test_the_methods_of_a_client_return_the_same(
 
 def test_sql_is_translated_and_read_only(client: IDCClient, other: IDCClient) -> None:
     cohort = client.cohort(**LUNG, PatientAge=(60, None), series_size_MB=(0.25, None))
-    counted = other.sql(f"SELECT count(*) AS n FROM ({cohort.sql}) AS rows_of_it").n[0]
+    counted = other.sql(f"SELECT count(*) AS n FROM ({cohort.to_sql()}) AS rows_of_it").n[0]
     assert counted == cohort.summary().series > 0
     names = other.sql("SELECT collection_id FROM collections_index ORDER BY 1 LIMIT 2")
     assert names.collection_id.tolist() == client.get_collection_ids()[:2]

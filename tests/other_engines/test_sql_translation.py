@@ -59,7 +59,7 @@ def queries(client: IDCClient) -> list[str]:
         text="lung it's%",
         uids=[UID],
         having=[{"Modality": "SEG"}, {"Modality": "CT", "level": "patient"}],
-        originals_of={"Modality": "SEG"},
+        any_of=[{"Modality": "SEG", "PatientSex": "F"}, {"original": True}],
         cancer_types="Lung Cancer",
         commercial_use=[False, None],
     )
@@ -71,7 +71,9 @@ def queries(client: IDCClient) -> list[str]:
     for level in LEVELS:
         cohort.level_sql(level)
         engine.query(*cohort.level_sql(level))
-    selection = bigquery.cohort(SeriesInstanceUID=UID, derived_from={"uids": UID}).select()
+    selection = bigquery.cohort(
+        SeriesInstanceUID=UID, original=False, having={"uids": UID}
+    ).select()
     assert selection.uids == () and selection.viewer_urls() == {}
     bigquery.get_patients("rider_lung_ct")
     bigquery.get_patient_study("rider_lung_ct")

@@ -6,6 +6,7 @@ import pytest
 
 from idc_widgets import Cohort, IDCClient, IDCError, Index, InvalidQueryError
 from idc_widgets.index import LEVELS
+from idc_widgets.query import listed_values
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
@@ -73,9 +74,9 @@ def test_excluded_filters_are_merged_compared_and_removed(client: IDCClient) -> 
     assert repr(cohort) == (
         "Cohort(Modality=['CT', 'SEG'], exclude={'Modality': ['SEG', 'SR'], 'species': 'Human'})"
     )
-    assert cohort.values("Modality") == ("CT", "SEG")
-    assert cohort.excluded_values("Modality") == ("SEG", "SR")
-    assert cohort.excluded_values("Manufacturer") == ()
+    assert listed_values(cohort.conditions, "Modality") == ("CT", "SEG")
+    assert listed_values(cohort.conditions, "Modality", excluded=True) == ("SEG", "SR")
+    assert listed_values(cohort.conditions, "Manufacturer", excluded=True) == ()
     assert cohort.without("exclude") == client.cohort(Modality=["CT", "SEG"])
     assert cohort.without("Modality") == client.cohort().exclude(species="Human")
     versions = client.cohort().exclude(series_init_idc_version=list(range(1, 20)))

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from idc_widgets import IDCClient
-from idc_widgets.query.filters import Between, OneOf, Patients, Uids, sorted_unique
+from idc_widgets.query.condition import sorted_unique
+from idc_widgets.query.filters import Between, OneOf
+from idc_widgets.query.key_lists import Patients, Uids
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 
@@ -43,7 +45,7 @@ def test_the_sql_of_a_cohort_matches_the_same_series(
     client: IDCClient, filters: dict[str, Any]
 ) -> None:
     cohort = client.cohort(**filters)
-    counted = client.sql(f"SELECT count(*) AS n FROM ({cohort.sql})").n[0]
+    counted = client.sql(f"SELECT count(*) AS n FROM ({cohort.to_sql()})").n[0]
     assert counted == cohort.summary().series
     assert (counted == 0) == (filters == {"Modality": []})
 
@@ -93,7 +95,7 @@ def test_a_text_filter_finds_text_in_any_script(tmp_path: Path) -> None:
     for text in texts:
         cohort = client.cohort(text=text)
         assert cohort.summary().series == 1, text
-        assert len(client.sql(cohort.sql)) == 1, text
+        assert len(client.sql(cohort.to_sql())) == 1, text
 
 
 def test_dates_with_a_time_match_as_dates(tmp_path: Path) -> None:

@@ -45,14 +45,14 @@ UNKNOWN = "1.2.3.4.5.6.7"
             lambda cohort: cohort.having(Modalty="CT"),
             "unknown column 'Modalty'; did you mean 'Modality'",
         ),
-        (lambda cohort: cohort.having(text="lung"), "unknown column 'text'"),
         (lambda cohort: cohort.having(Modality="ct"), "unknown Modality 'ct'; did you mean 'CT'"),
         (lambda cohort: cohort.having(Modality=["CT", "SEGG"]), "'SEGG'; did you mean 'SEG'"),
         (lambda cohort: cohort.having(Modality=5), "Modality=5: expected text"),
         (lambda cohort: cohort.having(instanceCount="5"), "expected a number, not str"),
-        (lambda cohort: cohort.having(), "having: expected a column and its values"),
-        (lambda cohort: cohort.having(level="patient"), "having: expected a column and its values"),
-        (lambda cohort: cohort.where(having="CT"), "having='CT': expected a dict"),
+        (lambda cohort: cohort.having(), "having: expected a cohort or a column and its value"),
+        (lambda cohort: cohort.lacking(level="patient"), "having: expected a cohort or a column"),
+        (lambda cohort: cohort.having(PatientAge=(60, 50)), "upside down, 60 > 50"),
+        (lambda cohort: cohort.where(having="CT"), "having='CT': expected a cohort"),
         (
             lambda cohort: cohort.where(having={"level": ["study"], "Modality": "CT"}),
             "unknown level",
@@ -89,9 +89,9 @@ UNKNOWN = "1.2.3.4.5.6.7"
             lambda cohort: cohort.where(commercial_use=(True, False, 0)),
             "commercial_use=0: expected",
         ),
-        (lambda cohort: cohort.where(originals_of="CT"), "originals_of='CT': expected a cohort"),
-        (lambda cohort: cohort.where(derived_from=5), "derived_from=5: expected a cohort"),
-        (lambda cohort: cohort.where(derived_from={"Modality": "ct"}), "did you mean 'CT'"),
+        (lambda cohort: cohort.where(any_of="CT"), "any_of='CT': expected a cohort, or the filte"),
+        (lambda cohort: cohort.where(any_of=[{"Modality": "ct"}]), "did you mean 'CT'"),
+        (lambda cohort: cohort.where(original="yes"), "original='yes': expected True, False"),
         (lambda cohort: cohort.where(uids=[CT, UNKNOWN]), f"unknown UID '{UNKNOWN}'"),
         (lambda cohort: cohort.where(uids=["1.2", CT, "1.3"]), r"unknown UID '1.2' \(and 1 more\)"),
         (lambda cohort: cohort.where(uids=[5]), "uids=5: expected text, not int"),
@@ -188,8 +188,11 @@ EXTREME_FILTERS: list[dict[str, Any]] = [
     {"text": "\ud800"},
     {"Modality": "\ud800"},
     {"collection_id": ["\ud800"]},
-    {"having": {"Modality": []}},
-    {"originals_of": []},
+    {"having": {}},
+    {"having": {"level": "patient"}},
+    {"any_of": "CT"},
+    {"any_of": [None]},
+    {"original": "yes"},
     {"exclude": {"instanceCount": 10**400}},
     {"self": 1},
     {"engine": 1},
@@ -205,11 +208,18 @@ def test_extreme_filters_are_refused(client: IDCClient, filters: dict[str, Any])
 
 def test_cohorts_of_two_clients_do_not_mix(client: IDCClient) -> None:
     other = IDCClient(Index()).cohort(Modality="CT")
-    for name in ("originals_of", "derived_from"):
-        with pytest.raises(
-            InvalidQueryError, match=f"{name}=.*the cohort belongs to another client"
-        ):
-            client.cohort(**{name: other})
+    for call in (
+        lambda: client.cohort().having(other),
+        lambda: client.cohort().lacking(other),
+        lambda: client.cohort(any_of=[other]),
+        lambda: client.cohort() | other,
+        lambda: client.cohort() & other,
+        lambda: client.cohort() - other,
+    ):
+        with pytest.raises(InvalidQueryError, match="the cohort belongs to another client; make"):
+            call()
+    with pytest.raises(TypeError, match="unsupported operand"):
+        client.cohort() | "CT"  # type: ignore[operator]
 
 
 def test_filters_that_contradict_each_other_can_be_given_again(client: IDCClient) -> None:
@@ -221,7 +231,7 @@ def test_filters_that_contradict_each_other_can_be_given_again(client: IDCClient
         cohort = client.cohort(**{name: low}).where(**{name: high})
         assert cohort.summary().series == 0
         assert client.cohort(**cohort.filters) == cohort
-        assert client.sql(cohort.sql).empty
+        assert client.sql(cohort.to_sql()).empty
 
 
 def test_equal_ages_in_different_units_match(own_table: OwnTable) -> None:
@@ -262,7 +272,7 @@ def test_values_of_other_libraries_are_accepted(client: IDCClient) -> None:
     assert client.cohort(StudyDate=("20100401", None)) == after
     open_end = client.cohort(series_size_MB=(1, float("inf")))
     assert open_end == client.cohort(series_size_MB=(1, None))
-    assert client.sql(open_end.sql).shape[0] == open_end.summary().series
+    assert client.sql(open_end.to_sql()).shape[0] == open_end.summary().series
 
 
 UUID = "12345678-1234-1234-1234-123456789abc"
@@ -336,11 +346,15 @@ def test_a_similar_value_is_proposed_for_a_column_with_many_values(client: IDCCl
 
 
 def test_filters_that_need_a_search_per_value_are_bounded(client: IDCClient) -> None:
-    """Each word, and each value that a study must have, needs a search of the whole index."""
+    """Each word, and each kind of series that a study must have, takes a search of the index."""
     with pytest.raises(InvalidQueryError, match="text: 5,000 different words; expected 100 at"):
         client.cohort(text=" ".join(map(str, range(5_000))))
     assert client.cohort(text="lung " * 5_000) == client.cohort(text="lung")
     rows = client.engine.rows("SELECT DISTINCT StudyDescription FROM index LIMIT 500")
     values = [value for (value,) in rows]
-    with pytest.raises(InvalidQueryError, match=r"having: .* values; expected 100 at most"):
-        client.cohort().having(StudyDescription=values)
+    each = [{"StudyDescription": value} for value in values]
+    with pytest.raises(InvalidQueryError, match=r"having: 500 kinds of series; expected 100 at"):
+        client.cohort(having=each)
+    with pytest.raises(InvalidQueryError, match=r"union of 200 cohorts.*list its values"):
+        client.cohort(any_of=[{**one, "Modality": "CT"} for one in each[:200]])
+    client.cohort(any_of=each, having={"StudyDescription": values})  # one search each

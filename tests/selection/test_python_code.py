@@ -98,8 +98,8 @@ def test_a_member_of_an_enum_is_a_plain_value(client: IDCClient) -> None:
 def test_every_kind_of_filter_is_a_literal(client: IDCClient) -> None:
     ct = client.cohort(Modality="CT", series_size_MB=(0.5, None))
     cohort: Cohort = client.cohort(PatientSex=[None, "F"], commercial_use=True, uids=[CT])
-    cohort = cohort.where(derived_from=ct)
-    cohort = cohort.having(Modality=["CT", "SEG"])
+    cohort = cohort.having(Modality=["CT", "SEG"]).lacking(ct, level="patient")
+    cohort = (cohort | ct.originals()) - ct
     call = ast.parse(cohort.select().to_code()).body[1].value.func.value  # type: ignore[attr-defined]
     filters = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     assert filters == cohort.filters

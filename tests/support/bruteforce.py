@@ -2,8 +2,8 @@
 
 Nothing here uses the package, so that a mistake in the package does not affect both. A filter is a
 list of steps that must all hold. A step is (keyword of `Cohort.where`, argument), or a pair such as
-("of_series", UIDs). The argument of "originals_of" and "derived_from" is a list of steps. The
-argument of "exclude" is a dict.
+("of_series", UIDs). The arguments of "exclude", "having" and "any_of" are dicts or lists of dicts,
+as for `Cohort.where`.
 """
 
 from __future__ import annotations
@@ -231,6 +231,10 @@ class BruteForce:
                 license = self.column("license_short_name")
                 codes = np.array([*("-NC" not in text for text in license.values), -1])
                 self._columns[name] = Values([False, True], codes[license.codes])
+            elif name == "original":
+                original = self.column("Modality").where(lambda modality: modality not in DERIVED)
+                original &= self.column("analysis_result_id").is_in([None])
+                self._columns[name] = Values([False, True], original.astype(int))
             elif name in NUMBERS:
                 whole = name != "series_size_MB"
                 number = pd.Series(self.number(name))
@@ -314,12 +318,11 @@ class BruteForce:
                 ) in pairs
             return mask
         if name == "having":
-            return self._having(**wanted)
-        if name in ("originals_of", "derived_from"):
-            original = self.column("Modality").where(lambda modality: modality not in DERIVED)
-            original &= self.column("analysis_result_id").is_in([None])
-            studies = self._anywhere(self.study, self.matching(wanted))
-            return studies & (original if name == "originals_of" else ~original)
+            clauses = wanted if isinstance(wanted, list) else [wanted]
+            return np.logical_and.reduce([self._having(**clause) for clause in clauses])
+        if name == "any_of":
+            masks = [self.matching(list(filters.items())) for filters in wanted]
+            return np.logical_or.reduce([np.zeros(len(self.rows), dtype=bool), *masks])
         if isinstance(wanted, tuple):
             return self._between(name, *wanted)
         values = wanted if isinstance(wanted, list) else [wanted]
@@ -360,19 +363,15 @@ class BruteForce:
                 mask |= flags[self.column(name).codes]
         return mask
 
-    def _anywhere(self, group: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def anywhere(self, group: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Return the mask of every row whose group has a row in `mask`."""
         flags = np.zeros(group.max(initial=0) + 1, dtype=bool)
         flags[group[mask]] = True
         return flags[group]
 
-    def _having(self, *, level: str = "study", **columns: Any) -> np.ndarray:
+    def _having(self, *, level: str = "study", **filters: Any) -> np.ndarray:
         group = self.study if level == "study" else self.patient
-        mask = np.ones(len(self.rows), dtype=bool)
-        for name, values in columns.items():
-            for value in values if isinstance(values, list) else [values]:
-                mask &= self._anywhere(group, self._fulfilling((name, [value])))
-        return mask
+        return self.anywhere(group, self.matching(list(filters.items())))
 
     # --- results ---------------------------------------------------------------------------
 

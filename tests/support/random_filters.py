@@ -92,9 +92,16 @@ class RandomFilters:
     def step(self, depth: int = 0) -> Step:
         kinds: list[Callable[[], Step]] = [self.equal] * 6 + [self.between] * 4 + [self.text] * 2
         kinds += [self.uids, self.patients, self.commercial, self.collection, self.collection]
-        kinds += [self.having, self.having, self.unchecked, self.exclude, self.exclude]
+        kinds += [self.original, self.unchecked]
         if depth == 0:
-            kinds += [self.same_study, self.same_study]
+            kinds += [
+                self.having,
+                self.having,
+                self.any_of,
+                self.any_of,
+                self.exclude,
+                self.exclude,
+            ]
         return self.pick(kinds)()
 
     def equal(self, name: str | None = None) -> Step:
@@ -179,6 +186,12 @@ class RandomFilters:
             values.append(self.table.column("commercial_use").at(self.anchor))
         return "commercial_use", self.one_or_list(values)
 
+    def original(self) -> Step:
+        values = self.some([True, False], most=2)
+        if self.anchor is not None:
+            values.append(bool(self.table.column("original").at(self.anchor)))
+        return "original", self.one_or_list(values)
+
     def collection(self, name: str | None = None) -> Step:
         name = name or self.pick([*IN_COLLECTIONS, "program"])
         facts = collections()[FILTERED.get(name, name)]
@@ -193,16 +206,26 @@ class RandomFilters:
     def having(self) -> Step:
         level = self.pick(["study", "patient"])
         group = self.table.study if level == "study" else self.table.patient
-        columns: dict[str, Any] = {}
-        for name in self.some(["Modality", *EQUAL], least=1, most=2):
-            values = self.some_values(name, most=1)
-            if self.anchor is not None:
-                near = np.flatnonzero(group == group[self.anchor])
-                values = [
-                    self.table.column(name).at(row) for row in self.some(near, least=1, most=2)
-                ]
-            columns[name] = self.one_or_list(values or [None])
-        return "having", columns if level == "study" and columns else {"level": level, **columns}
+        near = None
+        if self.anchor is not None:
+            near = int(self.pick(np.flatnonzero(group == group[self.anchor])))
+        filters = self.filters_near(near)
+        return "having", filters if level == "study" else {"level": level, **filters}
+
+    def any_of(self) -> Step:
+        alternatives = [
+            self.filters_near(self.pick(self.table_rows()))
+            for _ in range(self.draw(st.integers(0, 2)))
+        ]
+        if self.anchor is not None:
+            alternatives.append(self.filters_near(self.anchor))
+        return "any_of", alternatives
+
+    def filters_near(self, row: int | None) -> dict[str, Any]:
+        """Return keyword arguments of `Cohort.where`, most of which match a row."""
+        steps = RandomFilters(self.draw, self.table, row).steps(depth=1)
+        filters = {name: argument for name, argument in steps if not name.startswith("of_")}
+        return filters or {"Modality": None}
 
     def exclude(self) -> Step:
         # Most of what is excluded is not near the anchor, so that most cohorts are not empty.
@@ -210,7 +233,7 @@ class RandomFilters:
         others = RandomFilters(self.draw, self.table, near)
         kinds = [others.equal] * 5 + [others.between] * 2
         kinds += [others.text, others.uids, others.patients, others.commercial]
-        kinds += [others.collection, others.having]
+        kinds += [others.collection, others.original, others.having, others.any_of]
         steps = [self.pick(kinds)() for _ in range(self.draw(st.integers(1, 2)))]
         excluded = {name: argument for name, argument in steps if not name.startswith("of_")}
         return "exclude", excluded or {"Modality": "SR"}
@@ -223,16 +246,6 @@ class RandomFilters:
         if self.anchor is not None:
             uids.append(self.table.column(column).at(self.anchor))
         return name, [*uids, "1.2.3.4.5.6.unknown"]
-
-    def same_study(self) -> Step:
-        name, near = self.pick(["originals_of", "derived_from"]), None
-        if self.anchor is not None:
-            # Choose the filter that the anchor matches. Its steps match a series of the same study.
-            is_original = self.table.matching([("originals_of", [])])[self.anchor]
-            name = "originals_of" if is_original else "derived_from"
-            study = self.table.study
-            near = self.pick(np.flatnonzero(study == study[self.anchor]))
-        return name, RandomFilters(self.draw, self.table, near).steps(depth=1)
 
     def steps(self, depth: int = 0) -> list[Step]:
         most = 2 if depth else self.pick([1, 2, 2, 3, 3, 4])
@@ -255,8 +268,8 @@ class RandomFilters:
                     "patients": self.patients,
                     "commercial_use": self.commercial,
                     "having": self.having,
-                    "originals_of": self.same_study,
-                    "derived_from": self.same_study,
+                    "any_of": self.any_of,
+                    "original": self.original,
                     "exclude": self.exclude,
                 }
                 steps.append(kinds[again]())
@@ -337,8 +350,6 @@ def narrowed(client: IDCClient, steps: Sequence[Step]) -> Cohort:
     for name, argument in steps:
         if name.startswith("of_"):
             cohort = getattr(cohort, name)(argument)
-        elif name in ("originals_of", "derived_from"):
-            cohort = cohort.where(**{name: narrowed(client, argument)})
         elif name == "exclude":
             cohort = cohort.exclude(**argument)
         else:
@@ -348,9 +359,4 @@ def narrowed(client: IDCClient, steps: Sequence[Step]) -> Cohort:
 
 def are_all_looked_up(steps: Sequence[Step]) -> bool:
     """Return whether all steps are arguments of `Cohort.where`, which looks up their UIDs."""
-    return all(
-        are_all_looked_up(argument)
-        if name in ("originals_of", "derived_from")
-        else name not in ("of_series", "of_studies", "of_uids")
-        for name, argument in steps
-    )
+    return all(name not in ("of_series", "of_studies", "of_uids") for name, _ in steps)

@@ -11,6 +11,7 @@ import pytest
 from ipywidgets import HTML, Widget
 
 from idc_widgets import DownloadError, IDCBrowser, IDCClient, Index, InvalidQueryError
+from idc_widgets.query import listed_values
 from idc_widgets.widgets.summary import SummaryBar
 
 
@@ -139,7 +140,7 @@ def test_an_observer_that_raises_leaves_no_part_behind(browser: IDCBrowser) -> N
     content = {"kind": "choose", "view": "page", "number": 1, "values": ["CT"]}
     dropdown._handle_custom_msg(content, [])
     assert browser.state.message == "ZeroDivisionError: boom"
-    assert browser.filters.values("Modality") == ("CT",)
+    assert listed_values(browser.filters.conditions, "Modality") == ("CT",)
     assert browser.selection == browser.state.selection
     assert dropdown._chosen == ["CT"]
     assert browser._summary._counts[3] == ["422", "series"]
@@ -169,7 +170,7 @@ def test_a_cell_after_a_click_sees_the_click(browser: IDCBrowser) -> None:
 
     def click() -> None:
         assert entered.wait(30)
-        seen.append((browser.filters.values("Modality"), len(browser.selection)))
+        seen.append((listed_values(browser.filters.conditions, "Modality"), len(browser.selection)))
 
     browser.state.turns.mark(view)
     cell = threading.Thread(target=click)

@@ -140,7 +140,7 @@ def test_the_collection_and_its_data_sets(client: IDCClient) -> None:
     assert derived["description"].startswith("Public imaging datasets")
     assert (derived["license"], derived["non_commercial"]) == ("CC BY 4.0", False)
     assert derived["doi_url"] == "https://doi.org/10.5281/zenodo.7473970"
-    assert originals["kind"] == "Original images"
+    assert originals["kind"] == "Collection"
     assert (originals["license"], originals["non_commercial"]) == ("CC BY-NC 3.0", True)
     assert "Lambin, P. (2019). Data From NSCLC-Radiomics (Version 4)" in originals["citation"]
 

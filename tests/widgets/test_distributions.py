@@ -19,6 +19,7 @@ from idc_widgets import (
 )
 from idc_widgets.errors import QueryInterruptedError
 from idc_widgets.index import FACETS, MORE_FACETS, RANGES
+from idc_widgets.query import listed_values
 from idc_widgets.widgets.grid import distributions
 from idc_widgets.widgets.grid.columns import possible_columns
 
@@ -216,7 +217,7 @@ def test_a_choice_filters_and_is_answered(client: IDCClient) -> None:
     assert shown["Modality"]["chosen"] == ["CT", "SEG"]
     # A range and a value in one message, as quick clicks send them.
     choose(grid, **{"filter:Modality": ["CT"], "filter:PatientAge": [14, 12]})
-    assert state.filters.values("Modality") == ("CT",)
+    assert listed_values(state.filters.conditions, "Modality") == ("CT",)
     low, high = state.filters.filters["PatientAge"]
     assert low == 60 and 74 < high < 75
     assert request(PatientGrid(state))["PatientAge"]["chosen"] == [12, 14]
@@ -235,7 +236,7 @@ def test_a_choice_is_carried_out_once(client: IDCClient) -> None:
     again: list[Any] = []
     grid._view.widget.send_state = again.append
     assert choose(grid, number, **{"filter:Modality": ["CT"]}) == answer
-    assert state.filters.values("Modality") == ("SEG",)
+    assert listed_values(state.filters.conditions, "Modality") == ("SEG",)
     assert "_answered" in again[0]
 
 
@@ -257,9 +258,12 @@ def test_a_choice_waits_for_the_clicks_before_it(client: IDCClient) -> None:
     first, second = next(numbers), next(numbers)
     order: dict[str, Any] = {"page": f"page with {first}"}
     answer = choose(series, second, after=first, **order, **{"filter:Modality": ["SEG"]})
-    assert (state.filters.values("Modality"), series._view.widget._answered) == ((), "")
+    assert (listed_values(state.filters.conditions, "Modality"), series._view.widget._answered) == (
+        (),
+        "",
+    )
     choose(patients, first, after=0, **order, **{"filter:Modality": ["CT"]})
-    assert state.filters.values("Modality") == ("SEG",)
+    assert listed_values(state.filters.conditions, "Modality") == ("SEG",)
     assert answer in series._view.widget._answered
 
 

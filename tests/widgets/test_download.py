@@ -13,6 +13,7 @@ from support.s3server import S3Server, series_objects
 
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import DownloadError
+from idc_widgets.query import listed_values
 from idc_widgets.widgets.download import DownloadWidget
 from idc_widgets.widgets.facets import FacetDropdown
 from idc_widgets.widgets.state import BrowserState
@@ -275,8 +276,8 @@ def test_a_click_on_download_works_after_earlier_clicks_and_before_later_ones(
     modality._handle_custom_msg(again, [])
     modality._handle_custom_msg({**choose, "values": ["CT"]}, [])
     [selection] = started
-    assert selection.cohort.values("Modality") == ("CT",)
-    assert state.filters.values("Modality") == ()
+    assert listed_values(selection.cohort.conditions, "Modality") == ("CT",)
+    assert listed_values(state.filters.conditions, "Modality") == ()
 
 
 def test_the_endpoint_of_the_client_is_used(own):

@@ -9,6 +9,7 @@ import pytest
 
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import InvalidQueryError
+from idc_widgets.query import listed_values
 from idc_widgets.widgets import facets
 from idc_widgets.widgets.facets import FacetDropdown, FacetPanel
 from idc_widgets.widgets.state import BrowserState
@@ -74,13 +75,13 @@ def test_a_click_filters_and_is_answered(state):
     modality, sex = FacetDropdown(state, "Modality"), FacetDropdown(state, "PatientSex")
     before = sex._values
     answer = choose(modality, ["CT", "SEG"])
-    assert state.filters.values("Modality") == ("CT", "SEG")
+    assert listed_values(state.filters.conditions, "Modality") == ("CT", "SEG")
     assert modality._chosen == ["CT", "SEG"]
     assert modality._answered == answer
     assert len(modality._values) > 2  # counts ignore the filter on their own column
     assert sex._values != before
     choose(modality, [])
-    assert state.filters.values("Modality") == ()
+    assert listed_values(state.filters.conditions, "Modality") == ()
     assert sex._values == before
 
 
@@ -89,7 +90,7 @@ def test_missing_values_round_trip(own):
     dropdown = FacetDropdown(state, "Modality")
     assert [None, 1, 1] in dropdown._values
     choose(dropdown, [None, HOSTILE])
-    assert set(state.filters.values("Modality")) == {None, HOSTILE}
+    assert set(listed_values(state.filters.conditions, "Modality")) == {None, HOSTILE}
     assert sorted(state.selection.uids) == ["1.1", "1.4"]
     assert set(dropdown._chosen) == {None, HOSTILE}
 

@@ -24,21 +24,26 @@ HOSTILE = "<img src=x onerror=alert(1)>"
         ("Modality", [], "Modality = none of its values"),
         ("text", "lung", "Text “lung”"),
         ("patients", [("a", "b"), ("c", "d")], "2 patients"),
-        ("having", {"level": "study", "Modality": ["CT", "SEG"]}, "Studies with CT and SEG"),
+        ("having", {"Modality": ["CT", "SEG"]}, "Studies with CT or SEG"),
+        ("having", [{"Modality": "CT"}, {"Modality": "SEG"}], "Studies with CT and SEG"),
         (
             "having",
             [
-                {"level": "patient", "Modality": ["CT"], "BodyPartExamined": ["LUNG"]},
-                {"level": "study", "Modality": ["SR"]},
+                {"level": "patient", "Modality": "CT", "BodyPartExamined": "LUNG"},
+                {"level": "study", "Modality": "SR"},
             ],
-            "Patients with CT and Body part LUNG; Studies with SR",
+            "Patients with a series (Modality = CT; Body part = LUNG); Studies with SR",
         ),
-        ("originals_of", {"Modality": "SEG"}, "Originals of: Modality = SEG"),
+        ("original", True, "Original images"),
+        ("original", False, "Derived from images"),
+        ("any_of", [{"Modality": "CT"}, {"PatientSex": "F"}], "Modality = CT or Sex = F"),
         (
-            "derived_from",
-            [{"Modality": "CT", "PatientAge": (60, None)}, {}],
-            "Derived from: Modality = CT; Age ≥ 60 years and of everything",
+            "any_of",
+            [[{"Modality": "CT", "PatientSex": "F"}, {}], [{"original": True}]],
+            "((Modality = CT; Sex = F) or (everything)) and (Original images)",
         ),
+        ("any_of", [{"PatientSex": "F"}] * 5, "Sex = F or Sex = F or Sex = F or 2 more"),
+        ("any_of", [], "No series"),
         ("uids", ["1.2"], "1 UID"),
         ("uids", [str(i) for i in range(50_000)], "50,000 UIDs"),
         ("uids", [["1.1", "1.2"], ["1.3"]], "2 UIDs and 1 UID"),
@@ -48,8 +53,8 @@ HOSTILE = "<img src=x onerror=alert(1)>"
         ("commercial_use", [True, None], "Commercial use = yes, (missing)"),
         ("PatientAge", (60, 80), "Age 60 – 80 years"),
         ("PatientAge", ["060Y"], "Age = 060Y"),
-        ("analysis_result_id", None, "Original images"),
-        ("analysis_result_id", ["x", None], "Analysis result = x, (original images)"),
+        ("analysis_result_id", None, "Analysis result = (none)"),
+        ("analysis_result_id", ["x", None], "Analysis result = x, (none)"),
         (
             "cancer_types",
             [["Lung"], ["Breast", None]],
@@ -72,9 +77,9 @@ HOSTILE = "<img src=x onerror=alert(1)>"
         ("exclude", {"commercial_use": False}, "Commercial use: all but no"),
         ("exclude", {"having": {"Modality": ["SEG"]}}, "Not: Studies with SEG"),
         (
-            "originals_of",
-            {"Modality": "SEG", "exclude": {"PatientSex": "F"}},
-            "Originals of: Modality = SEG; Sex: all but F",
+            "exclude",
+            {"any_of": [{"Modality": "CT", "PatientSex": "F"}]},
+            "Not: (Modality = CT; Sex = F)",
         ),
     ],
 )
@@ -83,9 +88,13 @@ def test_filters_as_text(column, argument, text):
 
 
 def test_chips_of_real_cohorts(client):
-    cohort = client.cohort(Modality="SEG").originals_of().having(Modality=["CT", "SEG"])
+    segmented = client.cohort(Modality="SEG", PatientAge=(60, None))
+    cohort = client.cohort().originals().having(segmented).having(Modality=["CT", "PT"])
     texts = [filter_text(column, argument) for column, argument in cohort.filters.items()]
-    assert texts == ["Studies with CT and SEG", "Originals of: Modality = SEG"]
+    assert texts == [
+        "Studies with CT or PT and a series (Modality = SEG; Age ≥ 60 years)",
+        "Original images",
+    ]
 
 
 @pytest.mark.parametrize(

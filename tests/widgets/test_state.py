@@ -18,6 +18,7 @@ from idc_widgets import (
     SummaryBar,
 )
 from idc_widgets.errors import QueryInterruptedError
+from idc_widgets.query import listed_values
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
@@ -198,7 +199,7 @@ def test_the_error_of_an_observer_is_a_message_after_a_click(state: BrowserState
     state.observe(boom, "filters")
     with state.turn(reports=True):
         state.filter_values("Modality", ["CT"])
-    assert state.filters.values("Modality") == ("CT",)
+    assert listed_values(state.filters.conditions, "Modality") == ("CT",)
     assert state.message == "ZeroDivisionError: boom"
 
 
@@ -316,7 +317,7 @@ def test_reading_waits_for_a_turn_of_another_thread(state: BrowserState) -> None
     thread = run(click)
     assert entered.wait(30)
     read: list[Any] = []
-    reader = run(lambda: read.append(state.filters.values("Modality")))
+    reader = run(lambda: read.append(listed_values(state.filters.conditions, "Modality")))
     leave.set()
     reader.join(30)
     thread.join(30)

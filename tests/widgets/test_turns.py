@@ -12,6 +12,7 @@ from support.forks import in_a_child
 from idc_widgets import BrowserState, FacetPanel, IDCClient, InvalidQueryError
 from idc_widgets.errors import QueryInterruptedError
 from idc_widgets.index import FACETS
+from idc_widgets.query import listed_values
 from idc_widgets.widgets.turns import Turns
 
 
@@ -290,7 +291,7 @@ def test_a_newer_turn_interrupts_a_real_query(client: IDCClient) -> None:
     started = threading.Event()
 
     def slow_view() -> None:
-        if state.filters.values("PatientSex"):
+        if listed_values(state.filters.conditions, "PatientSex"):
             seen.append(state.filters)  # both choices are made: run no more slow queries
         else:
             started.set()
@@ -333,7 +334,7 @@ def test_many_turns_at_once_end_in_the_last_state(client: IDCClient) -> None:
     assert set(state.filters.filters) == set(FACETS)
     for column, values in state.filters.facets(FACETS).items():
         dropdown = panel.dropdowns[column]
-        assert dropdown._chosen == list(state.filters.values(column))
+        assert dropdown._chosen == list(listed_values(state.filters.conditions, column))
         counts = [[facet.value, facet.series, facet.patients] for facet in values]
         assert dropdown._values[: len(counts)] == counts
     panel.close()

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ..._util import is_non_commercial
 from ...errors import IndexFileError
+from ...index import DERIVED_MODALITIES
 from ..duckdb_engine import DuckDBEngine
 from .arrow import Array, ArrowArray, rank_distinct, to_arrow
 from .column_reader import ColumnReader, return_free_memory
@@ -140,6 +141,7 @@ def _make_groups(
         for name, column in facets_of_series.items()
     }
     facets["commercial_use"] = _commercial_use(facets["license_short_name"])
+    facets["original"] = _original(facets["analysis_result_id"], facets["Modality"])
     patient_of_group = (groups % max(patient_count, 1)).astype(np.int32)
     files = np.nan_to_num(numbers["instanceCount"].get())
     sizes = np.nan_to_num(numbers["series_size_MB"].get())
@@ -207,6 +209,13 @@ def _commercial_use(licenses: EncodedColumn) -> EncodedColumn:
     allowed = [not is_non_commercial(name) for name in licenses.value_of_code[:-1]]
     code_of_license = np.array([*allowed, 2], dtype=np.uint8)
     return EncodedColumn(_FALSE_AND_TRUE, code_of_license[licenses.codes])
+
+
+def _original(analysis_results: EncodedColumn, modalities: EncodedColumn) -> EncodedColumn:
+    """Return the column original: True for images, False for what is derived from images."""
+    is_image = analysis_results.codes == analysis_results.missing_code
+    is_image &= ~modalities.codes_in(DERIVED_MODALITIES)[modalities.codes]
+    return EncodedColumn(_FALSE_AND_TRUE, is_image.astype(np.uint8))
 
 
 def _pair_with_patients(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ...errors import InvalidQueryError, QueryInterruptedError
 from ...index import DATES, FACETS, MORE_FACETS, RANGES, Bound, column_info
-from ...query import Cohort, FacetValue
+from ...query import Cohort, FacetValue, listed_values
 from ..filter_text import bound_text, range_text
 from ..ranges import BINS, touched_bins, with_range
 from ..state import BrowserState
@@ -238,7 +238,7 @@ def distributions_of(
     result: dict[str, dict[str, Any]] = {}
     for column in columns:
         if column in possible:
-            chosen = filters.values(column)
+            chosen = listed_values(filters.conditions, column)
             result[column] = _of_values(column, level, chosen, possible[column], shown[column])
         elif column in RANGES:
             result[column] = _of_bins(cohort, column, column in filtered, arguments.get(column))

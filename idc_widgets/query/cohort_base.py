@@ -1,0 +1,138 @@
+"""What a cohort is: an engine and conditions. How cohorts are shown, combined and pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .condition import Condition, Conjunction
+from .engine import Engine, Parameters
+from .exclusion import filters_of
+from .joins import Join
+from .matching import conjunction, matches_of, merge_conditions
+from .set_algebra import complement, union
+from .where_parser import conditions_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .memory import Matches
+
+__all__ = ["CohortBase", "shortened"]
+
+#: The repr of a cohort shortens a list with more values than this.
+_MAX_LISTED_VALUES = 6
+
+
+@dataclass(frozen=True, repr=False)
+class CohortBase:
+    """The data of a `Cohort`, and the operators that combine cohorts.
+
+    `CohortFilters` and `CohortCounts` add the methods that narrow and count, and `Cohort` adds the
+    methods that return rows.
+
+    Args:
+        engine: The engine that runs the queries.
+        conditions: The filters as conditions, sorted by column. A column has at most two: one that
+            series fulfill, and one (`exclude`) that they do not.
+        joins: The tables whose columns `join` has added to those of `series`.
+    """
+
+    # No class of a cohort has slots: with them, Python 3.11 raises an unhelpful TypeError about
+    # super() when an unknown attribute is assigned.
+
+    engine: Engine
+    conditions: Conjunction = ()
+    joins: tuple[Join, ...] = ()
+
+    def __repr__(self) -> str:
+        arguments = (f"{column}={shortened(argument)}" for column, argument in self.filters.items())
+        return f"Cohort({', '.join(arguments)})"
+
+    @property
+    def filters(self) -> dict[str, object]:
+        """The filters as keyword arguments of `where`."""
+        return filters_of(self.conditions)
+
+    @property
+    def predicate(self) -> tuple[str, Parameters]:
+        """The condition on a row of the index, as SQL with ``?``, and its parameters."""
+        params = Parameters()
+        return conjunction(self.conditions, params.bind), params
+
+    @property
+    def matches(self) -> Matches | None:
+        """The matching series in memory; None if the index is in another database."""
+        return matches_of(self.engine, self.conditions)
+
+    def _and(self, *conditions: Condition) -> Self:
+        return replace(self, conditions=merge_conditions((*self.conditions, *conditions)))
+
+    # --- set algebra -----------------------------------------------------------------------
+
+    def __or__(self, other: CohortBase) -> Self:
+        """Return the series that are in this cohort, in the other one, or in both.
+
+        A series is either in a cohort or in its complement ``~cohort``, also if it lacks a value
+        that a filter asks for. What `join` added to either cohort is in the result.
+
+        Raises:
+            InvalidQueryError: `other` belongs to another client or has other data.
+
+        >>> from idc_widgets import IDCClient
+        >>> client = IDCClient()
+        >>> client.cohort(Modality="CT") | client.cohort(PatientSex="F")
+        Cohort(any_of=[{'Modality': 'CT'}, {'PatientSex': 'F'}])
+        """
+        return self._combined("|", other, lambda ours, theirs: union((ours, theirs)))
+
+    def __and__(self, other: CohortBase) -> Self:
+        """Return the series that are in both cohorts; raises as ``|`` does."""
+        return self._combined("&", other, lambda ours, theirs: merge_conditions((*ours, *theirs)))
+
+    def __sub__(self, other: CohortBase) -> Self:
+        """Return the series that are here but not in the other cohort; raises as ``|`` does.
+
+        >>> from idc_widgets import IDCClient
+        >>> client = IDCClient()
+        >>> client.cohort(Modality="CT") - client.cohort(PatientSex="F", PatientAge=(0, 18))
+        Cohort(Modality='CT', exclude={'any_of': [{'PatientAge': (0, 18), 'PatientSex': 'F'}]})
+        """
+        return self._combined(
+            "-", other, lambda ours, theirs: merge_conditions((*ours, *complement(theirs)))
+        )
+
+    def __invert__(self) -> Self:
+        """Return all series that are not in this cohort.
+
+        >>> from idc_widgets import IDCClient
+        >>> ~IDCClient().cohort(PatientSex=["F", None])
+        Cohort(exclude={'PatientSex': ['F', None]})
+        """
+        return replace(self, conditions=complement(self.conditions))
+
+    def _combined(
+        self,
+        operator: str,
+        other: CohortBase,
+        combine: Callable[[Conjunction, Conjunction], Conjunction],
+    ) -> Self:
+        if not isinstance(other, CohortBase):
+            return NotImplemented
+        theirs = conditions_of(self.engine, f"a {operator} b", other)
+        joins = tuple(dict.fromkeys((*self.joins, *other.joins)))
+        return replace(self, conditions=combine(self.conditions, theirs), joins=joins)
+
+
+def shortened(argument: object) -> str:
+    """Return the repr of an argument of `Cohort.where`; leave out the middle of long lists."""
+    if isinstance(argument, dict):
+        items = (f"{name!r}: {shortened(value)}" for name, value in argument.items())
+        return f"{{{', '.join(items)}}}"
+    if isinstance(argument, list):
+        if len(argument) > _MAX_LISTED_VALUES:
+            first = ", ".join(map(shortened, argument[:3]))
+            return f"[{first}, ... {len(argument):,} in all]"
+        return f"[{', '.join(map(shortened, argument))}]"
+    return repr(argument)
