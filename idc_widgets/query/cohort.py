@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..index import LEVELS
+from .cohort_choices import CohortChoices
 from .cohort_counts import CohortCounts
 from .cohort_filters import CohortFilters
 from .dataframes import to_dataframe
@@ -24,7 +25,7 @@ __all__ = ["Cohort"]
 
 
 @dataclass(frozen=True, repr=False)
-class Cohort(CohortFilters, CohortCounts):
+class Cohort(CohortFilters, CohortChoices, CohortCounts):
     """An immutable set of filters on the index; each method that narrows it returns a new cohort.
 
     Cohorts are made by `IDCClient.cohort`, and combined by ``a | b`` (in either), ``a & b`` (in

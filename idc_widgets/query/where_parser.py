@@ -16,7 +16,9 @@ from .flags import IsFlag
 from .key_lists import Patients, Uids
 from .known_values import identifier_hint, known_texts, similar_texts
 from .matching import merge_conditions
+from .ranking import Ranked, checked_ranking
 from .related_filters import HAVING_LEVELS, Having
+from .sampling import UNITS, HashRange, InPart, StratumRanges
 from .set_algebra import complement, union
 from .value_parser import check_unicode, parse_range, parse_scalar, plain
 
@@ -343,6 +345,65 @@ def _parse_exclude(engine: Engine, value: object) -> Conjunction:
     return merge_conditions(kept)
 
 
+def _parse_part(engine: Engine, value: object) -> Conjunction:
+    parts: list[Condition] = []
+    for given in as_list(value):
+        match given:
+            case {"by": str(by), "random_state": int(seed), "range": [low, high], **rest} if (
+                by in UNITS and not rest and _is_range(low, high)
+            ):
+                parts.append(InPart((HashRange(by, seed, low, high),)))
+            case {
+                "by": str(by),
+                "random_state": int(seed),
+                "stratify": str(column),
+                "ranges": list(ranges),
+                "of": source,
+                **rest,
+            } if (
+                by in UNITS
+                and column in COLUMNS
+                and not rest
+                and all(len(one) == 3 and _is_range(*one[1:]) for one in ranges)
+            ):
+                strata = tuple((parse_scalar(column, one[0]), *one[1:]) for one in ranges)
+                conditions = conditions_of(engine, "part", source)
+                parts.append(InPart((StratumRanges(by, seed, column, conditions, strata),)))
+            case _:
+                raise InvalidQueryError(
+                    f"part={given!r}: expected a part that cohort.sample(...) or cohort.split(...) "
+                    "has made"
+                )
+    return merge_conditions(parts)
+
+
+def _is_range(low: object, high: object) -> bool:
+    are_numbers = all(type(end) in (int, float) for end in (low, high))
+    return are_numbers and 0 <= low <= high <= 1  # type: ignore[operator]
+
+
+def _parse_ranked(engine: Engine, value: object) -> Conjunction:
+    rankings: list[Condition] = []
+    for given in as_list(value):
+        match given:
+            case {
+                "order": str(order),
+                "n": int(count),
+                "per": str(per),
+                "by": str(by),
+                "of": source,
+                **rest,
+            } if not rest:
+                conditions = conditions_of(engine, "ranked", source)
+                rankings.append(Ranked((checked_ranking(order, count, per, by, conditions),)))
+            case _:
+                raise InvalidQueryError(
+                    f"ranked={given!r}: expected what cohort.largest(...), cohort.latest(...) or "
+                    "cohort.earliest(...) has made"
+                )
+    return merge_conditions(rankings)
+
+
 _SPECIAL: dict[str, Callable[[Engine, object], Condition]] = {
     "text": _parse_text,
     "uids": _parse_uids,
@@ -355,6 +416,8 @@ _SPECIAL: dict[str, Callable[[Engine, object], Condition]] = {
 _COMPOSED: dict[str, Callable[[Engine, object], Conjunction]] = {
     "having": _parse_having_list,
     "any_of": _parse_any_of,
+    "part": _parse_part,
+    "ranked": _parse_ranked,
     "exclude": _parse_exclude,
 }
 

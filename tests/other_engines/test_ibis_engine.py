@@ -94,6 +94,17 @@ CASES: dict[str, dict[str, Any] | Callable[[IDCClient], dict[str, Any]]] = {
         "exclude": {"any_of": [{"PatientSex": "F", "PatientAge": (0, 66)}], "original": True},
         **LUNG,
     },
+    "part": {"part": {"by": "PatientID", "random_state": 7, "range": (0.25, 0.5)}, **LUNG},
+    "sample": lambda client: client.cohort(Modality="SEG").sample(99, random_state=-1).filters,
+    "sampled series": lambda client: (
+        client.cohort(Modality="MR").sample(9, level="series", random_state=3).filters
+    ),
+    "strata": lambda client: (
+        client.cohort(**LUNG).split(a=0.5, b=0.5, stratify="PatientSex")["b"].filters
+    ),
+    "largest": lambda client: client.cohort(**LUNG).largest(2, by="series_size_MB").filters,
+    "latest": lambda client: client.cohort(collection_id="ispy1").latest(2).filters,
+    "earliest": lambda client: client.cohort(Modality="PT").earliest(3, "collection").filters,
     "cancer type": {"cancer_types": "Mesothelioma"},
     "no tumor": {"tumor_locations": [None, "Prostate"], "Modality": "SEG"},
     "species": {"species": "Mouse"},

@@ -1,4 +1,6 @@
 from .column_reader import return_free_memory as return_free_memory
+from .first_per_group import mask_of_first_series as mask_of_first_series
+from .first_per_group import mask_of_first_studies as mask_of_first_studies
 from .levels import AggregateRows as AggregateRows
 from .levels import level_table as level_table
 from .loading import memory_index_of as memory_index_of
@@ -11,3 +13,5 @@ from .range_values import comparable as comparable
 from .range_values import is_in_range as is_in_range
 from .row_order import Sort as Sort
 from .series_rows import SeriesRows as SeriesRows
+from .unit_hashes import mask_of_hashes as mask_of_hashes
+from .unit_hashes import unit_hashes as unit_hashes
