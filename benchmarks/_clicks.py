@@ -63,7 +63,7 @@ def make(state: BrowserState, click: Click | None) -> Screen:
         for level, (trait, columns) in _GRIDS.items()
     }
     between = time.perf_counter()
-    histograms = {column: state.filters.histogram(column) for column in RANGES}
+    histograms = {column: state.filters.without(column).histogram(column) for column in RANGES}
     after = time.perf_counter()
     return Screen(facets, windows, histograms, between - before, after - between)
 
@@ -127,10 +127,10 @@ def _untick(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any
 def _range(rng: random.Random, state: BrowserState, screen: Screen) -> list[Any] | None:
     """Choose a range of bins. Bins with many series are more likely."""
     histogram = screen.histograms[rng.choice([*RANGES])]
-    if not sum(histogram.series):
+    if not sum(histogram.counts):
         return None
-    bins = range(len(histogram.series))
-    first, last = sorted(rng.choices(bins, histogram.series, k=2))
+    bins = range(len(histogram.counts))
+    first, last = sorted(rng.choices(bins, histogram.counts, k=2))
     if last - first == len(bins) - 1:
         return None
     return [histogram.column, *histogram.between(first, last)]

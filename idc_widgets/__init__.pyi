@@ -16,6 +16,7 @@ from .query import FacetValue as FacetValue
 from .query import Histogram as Histogram
 from .query import IbisEngine as IbisEngine
 from .query import Summary as Summary
+from .query import compare as compare
 from .selection import FoundUids as FoundUids
 from .selection import License as License
 from .selection import Manifest as Manifest

@@ -1,5 +1,6 @@
 from .cohort import Cohort as Cohort
 from .collection_facts import collection_values as collection_values
+from .comparison import compare as compare
 from .condition import sorted_unique as sorted_unique
 from .data_sources import DataSource as DataSource
 from .data_sources import collection_sources as collection_sources

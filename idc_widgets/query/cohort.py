@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..index import LEVELS
 from .cohort_choices import CohortChoices
@@ -11,7 +12,10 @@ from .cohort_counts import CohortCounts
 from .cohort_filters import CohortFilters
 from .dataframes import to_dataframe
 from .engine import literal
+from .filters import OneOf
 from .joins import joined
+from .key_lists import Patients
+from .known_values import distinct_rows
 from .level_sql import level_query
 from .matching import conjunction, matches_of
 
@@ -74,6 +78,30 @@ class Cohort(CohortFilters, CohortChoices, CohortCounts):
         if level == "series":
             relation = joined(relation, self.joins)
         return level_query(level, relation), params
+
+    def groupby(self, by: str) -> Iterator[tuple[Any, Cohort]]:
+        """Yield each patient, study, series or value, with the cohort of its series.
+
+        Args:
+            by: "patient", "study", "series", or a column of the index or of `MORE_FACETS`. The keys
+                of patients are pairs (collection_id, PatientID).
+
+        Raises:
+            InvalidQueryError: There is no such level or column.
+
+        >>> from idc_widgets import IDCClient
+        >>> lung = IDCClient().cohort(collection_id="nsclc_radiomics")
+        >>> {value: group.summary().series for value, group in lung.groupby("PatientSex")}
+        {'F': 1404, 'M': 3089, 'O': 11, None: 422}
+        """
+        if by not in LEVELS:
+            values = self.unique(by)
+            return ((value, self.where(**{by: value})) for value in values)
+        keys = sorted(distinct_rows(self.engine, LEVELS[by].key, self.conditions))
+        if by == "patient":
+            return ((key, self._and(Patients((key,)))) for key in keys)
+        [column] = LEVELS[by].key
+        return ((key, self._and(OneOf(column, (key,)))) for (key,) in keys)
 
     def to_sql(self) -> str:
         """Return a query for the matching series, ready to run with ``client.sql(...)``."""

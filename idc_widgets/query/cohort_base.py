@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .condition import Condition, Conjunction
 from .engine import Engine, Parameters
 from .exclusion import filters_of
 from .joins import Join
 from .matching import conjunction, matches_of, merge_conditions
+from .pickling import reduced
+from .reprs import shortened
 from .set_algebra import complement, union
 from .where_parser import conditions_of
 
@@ -19,10 +21,7 @@ if TYPE_CHECKING:
 
     from .memory import Matches
 
-__all__ = ["CohortBase", "shortened"]
-
-#: The repr of a cohort shortens a list with more values than this.
-_MAX_LISTED_VALUES = 6
+__all__ = ["CohortBase"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +48,10 @@ class CohortBase:
     def __repr__(self) -> str:
         arguments = (f"{column}={shortened(argument)}" for column, argument in self.filters.items())
         return f"Cohort({', '.join(arguments)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the data version and the conditions, not the engine, which is found or opened."""
+        return reduced(type(self), self.engine, self.conditions, self.joins)
 
     @property
     def filters(self) -> dict[str, object]:
@@ -123,16 +126,3 @@ class CohortBase:
         theirs = conditions_of(self.engine, f"a {operator} b", other)
         joins = tuple(dict.fromkeys((*self.joins, *other.joins)))
         return replace(self, conditions=combine(self.conditions, theirs), joins=joins)
-
-
-def shortened(argument: object) -> str:
-    """Return the repr of an argument of `Cohort.where`; leave out the middle of long lists."""
-    if isinstance(argument, dict):
-        items = (f"{name!r}: {shortened(value)}" for name, value in argument.items())
-        return f"{{{', '.join(items)}}}"
-    if isinstance(argument, list):
-        if len(argument) > _MAX_LISTED_VALUES:
-            first = ", ".join(map(shortened, argument[:3]))
-            return f"[{first}, ... {len(argument):,} in all]"
-        return f"[{', '.join(map(shortened, argument))}]"
-    return repr(argument)

@@ -1,4 +1,4 @@
-"""Counts of series per bin of a column, in memory or by SQL."""
+"""Counts per bin of a column, in memory or by SQL."""
 
 from __future__ import annotations
 
@@ -8,47 +8,44 @@ from .engine import Engine, Parameters, literal
 from .matching import Conditions, conjunction, matches_of
 from .per_engine import PerEngine
 from .results import Histogram
+from .units import checked_unit
 
 __all__ = ["count_bins"]
 
 
 def count_bins(
-    engine: Engine, conditions: Conditions, column: str, bins: int, *, own_filters: bool = False
+    engine: Engine, conditions: Conditions, column: str, bins: int, unit: str
 ) -> Histogram:
-    """Count series per bin of a column.
-
-    The counts ignore the condition on the column itself, unless `own_filters` is true.
+    """Count series, studies or patients per bin of a column.
 
     Raises:
-        InvalidQueryError: The column has no histogram, or there are no bins.
+        InvalidQueryError: The column has no histogram, there are no bins, or the unit is unknown.
     """
+    counted = checked_unit(unit)
     if not isinstance(column, str) or column not in RANGES:
         raise InvalidQueryError(unknown_message("column of a histogram", column, RANGES))
     if not isinstance(bins, int) or bins < 1:
         raise InvalidQueryError(f"bins={bins!r}: expected a whole number of at least 1")
     edges = _edges(engine, column, bins)
-    others = tuple(
-        condition for condition in conditions if own_filters or condition.column != column
-    )
-    matches = matches_of(engine, others)
+    matches = matches_of(engine, conditions)
     if matches is not None:
-        series, missing = matches.count_bins(column, edges)
-        return Histogram(column, edges, tuple(series), missing)
+        per_bin, missing = matches.count_bins(column, edges, unit)
+        return Histogram(column, edges, tuple(per_bin), missing, unit)
     value = RANGES[column].sql
     inner_edges = edges[1:-1]
     cases = "".join(
         f" WHEN {value} < {literal(edge)} THEN {number}" for number, edge in enumerate(inner_edges)
     )
     params = Parameters()
-    condition = conjunction(others, params.bind)
+    condition = conjunction(conditions, params.bind)
     rows = engine.rows(
         f"SELECT CASE WHEN {value} IS NULL THEN -1{cases} ELSE {len(inner_edges)} END AS bin,"
-        f" count(*) FROM index WHERE {condition} GROUP BY 1",
+        f" {counted} FROM index WHERE {condition} GROUP BY 1",
         params,
     )
-    series_per_bin = dict(rows)
-    counts = tuple(series_per_bin.get(number, 0) for number in range(len(edges) - 1))
-    return Histogram(column, edges, counts, missing=series_per_bin.get(-1, 0))
+    count_of_bin = dict(rows)
+    counts = tuple(count_of_bin.get(number, 0) for number in range(len(edges) - 1))
+    return Histogram(column, edges, counts, count_of_bin.get(-1, 0), unit)
 
 
 def _edges(engine: Engine, column: str, bins: int) -> tuple[Bound, ...]:

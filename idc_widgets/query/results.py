@@ -6,11 +6,19 @@ import datetime
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..index import DATES, Bound
+from ..index import DATES, Bound, column_info
 from .engine import Scalar
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
 __all__ = ["FacetValue", "Histogram", "Summary", "most_series_first"]
+
+#: A plot of a histogram names the edge of every so many bins.
+_BINS_PER_TICK = 4
 
 
 @dataclass(frozen=True)
@@ -53,23 +61,60 @@ class FacetValue:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Number of series per bin of a column.
+    """Number of series, studies or patients per bin of a column.
 
     A bin includes its lower edge and excludes its upper edge. The edges depend only on the whole
-    index, so that filters do not change them. The first and the last bin also count the series
+    index, so that filters do not change them. The first and the last bin also count what is
     beyond them. Ages are in years, sizes in MB (10^6 bytes), dates in ISO 8601.
 
     Args:
         column: The column.
         edges: The edges, one more than there are bins; empty if the index has no value.
-        series: Number of series per bin.
-        missing: Number of series without a value.
+        counts: Count per bin.
+        missing: Count without a value.
+        unit: What is counted: "series", "studies" or "patients".
     """
 
     column: str
     edges: tuple[Bound, ...]
-    series: tuple[int, ...]
+    counts: tuple[int, ...]
     missing: int
+    unit: str = "series"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per bin: its edges ``low`` and ``high``, and its count."""
+        import pandas as pd
+
+        low, high = list(self.edges[:-1]), list(self.edges[1:])
+        return pd.DataFrame({"low": low, "high": high, self.unit: list(self.counts)})
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the bins as bars with matplotlib, and return the axes.
+
+        Args:
+            ax: The axes to draw in; by default, those of a new figure.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is not installed.
+        """
+        try:
+            from matplotlib import pyplot
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "plot() needs matplotlib; run: pip install matplotlib", name=error.name
+            ) from error
+        if ax is None:
+            _, ax = pyplot.subplots()
+        info = column_info(self.column)
+        places = range(len(self.counts))
+        ax.bar(places, self.counts, width=1.0, align="edge", edgecolor="white", linewidth=0.5)
+        ticks = [place for place in range(len(self.edges)) if place % _BINS_PER_TICK == 0]
+        names = [f"{edge:,}" if isinstance(edge, int) else str(edge) for edge in self.edges]
+        ax.set_xticks(ticks, [names[place] for place in ticks])
+        ax.set_xlabel(f"{info.label} ({info.unit})" if info.unit else info.label)
+        missing = f"; {self.missing:,} without a value" if self.missing else ""
+        ax.set_ylabel(f"{self.unit.capitalize()}{missing}")
+        return ax
 
     def between(self, first: int, last: int) -> tuple[Bound | None, Bound | None]:
         """Return the range of values of consecutive bins, as `Cohort.where` takes it.
@@ -89,7 +134,7 @@ class Histogram:
         ('2011-01-01', '2011-12-31')
         """
         low = None if first <= 0 else self.edges[first]
-        if last >= len(self.series) - 1:
+        if last >= len(self.counts) - 1:
             return low, None
         high = self.edges[last + 1]
         if self.column in DATES:

@@ -94,6 +94,10 @@ class Selection:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_contents", _Contents(self.cohort))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the cohort. Its series are the same wherever the data have the same version."""
+        return Selection, (self.cohort,)
+
     @classmethod
     def of(cls, engine: Engine, uids: str | Iterable[str]) -> Selection:
         """Return the selection of the series with these SeriesInstanceUIDs.

@@ -150,9 +150,9 @@ class RangeFilter(Closable, anywidget.AnyWidget):
         """Compute the histogram under the present filters, unless it is up to date."""
         if self._counted_version == self._version:
             return
-        self._bins = bins = self._other_filters.histogram(self.column, BINS)
+        self._bins = bins = self._other_filters.histogram(self.column, bins=BINS)
         bars = []
-        for index, series in enumerate(bins.series):
+        for index, series in enumerate(bins.counts):
             low, high = bins.between(index, index)
             ends = (bound_text(self.column, low), bound_text(self.column, high))
             bars.append([series, range_text(self.column, low, high), *ends])
@@ -228,7 +228,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
 def touched_bins(bins: Histogram, low: Any, high: Any) -> list[int]:
     """Return the first and last bin that a range touches; empty if there are no bins."""
     inner_edges = bins.edges[1:-1]
-    if not bins.series:
+    if not bins.counts:
         return []
     return [
         0 if low is None else bisect_right(inner_edges, low),

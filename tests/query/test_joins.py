@@ -40,7 +40,7 @@ def test_a_join_is_a_left_merge(client: IDCClient) -> None:
     for name in joined.columns:
         assert plain(joined[name]) == plain(merged[name]), name
     assert plain(joined.SeriesInstanceUID) == plain(cohort.series().SeriesInstanceUID)
-    in_sql = client.sql(cohort.join("collections_index", columns=facts).sql)
+    in_sql = client.sql(cohort.join("collections_index", columns=facts).to_sql())
     assert sorted(in_sql.columns) == sorted(joined.columns)
     assert len(in_sql) == len(joined)
 

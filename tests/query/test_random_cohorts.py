@@ -144,20 +144,19 @@ def check_histogram(
     client: IDCClient, cohort: Cohort, table: BruteForce, steps: Sequence[Step], queries: Queries
 ) -> None:
     column, bins = queries.histogram, queries.bins
-    own_filters = "any_of" in filtered_columns(steps)
-    histogram = cohort.histogram(column, bins, own_filters=own_filters)
+    histogram = cohort.histogram(column, bins=bins)
     edges = histogram.edges
     assert histogram.column == column
-    assert edges == client.cohort().histogram(column, bins).edges
+    assert edges == client.cohort().histogram(column, bins=bins).edges
     assert len(edges) in (0, bins + 1)
     assert all(low < high for low, high in itertools.pairwise(edges))
-    mask = table.matching(steps, ignoring=None if own_filters else column)
-    assert (histogram.series, histogram.missing) == table.histogram(column, mask, edges)
-    if edges and not own_filters:
+    mask = table.matching(steps)
+    assert (histogram.counts, histogram.missing) == table.histogram(column, mask, edges)
+    if edges:
         first = math.floor(queries.place * (bins - 1))
         last = min(bins - 1, first + queries.height // 3)
-        within = cohort.without(column).where(**{column: histogram.between(first, last)})
-        assert within.summary().series == sum(histogram.series[first : last + 1])
+        within = cohort.where(**{column: histogram.between(first, last)})
+        assert within.summary().series == sum(histogram.counts[first : last + 1])
 
 
 def check_sql(client: IDCClient, cohort: Cohort, table: BruteForce, mask: np.ndarray) -> None:

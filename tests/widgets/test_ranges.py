@@ -57,7 +57,7 @@ def test_the_histogram_is_computed_on_request(state, column, label, unit):
     assert widget._histogram == {}  # while the popover is closed, nothing is counted
     expected = state.filters.histogram(column)
     bars = count(widget)
-    assert tuple(series for series, *_ in bars) == expected.series
+    assert tuple(series for series, *_ in bars) == expected.counts
     assert widget._histogram["missing"] == expected.missing
     # The first bin has no lower limit, and the last bin has no upper limit.
     assert bars[0][2] == bars[-1][3] == ""

@@ -195,19 +195,22 @@ class Matches:
         for code in np.flatnonzero(series).tolist():
             yield encoded.value_of_code[code], int(series[code]), int(patients[code])
 
-    def count_bins(self, column: str, edges: Sequence[Bound]) -> tuple[list[int], int]:
-        """Return the series per bin of a column of `RANGES`, and the number without a value.
+    def count_bins(
+        self, column: str, edges: Sequence[Bound], unit: str = "series"
+    ) -> tuple[list[int], int]:
+        """Return the count per bin of a column of `RANGES`, and the count without a value.
 
         Args:
             column: The column.
             edges: The edges of the bins. The first and the last bin also count what is beyond them.
+            unit: What is counted: "series", "studies" or "patients".
         """
         memory, inner_edges = self.memory, edges[1:-1]
         shown = max(len(edges) - 1, 0)
         missing_bin = len(inner_edges) + 1  # 1 if the index has no values, so no edges
         if column in memory.series_numbers:
             bins = memory.bin_of_series(column, tuple(inner_edges))
-            counts = np.bincount(bins[self.rows], minlength=missing_bin + 1)
+            counts = self._count_units(bins[self.rows], unit, missing_bin + 1)
             return counts[:shown].tolist(), int(counts[missing_bin])
         values = memory.range_values(column)
         if values.dtype.kind == "f":
@@ -217,10 +220,22 @@ class Matches:
             starts = np.searchsorted(values, np.asarray(inner_edges, dtype=object), side="left")
             bins = np.searchsorted(starts, np.arange(len(values)), side="right")
         codes = memory.series_columns[column].codes[self.rows]
+        if unit != "series":
+            counts = self._count_units(np.append(bins, missing_bin)[codes], unit, missing_bin + 1)
+            return counts[:shown].tolist(), int(counts[missing_bin])
         per_code = np.bincount(codes, minlength=len(values) + 1)
         per_bin = np.bincount(np.append(bins, missing_bin), per_code, missing_bin + 1)
         counts = per_bin.astype(np.int64)
         return counts[:shown].tolist(), int(counts[missing_bin])
+
+    def _count_units(self, bins: Array, unit: str, count: int) -> Array:
+        """Return the number of distinct units per bin, given the bin of each matching series."""
+        if unit == "series":
+            return np.bincount(bins, minlength=count)
+        memory, rows = self.memory, self.rows
+        units = memory.study_of_series[rows] if unit == "studies" else memory.patient_of_rows(rows)
+        pairs = np.unique(units.astype(np.int64) * count + bins)
+        return np.bincount(pairs % count, minlength=count)
 
 
 def _merged_spans(memory: MemoryIndex, level: str, numbers: Array) -> tuple[Array, Array]:

@@ -200,8 +200,8 @@ def _with_choice(filters: Cohort, column: str, choice: list[Any]) -> Cohort:
         raise InvalidQueryError(f"{column[:200]!r} has no distribution; click again")
     if not choice:
         return filters.without(column)
-    bins = filters.histogram(column, BINS)
-    last = len(bins.series) - 1
+    bins = filters.histogram(column, bins=BINS)
+    last = len(bins.counts) - 1
     low, high = bins.between(min(max(min(choice), 0), last), min(max(choice), last))
     return with_range(filters, column, low, high)
 
@@ -278,15 +278,15 @@ def _of_values(
 
 
 def _of_bins(cohort: Cohort, column: str, is_filtered: bool, argument: Any) -> dict[str, Any]:
-    possible = cohort.histogram(column, BINS)
-    shown = cohort.histogram(column, BINS, own_filters=True) if is_filtered else possible
+    shown = cohort.histogram(column, bins=BINS)
+    possible = cohort.without(column).histogram(column, bins=BINS) if is_filtered else shown
     is_range = isinstance(argument, tuple)
     return {
         "unit": ["series", "series"],
-        "total": sum(shown.series) + shown.missing,
+        "total": sum(shown.counts) + shown.missing,
         "bars": [
-            [range_text(column, *possible.between(bin_, bin_)), count, possible.series[bin_], bin_]
-            for bin_, count in enumerate(shown.series)
+            [range_text(column, *possible.between(bin_, bin_)), count, possible.counts[bin_], bin_]
+            for bin_, count in enumerate(shown.counts)
         ],
         "chosen": touched_bins(possible, *argument) if is_range else [],
         "others": 0,

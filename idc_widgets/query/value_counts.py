@@ -1,0 +1,102 @@
+"""Counts of series, studies or patients per value of one or several columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidQueryError, unknown_message
+from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, MORE_FACETS
+from .collection_facts import collection_values
+from .condition import sorted_unique
+from .engine import Engine, Parameters, Scalar
+from .facet_counts import count_facets
+from .flags import value_sql
+from .matching import Conditions, conjunction
+from .units import checked_unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["count_by_values", "distinct_values", "to_series"]
+
+
+def count_by_values(
+    engine: Engine, conditions: Conditions, columns: Sequence[object], unit: object
+) -> dict[tuple[Scalar, ...], int]:
+    """Return (a value of each column) → count, the most frequent first, missing values last.
+
+    Raises:
+        InvalidQueryError: A column or the unit is unknown, or there is no column.
+    """
+    counted, names = checked_unit(unit), [_checked(column) for column in columns]
+    if not names:
+        raise InvalidQueryError("value_counts: expected a column, such as 'Modality'")
+    counts: Mapping[tuple[Scalar, ...], int]
+    if len(names) == 1 and unit != "studies":
+        [facets] = count_facets(engine, conditions, names, own_filters=True).values()
+        counts = {(facet.value,): getattr(facet, str(unit)) for facet in facets}
+    else:
+        counts = _count_by_sql(engine, conditions, names, counted)
+    missing_last = {values: [(one is None, one) for one in values] for values in counts}
+    ordered = sorted(counts, key=lambda values: (-counts[values], missing_last[values]))
+    return {values: counts[values] for values in ordered}
+
+
+def distinct_values(engine: Engine, conditions: Conditions, column: object) -> list[Scalar]:
+    """Return the values of a column in ascending order; the last is None if some are missing.
+
+    Raises:
+        InvalidQueryError: The column is unknown.
+    """
+    counts = count_by_values(engine, conditions, [column], "series")
+    return list(sorted_unique(value for (value,) in counts))
+
+
+def to_series(
+    counts: dict[tuple[Scalar, ...], int], columns: Sequence[str], unit: str
+) -> pd.Series[Any]:
+    """Return the counts as a pandas Series, whose index has the values."""
+    import pandas as pd
+
+    index: pd.Index[Any]
+    if len(columns) == 1:
+        index = pd.Index([value for (value,) in counts], name=columns[0], dtype=object)
+    else:
+        index = pd.MultiIndex.from_tuples(list(counts), names=list(columns))
+    return pd.Series(list(counts.values()), index=index, name=unit, dtype="int64")
+
+
+def _checked(column: object) -> str:
+    known = [*COLUMNS, *MORE_FACETS, *ALIASES]
+    if column not in known:
+        raise InvalidQueryError(unknown_message("column", column, known))
+    return ALIASES.get(str(column), str(column))
+
+
+def _count_by_sql(
+    engine: Engine, conditions: Conditions, names: Sequence[str], counted: str
+) -> Counter[tuple[Scalar, ...]]:
+    # The facts of a collection follow from counts per collection.
+    columns = ["collection_id" if name in COLLECTION_FACETS else name for name in names]
+    params = Parameters()
+    values = ", ".join(f"{value_sql(name)} AS c{place}" for place, name in enumerate(columns))
+    places = ", ".join(str(place + 1) for place in range(len(columns)))
+    rows = engine.rows(
+        f"SELECT {values}, {counted} FROM index WHERE {conjunction(conditions, params.bind)}"
+        f" GROUP BY {places}",
+        params,
+    )
+    counts: Counter[tuple[Scalar, ...]] = Counter()
+    for *row, count in rows:
+        facts = [
+            collection_values(engine, name).get(str(value)) or (None,)
+            if name in COLLECTION_FACETS
+            else (value,)
+            for name, value in zip(names, row, strict=True)
+        ]
+        for combination in product(*facts):
+            counts[combination] += int(count)
+    return counts
