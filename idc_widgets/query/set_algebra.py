@@ -149,7 +149,7 @@ def _is_nothing(condition: Condition) -> bool:
     """Return whether a condition lists no value or no alternative, so that it holds nowhere."""
     if isinstance(condition, AnyOf):
         return () in condition.clauses
-    return condition.argument() == []
+    return not isinstance(condition, Excluded) and condition.argument() == []
 
 
 def _contains(wide: Conjunction, narrow: Conjunction) -> bool:

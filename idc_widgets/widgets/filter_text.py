@@ -15,7 +15,7 @@ __all__ = ["bound_text", "filter_text", "filter_texts", "range_text"]
 MAX_NAMED_VALUES = 3
 
 #: Special keywords of `Cohort.where`, whose filters are not "all but these values" if excluded.
-_SPECIAL = ("text", "uids", "patients", "having", "any_of")
+_SPECIAL = ("text", "uids", "patients", "having", "any_of", "part", "ranked")
 
 #: Facts that are true or false → how they are said if they are true, and if they are false.
 _FACTS = {
@@ -48,6 +48,10 @@ def filter_text(column: str, argument: object) -> str:
         return _having_text(as_list(argument))
     if column == "any_of":
         return _any_of_text(argument)
+    if column == "part":
+        return " and ".join(map(_part_text, as_list(argument)))
+    if column == "ranked":
+        return " and ".join(map(_ranked_text, as_list(argument)))
     if column in _FACTS and isinstance(argument, bool):
         return _FACTS[column][not argument]
     label = column_info(column).label
@@ -176,6 +180,24 @@ def _any_of_text(argument: Any) -> str:
     ]
     more = len(argument) - MAX_NAMED_VALUES
     return " or ".join([*named, f"{more:,} more"] if more > 0 else named) or "No series"
+
+
+def _part_text(part: Mapping[str, Any]) -> str:
+    """Return a random part, such as "Random part of the patients (0 – 80 %)"."""
+    rows = LEVELS.get(part["by"], LEVELS["patient"]).plural
+    if "range" in part:
+        low, high = (f"{100 * end:.4g}" for end in part["range"])
+        return f"Random part of the {rows} ({low} – {high} %)"
+    label = column_info(part["stratify"]).label
+    return f"Random part of the {rows} per {label} ({_filters_text(part['of'])})"
+
+
+def _ranked_text(ranking: Mapping[str, Any]) -> str:
+    """Return a ranking, such as "Latest study per patient (Modality = CT)"."""
+    order, count = ranking["order"].capitalize(), ranking["n"]
+    rows = plural(count, "series" if order == "Largest" else "study")
+    by = f" by {column_info(ranking['by']).label}" if order == "Largest" else ""
+    return f"{order} {rows} per {ranking['per']}{by} ({_filters_text(ranking['of'])})"
 
 
 def _filters_text(filters: Mapping[str, Any]) -> str:

@@ -44,6 +44,32 @@ HOSTILE = "<img src=x onerror=alert(1)>"
         ),
         ("any_of", [{"PatientSex": "F"}] * 5, "Sex = F or Sex = F or Sex = F or 2 more"),
         ("any_of", [], "No series"),
+        (
+            "part",
+            {"by": "PatientID", "random_state": 0, "range": (0.0, 0.8)},
+            "Random part of the patients (0 – 80 %)",
+        ),
+        (
+            "part",
+            {
+                "by": "study",
+                "random_state": 0,
+                "stratify": "PatientSex",
+                "ranges": [("F", 0.0, 0.8)],
+                "of": {"Modality": "CT"},
+            },
+            "Random part of the studies per Sex (Modality = CT)",
+        ),
+        (
+            "ranked",
+            {"order": "largest", "n": 2, "per": "study", "by": "instanceCount", "of": {}},
+            "Largest 2 series per study by Files (everything)",
+        ),
+        (
+            "ranked",
+            {"order": "latest", "n": 1, "per": "patient", "by": "StudyDate", "of": {"text": "a"}},
+            "Latest 1 study per patient (Text “a”)",
+        ),
         ("uids", ["1.2"], "1 UID"),
         ("uids", [str(i) for i in range(50_000)], "50,000 UIDs"),
         ("uids", [["1.1", "1.2"], ["1.3"]], "2 UIDs and 1 UID"),
