@@ -45,7 +45,9 @@ class CohortFilters(CohortBase):
                   dicts for several series;
                 - ``any_of=[{"Modality": "CT"}, {"PatientSex": "F", "Modality": "MR"}]``: all
                   filters of at least one dict hold. A cohort may take the place of a dict;
-                - ``exclude={"Modality": "SR"}``: as for `exclude`.
+                - ``exclude={"Modality": "SR"}``: as for `exclude`;
+                - ``part=``, ``ranked=``: what `filters` has after `sample`, `split`, `largest`,
+                  `latest` or `earliest`.
 
         Returns:
             The narrowed cohort.

@@ -107,7 +107,9 @@ class StratumRanges:
             within = _within_sql("unit", self.random_state, low, high, bind)
             parts.append(f"({is_stratum} AND {within})")
         units = f"SELECT {key} AS unit, min({self.column}) AS stratum FROM index WHERE {rows}"
-        chosen = f"SELECT unit FROM ({units} GROUP BY 1) AS units WHERE {' OR '.join(parts)}"
+        chosen = (
+            f"SELECT unit FROM ({units} GROUP BY 1) AS units WHERE {' OR '.join(parts) or 'FALSE'}"
+        )
         return f"({source}) AND {key} IN ({chosen})"
 
     def mask(self, memory: MemoryIndex) -> Mask | None:

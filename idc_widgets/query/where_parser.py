@@ -360,12 +360,7 @@ def _parse_part(engine: Engine, value: object) -> Conjunction:
                 "ranges": list(ranges),
                 "of": source,
                 **rest,
-            } if (
-                by in UNITS
-                and column in COLUMNS
-                and not rest
-                and all(len(one) == 3 and _is_range(*one[1:]) for one in ranges)
-            ):
+            } if by in UNITS and column in COLUMNS and not rest and all(map(_is_stratum, ranges)):
                 strata = tuple((parse_scalar(column, one[0]), *one[1:]) for one in ranges)
                 conditions = conditions_of(engine, "part", source)
                 parts.append(InPart((StratumRanges(by, seed, column, conditions, strata),)))
@@ -375,6 +370,10 @@ def _parse_part(engine: Engine, value: object) -> Conjunction:
                     "has made"
                 )
     return merge_conditions(parts)
+
+
+def _is_stratum(given: object) -> bool:
+    return isinstance(given, (list, tuple)) and len(given) == 3 and _is_range(*given[1:])
 
 
 def _is_range(low: object, high: object) -> bool:

@@ -100,6 +100,15 @@ def test_strata_have_the_shares(client: IDCClient, column: str) -> None:
         assert client.cohort(**part.filters) == part
 
 
+def test_an_empty_cohort_has_empty_parts(client: IDCClient) -> None:
+    empty = client.cohort(any_of=[])
+    for stratify in (None, "PatientSex"):
+        for part in empty.split(a=0.5, b=0.5, stratify=stratify).values():
+            assert part.summary().series == count_by_sql(client, part) == 0
+    with pytest.raises(InvalidQueryError, match="the cohort has 0 patients"):
+        empty.sample(1)
+
+
 def test_a_sample_has_the_lowest_hashes(client: IDCClient) -> None:
     lung = client.cohort(collection_id=LUNG)
     sample = lung.sample(25, random_state=3)
@@ -144,6 +153,18 @@ def test_levels_of_a_sample(client: IDCClient, level: str) -> None:
         (lambda c: c.sample(10**6), r"n=1,000,000: the cohort has 1,\d\d\d patients; expected no"),
         (lambda c: c.sample(5, level="file"), "unknown level 'file'"),
         (lambda c: c.sample(5, random_state="x"), "random_state='x': expected a whole number"),
+        (
+            lambda c: c.where(
+                part={
+                    "by": "study",
+                    "random_state": 0,
+                    "stratify": "PatientSex",
+                    "ranges": [5],
+                    "of": {},
+                }
+            ),
+            "expected a part that cohort.sample",
+        ),
         (lambda c: c.where(part=5), "part=5: expected a part that cohort.sample"),
         (lambda c: c.where(part={"by": "study", "random_state": 0, "range": (0, 2)}), "expected a"),
     ],
