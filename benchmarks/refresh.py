@@ -277,7 +277,7 @@ def _is_for_the_peer(state: Any) -> bool:
 def _questions(state: Any, screen: Any) -> dict[str, Any]:
     """Return a few SQL queries for the whole screen, with the expected results."""
     from idc_widgets.index import COLLECTION_FACETS
-    from idc_widgets.query.filters import IsCommercial
+    from idc_widgets.query.flags import value_sql
 
     filters = state.filters
     # A facet is counted without its own filter.
@@ -287,7 +287,7 @@ def _questions(state: Any, screen: Any) -> dict[str, Any]:
             columns_by_rows.setdefault(filters.without(column).to_sql(), []).append(column)
     queries = []
     for rows, columns in columns_by_rows.items():
-        values = [IsCommercial.VALUE_SQL if name == "commercial_use" else name for name in columns]
+        values = [value_sql(name) for name in columns]
         names = ", ".join(f"{value} AS f{at}" for at, value in enumerate(values))
         keys = [f"f{at}" for at in range(len(values))]
         queries.append(
