@@ -68,6 +68,12 @@ def queries(client: IDCClient) -> list[str]:
         queried.facets((*FACETS, *MORE_FACETS))
         for column in RANGES:
             queried.histogram(column)
+    ct = bigquery.cohort(Modality="CT")
+    choices = [ct.sample(9, random_state=1), ct.largest(2), ct.latest(), ~ct | ct.earliest()]
+    for queried in (*choices, *ct.split(a=0.5, b=0.5, stratify="PatientSex").values()):
+        queried.histogram("PatientAge", unit="patients")
+        queried.value_counts("Modality", "original", unit="studies")
+        assert len(queried.flow()) > 1
     for level in LEVELS:
         cohort.level_sql(level)
         engine.query(*cohort.level_sql(level))
@@ -173,3 +179,10 @@ def test_values_become_literals_of_the_dialect() -> None:
     for value in (float("nan"), b"bytes", object()):
         with pytest.raises(InvalidQueryError, match="cannot be written as SQL"):
             condition("SELECT 1 FROM index WHERE a = ?", value)
+
+
+def test_hashes_are_hexadecimal_texts(queries: list[str]) -> None:
+    # In BigQuery, MD5 returns bytes.
+    hashes = [query for query in queries if "MD5(" in query]
+    assert len(hashes) > 5
+    assert all(query.count("TO_HEX(MD5(") == query.count("MD5(") for query in hashes)

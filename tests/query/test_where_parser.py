@@ -222,6 +222,15 @@ def test_cohorts_of_two_clients_do_not_mix(client: IDCClient) -> None:
         client.cohort() | "CT"  # type: ignore[operator]
 
 
+def test_cohorts_of_other_data_do_not_mix(client: IDCClient, own_table: OwnTable) -> None:
+    own = own_table("Modality", "1,2,3,4,CT").cohort(Modality="CT")
+    message = (
+        r"a \| b: the cohort belongs to another client with other data, '.*own.csv' instead of"
+    )
+    with pytest.raises(InvalidQueryError, match=message):
+        client.cohort() | own
+
+
 def test_filters_that_contradict_each_other_can_be_given_again(client: IDCClient) -> None:
     for name, low, high in (
         ("instanceCount", (1, 2), (5, 6)),
