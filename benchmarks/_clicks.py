@@ -57,7 +57,7 @@ def make(state: BrowserState, click: Click | None) -> Screen:
         apply(state, click)
     facets = state.filters.facets([*FACETS, *MORE_FACETS])
     state.selection.summary()
-    _ = state.selection.licenses
+    _ = state.selection.licenses()
     windows = {
         level: row_source(getattr(state, trait), level, columns=columns).window(0, WINDOW)
         for level, (trait, columns) in _GRIDS.items()

@@ -15,10 +15,10 @@ from .query import Engine as Engine
 from .query import FacetValue as FacetValue
 from .query import Histogram as Histogram
 from .query import IbisEngine as IbisEngine
+from .query import License as License
 from .query import Summary as Summary
 from .query import compare as compare
 from .selection import FoundUids as FoundUids
-from .selection import License as License
 from .selection import Manifest as Manifest
 from .selection import Selection as Selection
 from .widgets import BrowserState as BrowserState

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ._util import ProgressCallback
     from .download import DownloadPlan, Source
-    from .selection import FoundUids, Manifest
+    from .selection import FoundUids, Manifest, Selection
 
 __all__ = ["IDCClient"]
 
@@ -39,9 +39,9 @@ class IDCClient(FirstApi):
             index of the installed idc-index-data.
         engine: The engine that runs the queries. By default, DuckDB in this process, on `index`.
             Clients of the same files share one engine and its memory, unless you pass an `Index`.
-        endpoint_url: The S3 server that `get_images`, `plan_prior` and the widgets of this client
-            download from. By default, that in the environment variable S3_ENDPOINT_URL, else AWS.
-            `Selection.download` has an argument of its own.
+        endpoint_url: The S3 server for everything that is made from this client: cohorts,
+            selections, plans, downloads and widgets. Their own argument `endpoint_url` precedes
+            it. By default, that in the environment variable S3_ENDPOINT_URL, else AWS.
         mirrors: The addresses that `fetch` tries in turn; ``{version}`` and ``{name}`` in them
             stand for the data version and the name of the table. By default, the addresses of
             idc-index-data.
@@ -95,7 +95,7 @@ class IDCClient(FirstApi):
         >>> client.cohort(Modality="CT", PatientID="LUNG1-365").summary().series
         1
         """
-        return Cohort(self.engine).where(**filters)
+        return Cohort(self.engine, endpoint_url=self.endpoint_url).where(**filters)
 
     def find_uids(self, given: str | Iterable[str]) -> FoundUids:
         """Look up UIDs of series and studies, such as those of a pasted text.
@@ -113,7 +113,7 @@ class IDCClient(FirstApi):
         """
         from .selection import find_uids  # late: opening a client does not need `selection`
 
-        return find_uids(self.engine, given)
+        return find_uids(self.engine, given, endpoint_url=self.endpoint_url)
 
     def plan_prior(
         self,
@@ -187,7 +187,13 @@ class IDCClient(FirstApi):
         """
         from .selection import read_manifest
 
-        return read_manifest(self.engine, source)
+        return read_manifest(self.engine, source, endpoint_url=self.endpoint_url)
+
+    def load(self, path: str | os.PathLike[str]) -> Selection:
+        """Return what ``save(path)`` of a cohort or a selection wrote; see `Selection.load`."""
+        from .selection import Selection
+
+        return Selection.load(path, self.engine, endpoint_url=self.endpoint_url)
 
     def sql(self, query: str) -> pd.DataFrame:
         """Return the result of one SELECT in DuckDB's dialect.

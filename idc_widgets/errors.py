@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import islice, pairwise
 
 __all__ = [
+    "DEFAULT_FOLDER",
     "MAX_GB",
     "DownloadError",
     "FetchError",
@@ -75,6 +76,9 @@ class LargeDownloadError(DownloadError):
 #: Default limit of a download in GB (10^9 bytes). A download with more left to fetch raises
 #: `LargeDownloadError`. It is here because signatures need it before `download` is imported.
 MAX_GB = 50.0
+
+#: The default folder of downloads, in the working folder. It is here for the same reason.
+DEFAULT_FOLDER = "idc_data"
 
 
 class FetchError(IDCError):

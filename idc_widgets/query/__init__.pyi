@@ -20,6 +20,7 @@ from .known_values import known_keys as known_keys
 from .known_values import known_texts as known_texts
 from .known_values import patient_keys as patient_keys
 from .known_values import similar_texts as similar_texts
+from .licenses import License as License
 from .memory import Sort as Sort
 from .memory import prepare as prepare
 from .memory import return_free_memory as return_free_memory

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..index import LEVELS
+from .cohort_actions import CohortActions
 from .cohort_choices import CohortChoices
 from .cohort_counts import CohortCounts
 from .cohort_filters import CohortFilters
@@ -23,13 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from ..selection import Selection
-
 __all__ = ["Cohort"]
 
 
 @dataclass(frozen=True, repr=False)
-class Cohort(CohortFilters, CohortChoices, CohortCounts):
+class Cohort(CohortFilters, CohortChoices, CohortCounts, CohortActions):
     """An immutable set of filters on the index; each method that narrows it returns a new cohort.
 
     Cohorts are made by `IDCClient.cohort`, and combined by ``a | b`` (in either), ``a & b`` (in
@@ -111,9 +110,3 @@ class Cohort(CohortFilters, CohortChoices, CohortCounts):
         if not self.joins:
             return f"SELECT * FROM {rows}"
         return f"SELECT * FROM {joined(f'(SELECT * FROM {rows}) AS matching', self.joins)}"
-
-    def select(self) -> Selection:
-        """Return all series of this cohort as a `Selection`, to be downloaded or saved."""
-        from ..selection import Selection
-
-        return Selection(self)

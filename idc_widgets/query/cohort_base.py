@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .condition import Condition, Conjunction
@@ -36,6 +36,7 @@ class CohortBase:
         conditions: The filters as conditions, sorted by column. A column has at most two: one that
             series fulfill, and one (`exclude`) that they do not.
         joins: The tables whose columns `join` has added to those of `series`.
+        endpoint_url: The S3 server of downloads, as for `IDCClient`. It does not matter to ``==``.
     """
 
     # No class of a cohort has slots: with them, Python 3.11 raises an unhelpful TypeError about
@@ -44,6 +45,7 @@ class CohortBase:
     engine: Engine
     conditions: Conjunction = ()
     joins: tuple[Join, ...] = ()
+    endpoint_url: str | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         arguments = (f"{column}={shortened(argument)}" for column, argument in self.filters.items())
@@ -51,7 +53,7 @@ class CohortBase:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the data version and the conditions, not the engine, which is found or opened."""
-        return reduced(type(self), self.engine, self.conditions, self.joins)
+        return reduced(type(self), self.engine, self.conditions, self.joins, self.endpoint_url)
 
     @property
     def filters(self) -> dict[str, object]:

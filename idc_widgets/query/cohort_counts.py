@@ -13,6 +13,7 @@ from .engine import Scalar
 from .facet_counts import count_facets, count_values
 from .flow import flow_steps, why_empty
 from .histograms import count_bins
+from .licenses import License
 from .results import FacetValue, Histogram, Summary
 from .units import Unit
 from .value_counts import count_by_values, distinct_values, to_series
@@ -28,7 +29,7 @@ class CohortCounts(CohortBase):
 
     def summary(self) -> Summary:
         """Return the numbers of collections, patients, studies, series and files, and the size."""
-        licenses = tuple(str(facet.value) for facet in self.licenses())
+        licenses = tuple(license_.name for license_ in self.licenses())
         matches = self.matches
         if matches is not None:
             files, size_MB = matches.files_and_size_MB()
@@ -51,13 +52,18 @@ class CohortCounts(CohortBase):
         )
         return Summary(collections, patients, studies, series, instances, size_MB, licenses)
 
-    def licenses(self) -> list[FacetValue]:
-        """Count the licenses of these series, most series first.
+    def licenses(self) -> tuple[License, ...]:
+        """Return the licenses of these series, the one with the most series first.
 
-        Unlike `facets`, this respects the cohort's own filter on licenses.
+        >>> from idc_widgets import IDCClient
+        >>> lung = IDCClient().cohort(collection_id="nsclc_radiomics")
+        >>> [(one.name, one.series, one.non_commercial) for one in lung.licenses()]
+        [('CC BY 4.0', 4504), ('CC BY-NC 3.0', 422)]
         """
         counted = count_values(self.engine, self.conditions, "license_short_name")
-        return [facet for facet in counted if facet.value is not None]
+        return tuple(
+            License(str(facet.value), facet.series) for facet in counted if facet.value is not None
+        )
 
     def facets(
         self, columns: Sequence[str] = FACETS, *, own_filters: bool = False

@@ -30,7 +30,11 @@ _engines: WeakValueDictionary[str, Engine] = WeakValueDictionary()
 
 
 def reduced(
-    kind: type[_Cohort], engine: Engine, conditions: Conjunction, joins: tuple[Join, ...]
+    kind: type[_Cohort],
+    engine: Engine,
+    conditions: Conjunction,
+    joins: tuple[Join, ...],
+    endpoint_url: str | None,
 ) -> tuple[Any, ...]:
     """Return the function that makes a cohort again, and its arguments, for `pickle`."""
     name = _names.of(engine)
@@ -38,7 +42,15 @@ def reduced(
     place = None
     if isinstance(engine, DuckDBEngine):
         place = engine.data_version if engine.index.is_own else ""
-    return _restored, (kind, name, place, engine.data_version, conditions, joins)
+    return _restored, (
+        kind,
+        name,
+        place,
+        engine.data_version,
+        conditions,
+        joins,
+        endpoint_url,
+    )
 
 
 def _restored(kind: Any, name: str, place: str | None, data_version: str, *arguments: Any) -> Any:

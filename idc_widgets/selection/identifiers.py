@@ -50,13 +50,16 @@ class FoundUids:
         return "; ".join(words)
 
 
-def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
+def find_uids(
+    engine: Engine, given: str | Iterable[str], *, endpoint_url: str | None = None
+) -> FoundUids:
     """Look up the UIDs of series and studies.
 
     Args:
         engine: The engine whose index is searched.
         given: A text with the UIDs, one per line or otherwise separated, or an iterable of UIDs;
             at most `MAX_UIDS`. Lines that start with # are ignored.
+        endpoint_url: The S3 server from which the cohort is downloaded by default.
 
     Raises:
         InvalidQueryError: There are no UIDs or too many, or a part of the text is not a UID. In the
@@ -92,7 +95,7 @@ def find_uids(engine: Engine, given: str | Iterable[str]) -> FoundUids:
         known=tuple(uid for uid in uids if uid in known),
         prior=prior,
         unknown=tuple(uid for uid in rest if uid not in prior),
-        cohort=Cohort(engine).of_uids(known),
+        cohort=Cohort(engine, endpoint_url=endpoint_url).of_uids(known),
     )
 
 

@@ -74,7 +74,7 @@ def plan_download(
         folder,
         template=template,
         source=source,
-        endpoint_url=endpoint_url,
+        endpoint_url=cohort.endpoint_url if endpoint_url is None else endpoint_url,
         check_disk=check_disk,
         only=sizes,
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._util import as_keys
-from ..errors import MAX_GB, InvalidQueryError
-from ..query import Cohort, DuckDBEngine, Engine, Summary
-from .licenses import License
+from ..errors import DEFAULT_FOLDER, MAX_GB, InvalidQueryError
+from ..query import Cohort, DuckDBEngine, Engine, License, Summary
 from .manifests import ManifestFormat, write_manifest
 from .planning import plan_download
 from .python_code import describe, python_code
@@ -23,10 +22,7 @@ if TYPE_CHECKING:
 
     from ..download import DownloadJob, DownloadPlan, Source, Verify
 
-__all__ = ["DEFAULT_FOLDER", "Selection"]
-
-#: The default folder of downloads, in the working folder.
-DEFAULT_FOLDER = "idc_data"
+__all__ = ["Selection"]
 
 
 class _Contents:
@@ -99,17 +95,21 @@ class Selection:
         return Selection, (self.cohort,)
 
     @classmethod
-    def of(cls, engine: Engine, uids: str | Iterable[str]) -> Selection:
+    def of(
+        cls, engine: Engine, uids: str | Iterable[str], *, endpoint_url: str | None = None
+    ) -> Selection:
         """Return the selection of the series with these SeriesInstanceUIDs.
 
         Args:
             engine: The engine with the series, such as `IDCClient.engine`.
             uids: The SeriesInstanceUIDs in any order, or one of them.
+            endpoint_url: The S3 server that `download` uses by default.
 
         Raises:
             InvalidQueryError: The index lacks one of them; the message names the first.
         """
-        return cls(Cohort(engine).where(SeriesInstanceUID=as_keys(uids)))
+        everything = Cohort(engine, endpoint_url=endpoint_url)
+        return cls(everything.where(SeriesInstanceUID=as_keys(uids)))
 
     @property
     def data_version(self) -> str:
@@ -135,10 +135,9 @@ class Selection:
         """Size of all files in MB (10^6 bytes)."""
         return self.summary().size_MB
 
-    @property
     def licenses(self) -> tuple[License, ...]:
-        """The licenses of the series, the one with the most series first."""
-        return tuple(License(str(count.value), count.series) for count in self.cohort.licenses())
+        """Return the licenses of the series, as `Cohort.licenses` does."""
+        return self.cohort.licenses()
 
     @property
     def dois(self) -> dict[str, int]:
@@ -218,7 +217,7 @@ class Selection:
         return self._with(self._contents.uid_set.difference(self._compatible(other).uids))
 
     def _with(self, uids: Iterable[str]) -> Selection:
-        return Selection(Cohort(self.cohort.engine).of_series(uids))
+        return Selection(replace(self.cohort, conditions=()).of_series(uids))
 
     def _compatible(self, other: Selection) -> Selection:
         """Return `other` if it can be combined with this selection; otherwise raise."""
@@ -257,8 +256,9 @@ class Selection:
                 ``"short"`` stands for ``%collection_id/%PatientID/%crdc_series_uuid``. With
                 ``"flat"``, all files are in `folder` itself.
             source: The copy to fetch from: "aws" (Amazon) or "gcs" (Google).
-            endpoint_url: The S3 server. By default that of `source`, or for "aws" the one in the
-                environment variable S3_ENDPOINT_URL if it is set.
+            endpoint_url: The S3 server. By default that of the client, if it was given one. If not,
+                that of `source`, or for "aws" the one in the environment variable S3_ENDPOINT_URL
+                if it is set.
             max_GB: The largest amount left to fetch, in GB (10^9 bytes); None for no limit.
             verify: "size" checks the number of files and bytes per series; "dicom" also reads the
                 SeriesInstanceUID in the header of each file, with pydicom.
@@ -380,7 +380,13 @@ class Selection:
         return write_saved(path, self.uids, self.data_version)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], engine: Engine | None = None) -> Selection:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        engine: Engine | None = None,
+        *,
+        endpoint_url: str | None = None,
+    ) -> Selection:
         """Return the selection that `save` wrote, or the series of recorded downloads.
 
         Args:
@@ -388,6 +394,7 @@ class Selection:
                 downloaded into it, complete or not. A series of which only some instances were
                 fetched is loaded as a whole series.
             engine: The engine in which the series are looked up; by default, the installed index.
+            endpoint_url: The S3 server that `download` uses by default.
 
         Raises:
             InvalidQueryError: The file does not exist or is not a saved selection, or the index
@@ -396,7 +403,7 @@ class Selection:
         saved = read_saved(path)
         engine = engine if engine is not None else DuckDBEngine()
         try:
-            return cls.of(engine, saved.uids)
+            return cls.of(engine, saved.uids, endpoint_url=endpoint_url)
         except InvalidQueryError as error:
             raise InvalidQueryError(
                 f"{saved.path} was saved from data {saved.data_version}, and data "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._util import and_more, plural
 from ..query import Engine
@@ -44,7 +44,15 @@ class Manifest:
     __repr__ = __str__
 
 
-def read_manifest(engine: Engine, source: str | os.PathLike[str]) -> Manifest:
-    """Read a manifest; arguments and errors are those of `IDCClient.read_manifest`."""
+def read_manifest(
+    engine: Engine, source: str | os.PathLike[str], *, endpoint_url: str | None = None
+) -> Manifest:
+    """Read a manifest; arguments and errors are those of `IDCClient.read_manifest`.
+
+    Args:
+        engine: The engine in which the series are looked up.
+        source: The path of the manifest, or its text.
+        endpoint_url: The S3 server from which the selection is downloaded by default.
+    """
     cohort, unknown = resolve_manifest(engine, source)
-    return Manifest(Selection(cohort), unknown)
+    return Manifest(Selection(replace(cohort, endpoint_url=endpoint_url)), unknown)

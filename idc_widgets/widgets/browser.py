@@ -10,9 +10,9 @@ from ipywidgets import Layout, VBox, Widget
 
 from ..client import IDCClient
 from ..download import DownloadJob
-from ..errors import MAX_GB
+from ..errors import DEFAULT_FOLDER, MAX_GB
 from ..query import KEYWORDS, Cohort
-from ..selection import DEFAULT_FOLDER, Selection
+from ..selection import Selection
 from .argument_check import check_keywords
 from .cells import note_made
 from .closing import Closable

@@ -17,8 +17,8 @@ from traitlets import Dict, Instance, Unicode
 
 from .._util import Callbacks, ended_context, fork_safe, human_size, plural
 from ..download import DownloadJob, DownloadPlan
-from ..errors import MAX_GB, DownloadError, IDCError, LargeDownloadError
-from ..selection import DEFAULT_FOLDER, Selection
+from ..errors import DEFAULT_FOLDER, MAX_GB, DownloadError, IDCError, LargeDownloadError
+from ..selection import Selection
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable

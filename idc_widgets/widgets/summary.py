@@ -175,7 +175,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
                     )
                 ]
                 self._licenses = [
-                    [license_.name, license_.non_commercial] for license_ in selection.licenses
+                    [license_.name, license_.non_commercial] for license_ in selection.licenses()
                 ]
                 self._chips = [*self._filter_chips(), *self._pick_chips()]
                 self._lead = self._sentence_lead()

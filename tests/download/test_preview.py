@@ -99,8 +99,8 @@ def test_preview_without_files_and_without_space(tmp_path: Path) -> None:
 def test_licenses_are_those_of_the_selection(client: IDCClient, tmp_path: Path) -> None:
     selection = client.cohort(collection_id=["nsclc_radiomics", "4d_lung"]).select()
     shown = selection.plan(tmp_path, check_disk=False).preview()
-    assert shown.licenses == {one.name: one.series for one in selection.licenses}
-    marked = {one.name for one in selection.licenses if one.non_commercial}
+    assert shown.licenses == {one.name: one.series for one in selection.licenses()}
+    marked = {one.name for one in selection.licenses() if one.non_commercial}
     assert set(shown.non_commercial) == marked and marked
 
 

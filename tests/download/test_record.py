@@ -51,7 +51,7 @@ def test_record_of_a_selection(client: IDCClient, server: S3Server, tmp_path: Pa
     assert entry["versions"]["Python"] == sys.version.split()[0]
     assert entry["licenses"] == [
         {"name": one.name, "series": one.series, "non_commercial": one.non_commercial}
-        for one in selection.licenses
+        for one in selection.licenses()
     ]
     assert {one["non_commercial"] for one in entry["licenses"]} == {True, False}
     assert entry["source_DOIs"] == selection.dois

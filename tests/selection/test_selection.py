@@ -32,11 +32,11 @@ def test_uids_size_and_version(client: IDCClient, study: Selection) -> None:
 
 
 def test_non_commercial_licenses_are_marked(study: Selection) -> None:
-    assert [str(entry) for entry in study.licenses] == [
+    assert [str(entry) for entry in study.licenses()] == [
         "CC BY 4.0",
         "CC BY-NC 3.0 (non-commercial)",
     ]
-    assert sum(entry.series for entry in study.licenses) == 12
+    assert sum(entry.series for entry in study.licenses()) == 12
 
 
 def test_set_operations(client: IDCClient, study: Selection) -> None:

@@ -1,4 +1,4 @@
-"""The licenses of the series of a selection."""
+"""The licenses of the series of a cohort or a selection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["License"]
 
 @dataclass(frozen=True)
 class License:
-    """A license, and the number of series of a selection that have it."""
+    """A license, and the number of series that have it."""
 
     #: The short name, such as "CC BY 4.0".
     name: str
