@@ -18,6 +18,7 @@ from .query import (
     TableCatalog,
     run_interruptible,
     shared_engine,
+    takes_filters,
     to_dataframe,
 )
 
@@ -88,14 +89,15 @@ class IDCClient(FirstApi):
             return self.engine.index.version
         return self.engine.data_version
 
-    def cohort(self, /, **filters: object) -> Cohort:
+    @takes_filters
+    def cohort(self, /, *_given: object, **filters: object) -> Cohort:
         """Return the series that match all filters; see `Cohort.where` for filters and errors.
 
         >>> client = IDCClient()
         >>> client.cohort(Modality="CT", PatientID="LUNG1-365").summary().series
         1
         """
-        return Cohort(self.engine, endpoint_url=self.endpoint_url).where(**filters)
+        return Cohort(self.engine, endpoint_url=self.endpoint_url).where(*_given, **filters)
 
     def find_uids(self, given: str | Iterable[str]) -> FoundUids:
         """Look up UIDs of series and studies, such as those of a pasted text.

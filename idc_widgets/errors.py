@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 from itertools import islice, pairwise
 
@@ -17,6 +18,7 @@ __all__ = [
     "LargeDownloadError",
     "QueryInterruptedError",
     "nearest_choice",
+    "shown_value",
     "unknown_message",
 ]
 
@@ -94,7 +96,9 @@ def nearest_choice(name: object, choices: Iterable[object]) -> str | None:
     >>> nearest_choice("modalty", ["Modality", "Manufacturer"])
     'Modality'
     """
-    by_folded = {_folded(choice): str(choice) for choice in islice(choices, _MAX_CHOICES)}
+    by_folded: dict[str, str] = {}
+    for choice in islice(choices, _MAX_CHOICES):
+        by_folded.setdefault(_folded(choice), str(choice))
     folded = _folded(name)
     if folded in by_folded:
         return by_folded[folded]
@@ -115,6 +119,19 @@ def _shared_pairs(pairs: set[tuple[str, str]], choice: str) -> float:
     """Return the similarity (0 to 1, Dice) of a choice to a name with these pairs of letters."""
     others = set(pairwise(choice))
     return 2 * len(pairs & others) / max(1, len(pairs) + len(others))
+
+
+def shown_value(value: object) -> str:
+    """Return the repr of a value for a message; the end of a long one is left out.
+
+    >>> shown_value((60, 80)), shown_value(list(range(500)))
+    ('(60, 80)', '[0, 1, 2, 3, 4, 5, ...]')
+    """
+    return _shortened.repr(value)
+
+
+_shortened = reprlib.Repr()
+_shortened.maxother = _shortened.maxstring = _shortened.maxlong = _MAX_SHOWN_CHARACTERS
 
 
 def unknown_message(kind: str, name: object, choices: Iterable[object]) -> str:

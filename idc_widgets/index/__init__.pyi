@@ -20,6 +20,7 @@ from .ranges import RANGES as RANGES
 from .ranges import Bound as Bound
 from .ranges import age_in_years as age_in_years
 from .schemas import read_schema as read_schema
+from .schemas import tables_with_column as tables_with_column
 from .tables import METADATA_BUCKET as METADATA_BUCKET
 from .tables import METADATA_ENDPOINT as METADATA_ENDPOINT
 from .tables import MIRRORS as MIRRORS

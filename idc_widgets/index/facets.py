@@ -43,8 +43,21 @@ MORE_FACETS = (
     "series_init_idc_version",
 )
 
-#: Alternative name of a column → its name.
-ALIASES = {"program": "program_id"}
+#: Alternative name of a column → its name. Every call that takes a column takes these, too.
+ALIASES = {
+    "age": "PatientAge",
+    "body_part": "BodyPartExamined",
+    "collection": "collection_id",
+    "doi": "source_DOI",
+    "files": "instanceCount",
+    "license": "license_short_name",
+    "manufacturer": "Manufacturer",
+    "modality": "Modality",
+    "program": "program_id",
+    "sex": "PatientSex",
+    "size_MB": "series_size_MB",
+    "slices": "instanceCount",
+}
 
 #: Columns that the filter ``text`` searches, besides the names of collections.
 TEXT_COLUMNS = (

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .folders import package_folder
 from .tables import FETCHABLE_TABLES, PACKAGE_TABLES
 
-__all__ = ["Schema", "read_schema"]
+__all__ = ["Schema", "read_schema", "tables_with_column"]
 
 #: Type in a schema (in BigQuery's words) → type in our SQL.
 _SQL_TYPES = {
@@ -43,6 +43,33 @@ def read_schema(table: str) -> Schema | None:
         return Schema(str(content.get("table_description") or ""), columns)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # everything works without descriptions
+
+
+def tables_with_column(name: str) -> tuple[str, ...]:
+    """Return the tables of idc-index-data, apart from "index", that have a column.
+
+    Letter case is ignored. Tables that join to one series each come first.
+
+    >>> tables_with_column("SliceThickness")[0]
+    'ct_index'
+    """
+    folded = name.casefold()
+    schemas = {
+        table: read_schema(table)
+        for table in (*FETCHABLE_TABLES, *PACKAGE_TABLES)
+        if table != "index"
+    }
+    found = [
+        table
+        for table, schema in schemas.items()
+        if schema is not None and folded in map(str.casefold, schema.columns)
+    ]
+    return tuple(sorted(found, key=_is_of_acquisition))
+
+
+def _is_of_acquisition(table: str) -> bool:
+    """Return False for the tables of acquisitions, which sort first."""
+    return table not in ("ct_index", "mr_index", "pt_index")
 
 
 def _sql_type(column: Mapping[str, object]) -> str:

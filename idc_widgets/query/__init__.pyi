@@ -10,6 +10,7 @@ from .duckdb_engine import DuckDBEngine as DuckDBEngine
 from .engine import Engine as Engine
 from .engine import Parameters as Parameters
 from .exclusion import listed_values as listed_values
+from .filter_keywords import takes_filters as takes_filters
 from .filters import OneOf as OneOf
 from .ibis_engine import IbisEngine as IbisEngine
 from .identifier_forms import is_uid as is_uid

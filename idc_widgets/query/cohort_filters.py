@@ -10,6 +10,7 @@ from .._util import as_keys
 from .cohort_base import CohortBase
 from .condition import sorted_unique
 from .exclusion import Excluded
+from .filter_keywords import refuse_positional, takes_filters
 from .filters import OneOf
 from .joins import parse_join
 from .key_lists import Uids
@@ -25,7 +26,8 @@ __all__ = ["CohortFilters"]
 class CohortFilters(CohortBase):
     """The filters of a `Cohort`. Each method returns a new cohort."""
 
-    def where(self, /, **filters: object) -> Self:
+    @takes_filters
+    def where(self, /, *_given: object, **filters: object) -> Self:
         """Narrow the cohort: all filters, old and new, must hold.
 
         Args:
@@ -56,9 +58,11 @@ class CohortFilters(CohortBase):
             InvalidQueryError: A column or value is unknown (the message names the nearest), a
                 range is upside down or on a column of text, or a value has the wrong type.
         """
+        refuse_positional("where", _given)
         return self._and(*parse_filters(self.engine, filters))
 
-    def exclude(self, /, **filters: object) -> Self:
+    @takes_filters
+    def exclude(self, /, *_given: object, **filters: object) -> Self:
         """Leave out the series that a filter matches; each filter excludes by itself.
 
         ``exclude(Modality="SR", BodyPartExamined="CHEST")`` leaves out all reports and all series
@@ -77,6 +81,7 @@ class CohortFilters(CohortBase):
         >>> IDCClient().cohort().exclude(Modality=["SR", "SEG"], PatientAge=(0, 18)).filters
         {'exclude': {'Modality': ['SEG', 'SR'], 'PatientAge': (0, 18)}}
         """
+        refuse_positional("exclude", _given)
         return self.where(exclude=filters)
 
     def without(self, *columns: str) -> Self:
@@ -89,7 +94,7 @@ class CohortFilters(CohortBase):
         Raises:
             InvalidQueryError: There is no such column.
         """
-        names = {resolve_column(name) for name in columns}
+        names = {resolve_column(self.engine, name) for name in columns}
         kept = tuple(
             condition
             for condition in self.conditions
@@ -98,6 +103,7 @@ class CohortFilters(CohortBase):
         )
         return replace(self, conditions=kept)
 
+    @takes_filters
     def having(
         self, other: CohortBase | None = None, /, *, level: str = "study", **filters: object
     ) -> Self:
@@ -125,6 +131,7 @@ class CohortFilters(CohortBase):
         """
         return self._and(*parse_having(self.engine, level, filters, other))
 
+    @takes_filters
     def lacking(
         self, other: CohortBase | None = None, /, *, level: str = "study", **filters: object
     ) -> Self:

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import InvalidQueryError, unknown_message
-from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, MORE_FACETS
+from ..index import COLLECTION_FACETS, COLUMNS, MORE_FACETS
 from .collection_facts import collection_values
+from .column_names import checked_column
 from .condition import PATIENT_KEY_SQL
 from .engine import Engine, Parameters, Scalar
 from .flags import value_sql
@@ -38,13 +38,11 @@ def count_facets(
     Raises:
         InvalidQueryError: A column is unknown.
     """
-    known = [*COLUMNS, *MORE_FACETS, *ALIASES]
-    names = {column: ALIASES.get(column, column) for column in columns}
+    known = (*COLUMNS, *MORE_FACETS)
+    names = {column: checked_column(engine, column, known) for column in columns}
     counted: dict[str, list[FacetValue]] = {}
     in_memory: dict[str, tuple[Matches, str]] = {}
     for column, name in names.items():
-        if column not in known:
-            raise InvalidQueryError(unknown_message("column", column, known))
         others = tuple(one for one in conditions if own_filters or one.column != name)
         # The values of a collection facet follow from the counts per collection.
         counted_column = "collection_id" if name in COLLECTION_FACETS else name

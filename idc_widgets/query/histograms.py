@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import InvalidQueryError, unknown_message
+from ..errors import InvalidQueryError
 from ..index import RANGES, Bound
+from .column_names import checked_column
 from .engine import Engine, Parameters, literal
 from .matching import Conditions, conjunction, matches_of
 from .per_engine import PerEngine
@@ -22,8 +23,7 @@ def count_bins(
         InvalidQueryError: The column has no histogram, there are no bins, or the unit is unknown.
     """
     counted = checked_unit(unit)
-    if not isinstance(column, str) or column not in RANGES:
-        raise InvalidQueryError(unknown_message("column of a histogram", column, RANGES))
+    column = checked_column(engine, column, RANGES, "column of a histogram")
     if not isinstance(bins, int) or bins < 1:
         raise InvalidQueryError(f"bins={bins!r}: expected a whole number of at least 1")
     edges = _edges(engine, column, bins)

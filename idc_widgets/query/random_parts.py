@@ -9,7 +9,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from ..errors import InvalidQueryError, unknown_message
-from ..index import ALIASES, COLUMNS, LEVELS
+from ..index import COLUMNS, LEVELS
+from .column_names import checked_column
 from .condition import Conjunction
 from .engine import Engine, Parameters, Scalar
 from .matching import conjunction, matches_of, merge_conditions
@@ -60,7 +61,7 @@ def split(
     by = {"patient": "PatientID"}.get(_checked_level(level), str(level))
     seed, sums = check_random_state(random_state), _cumulated(shares)
     if stratify is not None:
-        return _split_strata(engine, conditions, sums, by, seed, _checked_column(stratify))
+        return _split_strata(engine, conditions, sums, by, seed, _checked_column(engine, stratify))
     low, high = _present_range(conditions, by, seed)
     ends = [low, *(low + (high - low) * total for total in sums.values())]
     return {
@@ -85,14 +86,11 @@ def _checked_level(level: object) -> str:
     return str(level)
 
 
-def _checked_column(column: object) -> str:
-    name = ALIASES.get(str(column), str(column))
-    if name not in COLUMNS:
-        raise InvalidQueryError(
-            f"stratify: {unknown_message('column', column, COLUMNS)}; it takes a column of the "
-            "index"
-        )
-    return name
+def _checked_column(engine: Engine, column: object) -> str:
+    try:
+        return checked_column(engine, column, COLUMNS)
+    except InvalidQueryError as error:
+        raise InvalidQueryError(f"stratify: {error}; it takes a column of the index") from None
 
 
 def _cumulated(shares: Mapping[str, object]) -> dict[str, float]:

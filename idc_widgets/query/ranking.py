@@ -9,7 +9,7 @@ from operator import and_
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidQueryError, unknown_message
-from ..index import DATES, NUMERIC
+from ..index import ALIASES, DATES, NUMERIC
 from .condition import PATIENT_KEY_SQL, Condition, Conjunction, mask_by_sql
 from .engine import Bind
 from .exclusion import filters_of
@@ -155,6 +155,7 @@ def checked_ranking(
     if per not in owners:
         raise InvalidQueryError(unknown_message("per", per, owners))
     sortable = sorted({*NUMERIC, *DATES}) if ORDERS[order] == "series" else ["StudyDate"]
+    by = ALIASES.get(str(by), by)
     if by not in sortable:
         raise InvalidQueryError(
             f"{unknown_message('column', by, sortable)}; expected a column of numbers or dates"

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidQueryError, unknown_message
-from ..index import ALIASES, COLLECTION_FACETS, COLUMNS, MORE_FACETS
+from ..errors import InvalidQueryError
+from ..index import COLLECTION_FACETS, COLUMNS, MORE_FACETS
 from .collection_facts import collection_values
+from .column_names import checked_column
 from .condition import sorted_unique
 from .engine import Engine, Parameters, Scalar
 from .facet_counts import count_facets
@@ -31,7 +32,7 @@ def count_by_values(
     Raises:
         InvalidQueryError: A column or the unit is unknown, or there is no column.
     """
-    counted, names = checked_unit(unit), [_checked(column) for column in columns]
+    counted, names = checked_unit(unit), [_checked(engine, column) for column in columns]
     if not names:
         raise InvalidQueryError("value_counts: expected a column, such as 'Modality'")
     counts: Mapping[tuple[Scalar, ...], int]
@@ -69,11 +70,8 @@ def to_series(
     return pd.Series(list(counts.values()), index=index, name=unit, dtype="int64")
 
 
-def _checked(column: object) -> str:
-    known = [*COLUMNS, *MORE_FACETS, *ALIASES]
-    if column not in known:
-        raise InvalidQueryError(unknown_message("column", column, known))
-    return ALIASES.get(str(column), str(column))
+def _checked(engine: Engine, column: object) -> str:
+    return checked_column(engine, column, (*COLUMNS, *MORE_FACETS))
 
 
 def _count_by_sql(

@@ -6,15 +6,23 @@ import datetime
 import math
 import re
 
-from ..errors import InvalidQueryError
-from ..index import DATES, NUMERIC, RANGES, age_in_years
+from ..errors import InvalidQueryError, shown_value
+from ..index import DATES, NUMERIC, RANGES, age_in_years, column_info
 from .engine import Scalar
 from .filters import Between
 
-__all__ = ["check_unicode", "parse_range", "parse_scalar", "plain"]
+__all__ = ["check_unicode", "parse_range", "parse_scalar", "plain", "range_hint"]
 
 #: Integers in DuckDB and Arrow have 64 bits with sign.
 _MAX_INTEGER = (1 << 63) - 1
+
+#: What people write for a range: "60-80", "60 to 80", ">= 60", "60+", "2010-2012".
+_RANGE = re.compile(
+    r"\s*(?P<sign>[<>]=?|[≤≥])?\s*(?P<low>\d+(?:\.\d+)?)\s*"
+    r"(?:(?P<plus>\+)|(?:-|–|to|\.\.|:)\s*(?P<high>\d+(?:\.\d+)?))?\s*",
+    re.ASCII,
+)
+_MAX_RANGE_CHARACTERS = 40
 
 
 def parse_scalar(column: str, value: object) -> Scalar:
@@ -25,7 +33,10 @@ def parse_scalar(column: str, value: object) -> Scalar:
     expected = (int, float) if column in NUMERIC else (str,)
     if not isinstance(value, expected) or isinstance(value, bool):
         kind = "a number" if column in NUMERIC else "text"
-        raise InvalidQueryError(f"{column}={value!r}: expected {kind}, not {type(value).__name__}")
+        raise InvalidQueryError(
+            f"{column}={shown_value(value)}: expected {kind}, not {type(value).__name__}"
+            + range_hint(column, value)
+        )
     # A member of an Enum becomes a plain value, because its repr is not a literal.
     if isinstance(value, str):
         value = str.__str__(value)
@@ -37,6 +48,38 @@ def parse_scalar(column: str, value: object) -> Scalar:
     if column in DATES and isinstance(value, str) and re.fullmatch(r"\d{8}", value, re.ASCII):
         return f"{value[:4]}-{value[4:6]}-{value[6:]}"  # the format of dates in DICOM
     return value
+
+
+def range_hint(column: str, value: object) -> str:
+    """Return how a value is written as a range, such as "60-80" or ">= 60"; empty if it is none.
+
+    >>> range_hint("PatientAge", "60-80")
+    '; for a range, pass a pair: PatientAge=(60, 80)'
+    >>> range_hint("instanceCount", "<= 100")
+    '; for a range, pass a pair: instanceCount=(None, 100)'
+    """
+    if column not in RANGES and column not in NUMERIC:
+        return ""
+    if column == "PatientAge" and type(value) in (int, float):
+        value = f"{value}-{value}"
+    match = _RANGE.fullmatch(value[:_MAX_RANGE_CHARACTERS]) if isinstance(value, str) else None
+    if match is None:
+        return ""
+    low, high = match["low"], match["high"] or match["low"]
+    is_year = len(low) == len(high) == 4
+    is_range = match["sign"] or match["plus"] or match["high"] or column == "PatientAge"
+    if not (is_year if column in DATES else is_range):
+        return ""
+    if column in NUMERIC and match["sign"] in ("<", ">") and low.isdecimal():
+        step = 0 if column_info(column).kind == "size" else 1
+        low, high = str(int(low) + step), str(max(0, int(high) - step))
+    if column in DATES:
+        low, high = repr(f"{low}-01-01"), repr(f"{high}-12-31")
+    if match["sign"]:
+        low, high = (low, "None") if match["sign"][0] in ">≥" else ("None", high)
+    elif match["plus"]:
+        high = "None"
+    return f"; for a range, pass a pair: {column}=({low}, {high})"
 
 
 def check_unicode(name: str, text: str) -> None:
@@ -71,13 +114,13 @@ def parse_range(column: str, bounds: tuple[object, ...]) -> Between:
     """
     if len(bounds) != 2:
         raise InvalidQueryError(
-            f"{column}={bounds!r}: a tuple is a range and has two ends, (low, high); "
+            f"{column}={shown_value(bounds)}: a tuple is a range and has two ends, (low, high); "
             "use a list for several values"
         )
     if column not in NUMERIC and column not in RANGES:
         raise InvalidQueryError(
-            f"{column}={bounds!r}: a range needs a number or date column, and {column} is text; "
-            "use a list for several values"
+            f"{column}={shown_value(bounds)}: a range needs a number or date column, and {column} "
+            "is text; use a list for several values"
         )
     low, high = (_bound(column, bound, is_high) for is_high, bound in enumerate(bounds))
     if low is not None and high is not None and low > high:  # type: ignore[operator]
@@ -97,7 +140,8 @@ def _bound(column: str, given: object, is_high: int) -> Scalar:
         return value
     if column in DATES and value is not None and not _is_iso_date(str(value)):
         raise InvalidQueryError(
-            f"{column}: {given!r} is not a date; expected YYYY-MM-DD, such as '2010-04-01'"
+            f"{column}: {shown_value(given)} is not a date; expected YYYY-MM-DD, such as "
+            "'2010-04-01'"
         )
     return value
 
@@ -113,7 +157,7 @@ def _age(given: object) -> float | None:
         value = None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
         raise InvalidQueryError(
-            f"PatientAge: {given!r} is not an age; expected years, such as 60 or '060Y'"
+            f"PatientAge: {shown_value(given)} is not an age; expected years, such as 60 or '060Y'"
         )
     return value
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from .._util import and_more, as_list
-from ..errors import InvalidQueryError, unknown_message
+from ..errors import InvalidQueryError, shown_value, unknown_message
 from ..index import ALIASES, COLLECTION_FACETS, COLUMNS
 from .collection_facts import collection_names, collection_values
+from .column_names import checked_column
 from .condition import Condition, Conjunction, sorted_unique
 from .engine import Engine, Scalar
 from .filters import InCollections, OneOf, Text
@@ -20,7 +21,7 @@ from .ranking import Ranked, checked_ranking
 from .related_filters import HAVING_LEVELS, Having
 from .sampling import UNITS, HashRange, InPart, StratumRanges
 from .set_algebra import complement, union
-from .value_parser import check_unicode, parse_range, parse_scalar, plain
+from .value_parser import check_unicode, parse_range, parse_scalar, plain, range_hint
 
 __all__ = [
     "KEYWORDS",
@@ -85,8 +86,8 @@ def conditions_of(engine: Engine, keyword: str, given: object) -> Conjunction:
         return parse_filters(engine, given)
     if not isinstance(given, Filtered):
         raise InvalidQueryError(
-            f"{keyword}={given!r}: expected a cohort, or the filters of one as a dict, such as "
-            "{'Modality': ['CT', 'PT']}"
+            f"{keyword}={shown_value(given)}: expected a cohort, or the filters of one as a dict, "
+            "such as {'Modality': ['CT', 'PT']}"
         )
     if given.engine is not engine:
         ours, theirs = engine.data_version, given.engine.data_version
@@ -98,15 +99,13 @@ def conditions_of(engine: Engine, keyword: str, given: object) -> Conjunction:
     return given.conditions
 
 
-def resolve_column(name: str) -> str:
+def resolve_column(engine: Engine, name: str) -> str:
     """Return the name of a column or keyword, with aliases resolved.
 
     Raises:
         InvalidQueryError: There is no such keyword; the message names the nearest.
     """
-    if name not in KEYWORDS:
-        raise InvalidQueryError(unknown_message("column", name, KEYWORDS))
-    return ALIASES.get(name, name)
+    return checked_column(engine, name, _NAMES)
 
 
 def parse_patients(_engine: Engine, keys: object) -> Patients:
@@ -131,13 +130,14 @@ def patient_key(key: object, expected: str = "(collection_id, PatientID)") -> tu
     if isinstance(key, (tuple, list)) and [type(part) for part in key] == [str, str]:
         return (key[0], key[1])
     raise InvalidQueryError(
-        f"patients={key!r}: expected {expected}, such as ('nsclc_radiomics', 'LUNG1-365')"
+        f"patients={shown_value(key)}: expected {expected}, such as "
+        "('nsclc_radiomics', 'LUNG1-365')"
     )
 
 
 def _parse(engine: Engine, name: str, value: object) -> Conjunction:
     """Return the conditions of one keyword argument."""
-    name = resolve_column(name)
+    name = resolve_column(engine, name)
     if name in _COMPOSED:
         return _COMPOSED[name](engine, value)
     return (_parse_condition(engine, name, value),)
@@ -176,6 +176,7 @@ def _check_texts_exist(engine: Engine, column: str, values: Iterable[Scalar]) ->
     missing = [text for text in texts if text not in known]
     if missing:
         hint = identifier_hint(engine, column, missing[0])
+        hint = hint or range_hint(column, missing[0])
         similar = () if hint else similar_texts(engine, column, missing[0])
         raise _unknown_values(column, missing, similar, hint)
 
@@ -197,7 +198,7 @@ def _parse_collection_facet(engine: Engine, column: str, value: object) -> InCol
         for item in values:
             if item is not None and not isinstance(item, str):
                 raise InvalidQueryError(
-                    f"{column}={item!r}: expected text, not {type(item).__name__}"
+                    f"{column}={shown_value(item)}: expected text, not {type(item).__name__}"
                 )
         clauses.append(sorted_unique(values))
     by_collection = collection_values(engine, column)
@@ -220,7 +221,7 @@ def _parse_collection_facet(engine: Engine, column: str, value: object) -> InCol
 
 def _parse_text(engine: Engine, value: object) -> Text:
     if not isinstance(value, str) or not value.split():
-        raise InvalidQueryError(f"text={value!r}: expected one or more words")
+        raise InvalidQueryError(f"text={shown_value(value)}: expected one or more words")
     check_unicode("text", value)
     words = tuple(sorted(set(_lower(value).split())))
     if len(words) > _MAX_SEARCHES:
@@ -251,7 +252,9 @@ def _parse_uids(engine: Engine, value: object) -> Uids:
     for uids in _as_lists(value):
         for uid in uids:
             if not isinstance(uid, str):
-                raise InvalidQueryError(f"uids={uid!r}: expected text, not {type(uid).__name__}")
+                raise InvalidQueryError(
+                    f"uids={shown_value(uid)}: expected text, not {type(uid).__name__}"
+                )
         series = known_texts(engine, "SeriesInstanceUID", uids)
         missing = [uid for uid in uids if uid not in series]
         studies = known_texts(engine, "StudyInstanceUID", missing)
@@ -276,7 +279,7 @@ def _parse_flag(column: str, unknown: str) -> Callable[[Engine, object], IsFlag]
         for item in values:
             if item is not None and not isinstance(item, bool):
                 raise InvalidQueryError(
-                    f"{column}={item!r}: expected True, False, or None for {unknown}"
+                    f"{column}={shown_value(item)}: expected True, False, or None for {unknown}"
                 )
         return IsFlag(column, tuple(item for item in (True, False, None) if item in values))
 
@@ -335,8 +338,8 @@ def _parse_exclude(engine: Engine, value: object) -> Conjunction:
     for given in as_list(value):
         if not isinstance(given, Mapping):
             raise InvalidQueryError(
-                f"exclude={given!r}: expected a dict, such as {{'Modality': ['SR', 'SEG']}}; "
-                "or call cohort.exclude(...)"
+                f"exclude={shown_value(given)}: expected a dict, such as "
+                "{'Modality': ['SR', 'SEG']}; or call cohort.exclude(...)"
             )
         for name, unwanted in given.items():
             if name == "exclude":
@@ -366,8 +369,8 @@ def _parse_part(engine: Engine, value: object) -> Conjunction:
                 parts.append(InPart((StratumRanges(by, seed, column, conditions, strata),)))
             case _:
                 raise InvalidQueryError(
-                    f"part={given!r}: expected a part that cohort.sample(...) or cohort.split(...) "
-                    "has made"
+                    f"part={shown_value(given)}: expected a part that cohort.sample(...) or "
+                    "cohort.split(...) has made"
                 )
     return merge_conditions(parts)
 
@@ -397,8 +400,8 @@ def _parse_ranked(engine: Engine, value: object) -> Conjunction:
                 rankings.append(Ranked((checked_ranking(order, count, per, by, conditions),)))
             case _:
                 raise InvalidQueryError(
-                    f"ranked={given!r}: expected what cohort.largest(...), cohort.latest(...) or "
-                    "cohort.earliest(...) has made"
+                    f"ranked={shown_value(given)}: expected what cohort.largest(...), "
+                    "cohort.latest(...) or cohort.earliest(...) has made"
                 )
     return merge_conditions(rankings)
 
@@ -420,5 +423,8 @@ _COMPOSED: dict[str, Callable[[Engine, object], Conjunction]] = {
     "exclude": _parse_exclude,
 }
 
+#: The keywords that `Cohort.where` takes, without aliases.
+_NAMES = (*COLUMNS, *COLLECTION_FACETS, *_SPECIAL, *_COMPOSED)
+
 #: The keywords that `Cohort.where` takes.
-KEYWORDS = (*COLUMNS, *COLLECTION_FACETS, *ALIASES, *_SPECIAL, *_COMPOSED)
+KEYWORDS = (*_NAMES, *ALIASES)

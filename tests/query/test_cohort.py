@@ -118,7 +118,7 @@ def test_unknown_levels_and_columns_are_refused_with_the_nearest_name(client: ID
     with pytest.raises(InvalidQueryError, match="did you mean 'series'"):
         client.cohort().level_sql("serie")
     with pytest.raises(InvalidQueryError, match="did you mean 'Modality'"):
-        client.cohort().without("modality")
+        client.cohort().without("modalit")
 
 
 def test_the_repr_shortens_long_lists(client: IDCClient) -> None:
