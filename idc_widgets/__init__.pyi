@@ -2,6 +2,7 @@ from .client import IDCClient as IDCClient
 from .download import DownloadJob as DownloadJob
 from .download import DownloadPlan as DownloadPlan
 from .errors import DownloadError as DownloadError
+from .errors import EmptySelectionError as EmptySelectionError
 from .errors import FetchError as FetchError
 from .errors import IDCError as IDCError
 from .errors import IndexFileError as IndexFileError

@@ -11,6 +11,7 @@ __all__ = [
     "DEFAULT_FOLDER",
     "MAX_GB",
     "DownloadError",
+    "EmptySelectionError",
     "FetchError",
     "IDCError",
     "IndexFileError",
@@ -60,6 +61,10 @@ class QueryInterruptedError(IDCError):
 
 class DownloadError(IDCError):
     """A download cannot be planned, started or finished; the message names what to change."""
+
+
+class EmptySelectionError(DownloadError):
+    """There is nothing to download; the message says which filter leaves nothing."""
 
 
 class LargeDownloadError(DownloadError):

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from ._util import plural
-from .errors import MAX_GB, DownloadError, InvalidQueryError, nearest_choice, unknown_message
+from .errors import (
+    MAX_GB,
+    DownloadError,
+    EmptySelectionError,
+    InvalidQueryError,
+    nearest_choice,
+    unknown_message,
+)
 from .query import Cohort, Engine, to_dataframe
 
 if TYPE_CHECKING:
@@ -232,9 +239,11 @@ class FirstApi:
         from .selection import Selection  # late: opening a client does not need it
 
         uids = [seriesInstanceUid] if isinstance(seriesInstanceUid, str) else seriesInstanceUid
-        plan = Selection.of(self.engine, uids).plan(
-            downloadDir, endpoint_url=self.endpoint_url, check_disk=download
-        )
+        selection = Selection.of(self.engine, uids, endpoint_url=self.endpoint_url)
+        try:
+            plan = selection.plan(downloadDir, check_disk=download)
+        except EmptySelectionError:
+            return []  # as in IDC's first client
         if not download:
             return [path for paths in plan.complete().values() for path in paths]
         plan.check_consent(max_GB)

@@ -57,8 +57,8 @@ class CohortCounts(CohortBase):
 
         >>> from idc_widgets import IDCClient
         >>> lung = IDCClient().cohort(collection_id="nsclc_radiomics")
-        >>> [(one.name, one.series, one.non_commercial) for one in lung.licenses()]
-        [('CC BY 4.0', 4504), ('CC BY-NC 3.0', 422)]
+        >>> [(one.name, one.series) for one in lung.licenses()]
+        [('CC BY 4.0', 3661), ('CC BY-NC 3.0', 1265)]
         """
         counted = count_values(self.engine, self.conditions, "license_short_name")
         return tuple(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..errors import EmptySelectionError
 from ..index import COLUMNS
 from ..query import Cohort, OneOf, sorted_unique
 from .instances import by_series, find_instances
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..download import DownloadPlan, Provenance, Source
 
-__all__ = ["plan_download"]
+__all__ = ["nothing_selected", "plan_download"]
 
 #: The columns that a plan needs if its template is built in.
 _PLAN_COLUMNS = (
@@ -66,6 +67,8 @@ def plan_download(
         " StudyInstanceUID, SeriesInstanceUID",
         params,
     )
+    if not rows.num_rows and wanted is None:
+        raise EmptySelectionError(nothing_selected(cohort))
     sizes, sop_uids = None, None
     if wanted is not None:
         sizes, sop_uids = by_series(wanted, rows.column("SeriesInstanceUID").to_pylist())
@@ -80,6 +83,16 @@ def plan_download(
     )
     provenance = _provenance(cohort, rows, template, plan.size_bytes / 1e6, sop_uids or {})
     return replace(plan, provenance=provenance)
+
+
+def nothing_selected(cohort: Cohort) -> str:
+    """Return the message for a selection without series: the filter that leaves nothing.
+
+    >>> from idc_widgets import IDCClient
+    >>> nothing_selected(IDCClient().cohort(collection_id="nlst", Modality="MG"))
+    "nothing is selected: collection_id='nlst' matches none of the ... that Modality='MG' leaves."
+    """
+    return f"nothing is selected: {cohort.why_empty()}"
 
 
 def _provenance(

@@ -270,9 +270,10 @@ class Selection:
         Raises:
             InvalidQueryError: The table sm_instance_index was not fetched, or lacks one of
                 `instances`; or no series of an instance is selected.
+            EmptySelectionError: The selection is empty; the message names a filter.
             LargeDownloadError: More than `max_GB` are left to fetch.
-            DownloadError: The selection is empty, the folder cannot be written, the template names
-                an unknown column, the disk lacks space, or paths are too long.
+            DownloadError: The folder cannot be written, the template names an unknown column, the
+                disk lacks space, or paths are too long.
         """
         from ..download import DownloadJob  # late: queries do not need it
 
@@ -324,6 +325,7 @@ class Selection:
 
         Raises:
             InvalidQueryError: See `download`.
+            EmptySelectionError: See `download`.
             DownloadError: See `download`.
         """
         if check_disk and instances is None:

@@ -17,8 +17,15 @@ from traitlets import Dict, Instance, Unicode
 
 from .._util import Callbacks, ended_context, fork_safe, human_size, plural
 from ..download import DownloadJob, DownloadPlan
-from ..errors import DEFAULT_FOLDER, MAX_GB, DownloadError, IDCError, LargeDownloadError
-from ..selection import Selection
+from ..errors import (
+    DEFAULT_FOLDER,
+    MAX_GB,
+    DownloadError,
+    EmptySelectionError,
+    IDCError,
+    LargeDownloadError,
+)
+from ..selection import Selection, nothing_selected
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
@@ -209,8 +216,10 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
                 f"a download into {self.job.plan.folder} is running here; "
                 "wait for it, or cancel it first"
             )
-        if selection is None or not len(selection):
-            raise DownloadError("nothing is selected; remove a filter or pick other rows")
+        if selection is None:
+            raise EmptySelectionError("nothing is selected; assign a Selection to `selection`")
+        if not len(selection):
+            raise EmptySelectionError(nothing_selected(selection.cohort))
         if not self.download_dir:
             raise DownloadError(f"no folder is given; enter one, such as {DEFAULT_FOLDER}")
         plan = selection.plan(

@@ -11,7 +11,7 @@ from support.downloads import file_name, index_row, partly_downloaded
 
 from idc_widgets import Cohort, DuckDBEngine, IDCClient, Selection
 from idc_widgets.download import DownloadPlan
-from idc_widgets.errors import DownloadError
+from idc_widgets.errors import DownloadError, EmptySelectionError
 from idc_widgets.query.memory.loading import memory_index_of
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
@@ -132,3 +132,18 @@ def test_planning_does_not_read_the_whole_index_into_memory(tmp_path: Path) -> N
     assert plan.provenance.code is not None
     assert plan.provenance.code.splitlines()[0].endswith("Selection(1 series, 70.5 MB)")
     assert memory_index_of(engine, make=False) is None
+
+
+def test_an_empty_selection_is_no_download(client: IDCClient, tmp_path: Path) -> None:
+    women = client.cohort(collection_id="nsclc_radiomics", PatientSex="F")
+    empty = women.where(PatientSex="M")
+    for refused in (empty.plan, empty.download, empty.select().plan, empty.select().download):
+        with pytest.raises(
+            EmptySelectionError, match="nothing is selected: No value of PatientSex"
+        ):
+            refused(tmp_path / "data")
+    mammograms = women.where(Modality="MG")
+    with pytest.raises(EmptySelectionError, match="matches none of the 32,681 series"):
+        mammograms.plan(tmp_path / "data", check_disk=False)
+    assert client.get_images([], tmp_path / "data") == []
+    assert not (tmp_path / "data").exists()
