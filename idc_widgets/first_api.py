@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from ._util import plural
 from .errors import (
     MAX_GB,
-    DownloadError,
     EmptySelectionError,
     InvalidQueryError,
     nearest_choice,
@@ -285,11 +283,4 @@ def _downloaded(plan: DownloadPlan) -> list[Path]:
     """Run a download, and return the paths of its files."""
     from .download import DownloadJob
 
-    job = DownloadJob(plan)
-    if job.wait() != "complete":
-        uid, reason = next(iter(job.failed.items()))
-        raise DownloadError(
-            f"{len(job.failed):,} of {plural(len(plan.series), 'series')} could not be downloaded; "
-            f"the others are in {plan.folder}. The series {uid}: {reason}"
-        )
-    return [path for paths in job.paths.values() for path in paths]
+    return [path for paths in DownloadJob(plan).result().values() for path in paths]

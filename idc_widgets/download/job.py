@@ -7,8 +7,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from .outcome import FINISHED, Outcome, State
 from .plan import DownloadPlan
 from .progress import Progress
 from .progress_bar import progress_bar
-from .report import as_dataframe
+from .report import as_dataframe, files_dataframe, missing_message
 from .supervisor import KILL_GRACE_SECONDS, Options, Supervisor, Verify
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ class DownloadJob:
 
     If the plan was carried out in part before, the job fetches only the missing files.
 
-    >>> job = DownloadJob(plan).start()  # doctest: +SKIP
-    >>> job.wait()                       # doctest: +SKIP
-    'complete'
-    >>> job.paths["1.3.6.1.4.1..."]      # doctest: +SKIP
+    >>> job = DownloadJob(plan).start()     # doctest: +SKIP
+    >>> job.result()["1.3.6.1.4.1..."]      # doctest: +SKIP
     [PosixPath('/home/me/idc/...dcm'), ...]
 
-    In a coroutine or a notebook cell, `await job` waits for the end, too.
+    In a coroutine or a notebook cell, ``await job`` waits for the end, too. ``with job:`` starts
+    the job, and waits for its end after the block. If the block raises an error, the job is
+    cancelled.
 
     Args:
         plan: What to fetch, and where to.
@@ -274,7 +274,12 @@ class DownloadJob:
         with self._lock:
             self._controls.resume()
 
-    def wait(self, timeout: float | None = None, *, bar: bool = False) -> State:
+    def wait(
+        self,
+        timeout: float | None = None,
+        *,
+        progress: bool | Callable[[Progress], object] | None = None,
+    ) -> State:
         """Start the job if necessary, block until it is finished, and return its state.
 
         When this returns, all observers have been called. A call by an observer does not block.
@@ -282,7 +287,8 @@ class DownloadJob:
         Args:
             timeout: Seconds after which to return although the job is still running. None waits
                 without a limit, also during a pause.
-            bar: Show a progress bar in the terminal while waiting.
+            progress: True to show a progress bar while waiting; or a function to call with the
+                `Progress` whenever it changes, in the thread of the job.
 
         Raises:
             KeyboardInterrupt: Ctrl-C, or the Stop button of a notebook; the job is cancelled.
@@ -292,7 +298,7 @@ class DownloadJob:
             return self._state
         deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
         try:
-            with progress_bar(self) if bar else nullcontext():
+            with self._shown(progress):
                 while (left := deadline - time.monotonic()) > 0:
                     finished = self._finished
                     is_finished = finished.wait(min(left, _WAIT_STEP_SECONDS))
@@ -303,6 +309,57 @@ class DownloadJob:
             self._finished.wait(2 * KILL_GRACE_SECONDS)
             raise
         return self._state
+
+    @contextmanager
+    def _shown(self, progress: bool | Callable[[Progress], object] | None) -> Iterator[None]:
+        """Show the progress while the block runs."""
+        if callable(progress):
+            remove = self.on_change(lambda job: progress(job.progress))
+            try:
+                yield
+            finally:
+                remove()
+        else:
+            with progress_bar(self) if progress else nullcontext():
+                yield
+
+    def result(
+        self,
+        timeout: float | None = None,
+        *,
+        progress: bool | Callable[[Progress], object] | None = None,
+    ) -> dict[str, list[Path]]:
+        """Wait for the end as `wait` does, and return `paths` if every series is complete.
+
+        Raises:
+            DownloadError: Some series are missing; the message says how many, and why the first
+                one is. The others are in `paths`, and `retry` fetches the rest.
+            TimeoutError: The job is still running after `timeout` seconds.
+        """
+        state = self.wait(timeout, progress=progress)
+        if state not in FINISHED:
+            raise TimeoutError(f"the download is still {state}; it continues")
+        if state != "complete":
+            raise DownloadError(missing_message(self.plan, state, self.failed, self.error))
+        return self.paths
+
+    def files(self) -> pd.DataFrame:
+        """Return one row per file of the complete series, as for a training list.
+
+        Returns:
+            The columns PatientID, SeriesInstanceUID, Modality and path; empty before the end.
+        """
+        return files_dataframe(self.plan, self._outcome.paths)
+
+    def __enter__(self) -> DownloadJob:
+        """Start the job if necessary, and return it."""
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for the end; if the block raised an error, cancel the job first."""
+        if kind is not None:
+            self.cancel()
+        self.wait()
 
     def __await__(self) -> Generator[object, None, DownloadJob]:
         """Start the job if necessary, wait without blocking the event loop, and return the job.

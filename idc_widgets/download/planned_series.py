@@ -39,6 +39,8 @@ class PlannedSeries:
     """Where the files are moved at the end; None if they stay in `folder`."""
     only: Mapping[str, int] | None = field(default=None, hash=False)
     """The bytes of each wanted object, by name; None if all objects are wanted."""
+    PatientID: str | None = None
+    Modality: str | None = None
 
     @property
     def location(self) -> str:

@@ -38,6 +38,9 @@ __all__ = ["absolute_folder", "plan_series"]
 
 _REQUIRED_COLUMNS = ("SeriesInstanceUID", "series_aws_url", "instanceCount", "series_size_MB")
 
+#: The columns that describe a series in the preview and in `DownloadJob.files`. Rows may lack them.
+_DESCRIPTIONS = ("license_short_name", "PatientID", "Modality")
+
 _ADDRESS = re.compile(r"(s3|gs|https?|ftp|file):/", re.IGNORECASE)  # a Path turns "//" into "/"
 
 _COUNT_LIMIT = 1 << 63  # more than the files or bytes of any series
@@ -110,7 +113,7 @@ def plan_series(
 def _plan_rows(rows: pa.Table, root: Path, template: str, source: str) -> Iterator[PlannedSeries]:
     columns = set(rows.column_names)
     parsed = Template.parse(template, columns | {"crdc_series_uuid"})
-    wanted = parsed.columns.union(_REQUIRED_COLUMNS, ["license_short_name"]) & columns
+    wanted = parsed.columns.union(_REQUIRED_COLUMNS, _DESCRIPTIONS) & columns
     try:
         dicts = rows.select(sorted(wanted)).to_pylist()
     except UnicodeDecodeError as error:
@@ -124,8 +127,19 @@ def _plan_rows(rows: pa.Table, root: Path, template: str, source: str) -> Iterat
             folder, final_folder = root / WORK_FOLDER / file_tag(prefix), root
         else:
             folder, final_folder = root.joinpath(*parsed.fill(row)), None
-        uid, license = row["SeriesInstanceUID"], row.get("license_short_name")
-        yield PlannedSeries(uid, bucket, prefix, folder, count, size, license, final_folder)
+        license, patient, modality = map(row.get, _DESCRIPTIONS)
+        yield PlannedSeries(
+            row["SeriesInstanceUID"],
+            bucket,
+            prefix,
+            folder,
+            count,
+            size,
+            license,
+            final_folder,
+            PatientID=patient,
+            Modality=modality,
+        )
 
 
 def _location(row: Mapping[str, Any], source: str) -> tuple[str, str]:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from .._util import plural
 from .plan import DownloadPlan
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["REPORT_COLUMNS", "ReportRow", "as_dataframe", "report_rows"]
+__all__ = [
+    "REPORT_COLUMNS",
+    "ReportRow",
+    "as_dataframe",
+    "files_dataframe",
+    "missing_message",
+    "report_rows",
+]
 
 SeriesState = Literal["complete", "partly", "missing", "failed"]
 """How much of a series is on disk: "complete" (all), "partly" (some files) or "missing" (nothing).
@@ -105,3 +114,45 @@ def as_dataframe(rows: Iterable[ReportRow]) -> pd.DataFrame:
     frame[["size_bytes", "size_bytes_expected"]] /= 1e6
     frame.columns = pd.Index(REPORT_COLUMNS)
     return frame
+
+
+def files_dataframe(plan: DownloadPlan, paths: Mapping[str, Iterable[Path]]) -> pd.DataFrame:
+    """Return one row per file, in the order of the plan.
+
+    Args:
+        plan: What was fetched.
+        paths: The files of each complete series, by SeriesInstanceUID.
+    """
+    import pandas as pd
+
+    rows = [
+        (series.PatientID, series.SeriesInstanceUID, series.Modality, path)
+        for series in plan.series
+        for path in paths.get(series.SeriesInstanceUID, ())
+    ]
+    return pd.DataFrame(rows, columns=["PatientID", "SeriesInstanceUID", "Modality", "path"])
+
+
+def missing_message(
+    plan: DownloadPlan, state: str, failed: Mapping[str, str], error: str | None
+) -> str:
+    """Return the message for a job that ended before all series were complete.
+
+    Args:
+        plan: What was to be fetched.
+        state: The state of the job.
+        failed: Why a series is not complete, by SeriesInstanceUID.
+        error: Why the job failed as a whole, if it did.
+    """
+    total = plural(len(plan.series), "series")
+    others = len(plan.series) - len(failed)
+    message = f"the download is {state}: {len(failed):,} of {total} could not be downloaded"
+    if others:
+        message += f"; the other {others:,} are in {plan.folder}"
+    if error is not None:
+        return f"{message}. {error}"
+    if not failed:
+        return message
+    uid, reason = next(iter(failed.items()))
+    first = "The series" if len(failed) == 1 else "The first of them"
+    return f"{message}. {first}, {uid}: {reason}"

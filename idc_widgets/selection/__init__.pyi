@@ -1,7 +1,6 @@
 from .identifiers import FoundUids as FoundUids
 from .identifiers import find_uids as find_uids
 from .manifests import ManifestFormat as ManifestFormat
-from .planning import nothing_selected as nothing_selected
 from .prior_versions import plan_prior as plan_prior
 from .selection import Selection as Selection
 from .selection_from_manifest import Manifest as Manifest

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..download import DownloadPlan, Provenance, Source
 
-__all__ = ["nothing_selected", "plan_download"]
+__all__ = ["plan_download"]
 
 #: The columns that a plan needs if its template is built in.
 _PLAN_COLUMNS = (
@@ -68,7 +68,7 @@ def plan_download(
         params,
     )
     if not rows.num_rows and wanted is None:
-        raise EmptySelectionError(nothing_selected(cohort))
+        raise EmptySelectionError(_nothing_selected(cohort))
     sizes, sop_uids = None, None
     if wanted is not None:
         sizes, sop_uids = by_series(wanted, rows.column("SeriesInstanceUID").to_pylist())
@@ -85,11 +85,11 @@ def plan_download(
     return replace(plan, provenance=provenance)
 
 
-def nothing_selected(cohort: Cohort) -> str:
+def _nothing_selected(cohort: Cohort) -> str:
     """Return the message for a selection without series: the filter that leaves nothing.
 
     >>> from idc_widgets import IDCClient
-    >>> nothing_selected(IDCClient().cohort(collection_id="nlst", Modality="MG"))
+    >>> _nothing_selected(IDCClient().cohort(collection_id="nlst", Modality="MG"))
     "nothing is selected: collection_id='nlst' matches none of the ... that Modality='MG' leaves."
     """
     return f"nothing is selected: {cohort.why_empty()}"

@@ -17,15 +17,8 @@ from traitlets import Dict, Instance, Unicode
 
 from .._util import Callbacks, ended_context, fork_safe, human_size, plural
 from ..download import DownloadJob, DownloadPlan
-from ..errors import (
-    DEFAULT_FOLDER,
-    MAX_GB,
-    DownloadError,
-    EmptySelectionError,
-    IDCError,
-    LargeDownloadError,
-)
-from ..selection import Selection, nothing_selected
+from ..errors import DEFAULT_FOLDER, MAX_GB, DownloadError, IDCError, LargeDownloadError
+from ..selection import Selection
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
@@ -217,9 +210,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
                 "wait for it, or cancel it first"
             )
         if selection is None:
-            raise EmptySelectionError("nothing is selected; assign a Selection to `selection`")
-        if not len(selection):
-            raise EmptySelectionError(nothing_selected(selection.cohort))
+            raise DownloadError("nothing is selected; assign a Selection to the trait `selection`")
         if not self.download_dir:
             raise DownloadError(f"no folder is given; enter one, such as {DEFAULT_FOLDER}")
         plan = selection.plan(

@@ -371,6 +371,46 @@ def test_wait_with_a_timeout(server: S3Server, plan: Plan) -> None:
     assert job.wait(30) == "cancelled"
 
 
+def test_the_result_of_a_job(server: S3Server, plan: Plan) -> None:
+    row = small(1) | {"PatientID": "P-1", "Modality": "CT"}
+    job = DownloadJob(plan(row, small(2)))
+    assert list(job.files().columns) == ["PatientID", "SeriesInstanceUID", "Modality", "path"]
+    assert job.files().empty
+    seen: list[Progress] = []
+    assert job.result(progress=seen.append) == job.paths
+    assert seen[-1].fraction == 1 and not job._observers
+    files = job.files()
+    assert files.path.tolist() == [path for paths in job.paths.values() for path in paths]
+    first = files[files.SeriesInstanceUID == "1.2.1"]
+    assert set(first.PatientID) == {"P-1"} and set(first.Modality) == {"CT"}
+    missing = plan(small(3))
+    server.objects = {}
+    with pytest.raises(DownloadError, match=r"1 of 1 series could not be downloaded\. The series"):
+        DownloadJob(missing).result()
+
+
+def test_a_result_that_takes_too_long_or_is_missing(server: S3Server, plan: Plan) -> None:
+    server.rate_MB_s = 1
+    job = DownloadJob(plan(small(series_size_MB=30.0)))
+    with pytest.raises(TimeoutError, match="still running"):
+        job.result(0.2)
+    assert job.state == "running"
+    job.cancel()
+    with pytest.raises(DownloadError, match="cancelled: 1 of 1 series"):
+        job.result()
+
+
+def test_a_job_as_a_block(server: S3Server, plan: Plan) -> None:
+    with DownloadJob(plan(small(1))) as job:
+        assert job.state != "planned"
+    assert job.state == "complete"
+    server.rate_MB_s = 1
+    slow = DownloadJob(plan(small(2, series_size_MB=30.0)))
+    with pytest.raises(ZeroDivisionError), slow:
+        1 / 0  # noqa: B018
+    assert slow.state == "cancelled"
+
+
 def test_a_job_can_be_awaited(server: S3Server, plan: Plan) -> None:
     server.rate_MB_s = 1
     job = DownloadJob(plan(small(series_size_MB=1.0)))

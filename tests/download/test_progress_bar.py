@@ -26,7 +26,7 @@ def test_a_bar_in_the_terminal(
     server.rate_MB_s = 5
     before = set(threading.enumerate())
     job = DownloadJob(plan(small(1), small(2, series_size_MB=2.5)))
-    assert job.wait(bar=True) == "complete"
+    assert job.wait(progress=True) == "complete"
     said = capfd.readouterr().err
     assert "2 of 2 series: 100%" in said and "2.60M/2.60M" in said and "B/s" in said
     assert not job._observers and {t.name for t in set(threading.enumerate()) - before} <= {
