@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from support.grids import Grid
-from support.lab import Lab
+from support.lab import IS_IN_SIGHT, Lab
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 STUDY = "1.3.6.1.4.1.32722.99.99.2"
@@ -249,6 +249,22 @@ def test_in_the_browser_it_stands_beside_the_series(
     page.keyboard.press("Escape")
     expect(region).to_be_hidden()
     expect(patients.grid).to_be_focused()
+
+
+def test_in_the_browser_the_page_scrolls_no_more_than_needed(lab: Lab, opened: Page) -> None:
+    page = opened
+    lab.show(page, [BROWSER], width=1280, height=720)
+    browser = page.locator(".idc-browser")
+    open_by_key(page)
+    assert panel(page).locator(".idc-details-head").evaluate(IS_IN_SIGHT)
+    page.keyboard.press("Escape")
+    expect(panel(page)).to_be_hidden()
+
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    browser.evaluate("(element) => element.scrollIntoView({ block: 'start' })")
+    before = box(browser)["y"]
+    open_by_key(page)
+    assert box(browser)["y"] == before  # everything was in sight
 
 
 def test_in_a_narrow_browser_it_stands_below_the_series(

@@ -334,15 +334,6 @@ function render({ model, el }) {
   }
 
   const resizes = new ResizeObserver(onResize);
-  const parts = new MutationObserver(showBeside);
-
-  /** Make room beside the series if a part is there: a part that is added, or has the class now. */
-  function showBeside() {
-    if (!browser) return;
-    browser.classList.toggle("idc-has-beside", part("beside") !== null);
-    parts.observe(browser, { childList: true });
-    for (const child of browser.children) parts.observe(child, { attributeFilter: ["class"] });
-  }
   // A view is made before it is on the page.
   const arrival = new ResizeObserver(() => {
     if (browser) return;
@@ -354,7 +345,6 @@ function render({ model, el }) {
       const observed = part(name);
       if (observed) resizes.observe(observed);
     }
-    showBeside();
     onResize();
   });
   arrival.observe(toggle);
@@ -370,7 +360,6 @@ function render({ model, el }) {
     removed.abort();
     arrival.disconnect();
     resizes.disconnect();
-    parts.disconnect();
   };
 }
 
