@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._util import as_list
+from ._util import PublicNames, as_list
 from .errors import IndexFileError
 from .first_api import FirstApi
 from .index import METADATA_ENDPOINT, MIRRORS, Index
+from .other_clients import NAMES_ELSEWHERE
 from .query import (
     Cohort,
     DuckDBEngine,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["IDCClient"]
 
 
-class IDCClient(FirstApi):
+class IDCClient(FirstApi, PublicNames):
     """A client of the NCI Imaging Data Commons, which queries its index and downloads from it.
 
     Args:
@@ -57,6 +58,9 @@ class IDCClient(FirstApi):
     >>> client.cohort(collection_id="nsclc_radiomics", Modality="CT").summary().patients
     422
     """
+
+    _not_listed = frozenset(("engine", "auto_prepare", "metadata_endpoint_url"))
+    _names_elsewhere = NAMES_ELSEWHERE
 
     def __init__(
         self,

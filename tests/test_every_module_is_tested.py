@@ -102,6 +102,7 @@ TESTED_IN = {
     "widgets/promises": "widgets/test_turns",
     "widgets/row_content": "widgets/test_details",
     "widgets/settled_traits": "widgets/test_state",
+    "widgets/public_widget_names": "test_completions",
 }
 
 

@@ -43,6 +43,7 @@ from .own_files import make_own_folder as make_own_folder
 from .own_files import make_partial_folder as make_partial_folder
 from .own_files import require_space as require_space
 from .plain_text import plain_text as plain_text
+from .public_names import PublicNames as PublicNames
 from .regular_files import open_regular as open_regular
 from .regular_files import read_regular as read_regular
 from .s3_listing import S3Object as S3Object

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._util import MORE_THREADS, Callbacks, fork_safe, human_size
+from .._util import MORE_THREADS, Callbacks, PublicNames, fork_safe, human_size
 from ..errors import DownloadError
 from .controls import Controls
 from .folder_lock import FolderLock
@@ -33,7 +33,7 @@ _WAIT_STEP_SECONDS = 0.5  # on Windows, Ctrl-C is noticed only between two waits
 _log = logging.getLogger(__name__)
 
 
-class DownloadJob:
+class DownloadJob(PublicNames):
     """A download that runs in the background: start it, follow it, wait for it, cancel it.
 
     If the plan was carried out in part before, the job fetches only the missing files.
@@ -90,8 +90,9 @@ class DownloadJob:
 
     # --- following it --------------------------------------------------------------------------
 
+    # For completions, jedi must know the type, and it cannot infer that of a `Literal`.
     @property
-    def state(self) -> State:
+    def state(self) -> str:
         """The state of the job.
 
         Before the end: "planned", "running", "paused" (from `pause` to `resume`) or "verifying".

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._util import cached_property, human_size, plural
+from .._util import PublicNames, cached_property, human_size, plural
 from ..errors import MAX_GB, LargeDownloadError
 from . import disk
 from .changed_files import changed_since, completion_times
@@ -29,8 +29,12 @@ __all__ = ["DownloadPlan"]
 
 
 @dataclass(frozen=True, repr=False)
-class DownloadPlan:
+class DownloadPlan(PublicNames):
     """An immutable plan of a download; make one with `DownloadPlan.make`."""
+
+    _not_listed = frozenset(
+        ("check_capacity", "check_consent", "make", "needs_consent", "provenance", "survey")
+    )
 
     series: tuple[PlannedSeries, ...]
     folder: Path

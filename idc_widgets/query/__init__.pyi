@@ -1,5 +1,6 @@
 from .cohort import Cohort as Cohort
 from .collection_facts import collection_values as collection_values
+from .column_names import checked_column as checked_column
 from .comparison import compare as compare
 from .condition import sorted_unique as sorted_unique
 from .data_sources import DataSource as DataSource
@@ -25,6 +26,7 @@ from .licenses import License as License
 from .memory import Sort as Sort
 from .memory import prepare as prepare
 from .memory import return_free_memory as return_free_memory
+from .pandas_names import PANDAS_NAMES as PANDAS_NAMES
 from .prepare_once import NEEDED_BYTES as NEEDED_BYTES
 from .prepare_once import prepare_here as prepare_here
 from .prepare_once import start_preparing as start_preparing

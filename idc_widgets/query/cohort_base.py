@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from .._util import PublicNames
 from .condition import Condition, Conjunction
 from .engine import Engine, Parameters
 from .exclusion import filters_of
 from .joins import Join
 from .matching import conjunction, matches_of, merge_conditions
+from .pandas_names import PANDAS_NAMES
 from .pickling import reduced
 from .reprs import shortened
 from .set_algebra import complement, union
@@ -25,7 +27,7 @@ __all__ = ["CohortBase"]
 
 
 @dataclass(frozen=True, repr=False)
-class CohortBase:
+class CohortBase(PublicNames):
     """The data of a `Cohort`, and the operators that combine cohorts.
 
     `CohortFilters` and `CohortCounts` add the methods that narrow and count, and `Cohort` adds the
@@ -41,6 +43,14 @@ class CohortBase:
 
     # No class of a cohort has slots: with them, Python 3.11 raises an unhelpful TypeError about
     # super() when an unknown attribute is assigned.
+
+    _not_listed = frozenset(
+        (
+            *("conditions", "engine", "joins", "level_sql", "matches", "predicate"),
+            *("of_patients", "of_series", "of_studies", "of_uids"),
+        )
+    )
+    _names_elsewhere = PANDAS_NAMES
 
     engine: Engine
     conditions: Conjunction = ()

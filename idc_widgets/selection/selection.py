@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .._util import as_keys
+from .._util import PublicNames, as_keys
 from ..errors import DEFAULT_FOLDER, MAX_GB, InvalidQueryError
-from ..query import Cohort, DuckDBEngine, Engine, License, Summary
+from ..query import PANDAS_NAMES, Cohort, DuckDBEngine, Engine, License, Summary
 from .manifests import ManifestFormat, write_manifest
 from .planning import plan_download
 from .python_code import describe, python_code
@@ -71,7 +72,7 @@ class _Contents:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Selection:
+class Selection(PublicNames):
     """A fixed set of series, with the version of the data that they come from.
 
     Make one with ``cohort.select()`` or ``Selection.of(client.engine, uids)``, and combine several
@@ -82,6 +83,11 @@ class Selection:
     >>> IDCClient().cohort(PatientID="LUNG1-365").select()
     Selection(12 series, 115.9 MB)
     """
+
+    _not_listed = frozenset(("of",))
+    _names_elsewhere = MappingProxyType(
+        {name: call.replace("cohort.", "selection.cohort.") for name, call in PANDAS_NAMES.items()}
+    )
 
     #: The cohort whose series are selected.
     cohort: Cohort

@@ -14,6 +14,7 @@ from ipywidgets import Layout, Widget
 from traitlets import HasTraits
 
 from .cells import note_shown
+from .public_widget_names import PublicWidgetNames
 from .sent_together import SentTogether
 from .state import BrowserState
 from .static_view import StaticView
@@ -25,7 +26,7 @@ _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _log = logging.getLogger(__name__)
 
 
-class Closable(SentTogether):
+class Closable(SentTogether, PublicWidgetNames):
     """A mixin for widgets that observe a state: `close` undoes everything that the widget set up.
 
     The `close` of ipywidgets only ends the connection to the front end. This one also removes the

@@ -12,9 +12,9 @@ import ipywidgets
 from traitlets import Bool, Dict, Int, List, Unicode
 
 from .._util import as_list
-from ..errors import IDCError, InvalidQueryError, unknown_message
+from ..errors import IDCError, InvalidQueryError
 from ..index import COLUMNS, FACETS, MORE_FACETS, column_info
-from ..query import NOTED_COLUMNS, FacetValue, listed_values, value_notes
+from ..query import NOTED_COLUMNS, FacetValue, checked_column, listed_values, value_notes
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
@@ -31,6 +31,9 @@ MAX_LISTED_VALUES = 1000
 
 #: Columns whose values are listed in descending order instead of by frequency.
 _DESCENDING_COLUMNS = ("series_init_idc_version",)
+
+#: The columns that a dropdown can show.
+_FACETS = (*COLUMNS, *MORE_FACETS)
 
 
 class FacetDropdown(Closable, anywidget.AnyWidget):
@@ -52,6 +55,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     >>> dropdown = FacetDropdown(state, "Modality")
     """
 
+    _not_listed = Closable._not_listed | {"show"}
     _esm = script("requests", "popover", "facet_rows", "facets")
     _css = style("popover", "facets")
 
@@ -95,9 +99,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("FacetDropdown", keywords, ["column", "layout", "state"])
-        known = [*COLUMNS, *MORE_FACETS]
-        if column not in known:
-            raise InvalidQueryError(unknown_message("column", column, known))
+        column = checked_column(state.client.engine, column, _FACETS)
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
         info = column_info(column)
         super().__init__(
@@ -227,7 +229,8 @@ class FacetPanel(Closable, ipywidgets.Box):
         self, state: BrowserState, columns: Sequence[str] = FACETS, **keywords: Any
     ) -> None:
         check_keywords("FacetPanel", keywords, ["columns", "layout", "state"])
-        columns = as_list(columns)
+        engine = state.client.engine
+        columns = [checked_column(engine, column, _FACETS) for column in as_list(columns)]
         with state.lock:
             state.dropdown_counts.count(columns)
             #: Column → its dropdown.

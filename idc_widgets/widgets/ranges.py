@@ -11,9 +11,9 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Int, Unicode
 
-from ..errors import IDCError, InvalidQueryError, unknown_message
+from ..errors import IDCError, InvalidQueryError
 from ..index import DATES, RANGES, column_info
-from ..query import Cohort, Histogram
+from ..query import Cohort, Histogram, checked_column
 from .argument_check import check_keywords
 from .assets import script, style
 from .closing import Closable
@@ -94,8 +94,7 @@ class RangeFilter(Closable, anywidget.AnyWidget):
 
     def __init__(self, state: BrowserState, column: str, **keywords: Any) -> None:
         check_keywords("RangeFilter", keywords, ["column", "layout", "state"])
-        if column not in RANGES:
-            raise InvalidQueryError(unknown_message("column of a histogram", column, RANGES))
+        column = checked_column(state.client.engine, column, RANGES, "column of a histogram")
         keywords.setdefault("layout", {"margin": "0", "overflow": "visible"})
         info = column_info(column)
         hints = {"unit": info.unit, "example": "YYYY-MM-DD" if column in DATES else ""}

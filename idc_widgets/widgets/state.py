@@ -15,6 +15,7 @@ from ..query import Cohort, known_keys, patient_key, patient_keys, similar_texts
 from ..selection import Selection
 from .dropdown_counts import DropdownCounts
 from .error_reporting import ErrorReporting
+from .public_widget_names import PublicWidgetNames
 from .settled_traits import SettledDict, SettledInstance, SettledTuple
 from .turns import Turns, View
 
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 _NARROWED_TRAITS = {"patient": "study_cohort", "study": "cohort"}
 
 
-class BrowserState(ErrorReporting):
+class BrowserState(PublicWidgetNames, ErrorReporting):
     """The filters, the picked rows, and the cohorts and selection that follow from them.
 
     Widgets write the four *choices* `filters`, `patients`, `studies` and `series`, and show these
@@ -53,6 +54,13 @@ class BrowserState(ErrorReporting):
     >>> state.selection
     Selection(12 series, 115.9 MB)
     """
+
+    _not_listed = frozenset(
+        (
+            *("add_view", "dropdown_counts", "is_changing", "is_late", "lock", "on_message"),
+            *("on_settled", "remove_view", "report", "reporting", "teller", "turn", "turns"),
+        )
+    )
 
     filters = SettledInstance(Cohort)
     """The filters; writable. Type: Cohort; default: every series of the index."""

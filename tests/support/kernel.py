@@ -139,3 +139,20 @@ class Kernel:
             if content.get("execution_state") == "idle":
                 return "".join(printed).strip()
         raise KernelError(f"the kernel did not answer to {code!r}; it printed {''.join(printed)!r}")
+
+    def complete(self, code: str) -> list[str]:
+        """Return the completions at the end of the code, as Tab shows them.
+
+        Raises:
+            KernelError: The kernel does not answer.
+        """
+        message = self._client.complete(code, len(code))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                answer: dict[str, Any] = self._client.get_shell_msg(timeout=1)
+            except queue.Empty:
+                continue
+            if answer["parent_header"].get("msg_id") == message:
+                return list(answer["content"]["matches"])
+        raise KernelError(f"the kernel did not complete {code!r}")

@@ -283,7 +283,7 @@ def test_a_failed_constructor_leaves_nothing_behind(own: IDCClient) -> None:
     state = BrowserState(own)
     observers_before, before = observers(state), open_widgets()
     with pytest.raises(ValueError, match="did you mean 'Modality'"):
-        FacetPanel(state, ["modality"])
+        FacetPanel(state, ["Modalty"])
     gc.collect()
     assert observers(state) == observers_before
     assert open_widgets() == before

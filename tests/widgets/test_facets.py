@@ -12,6 +12,7 @@ from idc_widgets.errors import InvalidQueryError
 from idc_widgets.query import listed_values
 from idc_widgets.widgets import facets
 from idc_widgets.widgets.facets import FacetDropdown, FacetPanel
+from idc_widgets.widgets.ranges import RangeFilter
 from idc_widgets.widgets.state import BrowserState
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -201,4 +202,11 @@ def test_misspelled_names_raise_errors(state):
     with pytest.raises(TypeError, match="FacetPanel has no argument 'colums'; did you mean 'colum"):
         FacetPanel(state, colums=["Modality"])
     with pytest.raises(InvalidQueryError, match="did you mean 'Modality'"):
-        FacetPanel(state, ["modality"])
+        FacetPanel(state, ["modalit"])
+
+
+def test_widgets_take_short_names_of_columns(client: IDCClient) -> None:
+    state = BrowserState(client)
+    assert FacetDropdown(state, "sex").column == "PatientSex"
+    assert list(FacetPanel(state, ["sex", "modality"]).dropdowns) == ["PatientSex", "Modality"]
+    assert RangeFilter(state, "age").column == "PatientAge"
