@@ -39,8 +39,8 @@ NAMES = {
     """,
     "plan.": "complete endpoint_url folder instances preview series size_bytes table",
     "job.": """
-        cancel error failed is_cancelling is_finished log on_change options paths pause plan
-        progress report resume retry series_done start state wait
+        cancel error failed files is_cancelling is_finished log on_change options paths pause plan
+        progress report result resume retry series_done start state wait
     """,
     "browser.": """
         add_class beside client close cohort download filters job layout observe paths pick
@@ -52,6 +52,7 @@ NAMES = {
     """,
     "idc_widgets.": """
         BrowserState Cohort DownloadError DownloadJob DownloadPlan DownloadWidget DuckDBEngine
+        EmptySelectionError
         Engine FacetDropdown FacetPanel FacetValue FetchError FilterPanel FoundUids Histogram
         IDCBrowser IDCClient IDCError IbisEngine Index IndexFileError InvalidQueryError
         LargeDownloadError License Manifest PatientGrid QueryInterruptedError RangeFilter

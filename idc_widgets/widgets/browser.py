@@ -32,6 +32,9 @@ __all__ = ["IDCBrowser"]
 
 _OWN_KEYWORDS = ("client", "state", "download_dir", "endpoint_url", "grid", "examples")
 
+#: The traits that the browser shares with its state.
+_PASSED_ON = ("filters", "cohort", "selection")
+
 
 class IDCBrowser(Closable, VBox):
     """Browse the Imaging Data Commons, download from it, and use the files in the next cell.
@@ -78,6 +81,12 @@ class IDCBrowser(Closable, VBox):
 
     filters = SettledInstance(Cohort)
     """The filters; writable. Type: Cohort; default: every series of the index."""
+
+    cohort = SettledInstance(Cohort, read_only=True)
+    """The series of the last grid: the filters, narrowed to picked patients and studies.
+
+    Type: Cohort.
+    """
 
     selection = SettledInstance(Selection, read_only=True)
     """What Download would fetch: the picked series or, if none is picked, all series shown.
@@ -153,11 +162,6 @@ class IDCBrowser(Closable, VBox):
     def client(self) -> IDCClient:
         """The client whose data is browsed."""
         return self.state.client
-
-    @property
-    def cohort(self) -> Cohort:
-        """The series of the last grid: the filters, narrowed to picked patients and studies."""
-        return self.state.cohort
 
     @property
     def job(self) -> DownloadJob | None:
@@ -242,11 +246,11 @@ class IDCBrowser(Closable, VBox):
     def _before_close(self) -> None:
         """Let go of the user's widget, and keep the values that traits have after `close`."""
         self.beside = None
-        self._last_values = {name: self._read(name) for name in ("filters", "selection", "paths")}
+        self._last_values = {name: self._read(name) for name in (*_PASSED_ON, "paths")}
 
     def _pass_on(self, name: str, old: Any, new: Any) -> None:
         """Queue a change, so that this widget's observers are called at the end of the turn."""
-        if name in ("filters", "selection"):
+        if name in _PASSED_ON:
             self.state.teller.add(self, name, old, new)
 
     def _pass_on_paths(self, old: Any, new: Any) -> None:

@@ -18,6 +18,7 @@ from .public_widget_names import PublicWidgetNames
 from .sent_together import SentTogether
 from .state import BrowserState
 from .static_view import StaticView
+from .strict_attributes import StrictAttributes
 
 __all__ = ["Closable", "close_whole"]
 
@@ -26,7 +27,7 @@ _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _log = logging.getLogger(__name__)
 
 
-class Closable(SentTogether, PublicWidgetNames):
+class Closable(StrictAttributes, SentTogether, PublicWidgetNames):
     """A mixin for widgets that observe a state: `close` undoes everything that the widget set up.
 
     The `close` of ipywidgets only ends the connection to the front end. This one also removes the

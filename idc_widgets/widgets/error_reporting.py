@@ -12,6 +12,7 @@ from traitlets import HasTraits, Unicode
 from .._util import Callbacks
 from ..errors import IDCError, InvalidQueryError
 from ..index import column_info
+from .strict_attributes import StrictAttributes
 from .user_observers import Teller
 
 __all__ = ["ErrorReporting", "with_label"]
@@ -30,7 +31,7 @@ def with_label(error: InvalidQueryError, column: str) -> InvalidQueryError:
     return type(error)(str(error).replace(column, column_info(column).label, 1))
 
 
-class ErrorReporting(HasTraits):
+class ErrorReporting(StrictAttributes, HasTraits):
     """A mixin with a trait `message` for the last error.
 
     The class that uses it provides `lock` and `is_changing`.

@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 #: Level → the trait whose cohort is narrowed to the picks of this level.
 _NARROWED_TRAITS = {"patient": "study_cohort", "study": "cohort"}
 
+#: The traits with the picked rows of a level.
+_PICKS = frozenset(level.plural for level in LEVELS.values())
+
 
 class BrowserState(PublicWidgetNames, ErrorReporting):
     """The filters, the picked rows, and the cohorts and selection that follow from them.
@@ -58,7 +61,16 @@ class BrowserState(PublicWidgetNames, ErrorReporting):
     _not_listed = frozenset(
         (
             *("add_view", "dropdown_counts", "is_changing", "is_late", "lock", "on_message"),
-            *("on_settled", "remove_view", "report", "reporting", "teller", "turn", "turns"),
+            *(
+                "on_settled",
+                "pick_shown",
+                "remove_view",
+                "report",
+                "reporting",
+                "teller",
+                "turn",
+                "turns",
+            ),
         )
     )
 
@@ -66,7 +78,10 @@ class BrowserState(PublicWidgetNames, ErrorReporting):
     """The filters; writable. Type: Cohort; default: every series of the index."""
 
     patients = SettledTuple()
-    """The picked patients; writable. Type: tuple of (collection_id, PatientID); default: ()."""
+    """The picked patients; writable. Type: tuple of (collection_id, PatientID); default: ().
+
+    Assigning picks is the same as `pick`: a row that is not shown raises an error.
+    """
 
     studies = SettledTuple()
     """The picked studies; writable. Type: tuple of StudyInstanceUIDs; default: ()."""
@@ -191,6 +206,10 @@ class BrowserState(PublicWidgetNames, ErrorReporting):
                 picks["series"] = _uid_keys(shown, "series", as_list(series))
             self._update(**picks)
 
+    def pick_shown(self, level: str, keys: tuple[Any, ...]) -> None:
+        """Pick those of these rows of a level that are shown; ignore the others."""
+        self._update(**{LEVELS[level].plural: keys})
+
     # --- consequences ----------------------------------------------------------------------
 
     def _read(self, name: str) -> Any:
@@ -201,7 +220,11 @@ class BrowserState(PublicWidgetNames, ErrorReporting):
     def _choose(self, name: str, value: Any) -> None:
         """Change the state in a turn, because a choice was assigned."""
         with self.turn():
-            if value != self._settled[name]:
+            if value == self._settled[name]:
+                return
+            if name in _PICKS:
+                self.pick(**{name: value})
+            else:
                 self._update(**{name: value})
 
     def _update(self, **choices: Any) -> None:

@@ -182,12 +182,12 @@ class _LevelGrid(Closable, VBox):
     def _pick(self, keys: Iterable[Any]) -> None:
         with self._turn():
             clicked, before = tuple(keys), self._picked
-            setattr(self._state, self._picks_trait, clicked)
+            self._state.pick_shown(self._level, clicked)
             picked = set(self._picked)
             hidden = [key for key in clicked if key not in picked]
             if hidden:
                 if not picked:  # a click on rows that are no longer there changes nothing
-                    setattr(self._state, self._picks_trait, before)
+                    self._state.pick_shown(self._level, before)
                 raise InvalidQueryError(_no_longer_shown(self._level, hidden))
 
     @property
