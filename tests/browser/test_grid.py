@@ -77,6 +77,17 @@ def test_every_row_can_be_reached(browser: Browser) -> None:
     page.context.close()
 
 
+@pytest.mark.parametrize("count", [1, 1000])
+def test_the_page_scrolls_where_a_grid_cannot(browser: Browser, count: int) -> None:
+    page, grid = open_stage(browser, count)
+    page.evaluate("() => { document.body.style.height = '3000px'; }")
+    grid.press("Control+End")
+    settled(page)
+    grid.wheel(100)
+    page.wait_for_function("() => window.scrollY > 0")
+    page.context.close()
+
+
 def test_a_flick_scrolls_as_far_as_the_finger_moved(browser: Browser) -> None:
     page, grid = open_stage(browser, ROWS)
     grid.drag_bar_to(0.5)
@@ -162,9 +173,25 @@ def test_rows_are_picked_by_keys(small: tuple[Page, Grid]) -> None:
     assert_ranges(page, [[15, 16]])
     grid.press("Control+a")
     expect(picked).to_have_text("1,000 picked ×")
-    grid.press("Escape")
+    grid.press("Escape")  # it closes what is open, and takes no picks away
+    expect(picked).to_have_text("1,000 picked ×")
+    picked.click()
     expect(picked).to_be_hidden()
     expect(grid.status).to_have_text("Nothing picked")
+    # With Caps Lock, and on a keyboard of another alphabet.
+    for key in ("A", "\u0444"):
+        grid.grid.evaluate(CONTROL, [key, "KeyA"])
+        expect(picked).to_have_text("1,000 picked ×")
+        picked.click()
+        expect(picked).to_be_hidden()
+    grid.grid.evaluate(CONTROL, ["q", "KeyA"])  # a French keyboard has its "a" elsewhere
+    grid.press("Space")
+    expect(picked).to_have_text("1 picked ×")
+
+
+#: JavaScript: press a key with Ctrl.
+CONTROL = """(grid, [key, code]) => grid.dispatchEvent(
+  new KeyboardEvent("keydown", { key, code, ctrlKey: true, bubbles: true }))"""
 
 
 def assert_ranges(page: Page, ranges: list[list[int]]) -> None:
@@ -376,7 +403,9 @@ def test_a_cut_cell_has_its_whole_text_for_screen_readers(browser: Browser) -> N
     expect(tail).to_have_text(uid[-10:])
     assert tail.evaluate("(tail) => tail.scrollWidth <= tail.clientWidth")
     expect_tooltip(grid, cell, uid)
+    assert grid.scroller.evaluate("(scroller) => scroller.scrollLeft") > 0
     grid.press("Home")
+    assert grid.scroller.evaluate("(scroller) => scroller.scrollLeft") == 0
     cell = grid.cell(2, "Description")
     expect_tooltip(grid, cell, "description 2 " * 4)
     grid.hover(grid.cell(2, "Files"))

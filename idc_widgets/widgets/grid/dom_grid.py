@@ -297,6 +297,8 @@ class _DomGrid(SentTogether, anywidget.AnyWidget):
         "domgrid_keys",
         "domgrid_pointer",
         "domgrid_menu",
+        "domgrid_copy",
+        "domgrid_sight",
         "domgrid_chooser",
         "domgrid_bar_drawing",
         "domgrid_bars",

@@ -1,10 +1,9 @@
 // Our grid: a title with counts, a header, and the rows in sight. Rows come from Python in windows.
 //
-// To Python: {kind: "window", view, generation, needed, start, stop, fetch}, {kind: "copy", view,
-// number, generation, ranges}, {kind: "sort", view, number, sort: [column, descending] or null},
-// {kind: "columns", view, number, names}, and those of domgrid_picks.js, domgrid_menu.js and
-// domgrid_bars.js. From Python: {kind: "rows", generation, start, rows}, {kind: "copied", view,
-// number, text, count, problem}.
+// To Python: {kind: "window", view, generation, needed, start, stop, fetch}, {kind: "sort", view,
+// number, sort: [column, descending] or null}, {kind: "columns", view, number, names}, and those of
+// domgrid_picks.js, domgrid_menu.js, domgrid_copy.js and domgrid_bars.js.
+// From Python: {kind: "rows", generation, start, rows}, and those of the same modules.
 
 const SETTLE_MS = 200; // without a scroll event, scrolling has ended
 const WHEEL_MS = 400; // so long after a wheel or a finger has moved, it causes scroll events
@@ -69,6 +68,8 @@ function render({ model, el }) {
     onClose: () => sheet.focus({ preventScroll: true }),
   });
 
+  const copier = createCopier(send, say);
+  const sight = createPageSight(root, parts.frame);
   const coarse = window.matchMedia("(pointer: coarse)");
   let [rowPx, headPx, heightPx, widthPx] = [24, 0, 0, 0]; // of a row, the header, the scroller
   let [allPx, leftPx] = [0, 0]; // the width of all columns, and how far they are scrolled
@@ -80,7 +81,7 @@ function render({ model, el }) {
   let lastReveal = -1; // the number of the picks that were brought in sight
   let lastOrder = "null";
   let drawn = picks.base(); // what a person sees, and the picks since then
-  let copies = 0;
+  let isToBeInSight = false; // whether the page is to show the current row
   let wheelAt = 0;
   let frame = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -117,6 +118,15 @@ function render({ model, el }) {
     setAttribute(sheet, "aria-busy", String(!cache.isComplete(first, stop)));
     if (rows) cache.show(first, stop);
     drawn = picks.base();
+    if (isToBeInSight) showInPage();
+  }
+
+  /** Scroll the page to the current row. */
+  function showInPage() {
+    isToBeInSight = false;
+    const { row } = current;
+    if (row < 0) sight.show(0, headPx);
+    else sight.show(headPx + row * rowPx - scroll.top(), rowPx);
   }
 
   /** Return what a person sees. What Python has sent is drawn a moment after it has arrived. */
@@ -254,6 +264,7 @@ function render({ model, el }) {
       current = { row: answer.reveal, column: current.column };
       anchor = answer.reveal;
       bringInSight(answer.reveal);
+      if (isSame && sight.isInWindow()) isToBeInSight = true;
     }
     lastReveal = answer.number;
     showEmpty();
@@ -306,10 +317,7 @@ function render({ model, el }) {
   function onMessage(message) {
     if (message.kind === "rows") cache.take(message);
     else if (message.kind === "row" && message.view === id) menu.take(message);
-    else if (message.kind === "copied" && message.view === id && message.number === copies) {
-      if (message.problem) say(`Not copied: ${message.problem}`);
-      else copy(message.text).then(() => say(`${plural(message.count, "row")} copied`));
-    }
+    else if (message.kind === "copied" && message.view === id) copier.take(message);
   }
 
   // --- what a person does --------------------------------------------------------------------
@@ -319,7 +327,8 @@ function render({ model, el }) {
     current = { row, column };
     if (row >= 0) bringInSight(row);
     else drawLater();
-    if (column > 0) bringColumnInSight(scroller, header.boxes(), column);
+    isToBeInSight = true;
+    bringColumnInSight(scroller, header.boxes(), column);
   }
 
   /** @param {number} column */
@@ -338,17 +347,15 @@ function render({ model, el }) {
 
   /** Open the menu of the current row. @param {{ x: number, y: number }} [at] */
   function openMenu(at) {
+    if (!at) showInPage();
     const box = elements.cellAt(current)?.getBoundingClientRect();
-    if (box) menu.open(current.row, seen().generation, at?.x ?? box.left, at?.y ?? box.bottom);
+    if (box) menu.open(current.row, seen().generation, at ? new DOMRect(at.x, at.y) : box);
   }
 
   function copyRows() {
     const { generation, ranges } = seen();
     const row = Math.max(0, current.row);
-    copies += 1;
-    say("Copying");
-    const copied = ranges.length ? ranges : [[row, row + 1]];
-    send({ kind: "copy", number: copies, generation, ranges: copied });
+    copier.request(generation, ranges.length ? ranges : [[row, row + 1]]);
   }
 
   createGridPointer({
@@ -388,12 +395,14 @@ function render({ model, el }) {
     if (isDown) bars.enter(current.column - 1, event);
     else onKey(event);
   });
-  sheet.addEventListener("focus", () => {
+  sheet.addEventListener("focus", (event) => {
     const { first, stop } = inSight();
     // The current cell is one that is in sight.
     if (current.row >= 0 && (current.row < first || current.row >= stop)) {
       current = { row: first, column: current.column };
     }
+    // After Tab, but not when a person comes back to the window of the page.
+    if (event.relatedTarget && sheet.matches(":focus-visible")) isToBeInSight = true;
     drawLater();
   });
   parts.picked.addEventListener("click", () => {
@@ -435,8 +444,5 @@ function render({ model, el }) {
     cancelAnimationFrame(frame);
   };
 }
-
-/** @param {number} count @param {string} noun */
-const plural = (count, noun) => `${NUMBER.format(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 export default { render };

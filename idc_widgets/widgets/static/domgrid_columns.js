@@ -308,7 +308,8 @@ function bringColumnInSight(scroller, boxes, column) {
   if (!box) return;
   const left = box.offsetLeft - CHECK_PX;
   const right = box.offsetLeft + box.offsetWidth - scroller.clientWidth;
-  if (!next) scroller.scrollLeft = scroller.scrollWidth;
+  if (column === 0) scroller.scrollLeft = 0;
+  else if (!next) scroller.scrollLeft = scroller.scrollWidth;
   else if (scroller.scrollLeft > left) scroller.scrollLeft = left;
   else if (scroller.scrollLeft < right) scroller.scrollLeft = Math.min(left, right);
 }

@@ -6,7 +6,7 @@
  * @property {() => CellPosition} current
  * @property {() => { rows: number, columns: number, page: number }} size
  * @property {(row: number, column: number) => void} moveTo Move the current cell, and bring it in sight.
- * @property {(how: "only" | "toggle" | "range" | "all" | "none") => void} pick
+ * @property {(how: "only" | "toggle" | "range" | "all") => void} pick
  * @property {(column: number) => void} sort
  * @property {(column: number, direction: number) => void} resize
  * @property {() => void} copy
@@ -58,10 +58,11 @@ function createGridKeys({
   }
 
   /** Handle a key with Ctrl or Cmd. Return whether it is one of ours. @param {KeyboardEvent} event */
-  function command({ key, shiftKey, altKey }) {
-    if (shiftKey || altKey) return false;
-    if (key === "a") pick("all");
-    else if (key === "c") copy();
+  function command(event) {
+    if (event.shiftKey || event.altKey) return false;
+    const letter = latinLetter(event);
+    if (letter === "a") pick("all");
+    else if (letter === "c") copy();
     else return false;
     return true;
   }
@@ -71,8 +72,7 @@ function createGridKeys({
     const { row, column } = current();
     const isMenuKey = key === "ContextMenu" || (key === "F10" && shiftKey);
     const isButton = column === size().columns - 1 && (key === " " || key === "Enter");
-    if (key === "Escape") pick("none");
-    else if (row >= 0 && (isMenuKey || isButton)) openMenu();
+    if (row >= 0 && (isMenuKey || isButton)) openMenu();
     else if (key !== " " && key !== "Enter") return false;
     else if (row >= 0) pick(shiftKey ? "range" : key === " " ? "toggle" : "only");
     else if (column > 0) sort(column);
@@ -101,4 +101,13 @@ function createGridKeys({
     } else if (!(event.ctrlKey || event.metaKey ? command(event) : act(event))) return;
     event.preventDefault();
   };
+}
+
+/**
+ * Return the small Latin letter of a key, also with Caps Lock, and on a keyboard of another alphabet.
+ *
+ * @param {KeyboardEvent} event
+ */
+function latinLetter({ key, code }) {
+  return (/^[ -~]$/.test(key) ? key : code.replace(/^Key/, "")).toLowerCase();
 }

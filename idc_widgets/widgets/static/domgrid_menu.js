@@ -128,8 +128,8 @@ function createRowMenu({ root, send, say, onClose, signal }) {
   return {
     close,
 
-    /** @param {number} opened The row. @param {number} shown The generation. @param {number} x @param {number} y */
-    open(opened, shown, x, y) {
+    /** @param {number} opened The row. @param {number} shown The generation. @param {DOMRect} beside */
+    open(opened, shown, beside) {
       row = opened;
       generation = shown;
       facts = null;
@@ -143,8 +143,10 @@ function createRowMenu({ root, send, say, onClose, signal }) {
       }
       show();
       const { innerWidth, innerHeight } = window;
-      menu.style.left = `${Math.max(4, Math.min(x, innerWidth - 260))}px`;
-      menu.style.top = `${Math.max(4, Math.min(y, innerHeight - 140))}px`;
+      const height = menu.offsetHeight;
+      const top = beside.bottom + height + 4 <= innerHeight ? beside.bottom : beside.top - height;
+      menu.style.left = `${Math.max(4, Math.min(beside.left, innerWidth - 260))}px`;
+      menu.style.top = `${Math.max(4, top)}px`;
     },
 
     /** @param {{ number: number, facts: RowFacts }} message */
