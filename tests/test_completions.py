@@ -29,7 +29,8 @@ NAMES = {
     """,
     "cohort.": """
         citations derived download earliest endpoint_url exclude facets filters flow groupby
-        having histogram join lacking largest latest licenses originals patients plan sample
+        having histogram join lacking largest latest left_out licenses originals patients plan
+        sample
         save select series split studies summary to_code to_manifest to_sql unique value_counts
         viewer_urls where why_empty without
     """,

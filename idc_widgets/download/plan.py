@@ -129,6 +129,7 @@ class DownloadPlan(PublicNames):
             margin_bytes=margin,
             licenses=dict(licenses.most_common()),
             MB_per_s=remembered_rate(),
+            left_out=self.provenance.left_out,
         )
 
     def needs_consent(self, max_GB: float | None = MAX_GB) -> bool:

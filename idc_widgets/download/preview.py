@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .._util import human_duration, human_size, is_non_commercial, plural
@@ -48,6 +48,8 @@ class Preview:
     fetches the originals again."""
     MB_per_s: float | None = None
     """The last rate measured in this process; None if there is none yet."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Column to the number of series that its filter alone leaves out, as they lack a value."""
 
     @property
     def fits(self) -> bool:
@@ -95,6 +97,10 @@ class Preview:
                 f"{plural(self.changed_files, 'file')} {verb} changed since the download: kept as "
                 "<name>.changed-1, and the original is fetched again"
             )
+        for column, count in self.left_out.items():
+            verb = "is" if count == 1 else "are"
+            series = plural(count, "series")
+            lines.append(f"the filter on {column} leaves out {series} that {verb} without a value")
         lines.extend(self._licenses_in_words())
         return "\n".join(lines)
 

@@ -24,6 +24,8 @@ class Provenance:
     """The filters that select the series: the keyword arguments of `IDCClient.cohort`."""
     code: str | None = None
     """Python code that selects the same series again."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Column to the number of series that its filter alone leaves out, as they lack a value."""
     licenses_and_dois: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     """SeriesInstanceUID to the license and the source_DOI of that series."""
     instances: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from .cohort_base import CohortBase
 from .condition import PATIENT_KEY_SQL
 from .engine import Scalar
 from .facet_counts import count_facets, count_values
-from .flow import flow_steps, why_empty
+from .flow import flow_steps, left_out, why_empty
 from .histograms import count_bins
 from .licenses import License
 from .results import FacetValue, Histogram, Summary
@@ -165,6 +165,24 @@ class CohortCounts(CohortBase):
         import pandas as pd
 
         return pd.DataFrame(flow_steps(self.engine, self.conditions))
+
+    def left_out(self) -> dict[str, int]:
+        """Return how many series fulfill all filters but one, for which they lack a value.
+
+        A filter for a value or a range leaves out all series without a value. The preview of a
+        plan says so, too. To keep them, list None: ``where(PatientSex=["F", None])``, or exclude
+        the other values: ``exclude(PatientAge=(0, 59))``.
+
+        Returns:
+            Keyword of the filter → number of series; without the filters that leave out no such
+            series.
+
+        >>> from idc_widgets import IDCClient
+        >>> women = IDCClient().cohort(collection_id="nsclc_radiomics", PatientSex="F")
+        >>> women.left_out()
+        {'PatientSex': 422}
+        """
+        return left_out(self.engine, self.conditions)
 
     def why_empty(self) -> str | None:
         """Return which filter leaves nothing, as a sentence; None if the cohort has series.

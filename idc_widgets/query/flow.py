@@ -15,7 +15,10 @@ from .ranking import Ranked
 from .reprs import shortened
 from .sampling import InPart, StratumRanges
 
-__all__ = ["FlowStep", "flow_steps", "why_empty"]
+__all__ = ["FlowStep", "flow_steps", "left_out", "why_empty"]
+
+#: The columns in which every row of the index has a value.
+_NEVER_MISSING = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id")
 
 
 class FlowStep(NamedTuple):
@@ -49,6 +52,26 @@ def flow_steps(engine: Engine, conditions: Conjunction) -> Iterator[FlowStep]:
             missing, _ = _count(engine, merge_conditions((*earlier, without)))
         yield FlowStep(_text(condition), left, patients, series - left, missing)
         earlier, series = together, left
+
+
+def left_out(engine: Engine, conditions: Conjunction) -> dict[str, int]:
+    """Return how many series fulfill all filters but one, for which they lack a value.
+
+    The index is read by SQL unless it is in memory.
+
+    Returns:
+        Keyword of the filter → number of series; without the filters that leave out no such series.
+    """
+    counts = {}
+    for condition in conditions:
+        without = _without_value(condition)
+        if without is None or condition.column in _NEVER_MISSING:
+            continue
+        others = [other for other in conditions if other is not condition]
+        series, _ = _count(engine, merge_conditions((*others, without)), make=False)
+        if series:
+            counts[condition.column] = series
+    return counts
 
 
 def why_empty(engine: Engine, conditions: Conjunction) -> str | None:
@@ -112,9 +135,15 @@ def _without_value(condition: Condition) -> Condition | None:
     return None
 
 
-def _count(engine: Engine, conditions: Conditions) -> tuple[int, int]:
-    """Return the numbers of series and patients."""
-    matches = matches_of(engine, conditions)
+def _count(engine: Engine, conditions: Conditions, *, make: bool = True) -> tuple[int, int]:
+    """Return the numbers of series and patients.
+
+    Args:
+        engine: The engine.
+        conditions: The conditions that the series fulfill.
+        make: Whether to read the index into memory, if it is not there.
+    """
+    matches = matches_of(engine, conditions, make=make)
     if matches is not None:
         return len(matches), len(matches.patients)
     params = Parameters()

@@ -122,6 +122,7 @@ def _provenance(
         template=template,
         filters=filters if has_short_filters else None,
         code=code,
+        left_out=cohort.left_out(),
         licenses_and_dois=dict(zip(uids, zip(licenses, dois, strict=True), strict=True)),
         instances=instances,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from idc_widgets import IDCClient
+from pathlib import Path
+
+from idc_widgets import DuckDBEngine, IDCClient
 
 
 def test_what_is_left_after_each_filter(client: IDCClient) -> None:
@@ -41,6 +43,21 @@ def test_the_flow_of_a_choice_begins_with_what_it_chooses_from(client: IDCClient
     assert "'of'" not in flow["filter"][3]
     part = lung.split(a=0.5, b=0.5, stratify="PatientSex")["a"]
     assert len(part.flow()) == 4
+
+
+def test_series_without_a_value_are_counted(client: IDCClient, tmp_path: Path) -> None:
+    old = client.cohort(PatientAge=(60, None), Modality="MR", PatientSex="F")
+    counts = old.left_out()
+    assert list(counts) == ["PatientAge", "PatientSex"]
+    for column, count in counts.items():
+        values = old.without(column).value_counts(column)
+        assert count == values[values.index.isna()].sum() > 0
+    unread = IDCClient(engine=DuckDBEngine())  # its index is not in memory
+    assert unread.cohort(**old.filters).left_out() == counts
+    assert client.cohort(PatientSex=["F", None], Modality="MR").left_out() == {}
+    women = client.cohort(collection_id="nsclc_radiomics", PatientSex="F")
+    preview = str(women.plan(tmp_path).preview())
+    assert "the filter on PatientSex leaves out 422 series that are without a value" in preview
 
 
 def test_which_filter_leaves_nothing(client: IDCClient) -> None:
