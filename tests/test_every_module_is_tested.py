@@ -29,6 +29,7 @@ TESTED_IN = {
     "_util/callbacks": "test_doctests",
     "_util/contexts": "widgets/test_interrupts",
     "_util/formatting": "test_doctests",
+    "_util/html_facts": "query/test_quick_size",
     "_util/http_session": "util/test_http",
     "_util/licenses": "test_doctests",
     "download/changed_files": "download/test_faults",

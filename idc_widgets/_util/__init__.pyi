@@ -23,6 +23,7 @@ from .formatting import human_duration as human_duration
 from .formatting import human_size as human_size
 from .formatting import one_line as one_line
 from .formatting import plural as plural
+from .html_facts import html_facts as html_facts
 from .http import RETRY_PAUSE_SECONDS as RETRY_PAUSE_SECONDS
 from .http import TIMEOUT_SECONDS as TIMEOUT_SECONDS
 from .http import FileCheck as FileCheck

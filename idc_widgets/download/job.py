@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._util import MORE_THREADS, Callbacks, PublicNames, fork_safe, human_size
+from .._util import MORE_THREADS, Callbacks, PublicNames, fork_safe, html_facts, human_size
 from ..errors import DownloadError
 from .controls import Controls
 from .folder_lock import FolderLock
@@ -152,8 +152,17 @@ class DownloadJob(PublicNames):
         return self._controls.cancelled.is_set() and not self._finished.is_set()
 
     def __repr__(self) -> str:
-        done, total = human_size(self.progress.bytes_done), human_size(self.plan.size_bytes)
-        return f"<DownloadJob {self.state}: {len(self.plan.series):,} series, {done} of {total}>"
+        return f"DownloadJob({self.state}: {len(self.plan.series):,} series, {self._bytes()})"
+
+    def _repr_html_(self) -> str:
+        series = f"{self.series_done:,} of {len(self.plan.series):,} complete"
+        failed = f"{len(self.failed):,}; see job.failed" if self.failed else ""
+        facts = {"state": self.state, "series": series, "size": self._bytes(), "failed": failed}
+        facts |= {"error": self.error or "", "folder": str(self.plan.folder)}
+        return html_facts("DownloadJob", facts.items())
+
+    def _bytes(self) -> str:
+        return f"{human_size(self.progress.bytes_done)} of {human_size(self.plan.size_bytes)}"
 
     def on_change(self, callback: Callable[[DownloadJob], object]) -> Callable[[], None]:
         """Call `callback(job)` at every change of state and, while it runs, of progress.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._util import PublicNames, cached_property, human_size, plural
+from .._util import PublicNames, cached_property, html_facts, human_size, plural
 from ..errors import MAX_GB, LargeDownloadError
 from . import disk
 from .changed_files import changed_since, completion_times
@@ -61,8 +61,17 @@ class DownloadPlan(PublicNames):
         return frozenset(series.SeriesInstanceUID for series in self.series)
 
     def __repr__(self) -> str:
-        count, size = plural(len(self.series), "series"), human_size(self.size_bytes)
-        return f"<DownloadPlan: {count}, {size}, from {self.endpoint_url} to {self.folder}>"
+        return f"DownloadPlan({self._size()}, from {self.endpoint_url} to {self.folder})"
+
+    def _repr_html_(self) -> str:
+        folder, server = str(self.folder), self.endpoint_url
+        return html_facts(
+            "DownloadPlan", [("size", self._size()), ("to", folder), ("from", server)]
+        )
+
+    def _size(self) -> str:
+        count, files = plural(len(self.series), "series"), plural(self.instances, "file")
+        return f"{count}, {files}, {human_size(self.size_bytes)}"
 
     # --- files on disk -------------------------------------------------------------------------
 

@@ -30,6 +30,10 @@ from .pandas_names import PANDAS_NAMES as PANDAS_NAMES
 from .prepare_once import NEEDED_BYTES as NEEDED_BYTES
 from .prepare_once import prepare_here as prepare_here
 from .prepare_once import start_preparing as start_preparing
+from .quick_size import quick_size as quick_size
+from .quick_size import size_in_words as size_in_words
+from .reprs import in_words as in_words
+from .reprs import shortened as shortened
 from .results import FacetValue as FacetValue
 from .results import Histogram as Histogram
 from .results import Summary as Summary

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from .._util import PublicNames
+from .._util import PublicNames, html_facts
 from .condition import Condition, Conjunction
 from .engine import Engine, Parameters
 from .exclusion import filters_of
@@ -14,7 +14,8 @@ from .joins import Join
 from .matching import conjunction, matches_of, merge_conditions
 from .pandas_names import PANDAS_NAMES
 from .pickling import reduced
-from .reprs import shortened
+from .quick_size import quick_size, size_in_words
+from .reprs import in_words, shortened
 from .set_algebra import complement, union
 from .where_parser import conditions_of
 
@@ -58,8 +59,13 @@ class CohortBase(PublicNames):
     endpoint_url: str | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
-        arguments = (f"{column}={shortened(argument)}" for column, argument in self.filters.items())
-        return f"Cohort({', '.join(arguments)})"
+        size = quick_size(self.engine, self.conditions)
+        return f"Cohort({in_words(self.filters, size and size_in_words(*size))})"
+
+    def _repr_html_(self) -> str:
+        size = quick_size(self.engine, self.conditions)
+        filters = [(name, shortened(argument)) for name, argument in self.filters.items()]
+        return html_facts("Cohort", [*filters, ("size", size_in_words(*size) if size else "")])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the data version and the conditions, not the engine, which is found or opened."""
@@ -98,7 +104,7 @@ class CohortBase(PublicNames):
         >>> from idc_widgets import IDCClient
         >>> client = IDCClient()
         >>> client.cohort(Modality="CT") | client.cohort(PatientSex="F")
-        Cohort(any_of=[{'Modality': 'CT'}, {'PatientSex': 'F'}])
+        Cohort(any_of=[{'Modality': 'CT'}, {'PatientSex': 'F'}]: 443,676 series, 37.1 TB)
         """
         return self._combined("|", other, lambda ours, theirs: union((ours, theirs)))
 
@@ -111,8 +117,8 @@ class CohortBase(PublicNames):
 
         >>> from idc_widgets import IDCClient
         >>> client = IDCClient()
-        >>> client.cohort(Modality="CT") - client.cohort(PatientSex="F", PatientAge=(0, 18))
-        Cohort(Modality='CT', exclude={'any_of': [{'PatientAge': (0, 18), 'PatientSex': 'F'}]})
+        >>> (client.cohort(Modality="CT") - client.cohort(sex="F", age=(0, 18))).filters
+        {'Modality': 'CT', 'exclude': {'any_of': [{'PatientAge': (0, 18), 'PatientSex': 'F'}]}}
         """
         return self._combined(
             "-", other, lambda ours, theirs: merge_conditions((*ours, *complement(theirs)))
@@ -123,7 +129,7 @@ class CohortBase(PublicNames):
 
         >>> from idc_widgets import IDCClient
         >>> ~IDCClient().cohort(PatientSex=["F", None])
-        Cohort(exclude={'PatientSex': ['F', None]})
+        Cohort(exclude={'PatientSex': ['F', None]}: 148,720 series, 23.6 TB)
         """
         return replace(self, conditions=complement(self.conditions))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._util import html_facts, human_size, plural
 from ..index import DATES, Bound, column_info
 from .engine import Scalar
 
@@ -21,7 +22,7 @@ __all__ = ["FacetValue", "Histogram", "Summary", "most_series_first"]
 _BINS_PER_TICK = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """Counts and total size of a cohort or a selection.
 
@@ -42,6 +43,23 @@ class Summary:
     instances: int
     size_MB: float
     licenses: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Summary({', '.join(self._counts())})"
+
+    def _repr_html_(self) -> str:
+        return html_facts("Summary", [("", count) for count in self._counts()])
+
+    def _counts(self) -> list[str]:
+        counts = (
+            (self.collections, "collection"),
+            (self.patients, "patient"),
+            (self.studies, "study"),
+            (self.series, "series"),
+            (self.instances, "file"),
+        )
+        size, licenses = human_size(self.size_MB * 1e6), " and ".join(self.licenses)
+        return [*(plural(*count) for count in counts), size, *([licenses] if licenses else [])]
 
 
 @dataclass(frozen=True)

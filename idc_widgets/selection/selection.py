@@ -9,9 +9,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .._util import PublicNames, as_keys
+from .._util import PublicNames, as_keys, html_facts
 from ..errors import DEFAULT_FOLDER, MAX_GB, InvalidQueryError
-from ..query import PANDAS_NAMES, Cohort, DuckDBEngine, Engine, License, Summary
+from ..query import (
+    PANDAS_NAMES,
+    Cohort,
+    DuckDBEngine,
+    Engine,
+    License,
+    Summary,
+    in_words,
+    quick_size,
+    shortened,
+    size_in_words,
+)
 from .manifests import ManifestFormat, write_manifest
 from .planning import plan_download
 from .python_code import describe, python_code
@@ -59,6 +70,11 @@ class _Contents:
         if self._uid_set is None:
             self._uid_set = frozenset(self.uids)
         return self._uid_set
+
+    def quick_size(self) -> tuple[int, float] | None:
+        if self._summary is not None:
+            return self._summary.series, self._summary.size_MB
+        return quick_size(self._cohort.engine, self._cohort.conditions)
 
     @property
     def size_bytes(self) -> int:
@@ -203,7 +219,16 @@ class Selection(PublicNames):
         return hash((self.data_version, len(self)))
 
     def __repr__(self) -> str:
-        return describe(len(self), self.size_MB)
+        return f"Selection({self._size() or in_words(self.cohort.filters, None)})"
+
+    def _repr_html_(self) -> str:
+        filters = {name: shortened(value) for name, value in self.cohort.filters.items()}
+        return html_facts("Selection", [*filters.items(), ("size", self._size())])
+
+    def _size(self) -> str:
+        """Return the size in words; empty if counting it could take long."""
+        size = self._contents.quick_size()
+        return size_in_words(*size) if size else ""
 
     def __or__(self, other: Selection) -> Selection:
         """Return the series that are in this selection, in the other one, or in both.
@@ -377,7 +402,7 @@ class Selection(PublicNames):
 
     def to_code(self) -> str:
         """Return Python code that rebuilds this selection, to paste into a script."""
-        return python_code(self.cohort, repr(self))
+        return python_code(self.cohort, describe(len(self), self.size_MB))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the UIDs and the data version as JSON for `load`, and return the path.

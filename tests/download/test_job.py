@@ -64,7 +64,7 @@ def test_a_real_series(server: S3Server, ct_plan: DownloadPlan) -> None:
     assert job.failed == {} and job.error is None
     assert job.progress == Progress(70_513_634, 70_513_634, 134, 134)
     assert job.progress.fraction == 1
-    assert repr(job) == "<DownloadJob complete: 1 series, 70.5 MB of 70.5 MB>"
+    assert repr(job) == "DownloadJob(complete: 1 series, 70.5 MB of 70.5 MB)"
     assert server.count("GET") == 134
 
     again = DownloadJob(ct_plan)
