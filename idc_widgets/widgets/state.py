@@ -11,7 +11,7 @@ from .._util import Callbacks, as_list, ended_context, plural
 from ..client import IDCClient
 from ..errors import InvalidQueryError, nearest_choice, unknown_message
 from ..index import LEVELS
-from ..query import Cohort, known_keys, patient_key, patient_keys, similar_texts
+from ..query import Cohort, Sort, known_keys, patient_key, patient_keys, similar_texts
 from ..selection import Selection
 from .dropdown_counts import DropdownCounts
 from .error_reporting import ErrorReporting
@@ -146,6 +146,10 @@ class BrowserState(PublicWidgetNames, ErrorReporting):
         self._views: dict[str, dict[View, None]] = {name: {} for name in self._settled}
         #: How a person has divided the browser, for the next `IDCBrowser` on this state.
         self.sizes: dict[str, float] = {}
+        #: Level → the widths of columns that a person has set, for the next grid on this state.
+        self.widths: dict[str, dict[str, int]] = {}
+        #: Level → the order of rows that a person has chosen, for the next grid on this state.
+        self.sorts: dict[str, Sort | None] = {}
         super().__init__()
 
     # --- choices ---------------------------------------------------------------------------

@@ -473,6 +473,19 @@ def test_rows_are_copied(browser: Browser) -> None:
     grid.press("Space", "ArrowDown", "ArrowDown", "Space", "Control+c")
     page.wait_for_function("() => window.copied === '[[1,2],[3,4]]'")
     expect(grid.grid).to_be_focused()
+    # People see it, too; and also if the page must not write to the clipboard.
+    note = grid.title.locator(".idc-grid-note")
+    expect(note).to_have_text("2 rows copied")
+    expect(note).to_have_text("")
+    page.evaluate(
+        """() => {
+          document.execCommand = () => false;
+          if (navigator.clipboard) navigator.clipboard.writeText = () => Promise.reject();
+        }"""
+    )
+    grid.press("Control+c")
+    expect(note).to_have_text("Not copied")
+    expect(grid.status).to_have_text("Not copied: the page must not write to the clipboard")
     page.context.close()
 
 
@@ -545,7 +558,7 @@ def test_the_menu_of_a_row(small: tuple[Page, Grid]) -> None:
     page.wait_for_function("() => window.copied === '1.2.3'")
     expect(menu).to_be_hidden()
     expect(grid.grid).to_be_focused()
-    expect(grid.status).to_have_text("Copy Series UID: done")
+    expect(grid.status).to_have_text("Series UID copied")
     # By key.
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Shift+F10")

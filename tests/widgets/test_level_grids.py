@@ -41,6 +41,7 @@ CANNOT: dict[str, dict[str, str]] = {
         "test_picks_are_brought_in_sight": "has no message for scrolling",
         "test_rows_are_copied_as_text": "copies only the cells that the page has, cut",
         "test_too_many_rows_to_copy_are_refused": "copies only the cells that the page has, cut",
+        "test_the_next_grid_has_the_widths": "has no width that a person sets",
         "test_columns_are_chosen": "keeps the columns that it had when it was made",
         "test_the_menu_of_a_row": "has no menu of its rows",
         "test_headers_are_explained": "has no description of a column, only its keyword",
@@ -462,6 +463,7 @@ class TestEveryGrid:
         [reply] = page.widget.replies  # type: ignore[attr-defined]
         assert reply["text"] == ""
         assert reply["problem"].startswith("10,001 rows are too many to copy; expected at most")
+        assert page.grid._state.message == reply["problem"], "people see the reason"
 
     def test_columns_are_chosen(self, state: BrowserState, make: MakeGrid) -> None:
         page = open_page(make(SeriesGrid, state))
@@ -486,6 +488,20 @@ class TestEveryGrid:
         assert len(page.widget._columns) == 12  # type: ignore[attr-defined]
         state.columns = {"patient": ["PatientID"]}
         assert len(page.widget._columns) == 12  # type: ignore[attr-defined]
+
+    def test_the_next_grid_has_the_order(self, state: BrowserState, make: MakeGrid) -> None:
+        open_page(make(SeriesGrid, state)).sort("Files")
+        assert open_page(make(SeriesGrid, state)).order == ("Files", False)
+        assert open_page(make(PatientGrid, state)).order is None
+
+    def test_the_next_grid_has_the_widths(self, state: BrowserState, make: MakeGrid) -> None:
+        def widths(grid: Any) -> Any:
+            return grid._view.widget._widths
+
+        first = make(SeriesGrid, state)
+        first._view.widget.set_state({"_widths": {"PatientID": 188}})
+        assert widths(make(SeriesGrid, state)) == {"PatientID": 188}
+        assert widths(make(PatientGrid, state)) == {}
 
     def test_the_menu_of_a_row(self, state: BrowserState, make: MakeGrid) -> None:
         asked: list[Any] = []

@@ -261,7 +261,7 @@ class DomGridView(ViewOfRows):
         return keys[0]
 
     def _on_copy(self, content: Mapping[str, Any]) -> None:
-        """Send rows as text for the clipboard, or say why not."""
+        """Send rows as text for the clipboard, or report why not."""
         answer = {"kind": "copied", "view": content.get("view"), "number": content.get("number")}
         text, count, problem = "", 0, "the rows cannot be copied: see the message below"
         try:
@@ -280,6 +280,7 @@ class DomGridView(ViewOfRows):
                     text, problem = tsv(names, rows.values(ranges)), ""
                 except InvalidQueryError as error:
                     problem = str(error)
+                    raise
         finally:
             self.widget.send({**answer, "text": text, "count": count, "problem": problem})
 

@@ -51,7 +51,7 @@ class _LevelGrid(Closable, VBox):
     ) -> None:
         check_keywords(type(self).__name__, unknown, ["state", "height", "view", "layout"])
         self._state = state
-        self._sort: Sort | None = None
+        self._sort: Sort | None = state.sorts.get(self._level)
         self._shown_columns = self._columns()
         options = GridOptions(
             title=self._title,
@@ -81,6 +81,11 @@ class _LevelGrid(Closable, VBox):
             bars = Distributions(state, self._level, self._rows_trait, self._view)
             self._show_state(state, bars.show_choice, ["distributions"])
             self._on_close(bars.close)
+            self._view.widget._widths = state.widths.get(self._level, {})
+            self._follow(self._view.widget, self._keep_widths, "_widths")
+
+    def _keep_widths(self, change: Any) -> None:
+        self._state.widths = {**self._state.widths, self._level: change["new"]}
 
     def _columns(self) -> Sequence[Column]:
         """Return the columns to show; a subclass may add one."""
@@ -176,6 +181,7 @@ class _LevelGrid(Closable, VBox):
         try:
             self._rows = self._rows.sorted(sort)
             self._sort = sort
+            self._state.sorts = {**self._state.sorts, self._level: sort}
         finally:  # if sorting fails, the rows and the arrow in the header stay as they were
             self._view.show(self._rows, self._picked)
 

@@ -215,13 +215,14 @@ function createAlert(text, onDismiss) {
 }
 
 /**
- * Copy a text to the clipboard.
+ * Copy a text to the clipboard. Return whether it is there.
  *
  * @param {string} text
  */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
+    return true;
   } catch {
     // Only pages served over https have `navigator.clipboard`.
     const { activeElement } = document;
@@ -231,9 +232,10 @@ async function copy(text) {
     area.style.opacity = "0";
     document.body.append(area);
     area.select();
-    document.execCommand("copy");
+    const isCopied = document.execCommand("copy");
     area.remove();
     if (activeElement instanceof HTMLElement) activeElement.focus({ preventScroll: true });
+    return isCopied;
   }
 }
 

@@ -64,11 +64,11 @@ function render({ model, el }) {
     requests: createRequests(model, `${id}-columns`, kernel, signal),
   });
   const menu = createRowMenu({
-    ...{ root, send, say, signal },
+    ...{ root, send, tell: parts.tell, signal },
     onClose: () => sheet.focus({ preventScroll: true }),
   });
 
-  const copier = createCopier(send, say);
+  const copier = createCopier(send, say, parts.tell);
   const sight = createPageSight(root, parts.frame);
   const coarse = window.matchMedia("(pointer: coarse)");
   let [rowPx, headPx, heightPx, widthPx] = [24, 0, 0, 0]; // of a row, the header, the scroller

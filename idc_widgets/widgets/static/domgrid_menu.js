@@ -16,11 +16,11 @@
  * @param {object} options
  * @param {HTMLElement} options.root
  * @param {(content: object) => void} options.send
- * @param {(text: string) => void} options.say
+ * @param {(text: string) => void} options.tell
  * @param {() => void} options.onClose Called when the menu closes by key or by a choice.
  * @param {AbortSignal} options.signal Aborted when the page view is removed.
  */
-function createRowMenu({ root, send, say, onClose, signal }) {
+function createRowMenu({ root, send, tell, onClose, signal }) {
   const menu = h("div", "idc-grid-menu");
   menu.setAttribute("role", "menu");
   menu.setAttribute("aria-label", "Row");
@@ -44,11 +44,11 @@ function createRowMenu({ root, send, say, onClose, signal }) {
     if (!isLeft) onClose();
   }
 
-  /** @param {string} text @param {string} copied */
-  function createCopyItem(text, copied) {
+  /** @param {string} text @param {string} name @param {string} copied */
+  function createCopyItem(text, name, copied) {
     const item = button("idc-grid-menu-item", text, "", () => {
       close();
-      copy(copied).then(() => say(`${text}: done`));
+      copyAndTell(copied, name, tell);
     });
     item.title = copied;
     return item;
@@ -74,8 +74,8 @@ function createRowMenu({ root, send, say, onClose, signal }) {
     }
     const all = [
       details,
-      createCopyItem(`Copy ${facts.name}`, facts.identifier),
-      createCopyItem("Copy as Python code", facts.code),
+      createCopyItem(`Copy ${facts.name}`, facts.name, facts.identifier),
+      createCopyItem("Copy as Python code", "Python code", facts.code),
     ];
     if (facts.viewer) {
       const link = h("a", "idc-grid-menu-item", "Open in the viewer");

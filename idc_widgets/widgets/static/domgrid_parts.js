@@ -1,5 +1,6 @@
 // The elements that a grid always has.
 
+const TELL_MS = 2_000; // what happened stays beside the title
 const SAY_AFTER_MS = 250; // what follows sooner replaces what a screen reader was to say
 
 /** @param {string} id */
@@ -12,7 +13,9 @@ function createGridParts(id) {
   const picked = button("idc-grid-picked");
   const empty = h("p", "idc-grid-empty");
   empty.tabIndex = -1;
-  line.append(title, count, picked, empty);
+  const note = h("span", "idc-grid-note");
+  note.setAttribute("aria-hidden", "true"); // screen readers hear of it
+  line.append(title, count, picked, note, empty);
 
   const scroller = h("div", "idc-grid-scroller");
   scroller.tabIndex = -1; // Firefox makes what scrolls a tab stop
@@ -52,6 +55,23 @@ function createGridParts(id) {
     }, SAY_AFTER_MS);
   }
 
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let noteTimer;
+  /**
+   * Tell people what happened.
+   *
+   * @param {string} text
+   * @param {string} more What only screen readers say; it is on the screen elsewhere.
+   */
+  function tell(text, more = "") {
+    say(text + more);
+    note.textContent = text;
+    clearTimeout(noteTimer);
+    noteTimer = setTimeout(() => {
+      note.textContent = "";
+    }, TELL_MS);
+  }
+
   return {
     ...{
       root,
@@ -70,6 +90,10 @@ function createGridParts(id) {
       body,
     },
     say,
-    close: () => clearTimeout(timer),
+    tell,
+    close() {
+      clearTimeout(timer);
+      clearTimeout(noteTimer);
+    },
   };
 }
