@@ -31,7 +31,7 @@ def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterat
             process left behind.
 
     Raises:
-        OSError: The file cannot be written or renamed.
+        OSError: The file cannot be written or renamed; the error names `target`.
     """
     # The random name does not contain the name of the target: together, they could be too long.
     name = target.name if only_writer else uuid.uuid4().hex
@@ -45,9 +45,12 @@ def replaced_when_complete(target: Path, *, only_writer: bool = False) -> Iterat
         yield temporary
         _flush_to_disk(temporary)
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            # Users know only the name of the target.
+            raise OSError(error.errno, error.strerror, str(target)) from None
         raise
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .._util import human_size
-from ..errors import InvalidQueryError
+from ..errors import InvalidQueryError, nearest_choice
 
 __all__ = ["check_size", "expand_home", "is_file", "is_folder", "read_text"]
 
@@ -50,13 +50,28 @@ def read_text(path: str | os.PathLike[str], kind: str, max_bytes: int) -> str:
             `max_bytes`, or cannot be read.
     """
     if not is_file(path):
-        raise InvalidQueryError(f"{str(path)[:200]!r} is not a file")
+        raise InvalidQueryError(_not_a_file(path, kind))
     try:
         with expand_home(path).open("rb") as file:
             check_size(kind, os.fstat(file.fileno()).st_size, max_bytes)
             return _decode(file.read(max_bytes))
     except OSError as error:
         raise InvalidQueryError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _not_a_file(path: str | os.PathLike[str], kind: str) -> str:
+    """Return why a path is not a file, with the most similar name beside it."""
+    shown = f"{str(path)[:200]!r}"
+    if is_folder(path):
+        return f"{shown} is not a file: it is a folder; expected the file of {kind}"
+    folder, name = os.path.split(_expanded(path))
+    with suppress(OSError, ValueError):
+        if os.path.lexists(_expanded(path)):
+            return f"{shown} is not a file: it is a pipe or a device; expected the file of {kind}"
+        nearest = nearest_choice(name, os.listdir(folder or os.curdir))
+        hint = f"; did you mean {os.path.join(folder, nearest)!r}?" if nearest else ""
+        return f"{shown} is not a file: it does not exist{hint}"
+    return f"{shown} is not a file: it does not exist"
 
 
 def check_size(kind: str, size: int, maximum: int) -> None:

@@ -80,3 +80,16 @@ def test_a_tilde_stands_for_the_home_folder(
     study.to_manifest("~/mine.csv")
     assert client.read_manifest("~/mine.csv").selection == study
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_what_is_no_file_is_named(tmp_path: Path, client: IDCClient) -> None:
+    (tmp_path / "manifest.s5cmd").write_text("")
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in {
+        "manifst.s5cmd": "does not exist; did you mean '.*manifest.s5cmd'",
+        "": "it is a folder; expected the file of a manifest",
+        "pipe": "it is a pipe",
+    }.items():
+        with pytest.raises(InvalidQueryError, match=message):
+            client.read_manifest(tmp_path / name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from idc_widgets._util import atomic
+from idc_widgets._util import atomic, write_whole
 
 
 @pytest.mark.parametrize("content", ["é\r\n", "é\r\n".encode(), ["é", "\r\n"]])
@@ -78,3 +78,13 @@ def test_files_and_folders_are_removed(tmp_path: Path) -> None:
     for name in ("folder", "folder"):
         atomic.remove(tmp_path / name)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["missing/manifest.s5cmd", "folder"])
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError) as caught:
+        write_whole(tmp_path / name, "text")
+    assert caught.value.filename == str(tmp_path / name)
+    assert ".tmp" not in str(caught.value)
+    assert list(tmp_path.rglob(".*")) == []
