@@ -140,6 +140,7 @@ function createRowElements(body, id) {
         const isPicked = hasRow(picked, row);
         if (isPicked !== elements.isPicked || elements.row < 0) {
           line.setAttribute("aria-selected", String(isPicked));
+          boxes[0]?.setAttribute("aria-label", isPicked ? "Picked" : "Not picked");
         }
         const column = row === current.row ? current.column : -1;
         if (column !== elements.current) {

@@ -73,7 +73,7 @@ function createChooser({ root, line, requests, say, signal }) {
       const box = h("span", "idc-grid-box");
       const [keyword = "", ...description] = text.split(": ");
       const texts = h("span", "idc-grid-choice-text");
-      texts.append(h("b", "", label), h("span", "idc-grid-keyword", keyword));
+      texts.append(h("b", "", label), " ", h("span", "idc-grid-keyword", keyword));
       if (description.length) texts.append(h("small", "", description.join(": ")));
       option.append(box, texts);
       return option;

@@ -3,19 +3,23 @@
 const CHECK_PX = 26; // the column of checkboxes
 const MORE_PX = 22; // the column of the buttons that open the menu of a row
 const MIN_COLUMN_PX = 40;
+const MIN_TEXT_PX = 64;
 const MAX_COLUMN_PX = 1_200;
 const RESIZE_STEP_PX = 16; // by key
 const DOUBLE_CLICK_MS = 400;
 const PADDING_PX = 12; // of a cell, left and right together
 const ARROW_PX = 12; // in the header of the sorted column
 
-// What has to fit into cells of a kind: a number or a date that is cut would be another one.
+// What has to fit into cells of a kind, or of a column: a number, a date or the start of an identifier
+// would be another one.
 /** @type {Record<string, string>} */
 const LONGEST_VALUES = {
   count: "99,999",
   size: "999.9 MB",
   date: "2000-00-00",
+  age: "000Y",
   state: "✓ complete",
+  PatientID: "TCGA-00-0000",
 };
 
 /**
@@ -157,12 +161,13 @@ function createHeader({ head, sheet, id, onWidth, onResize, say }) {
     const measure = createRuler(head);
     const fitted = columns.map(({ name, label, kind, width }) => {
       const set = chosen[name];
-      const value = LONGEST_VALUES[kind] ?? "";
+      const value = LONGEST_VALUES[name] ?? LONGEST_VALUES[kind] ?? "";
       const header = measure(label) + (name === sorted ? ARROW_PX : 0);
       const min = Math.ceil(Math.max(header, measure(value))) + PADDING_PX + 1;
-      const isText = kind === "text" || kind === "uid";
+      // A column that is usually as narrow as its header, such as the sex, has short values.
+      const isText = (kind === "text" || kind === "uid") && width >= MIN_TEXT_PX;
       return set === undefined
-        ? { width, min: isText ? Math.max(min, 64) : min, isFlexible: isText }
+        ? { width, min: isText ? Math.max(min, MIN_TEXT_PX) : min, isFlexible: isText }
         : { width: set, min: set, isFlexible: false };
     });
     const important = columns.findIndex(({ kind }) => kind === "size") + 1;
