@@ -296,6 +296,48 @@ def test_full_window_and_back(lab: Lab, page: Page, is_allowed: bool, screenshot
     assert page.evaluate("() => document.fullscreenElement === null")
 
 
+def test_escape_in_the_full_window_closes_what_is_open_first(page: Page) -> None:
+    page.evaluate(NO_FULLSCREEN)
+    page.get_by_role("button", name="Fill the window").click()
+    leave = page.get_by_role("button", name="Leave the full window")
+    expect(leave).to_be_focused()
+    series = Grid(page, "Series")
+    series.press("Control+Home", "ArrowDown", "ContextMenu")
+    menu = page.get_by_role("menu")
+    expect(menu).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(series.grid).to_be_focused()
+    page.get_by_role("button", name="Columns of series").click()
+    chooser = page.get_by_role("dialog", name="Columns of series")
+    expect(chooser).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(chooser).to_be_hidden()
+    search = page.locator(".idc-search-input")
+    search.fill("x")
+    search.press("Escape")
+    expect(search).to_have_value("")
+    expect(search).to_be_focused()
+    expect(leave).to_be_visible()
+    search.press("Escape")
+    expect(leave).to_have_count(0)
+
+
+def test_the_foot_covers_no_short_pane(page: Page) -> None:
+    browser, foot = page.locator(".idc-browser"), page.locator(".idc-part-foot")
+    for height, is_covering in ((560, False), (800, True)):  # the notebook has 130 pixels less
+        page.set_viewport_size({"width": 1400, "height": height})
+        page.wait_for_function(
+            """(isCovering) => {
+              document.querySelector(".idc-browser").scrollIntoView();
+              const { top } = document.querySelector(".idc-part-foot").getBoundingClientRect();
+              return isCovering === top < innerHeight;
+            }""",
+            arg=is_covering,
+        )
+        assert box(foot)["y"] + box(foot)["height"] <= box(browser)["y"] + box(browser)["height"]
+
+
 @pytest.mark.parametrize("width", [480, 700, 1000, 2000])
 def test_nothing_is_cut_at_any_width(lab: Lab, width: int, screenshots: Path) -> None:
     for page in opened(lab, width=width, height=1100):

@@ -6,6 +6,7 @@ const ROW_PX = 24;
 const MIN_PX = 102; // the header and three rows
 const MAX_PX = 990;
 const NARROW_PX = 760; // below this width, all parts are stacked
+const SHORT_PX = 480; // where less of the browser is in sight, its foot would hide most of it
 
 /** @typedef {"patients" | "series" | "upper" | "lower" | "share"} Divided */
 /** @typedef {Partial<Record<Divided, number>>} Sizes */
@@ -179,14 +180,20 @@ function createFullWindow(find, onChange, signal) {
     },
     { signal },
   );
-  // The parts keep their keys, so this takes Escape before them; but what is open in them comes first.
+  // What is open in a part closes first. The parts keep their keys, so this hears of a key before
+  // them, and looks afterwards whether one of them has used it.
   document.addEventListener(
     "keydown",
     (event) => {
       const root = find();
-      if (event.key !== "Escape" || !isFull || !root?.hasAttribute("popover")) return;
-      const target = /** @type {Element} */ (event.target);
-      if (root.querySelector(".idc-popover-open") || target.closest(".idc-details")) return;
+      if (event.key !== "Escape" || event.isComposing) return;
+      if (!isFull || !root?.hasAttribute("popover")) return;
+      if (event.composedPath().includes(root)) {
+        setTimeout(() => {
+          if (!event.defaultPrevented && isFull) close();
+        });
+        return;
+      }
       event.stopPropagation();
       event.preventDefault();
       close();
@@ -212,6 +219,25 @@ function lowerFoot(foot) {
   foot.style.setProperty("--idc-below", `${below}px`);
 }
 
+/**
+ * Return the element that scrolls the browser, to which the foot sticks; null for the window.
+ *
+ * @param {HTMLElement} browser
+ */
+function findScroller(browser) {
+  for (let at = parentOf(browser); at; at = parentOf(at)) {
+    if (at === document.body || at === document.documentElement) return null;
+    if (/auto|scroll|hidden/.test(getComputedStyle(at).overflowY)) return at;
+  }
+  return null;
+}
+
+/** Return the parent element, also across the edge of a shadow tree. @param {Element} element */
+function parentOf(element) {
+  const root = element.getRootNode();
+  return element.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
+}
+
 /** @type {import("@anywidget/types").Render<FrameTraits>} */
 function render({ model, el }) {
   const removed = new AbortController();
@@ -221,6 +247,8 @@ function render({ model, el }) {
 
   /** @type {HTMLElement | null} */
   let browser = null;
+  /** @type {Element | null} */
+  let scroller = null;
   /** @type {Sizes} */
   let sizes = {};
 
@@ -328,6 +356,9 @@ function render({ model, el }) {
   function onResize() {
     if (!browser) return;
     browser.classList.toggle("idc-narrow", browser.clientWidth < NARROW_PX);
+    const { innerHeight } = window;
+    const pane = (!full.isFull() && scroller?.clientHeight) || innerHeight;
+    browser.classList.toggle("idc-short", Math.min(pane, innerHeight) < SHORT_PX);
     const foot = part("foot");
     if (foot) lowerFoot(foot);
     show();
@@ -341,6 +372,8 @@ function render({ model, el }) {
     if (!browser) return;
     arrival.disconnect();
     resizes.observe(browser);
+    scroller = findScroller(browser);
+    if (scroller) resizes.observe(scroller);
     for (const name of ["filters", "choices", "foot"]) {
       const observed = part(name);
       if (observed) resizes.observe(observed);
@@ -348,6 +381,7 @@ function render({ model, el }) {
     onResize();
   });
   arrival.observe(toggle);
+  window.addEventListener("resize", onResize, { signal });
 
   function showSizes() {
     sizes = model.get("_sizes");

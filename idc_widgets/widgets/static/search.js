@@ -109,6 +109,12 @@ function render({ model, el }) {
     sendText();
   }
 
+  /** Return whether there is anything to clear. */
+  function isActive() {
+    const { count } = model.get("_uids");
+    return Boolean(input.value || typingTimer !== null || model.get("_text") || count);
+  }
+
   /**
    * Look up a list of UIDs.
    *
@@ -151,7 +157,7 @@ function render({ model, el }) {
       event.preventDefault();
       if (isList(input.value)) lookUp(input.value, true);
       else sendText();
-    } else if (event.key === "Escape") {
+    } else if (event.key === "Escape" && isActive()) {
       event.preventDefault();
       if (input.value || !model.get("_uids").count) apply("");
       else request({ uids: "" });
