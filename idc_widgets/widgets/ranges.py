@@ -259,6 +259,8 @@ def _parse(column: str, text: str) -> object:
     number = text.replace(",", "") if _WITH_THOUSANDS.fullmatch(text) else text
     if _NUMBER.fullmatch(number):
         value = float(number)
+        if value < 0:
+            raise InvalidQueryError(f"{column_info(column).label}: {text!r} is less than 0")
         return int(value) if value.is_integer() else value
     info = column_info(column)
     if "," in text and (readings := _readings(text)):

@@ -186,9 +186,9 @@ class SummaryBar(Closable, anywidget.AnyWidget):
                 self._problem = (
                     "The index has no series."
                     if not self._chips
-                    else "No series match all filters. Remove one of:"
+                    else "No series matches all filters. Remove one of:"
                     if "choices" in self._parts
-                    else "No series match all filters."
+                    else "No series matches all filters."
                 )
 
     def _counted_examples(self) -> list[dict[str, str]]:

@@ -399,7 +399,7 @@ def test_ids_are_unique_without_a_secure_context(lab: Lab, opened: Page) -> None
 
 def test_chips_and_messages(lab: Lab, page: Page) -> None:
     lab.run(page, "state.filters = state.filters.where(Modality='XC', series_size_MB=(None, 5))")
-    expect(page.locator(".idc-summary-line")).to_have_text(re.compile("^No series match"))
+    expect(page.locator(".idc-summary-line")).to_have_text(re.compile("^No series matches"))
     page.get_by_role("button", name="Remove: Modality = XC").click()
     expect(page.locator(".idc-chip")).to_have_text([re.compile("Size ≤ 5 MB")])
     page.get_by_role("button", name="Clear all").click()

@@ -28,6 +28,7 @@ DISTRIBUTIONS: dict[str, dict[str, Any]] = {
         "chosen": [],
         "others": 7,
         "edges": [],
+        "edge_unit": "",
     },
     "size_MB": {
         "unit": ["series", "series"],
@@ -40,6 +41,7 @@ DISTRIBUTIONS: dict[str, dict[str, Any]] = {
         "chosen": [],
         "others": 0,
         "edges": [str(n) for n in range(11)],
+        "edge_unit": "MB",
     },
 }
 
@@ -125,7 +127,7 @@ def test_the_text_under_a_pointer(shown: tuple[Page, Grid]) -> None:
     page, grid = shown
     text = pictures(grid).nth(0).locator(".idc-grid-bars-text")
     expect(text).to_have_text("CT 60 %")
-    expect(pictures(grid).nth(1).locator(".idc-grid-bars-text")).to_have_text("1 – 10")
+    expect(pictures(grid).nth(1).locator(".idc-grid-bars-text")).to_have_text("1 – 10 MB")
     point(page, bars(grid, 0).nth(2))
     expect(text).to_have_text("(missing) 4 series, < 1 %")
     point(page, bars(grid, 0).nth(3))

@@ -142,7 +142,7 @@ def test_no_letter_or_digit_reaches_the_notebook(page: Page) -> None:
     assert {"Search descriptions, IDs and collections, or paste UIDs", "Clear all"} <= places
     assert {"Copy folder path", "Series", "Log", "Download folder"} <= places
     # The search box was the last place.
-    expect(page.locator(".idc-summary-line")).to_contain_text("No series match")
+    expect(page.locator(".idc-summary-line")).to_contain_text("No series matches")
 
 
 def test_no_letter_or_digit_reaches_the_notebook_from_a_grid(page: Page) -> None:

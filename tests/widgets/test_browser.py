@@ -54,7 +54,7 @@ def test_the_choices_are_a_sentence(browser: IDCBrowser, client: IDCClient) -> N
     assert sentence(choices) == f"All series of IDC {client.version}"
     browser.filters = client.cohort(collection_id="nsclc_radiomics", Modality="MR")
     assert choices._lead == "To see series again, remove one of:"
-    assert browser._summary._problem == "No series match all filters."
+    assert browser._summary._problem == "No series matches all filters."
 
 
 def sentence(choices: SummaryBar) -> str:

@@ -127,6 +127,7 @@ def test_the_outer_bins_of_dates_have_all_earlier_and_later_dates(client: IDCCli
         == everything.where(StudyDate=(None, None)).summary().series
     )
     assert counted["PatientAge"]["edges"][0] == "0"
+    assert (dates["edge_unit"], counted["PatientAge"]["edge_unit"]) == ("", "years")
 
 
 def test_nothing_is_counted_until_a_page_requests_it(

@@ -319,6 +319,14 @@ class TestEveryGrid:
         assert page.count == 0
         assert page.reason == SeriesGrid._empty
 
+    def test_an_empty_table_has_a_message_of_its_own(self, tmp_path: Path, make: MakeGrid) -> None:
+        path = tmp_path / "empty.csv"
+        path.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n")
+        state = BrowserState(IDCClient(path))
+        for grid, name in ((PatientGrid, "patients"), (StudyGrid, "studies")):
+            page = open_page(make(grid, state))
+            assert (page.count, page.reason) == (0, f"The index has no {name}.")
+
     def test_too_many_rows_to_pick_are_refused(self, client: IDCClient, make: MakeGrid) -> None:
         state = BrowserState(client)
         page = open_page(make(SeriesGrid, state))

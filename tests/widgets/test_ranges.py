@@ -118,6 +118,7 @@ def test_typed_ranges(state, column, low, high, expected, words):
         ("PatientAge", HOSTILE, "", HOSTILE),
         ("StudyDate", "2010-13-01", "", "expected YYYY-MM-DD"),
         ("series_size_MB", "much", "", "Size: 'much' is not a number; expected MB"),
+        ("series_size_MB", "-5", "", "Size: '-5' is less than 0"),
         ("instanceCount", "nan", "", "Files: 'nan' is not a number; expected a count"),
         ("series_size_MB", "0,5", "", "Size: '0,5' can mean 0.5 or 5; type one of them"),
         ("series_size_MB", "", "1.000,5", "'1.000,5' can mean 1000.5 or 1.0005"),

@@ -83,7 +83,7 @@ def test_what_is_excluded_has_a_chip_unless_a_dropdown_shows_it(state):
 def test_an_empty_selection_names_what_is_excluded(state):
     bar = SummaryBar(state)
     state.filters = state.filters.exclude(collection_id="nsclc_radiomics", Modality="XC")
-    assert bar._problem == "No series match all filters. Remove one of:"
+    assert bar._problem == "No series matches all filters. Remove one of:"
     assert texts(bar) == [
         "Collection = nsclc_radiomics and Collection: all but nsclc_radiomics",
         "Modality: all but XC",
@@ -124,7 +124,7 @@ def test_an_empty_selection_offers_filters_to_remove(state):
     bar = SummaryBar(state)
     state.filters = state.filters.where(Modality="XC", PatientSex="F")
     assert bar._counts == bar._licenses == []
-    assert bar._problem == "No series match all filters. Remove one of:"
+    assert bar._problem == "No series matches all filters. Remove one of:"
     assert texts(bar)[0] == "Modality = XC"
     assert bar._chips[0]["hint"] == "→ 1,404 series"
     assert {chip["name"] for chip in bar._chips} == {"Modality", "PatientSex", "collection_id"}
@@ -143,6 +143,7 @@ def test_an_empty_index_has_a_message_of_its_own(tmp_path):
     bar = SummaryBar(BrowserState(IDCClient(path)))
     assert bar._problem == "The index has no series."
     assert bar._chips == []
+    assert SummaryBar(BrowserState(IDCClient(path)), parts=["choices"])._lead == ""
 
 
 def test_messages_are_shown_and_dismissed(state):

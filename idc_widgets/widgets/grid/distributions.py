@@ -222,12 +222,12 @@ def distributions_of(
         columns: The columns of the grid. Those without a distribution are left out.
 
     Returns:
-        Column → {unit, total, bars, chosen, others, edges}. `unit` has the words for one and for
-        several of the counted things. `total` is the number of these things in the grid; None if it
-        is the number of rows. A bar is [text, shown, possible, value]; a bin has its number in
-        place of a value. `chosen` has the chosen values, or the first and last bin of the chosen
-        range. `others` is the number of values without a bar. `edges` has the edges of the bins as
-        short texts.
+        Column → {unit, total, bars, chosen, others, edges, edge_unit}. `unit` has the words for one
+        and for several of the counted things. `total` is the number of these things in the grid;
+        None if it is the number of rows. A bar is [text, shown, possible, value]; a bin has its
+        number in place of a value. `chosen` has the chosen values, or the first and last bin of the
+        chosen range. `others` is the number of values without a bar. `edges` has the edges of the
+        bins as short texts, and `edge_unit` their unit.
     """
     filtered = {condition.column for condition in filters.conditions}
     arguments = filters.filters
@@ -274,6 +274,7 @@ def _of_values(
         "chosen": list(chosen),
         "others": len(possible) - len([value for value in listed if value in can_choose]),
         "edges": [],
+        "edge_unit": "",
     }
 
 
@@ -291,6 +292,7 @@ def _of_bins(cohort: Cohort, column: str, is_filtered: bool, argument: Any) -> d
         "chosen": touched_bins(possible, *argument) if is_range else [],
         "others": 0,
         "edges": _edge_texts(column, possible.edges),
+        "edge_unit": column_info(column).unit,
     }
 
 

@@ -147,6 +147,8 @@ class _LevelGrid(Closable, VBox):
         rows = row_source(cohort, self._level, self._sort, columns=columns)
         self._rows = self._source(rows)
         self._view.show(self._rows, self._picked)
+        if not len(rows) and not self._state.filters.filters:
+            self._view.show_nothing(f"The index has no {LEVELS[self._level].plural}.")
         self._is_stale = False
 
     def _repick(self) -> None:

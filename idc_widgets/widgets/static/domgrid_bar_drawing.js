@@ -16,6 +16,7 @@ const MIN_BAR = 7; // the least height of a bar that is not empty
  * @property {BarValue[]} chosen Values, or the first and the last bin.
  * @property {number} others The number of values without a bar.
  * @property {string[]} edges The edges of the bins.
+ * @property {string} edge_unit The unit of the edges; may be "".
  */
 
 /** @param {number} part @param {number} whole */

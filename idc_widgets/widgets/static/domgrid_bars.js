@@ -97,11 +97,12 @@ function createBars({ model, kernel, parts, id, onSize, say, signal }) {
   function usualText(name) {
     const distribution = counted[name];
     if (!distribution) return "";
-    const { bars, others, total, edges } = distribution;
+    const { bars, others, total, edges, edge_unit } = distribution;
     if (isBins(name)) {
       const filled = bars.flatMap(([, shown], index) => (shown > 0 ? [index] : []));
       if (!filled.length) return "";
-      return `${edges[Math.min(...filled)]} – ${edges[Math.max(...filled) + 1]}`;
+      const [low, high] = [edges[Math.min(...filled)], edges[Math.max(...filled) + 1]];
+      return `${low} – ${high} ${edge_unit}`.trim();
     }
     const most = bars.reduce((best, bar) => (bar[1] > best[1] ? bar : best), bars[0] ?? [""]);
     const [text, shown = 0] = most;

@@ -164,7 +164,8 @@ function render({ model, el }) {
       joined.append(h("span", "idc-choice-word", before), chip);
       return joined;
     });
-    if (isSentence) elements.unshift(h("span", "idc-choices-lead", model.get("_lead")));
+    const lead = model.get("_lead"); // without chips and without a lead, no empty line is shown
+    if (isSentence && lead) elements.unshift(h("span", "idc-choices-lead", lead));
     chips.replaceChildren(...elements);
     showClear();
   }
