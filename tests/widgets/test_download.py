@@ -115,6 +115,19 @@ def test_the_button_says_picked_even_if_all_series_are_picked(own):
     assert widget._offer["text"] == "Download 3 picked series · 600.0 kB"
 
 
+def test_the_server_of_the_client_is_used(own, s3, tmp_path):
+    client = IDCClient(engine=own.engine, endpoint_url=s3.url)
+    widget = DownloadWidget(client.cohort().select(), download_dir=tmp_path / "data")
+    assert widget.start().plan.endpoint_url == s3.url
+    assert len(widget.job.result()) == 3
+    state = BrowserState(client)
+    state.pick(series=["s.1"])
+    of_state = DownloadWidget(state=state, download_dir=tmp_path / "other")
+    assert of_state.start().plan.endpoint_url == s3.url
+    assert list(of_state.job.result()) == ["s.1"]
+    assert state.selection.plan(tmp_path).endpoint_url == s3.url
+
+
 def test_nothing_to_download(state):
     for widget in (DownloadWidget(), DownloadWidget(state=state)):
         state.filters = state.filters.where(Modality="XC")
