@@ -30,7 +30,14 @@ __all__ = ["DownloadPlan"]
 
 @dataclass(frozen=True, repr=False)
 class DownloadPlan(PublicNames):
-    """An immutable plan of a download; make one with `DownloadPlan.make`."""
+    """An immutable plan of a download; make one with `DownloadPlan.make`.
+
+    Args:
+        series: The series in the order of fetching, with their addresses and folders.
+        folder: The folder of the download.
+        endpoint_url: The S3 server.
+        provenance: Where the series come from; for the record and the report.
+    """
 
     _not_listed = frozenset(
         ("check_capacity", "check_consent", "make", "needs_consent", "provenance", "survey")
@@ -40,7 +47,6 @@ class DownloadPlan(PublicNames):
     folder: Path
     endpoint_url: str
     provenance: Provenance = field(default=Provenance(), compare=False)
-    """Where the series come from; for the record and the report."""
 
     @property
     def instances(self) -> int:

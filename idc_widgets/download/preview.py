@@ -27,29 +27,39 @@ def remembered_rate() -> float | None:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a download would do with the disk as it is now; `str()` describes it in words."""
+    """What a download would do with the disk as it is now; `str()` describes it in words.
+
+    Args:
+        folder: The folder of the download.
+        series: The number of series.
+        files: The number of files of all series.
+        size_bytes: The bytes of all files, including those on disk.
+        files_to_fetch: The least number of files; it can be higher if files of incomplete series
+            are damaged.
+        bytes_to_fetch: The bytes that are not on disk.
+        free_bytes: The free bytes on the disk of `folder`.
+        margin_bytes: How many of the free bytes must stay free.
+        licenses: License to number of series, most frequent first; None stands for an unknown
+            license.
+        changed_files: About how many files were changed since they were downloaded. The download
+            renames them, and fetches the originals again.
+        MB_per_s: The last rate measured in this process; None if there is none yet.
+        left_out: Column to the number of series that its filter alone leaves out, as they lack
+            a value.
+    """
 
     folder: Path
     series: int
     files: int
     size_bytes: int
-    """The bytes of all files, including those on disk."""
     files_to_fetch: int
-    """The least number of files; it can be higher if files of incomplete series are damaged."""
     bytes_to_fetch: int
     free_bytes: int
-    """The free bytes on the disk of `folder`."""
     margin_bytes: int
-    """How many of the free bytes must stay free."""
     licenses: Mapping[str | None, int]
-    """License to number of series, most frequent first; None stands for an unknown license."""
     changed_files: int = 0
-    """About how many files were changed since they were downloaded. The download renames them, and
-    fetches the originals again."""
     MB_per_s: float | None = None
-    """The last rate measured in this process; None if there is none yet."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """Column to the number of series that its filter alone leaves out, as they lack a value."""
 
     @property
     def fits(self) -> bool:

@@ -79,23 +79,29 @@ class IDCBrowser(Closable, VBox):
     >>> browser.close()
     """
 
-    filters = SettledInstance(Cohort)
-    """The filters; writable. Type: Cohort; default: every series of the index."""
+    filters = SettledInstance(
+        Cohort, help="The filters; writable. Type: Cohort; default: every series of the index."
+    )
 
-    cohort = SettledInstance(Cohort, read_only=True)
-    """The series of the last grid: the filters, narrowed to picked patients and studies.
+    cohort = SettledInstance(
+        Cohort,
+        read_only=True,
+        help="The series of the last grid: the filters, narrowed to picked patients and "
+        "studies. Type: Cohort.",
+    )
 
-    Type: Cohort.
-    """
+    selection = SettledInstance(
+        Selection,
+        read_only=True,
+        help="What Download would fetch: the picked series or, if none is picked, all series "
+        "shown. Type: Selection.",
+    )
 
-    selection = SettledInstance(Selection, read_only=True)
-    """What Download would fetch: the picked series or, if none is picked, all series shown.
-
-    Type: Selection.
-    """
-
-    paths = SettledDict(read_only=True)
-    """The verified files of the last download. Type: {SeriesInstanceUID: [Path]}; default: {}."""
+    paths = SettledDict(
+        read_only=True,
+        help="The verified files of the last download. Type: {SeriesInstanceUID: [Path]}; "
+        "default: {}.",
+    )
 
     def __init__(
         self,

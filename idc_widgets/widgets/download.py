@@ -66,23 +66,25 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     _esm = script("requests", "sparkline", "download")
     _css = style("sparkline", "download")
 
-    selection = Instance(Selection, allow_none=True)
-    """What the button downloads. Type: Selection or None, which disables the button."""
-
-    download_dir = Unicode(DEFAULT_FOLDER)
-    """The folder; relative to the working folder of the kernel. Type: str; default: "idc_data"."""
-
-    job = Instance(DownloadJob, allow_none=True)
-    """The last download. Type: DownloadJob; default: None."""
-
-    paths = Dict()
-    """The files of the complete series of `job`; set by the thread of the job at its end.
-
-    Type: {SeriesInstanceUID: [Path]}; default: {}.
-    """
-
-    done_hint = Unicode("The widget's .paths has the files.")
-    """What the status says when every series is complete. Type: str."""
+    selection = Instance(
+        Selection,
+        allow_none=True,
+        help="What the button downloads. Type: Selection or None, which disables the button.",
+    )
+    download_dir = Unicode(
+        DEFAULT_FOLDER, help='The folder, in the working folder. Type: str; default: "idc_data".'
+    )
+    job = Instance(
+        DownloadJob, allow_none=True, help="The last download. Type: DownloadJob; default: None."
+    )
+    paths = Dict(
+        help="The files of the complete series of `job`; set by the thread of the job at its "
+        "end. Type: {SeriesInstanceUID: [Path]}; default: {}."
+    )
+    done_hint = Unicode(
+        "The widget's .paths has the files.",
+        help="What the status says when every series is complete. Type: str.",
+    )
 
     _offer = Dict().tag(sync=True)
     """What the button offers. Type: {text, hint, enabled}."""

@@ -37,8 +37,9 @@ class ErrorReporting(StrictAttributes, HasTraits):
     The class that uses it provides `lock` and `is_changing`.
     """
 
-    message = Unicode()
-    """The last error, in plain words; empty if there is none. Type: str; default: ""."""
+    message = Unicode(
+        help='The last error, in plain words; empty if there is none. Type: str; default: "".'
+    )
 
     #: Held while a callback runs: callbacks may come from several threads.
     lock: AbstractContextManager[object]

@@ -59,8 +59,7 @@ class FilterPanel(Closable, Box):
     >>> panel = FilterPanel(BrowserState())
     """
 
-    expanded = Bool()
-    """Whether the second row is shown; writable. Type: bool; default: False."""
+    expanded = Bool(help="Whether the second row is shown; writable. Type: bool; default: False.")
 
     def __init__(self, state: BrowserState, **keywords: Any) -> None:
         check_keywords("FilterPanel", keywords, ["expanded", "layout", "state"])

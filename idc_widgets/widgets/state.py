@@ -74,45 +74,54 @@ class BrowserState(PublicWidgetNames, ErrorReporting):
         )
     )
 
-    filters = SettledInstance(Cohort)
-    """The filters; writable. Type: Cohort; default: every series of the index."""
+    filters = SettledInstance(
+        Cohort, help="The filters; writable. Type: Cohort; default: every series of the index."
+    )
 
-    patients = SettledTuple()
-    """The picked patients; writable. Type: tuple of (collection_id, PatientID); default: ().
+    patients = SettledTuple(
+        help="The picked patients; writable. Type: tuple of (collection_id, PatientID); "
+        "default: (). Assigning picks is the same as `pick`: a row that is not shown "
+        "raises an error."
+    )
 
-    Assigning picks is the same as `pick`: a row that is not shown raises an error.
-    """
+    studies = SettledTuple(
+        help="The picked studies; writable. Type: tuple of StudyInstanceUIDs; default: ()."
+    )
 
-    studies = SettledTuple()
-    """The picked studies; writable. Type: tuple of StudyInstanceUIDs; default: ()."""
+    series = SettledTuple(
+        help="The picked series; writable. Type: tuple of SeriesInstanceUIDs; default: ()."
+    )
 
-    series = SettledTuple()
-    """The picked series; writable. Type: tuple of SeriesInstanceUIDs; default: ()."""
+    columns = SettledDict(
+        help='The columns of the grids, in order; writable. Type: {"patient", "study" or '
+        '"series": tuple of names of columns}; default: {}, which stands for the usual '
+        "columns of every level."
+    )
 
-    columns = SettledDict()
-    """The columns of the grids, in order; writable.
+    distributions = SettledDict(
+        help="Level → whether the grid shows distributions under the headers; writable. Type: "
+        '{"patient", "study" or "series": bool}; default: {}, so no grid shows them.'
+    )
 
-    Type: {"patient", "study" or "series": tuple of names of columns}; default: {}, which stands for
-    the usual columns of every level.
-    """
+    study_cohort = SettledInstance(
+        Cohort,
+        read_only=True,
+        help="`filters`, narrowed to the picked patients: the rows of the grid of studies. "
+        "Type: Cohort.",
+    )
 
-    distributions = SettledDict()
-    """Level → whether the grid shows distributions under the headers; writable.
+    cohort = SettledInstance(
+        Cohort,
+        read_only=True,
+        help="`study_cohort`, narrowed to the picked studies: the rows of the grid of series. "
+        "Type: Cohort.",
+    )
 
-    Type: {"patient", "study" or "series": bool}; default: {}, so no grid shows them.
-    """
-
-    study_cohort = SettledInstance(Cohort, read_only=True)
-    """`filters`, narrowed to the picked patients: the rows of the grid of studies. Type: Cohort."""
-
-    cohort = SettledInstance(Cohort, read_only=True)
-    """`study_cohort`, narrowed to the picked studies: the rows of the grid of series.
-
-    Type: Cohort.
-    """
-
-    selection = SettledInstance(Selection, read_only=True)
-    """The picked series or, if none is picked, all series of `cohort`. Type: Selection."""
+    selection = SettledInstance(
+        Selection,
+        read_only=True,
+        help="The picked series or, if none is picked, all series of `cohort`. Type: Selection.",
+    )
 
     def __init__(self, client: IDCClient | None = None, **filters: object) -> None:
         if client is not None and not isinstance(client, IDCClient):
