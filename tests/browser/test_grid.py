@@ -605,6 +605,58 @@ def test_the_menu_of_a_row(small: tuple[Page, Grid]) -> None:
     assert page.evaluate("() => window.keys") == []
 
 
+def test_a_finger_moves_columns(browser: Browser) -> None:
+    if browser.browser_type.name == "firefox":
+        pytest.skip("Firefox has no touch screen here")
+    page, grid = open_stage(browser, 10, has_touch=True, is_mobile=True)
+    page.get_by_role("button", name="Columns").tap()
+    options = page.get_by_role("dialog", name="Columns").get_by_role("option")
+    boxes = [options.nth(at).locator(".idc-grid-handle").bounding_box() for at in (0, 2)]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    touch = page.context.new_cdp_session(page)
+    x = boxes[0]["x"] + boxes[0]["width"] / 2
+    middles = [box["y"] + box["height"] / 2 for box in boxes if box]
+    for kind, y in (
+        ("touchStart", middles[0]),
+        ("touchMove", sum(middles) / 2),
+        ("touchMove", middles[1]),
+        ("touchEnd", None),
+    ):
+        points = [] if y is None else [{"x": x, "y": y}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    expect(grid.header("Patient ID")).to_have_attribute("aria-colindex", "4")
+    assert len(sent(page, "columns")) == 1
+    page.context.close()
+
+
+def test_what_is_open_follows_the_page(small: tuple[Page, Grid]) -> None:
+    page, grid = small
+    page.evaluate("() => { document.body.style.height = '3000px'; }")
+
+    def expect_to_follow(panel: Locator) -> None:
+        before = panel.bounding_box()
+        assert before is not None
+        page.evaluate("() => window.scrollTo(0, 60)")
+        page.wait_for_function(
+            "(y) => Math.abs([...document.querySelectorAll('[popover]')].at(-1)"
+            ".getBoundingClientRect().y - y) < 1",
+            arg=before["y"] - 60,
+        )
+        page.evaluate("() => window.scrollTo(0, 2000)")
+        expect(panel).to_be_hidden()
+        page.evaluate("() => window.scrollTo(0, 0)")
+
+    page.get_by_role("button", name="Columns").click()
+    expect_to_follow(page.get_by_role("dialog", name="Columns"))
+    grid.click(grid.row(3).get_by_label("Menu"))
+    expect_to_follow(page.get_by_role("menu"))
+    grid.click(grid.row(3).get_by_label("Menu"))
+    expect(page.get_by_role("menu")).to_be_visible()
+    grid.wheel(100)  # its row moves away
+    expect(page.get_by_role("menu")).to_be_hidden()
+
+
 def labels(grid: Grid) -> list[str]:
     texts = grid.grid.get_by_role("columnheader").all_text_contents()
     return [text for text in texts if text]
@@ -641,4 +693,17 @@ def test_columns_are_chosen_and_ordered(small: tuple[Page, Grid]) -> None:
     expect(dialog).to_be_hidden()
     expect(page.get_by_role("button", name="Columns")).to_be_focused()
     assert sent(page, "columns")[-1]["names"] == ["PatientID", "instances", "Manufacturer", "UID"]
+    # By mouse.
+    page.get_by_role("button", name="Columns").click()
+    first = dialog.get_by_role("option").first.bounding_box()
+    assert first is not None
+    dialog.get_by_role("option", name="Manufacturer").locator(".idc-grid-handle").hover()
+    page.mouse.down()
+    page.mouse.move(first["x"] + 20, first["y"] + first["height"] + 5, steps=3)
+    page.mouse.move(first["x"] + 20, first["y"] + 5)
+    page.mouse.up()
+    expect(grid.header("Manufacturer")).to_have_attribute("aria-colindex", "2")
+    moved = ["Manufacturer", "PatientID", "instances", "UID"]
+    assert sent(page, "columns")[-1]["names"] == moved
+    expect(grid.status).to_have_text("Column 1 of 4")
     assert page.evaluate("() => window.keys") == []

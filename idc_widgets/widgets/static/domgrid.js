@@ -189,6 +189,7 @@ function render({ model, el }) {
     const isWheel = performance.now() - wheelAt < WHEEL_MS;
     if (isWheel) wheelAt = performance.now(); // a flick goes on without its finger
     if (!scroll.follow(scroller.scrollTop, isWheel)) return;
+    menu.close(); // its row moves away
     drawLater();
     clearTimeout(settling);
     settling = setTimeout(placeBar, SETTLE_MS);

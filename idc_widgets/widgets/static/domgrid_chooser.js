@@ -26,7 +26,11 @@ function createChooser({ root, line, requests, say, signal }) {
   search.setAttribute("aria-expanded", "true");
   search.setAttribute("aria-controls", `${id}-list`);
   search.setAttribute("aria-describedby", `${id}-hint`);
-  const hint = h("p", "idc-grid-hint", "Enter shows or hides a column; Alt+↑ and Alt+↓ move it.");
+  const hint = h(
+    "p",
+    "idc-grid-hint",
+    "A click or Enter shows or hides a column; a drag of ⠿, Alt+↑ and Alt+↓ move it.",
+  );
   hint.id = `${id}-hint`;
   const list = h("div", "idc-grid-choices");
   list.id = `${id}-list`;
@@ -76,6 +80,7 @@ function createChooser({ root, line, requests, say, signal }) {
       texts.append(h("b", "", label), " ", h("span", "idc-grid-keyword", keyword));
       if (description.length) texts.append(h("small", "", description.join(": ")));
       option.append(box, texts);
+      if (shown.includes(name) && shown.length > 1) option.append(createHandle());
       return option;
     });
     list.replaceChildren(...options);
@@ -84,6 +89,50 @@ function createChooser({ root, line, requests, say, signal }) {
       search.setAttribute("aria-activedescendant", active.id);
       active.scrollIntoView({ block: "nearest" });
     } else search.removeAttribute("aria-activedescendant");
+  }
+
+  function createHandle() {
+    const handle = h("span", "idc-grid-handle", "⠿");
+    handle.setAttribute("aria-hidden", "true"); // there are keys for it
+    handle.title = "Drag to move the column";
+    return handle;
+  }
+
+  /** Drag a column with the mouse or a finger. @param {PointerEvent} event @param {string} name */
+  function drag(event, name) {
+    current = name;
+    const before = shown;
+    const dragged = new AbortController();
+    // The options are made anew at each step, so the list hears of the pointer.
+    list.setPointerCapture(event.pointerId);
+    /** @param {PointerEvent} moved */
+    const onMove = ({ clientY }) => {
+      const over = [...list.children].find((option) => {
+        const { top, bottom } = option.getBoundingClientRect();
+        return clientY >= top && clientY < bottom;
+      });
+      const to = shown.indexOf(over instanceof HTMLElement ? (over.dataset.name ?? "") : "");
+      if (to >= 0 && shown[to] !== current) place(to);
+    };
+    const onEnd = () => {
+      dragged.abort();
+      if (shown === before) return;
+      choose(shown);
+      say(`Column ${shown.indexOf(current) + 1} of ${shown.length}`);
+    };
+    const options = { signal: dragged.signal };
+    list.addEventListener("pointermove", onMove, options);
+    list.addEventListener("pointerup", onEnd, options);
+    list.addEventListener("pointercancel", onEnd, options);
+    draw();
+  }
+
+  /** Show the current column at another place. @param {number} to */
+  function place(to) {
+    const names = shown.filter((name) => name !== current);
+    names.splice(to, 0, current);
+    shown = names;
+    draw();
   }
 
   /** @param {string} name */
@@ -108,12 +157,9 @@ function createChooser({ root, line, requests, say, signal }) {
     const from = shown.indexOf(current);
     const to = from + by;
     if (from < 0 || to < 0 || to >= shown.length) return;
-    const names = shown.filter((name) => name !== current);
-    names.splice(to, 0, current);
-    shown = names;
+    place(to);
     choose(shown);
     say(`Column ${to + 1} of ${shown.length}`);
-    draw();
   }
 
   /** @param {number} by */
@@ -124,6 +170,8 @@ function createChooser({ root, line, requests, say, signal }) {
     draw();
   }
 
+  const anchor = createAnchor(root, panel, () => close({ focus: true }), signal);
+
   function open() {
     panel.hidden = false;
     opener.setAttribute("aria-expanded", "true");
@@ -133,8 +181,10 @@ function createChooser({ root, line, requests, say, signal }) {
       panel.showPopover();
       const { right, bottom } = opener.getBoundingClientRect();
       const { innerWidth, innerHeight } = window;
-      panel.style.left = `${Math.max(4, Math.min(right - 340, innerWidth - 348))}px`;
-      panel.style.top = `${Math.max(4, Math.min(bottom + 4, innerHeight - 380))}px`;
+      anchor.place(
+        Math.max(4, Math.min(right - 340, innerWidth - 348)),
+        Math.max(4, Math.min(bottom + 4, innerHeight - 380)),
+      );
     }
     draw();
     search.focus({ preventScroll: true });
@@ -153,10 +203,20 @@ function createChooser({ root, line, requests, say, signal }) {
 
   opener.addEventListener("click", () => (panel.hidden ? open() : close()));
   search.addEventListener("input", draw);
-  list.addEventListener("pointerdown", (event) => event.preventDefault()); // the focus stays
+  /** @param {Event} event */
+  const optionOf = ({ target }) => {
+    const option = /** @type {Element} */ (target).closest("[role=option]");
+    return option instanceof HTMLElement ? (option.dataset.name ?? "") : "";
+  };
+  /** @param {Event} event */
+  const isHandle = ({ target }) => /** @type {Element} */ (target).matches(".idc-grid-handle");
+  list.addEventListener("pointerdown", (event) => {
+    event.preventDefault(); // the focus stays
+    if (isHandle(event)) drag(event, optionOf(event));
+  });
   list.addEventListener("click", (event) => {
-    const option = /** @type {Element} */ (event.target).closest("[role=option]");
-    if (option instanceof HTMLElement) toggle(option.dataset.name ?? "");
+    const name = optionOf(event);
+    if (name && !isHandle(event)) toggle(name);
   });
   panel.addEventListener("keydown", (event) => {
     const { key, altKey, target } = event;

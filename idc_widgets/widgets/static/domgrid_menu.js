@@ -34,6 +34,8 @@ function createRowMenu({ root, send, tell, onClose, signal }) {
 
   const items = () => /** @type {HTMLElement[]} */ ([...menu.children]);
 
+  const anchor = createAnchor(root, menu, () => close(), signal);
+
   function close({ isLeft = false } = {}) {
     if (menu.hidden) return;
     menu.hidden = true;
@@ -145,8 +147,7 @@ function createRowMenu({ root, send, tell, onClose, signal }) {
       const { innerWidth, innerHeight } = window;
       const height = menu.offsetHeight;
       const top = beside.bottom + height + 4 <= innerHeight ? beside.bottom : beside.top - height;
-      menu.style.left = `${Math.max(4, Math.min(beside.left, innerWidth - 260))}px`;
-      menu.style.top = `${Math.max(4, top)}px`;
+      anchor.place(Math.max(4, Math.min(beside.left, innerWidth - 260)), Math.max(4, top));
     },
 
     /** @param {{ number: number, facts: RowFacts }} message */

@@ -3,6 +3,41 @@
 const TELL_MS = 2_000; // what happened stays beside the title
 const SAY_AFTER_MS = 250; // what follows sooner replaces what a screen reader was to say
 
+/**
+ * Keep an open panel where it was opened in the grid while the page scrolls. It closes when its place
+ * leaves the window.
+ *
+ * @param {HTMLElement} root The grid.
+ * @param {HTMLElement} panel In the top layer, with `left` and `top` in pixels.
+ * @param {() => void} close
+ * @param {AbortSignal} signal Aborted when the page view is removed.
+ */
+function createAnchor(root, panel, close, signal) {
+  let rootTop = 0; // where the grid was
+  let rootLeft = 0;
+  let [top, left] = [0, 0]; // where the panel was
+
+  function follow() {
+    if (panel.hidden) return;
+    const at = root.getBoundingClientRect();
+    const y = top + at.top - rootTop;
+    if (y + panel.offsetHeight < 0 || y > window.innerHeight) return close();
+    panel.style.top = `${y}px`;
+    panel.style.left = `${left + at.left - rootLeft}px`;
+  }
+  window.addEventListener("scroll", follow, { capture: true, passive: true, signal });
+
+  return {
+    /** Put the panel here. @param {number} x @param {number} y */
+    place(x, y) {
+      const at = root.getBoundingClientRect();
+      [rootTop, rootLeft, top, left] = [at.top, at.left, y, x];
+      panel.style.left = `${x}px`;
+      panel.style.top = `${y}px`;
+    },
+  };
+}
+
 /** @param {string} id */
 function createGridParts(id) {
   const sheet = h("div", "idc-grid-sheet");
