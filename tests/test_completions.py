@@ -49,7 +49,7 @@ NAMES = {
     """,
     "state.": """
         clear client cohort columns distributions filter_values filters message observe patients
-        pick selection series sizes studies study_cohort unobserve
+        pick selection series sizes sorts studies study_cohort unobserve widths
     """,
     "idc_widgets.": """
         BrowserState Cohort DownloadError DownloadJob DownloadPlan DownloadWidget DuckDBEngine
