@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from support.grid_stage import open_stage, sent
+from support.grid_stage import COLUMNS, open_stage, sent
 from support.grids import Grid
 
 ROWS = 1_044_191  # the number of series in the index
@@ -545,6 +545,14 @@ def test_rows_are_higher_on_a_touch_screen(browser: Browser) -> None:
     grid.row(2).locator("[role=gridcell]").first.tap()
     grid.row(4).locator("[role=gridcell]").first.tap()
     assert_ranges(page, [[2, 3], [4, 5]])
+    shown = [{**column, "bars": "values"} for column in COLUMNS]
+    page.evaluate("(_columns) => window.stage.set({ _columns })", shown)
+    buttons = [page.get_by_role("button", name=name) for name in ("Columns", "distributions")]
+    grid.row(2).get_by_label("Menu").tap()
+    for target in (*buttons, page.get_by_role("menuitem").first):
+        box = target.bounding_box()
+        assert box is not None
+        assert box["height"] >= 35
     grid.drag_bar_to(1)
     expect(grid.row(ROWS - 1)).to_be_visible()
     page.context.close()
