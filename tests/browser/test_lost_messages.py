@@ -94,7 +94,7 @@ def test_a_lost_message_is_sent_again_and_works_once(
     expect(page.get_by_role("option", name=re.compile("^CT,"))).to_have_attribute(
         "aria-selected", "true"
     )
-    assert lab.run(page, "print(chosen)") == "[('CT',)]"
+    assert lab.run(page, "print(chosen)") == "['CT']"
 
 
 def test_lost_clicks_of_all_controls_are_sent_again_in_their_order(lab: Lab, page: Page) -> None:
@@ -182,7 +182,7 @@ def test_a_kernel_that_does_not_answer_is_reported_until_it_does(lab: Lab, page:
     (lab.folder / "hold").unlink()
     expect(note).to_have_count(0)
     expect(page.locator(WAITING)).to_have_count(0)
-    assert lab.run(page, "print(chosen)") == "[('CT',), ('CT', 'SEG')]"
+    assert lab.run(page, "print(chosen)") == "['CT', ['CT', 'SEG']]"
 
 
 def test_without_a_kernel_nothing_is_enabled(lab: Lab, page: Page) -> None:
@@ -204,4 +204,4 @@ def test_without_a_kernel_nothing_is_enabled(lab: Lab, page: Page) -> None:
     expect(note).to_have_count(0)
     choose_ct(page)
     expect(page.locator(WAITING)).to_have_count(0)
-    assert lab.run(page, "print(chosen)") == "[('CT',)]"
+    assert lab.run(page, "print(chosen)") == "['CT']"
