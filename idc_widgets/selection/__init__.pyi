@@ -2,6 +2,7 @@ from .identifiers import FoundUids as FoundUids
 from .identifiers import find_uids as find_uids
 from .manifests import ManifestFormat as ManifestFormat
 from .prior_versions import plan_prior as plan_prior
+from .python_code import filters_as_code as filters_as_code
 from .selection import Selection as Selection
 from .selection_from_manifest import Manifest as Manifest
 from .selection_from_manifest import read_manifest as read_manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._util import human_size, one_line, plural
 from ..query import Cohort, DuckDBEngine
 
-__all__ = ["describe", "python_code"]
+__all__ = ["describe", "filters_as_code", "python_code"]
 
 
 def describe(series: int, size_MB: float) -> str:
@@ -27,13 +27,18 @@ def python_code(cohort: Cohort, description: str) -> str:
     engine = cohort.engine
     is_own_table = isinstance(engine, DuckDBEngine) and engine.index.is_own
     argument = _literal(engine.data_version) if is_own_table else ""
-    filters = ", ".join(f"{name}={_literal(value)}" for name, value in cohort.filters.items())
+    filters = filters_as_code(cohort)
     # The data version of a user's own table is its path, which may contain line ends.
     return (
         f"# {one_line(f'Data {engine.data_version}: {description}')}\n"
         "from idc_widgets import IDCClient\n\n"
         f"selection = IDCClient({argument}).cohort({filters}).select()\n"
     )
+
+
+def filters_as_code(cohort: Cohort) -> str:
+    """Return the filters of a cohort as the arguments of a call in Python."""
+    return ", ".join(f"{name}={_literal(value)}" for name, value in cohort.filters.items())
 
 
 def _literal(value: object) -> str:

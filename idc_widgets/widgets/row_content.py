@@ -21,7 +21,7 @@ from ..query import (
     result_sources,
     row_source,
 )
-from ..selection import slide_studies, viewer_url
+from ..selection import filters_as_code, slide_studies, viewer_url
 from .cell_text import MISSING, cell_text
 from .state import narrow
 
@@ -199,7 +199,7 @@ def _field(name: str, values: list[Any], described: Mapping[str, tuple[str, str]
 
 def row_code(cohort: Cohort) -> str:
     """Return Python code that selects the series of a row."""
-    return f"client.cohort{repr(cohort).removeprefix('Cohort')}.select()"
+    return f"client.cohort({filters_as_code(cohort)}).select()"
 
 
 def viewer_links(client: IDCClient, series: Window, *, is_whole: bool) -> list[tuple[str, str]]:

@@ -330,7 +330,7 @@ def test_quick_clicks_are_shown_at_once_and_sent_together(lab: Lab, page: Page) 
         "from pathlib import Path\n"
         "changes, is_held = [], Path('hold')\n"
         "def slow():\n"
-        "    changes.append(state.filters.values('Modality'))\n"
+        "    changes.append(state.filters.filters['Modality'])\n"
         "    patience = time.monotonic() + 300\n"
         "    while is_held.exists() and time.monotonic() < patience: time.sleep(0.02)\n"
         "is_held.touch(); state.add_view(slow, ['filters'])",
