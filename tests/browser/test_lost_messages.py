@@ -133,7 +133,7 @@ def test_lost_requests_for_columns_and_histograms_are_sent_again(lab: Lab, page:
     page.get_by_role("button", name="Columns").nth(2).click()
     dialog = page.get_by_role("dialog", name="Columns")
     dialog.get_by_role("option", name=re.compile("^Series UID")).click()
-    page.locator(".idc-popover-button").filter(has_text="Age").click()
+    page.get_by_role("button", name="Age", exact=True).click()
     page.wait_for_function("() => window.lost === 2")
     expect(page.locator(".idc-range-bar")).to_have_count(20)
     series = page.get_by_role("grid").nth(2)
@@ -143,7 +143,7 @@ def test_lost_requests_for_columns_and_histograms_are_sent_again(lab: Lab, page:
 def test_a_lost_histogram_is_sent_again(lab: Lab, page: Page) -> None:
     lab.run(page, "browser._filters.expanded = True")
     page.evaluate(LOSE_ANSWER, '"_histogram"')
-    page.locator(".idc-popover-button").filter(has_text="Age").click()
+    page.get_by_role("button", name="Age", exact=True).click()
     page.wait_for_function("() => window.lost === 1")
     expect(page.locator(".idc-range-bar")).to_have_count(20)
 
