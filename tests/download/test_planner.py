@@ -32,7 +32,8 @@ def test_a_real_series(ct: pa.Table, tmp_path: Path) -> None:
     assert (plan.instances, plan.size_bytes) == (134, 70_513_634)
     assert plan.endpoint_url == "http://localhost:9000"
     assert list(tmp_path.iterdir()) == [], "a plan writes nothing"
-    assert repr(plan).startswith("<DownloadPlan: 1 series, 70.5 MB, from http://localhost:9000 to")
+    size = "1 series, 134 files, 70.5 MB"
+    assert repr(plan).startswith(f"DownloadPlan({size}, from http://localhost:9000 to")
 
 
 @pytest.mark.parametrize("patients", [("A", "A"), ("A", "a"), ("x:y", "x/y"), ("é", "e\u0301")])
