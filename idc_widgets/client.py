@@ -141,8 +141,8 @@ class IDCClient(FirstApi, PublicNames):
         >>> DownloadJob(plan).wait()  # doctest: +SKIP
 
         Args:
-            uids: SeriesInstanceUIDs, or StudyInstanceUIDs. A study stands for those of its series
-                that were changed or removed.
+            uids: SeriesInstanceUIDs, StudyInstanceUIDs (those of its series that were changed or
+                removed) or crdc_series_uuids (exactly that version of a series).
             folder: The folder to download into. It is created when the download starts. It should
                 not contain today's series: by default, both versions of a series would go into the
                 same subfolder.

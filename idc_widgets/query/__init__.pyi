@@ -16,6 +16,7 @@ from .filters import OneOf as OneOf
 from .ibis_engine import IbisEngine as IbisEngine
 from .identifier_forms import is_uid as is_uid
 from .identifier_forms import is_uuid as is_uuid
+from .identifier_hints import PRIOR_TABLE as PRIOR_TABLE
 from .interrupts import run_interruptible as run_interruptible
 from .known_values import distinct_rows as distinct_rows
 from .known_values import known_keys as known_keys

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 
-from ..errors import InvalidQueryError
 from ..index import COLUMNS, LEVELS
 from .condition import Condition, sorted_unique
 from .engine import Engine, Parameters
 from .filters import OneOf
-from .identifier_forms import is_uid, is_uuid
 from .key_lists import Patients
 from .matching import Conditions, conjunction, matches_of
 
 __all__ = [
     "distinct_rows",
-    "identifier_hint",
     "known_keys",
     "known_texts",
     "patient_keys",
@@ -43,9 +39,6 @@ _LAST = chr(sys.maxunicode)
 #: A value is similar only if it begins with the first half of the given text. Of a long half, this
 #: many characters count.
 _MAX_PREFIX_CHARACTERS = 32
-
-#: UIDs that people mistake for each other.
-_OTHER_UID = {"SeriesInstanceUID": "StudyInstanceUID", "StudyInstanceUID": "SeriesInstanceUID"}
 
 
 def known_texts(
@@ -143,44 +136,6 @@ def similar_texts(engine: Engine, column: str, text: str, conditions: Conditions
         f"SELECT DISTINCT {column} FROM index WHERE {condition} LIMIT {_MAX_SIMILAR_VALUES}", params
     )
     return [str(value) for (value,) in rows]
-
-
-def identifier_hint(engine: Engine, column: str, text: str) -> str:
-    """Return a hint about an identifier that a column does not have; an empty text without one.
-
-    Args:
-        engine: The engine whose tables are searched.
-        column: A column of the index, or "uids" for a UID that no series and no study has.
-        text: The identifier.
-
-    >>> from idc_widgets import IDCClient
-    >>> identifier_hint(IDCClient().engine, "SeriesInstanceUID", "1.2.3")
-    ''
-    """
-    if column in _OTHER_UID and is_uid(text) and known_texts(engine, _OTHER_UID[column], [text]):
-        return f"; this is a {_OTHER_UID[column]}, not a {column}"
-    if column in ("uids", *_OTHER_UID):
-        if is_uuid(text):
-            return "; this has the form of a crdc_series_uuid"
-        if is_uid(text) and (prior := _prior_column(engine, list(_OTHER_UID), text)):
-            return f"; only earlier versions of IDC had this {prior}: client.plan_prior({text!r})"
-    if column == "crdc_series_uuid":
-        if is_uid(text):
-            return "; this has the form of a UID, such as a SeriesInstanceUID"
-        if is_uuid(text) and known_texts(engine, column, [text.lower()]):
-            return f"; did you mean {text.lower()!r}?"
-        if is_uuid(text) and (prior := _prior_column(engine, [column], text.lower())):
-            return f"; only earlier versions of IDC had this {prior}"
-    return ""
-
-
-def _prior_column(engine: Engine, columns: Iterable[str], text: str) -> str | None:
-    """Return the column in which an identifier occurs in an earlier version of IDC, if any."""
-    table = "prior_versions_index"
-    # Listing the tables first would take longer than searching this one.
-    with suppress(InvalidQueryError):  # there is no such table
-        return next((name for name in columns if known_texts(engine, name, [text], table)), None)
-    return None
 
 
 def distinct_rows(

@@ -14,8 +14,9 @@ from .condition import Condition, Conjunction, sorted_unique
 from .engine import Engine, Scalar
 from .filters import InCollections, OneOf, Text
 from .flags import IsFlag
+from .identifier_hints import identifier_hint
 from .key_lists import Patients, Uids
-from .known_values import identifier_hint, known_texts, similar_texts
+from .known_values import known_texts, similar_texts
 from .matching import merge_conditions
 from .ranking import Ranked, checked_ranking
 from .related_filters import HAVING_LEVELS, Having

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .._util import and_more, as_keys
 from ..errors import DownloadError, InvalidQueryError
-from ..query import Engine, OneOf, Parameters, sorted_unique
+from ..query import PRIOR_TABLE, Engine, OneOf, Parameters, is_uuid, sorted_unique
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_prior", "prior_series"]
 
-_TABLE = "prior_versions_index"
-_KEYS = ("SeriesInstanceUID", "StudyInstanceUID")
+_TABLE = PRIOR_TABLE
+_KEYS = ("SeriesInstanceUID", "StudyInstanceUID", "crdc_series_uuid")
 #: Sizes in the table are rounded to two decimals.
 ROUNDING_ERROR_MB = 0.01
 
@@ -62,8 +62,8 @@ def prior_series(
 
     Args:
         engine: The engine whose tables are searched.
-        uids: SeriesInstanceUIDs, or StudyInstanceUIDs: these stand for all series of the study in
-            the table.
+        uids: SeriesInstanceUIDs; StudyInstanceUIDs, which stand for all series of the study in
+            the table; or crdc_series_uuids, each of which stands for one version of a series.
         version: The IDC version, such as 20. By default, the newest version of each series that
             differs from today's.
         source: The copy to list: "aws" (Amazon) or "gcs" (Google).
@@ -78,7 +78,7 @@ def prior_series(
             message names the first.
         DownloadError: The server cannot list the files, or their sizes differ from the table.
     """
-    wanted = sorted_unique(as_keys(uids))
+    wanted = sorted_unique(uid.lower() if is_uuid(uid) else uid for uid in as_keys(uids))
     rows = _select(engine, wanted, version)
     missing = sorted(set(wanted).difference(*(rows.column(key).to_pylist() for key in _KEYS)))
     if missing:
@@ -95,7 +95,7 @@ def _select(engine: Engine, uids: tuple[str, ...], version: int | None) -> pa.Ta
     """Return one row per series, sorted by SeriesInstanceUID.
 
     The row describes the series in the IDC version `version`; by default, in the newest version
-    that the table has.
+    that the table has. For each crdc_series_uuid, there is a row with exactly this version.
     """
     if _TABLE not in engine.tables():
         raise InvalidQueryError(
@@ -107,9 +107,12 @@ def _select(engine: Engine, uids: tuple[str, ...], version: int | None) -> pa.Ta
     where = f"({' OR '.join(conditions) or 'FALSE'})"
     if version is not None:
         where += f" AND {params.bind(version)} BETWEEN min_idc_version AND max_idc_version"
+    uuids = tuple(uid for uid in uids if is_uuid(uid))
+    exact = OneOf("crdc_series_uuid", uuids).sql(params.bind)
     return engine.query(
         f"SELECT * FROM {_TABLE} WHERE {where} QUALIFY row_number() OVER (PARTITION BY"
-        " SeriesInstanceUID ORDER BY max_idc_version DESC, min_idc_version DESC, series_aws_url)"
+        f" SeriesInstanceUID, CASE WHEN {exact} THEN crdc_series_uuid END"
+        " ORDER BY max_idc_version DESC, min_idc_version DESC, series_aws_url)"
         " = 1 ORDER BY SeriesInstanceUID",
         params,
     )

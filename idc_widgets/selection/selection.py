@@ -440,5 +440,6 @@ class Selection(PublicNames):
         except InvalidQueryError as error:
             raise InvalidQueryError(
                 f"{saved.path} was saved from data {saved.data_version}, and data "
-                f"{engine.data_version} lacks some of it: {error}"
+                f"{engine.data_version} lacks some of it: {error}; for the rest, call "
+                f"client.read_manifest({os.fspath(saved.path)!r})"
             ) from error

@@ -178,3 +178,21 @@ def test_a_table_of_your_own_has_no_prior_versions(tmp_path: Path) -> None:
     else:
         with pytest.raises(InvalidQueryError, match="pip install --upgrade idc-index-data"):
             prior_series(engine, ["1"])
+
+
+def test_a_crdc_series_uuid_stands_for_exactly_that_version(
+    client: IDCClient, server: S3Server, versions: pd.DataFrame
+) -> None:
+    first, last = versions.crdc_series_uuid[0], versions.crdc_series_uuid[2]
+    assert first != last
+    for row in (0, 2):
+        server.objects |= objects(
+            versions.series_aws_url[row], parts(versions.series_size_MB[row], 1)
+        )
+    for given in (first, [first.upper()]):
+        rows = prior_series(client.engine, given, endpoint_url=server.url)
+        assert rows.column("crdc_series_uuid").to_pylist() == [first]
+    rows = prior_series(client.engine, [first, last], endpoint_url=server.url)
+    assert sorted(rows.column("crdc_series_uuid").to_pylist()) == sorted([first, last])
+    with pytest.raises(InvalidQueryError, match="has no series or study '12345678-"):
+        prior_series(client.engine, "12345678-1234-1234-1234-123456789abc")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +12,7 @@ import pandas as pd
 import pytest
 from support.own_table import OwnTable
 
-from idc_widgets import Cohort, IDCClient, Index, InvalidQueryError, Selection
+from idc_widgets import Cohort, IDCClient, Index, InvalidQueryError
 from idc_widgets.index import COLUMNS, NUMERIC
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
@@ -304,44 +303,6 @@ def test_an_unknown_value_of_any_column_is_refused_quickly(client: IDCClient, co
         with pytest.raises(InvalidQueryError, match="unknown"):
             client.cohort(**{column: text})
         assert time.thread_time() - before < 1
-
-
-def test_an_identifier_of_another_kind_is_recognized(client: IDCClient) -> None:
-    (study,) = client.cohort(SeriesInstanceUID=CT).studies().StudyInstanceUID
-    [(uuid,)] = client.engine.rows(
-        "SELECT crdc_series_uuid FROM index WHERE SeriesInstanceUID = ?", [CT]
-    )
-    for filters, message in [
-        ({"SeriesInstanceUID": study}, "this is a StudyInstanceUID, not a SeriesInstanceUID"),
-        ({"StudyInstanceUID": CT}, "this is a SeriesInstanceUID, not a StudyInstanceUID"),
-        ({"StudyInstanceUID": UUID}, "this has the form of a crdc_series_uuid"),
-        ({"StudyInstanceUID": UUID.upper()}, "this has the form of a crdc_series_uuid"),
-        ({"crdc_series_uuid": uuid.upper()}, f"did you mean {uuid!r}"),
-        ({"crdc_series_uuid": CT}, "this has the form of a UID"),
-        ({"SeriesInstanceUID": UNKNOWN}, f"unknown SeriesInstanceUID '{UNKNOWN}'$"),
-    ]:
-        with pytest.raises(InvalidQueryError, match=message):
-            client.cohort(**filters)
-
-
-def test_an_identifier_of_a_prior_version_is_recognized(client: IDCClient) -> None:
-    uid, uuid = client.engine.rows(
-        "SELECT SeriesInstanceUID, crdc_series_uuid FROM prior_versions_index"
-        " WHERE SeriesInstanceUID NOT IN (SELECT SeriesInstanceUID FROM index) LIMIT 1"
-    )[0]
-    hint = "only earlier versions of IDC had this "
-    plan = re.escape(f"SeriesInstanceUID: client.plan_prior({uid!r})")
-    for filters, message in [
-        ({"SeriesInstanceUID": [uid]}, hint + plan),
-        ({"uids": [uid]}, hint + plan),
-        ({"crdc_series_uuid": uuid}, f"{hint}crdc_series_uuid$"),
-    ]:
-        with pytest.raises(InvalidQueryError, match=message):
-            client.cohort(**filters)
-    with pytest.raises(InvalidQueryError, match=hint + plan):
-        Selection.of(client.engine, [uid])
-    with pytest.raises(InvalidQueryError, match=hint + plan):
-        client.get_series_size(uid)
 
 
 def test_a_similar_value_is_proposed_for_a_column_with_many_values(client: IDCClient) -> None:
