@@ -77,6 +77,7 @@ TESTED_IN = {
     "query/sql_errors": "query/test_duckdb_engine",
     "query/sql_translation": "other_engines/test_sql_translation",
     "query/table_views": "query/test_own_table",
+    "query/thread_cursors": "query/test_duckdb_engine",
     "query/units": "query/test_value_counts",
     "query/value_parser": "query/test_where_parser",
     "selection/files": "selection/test_manifests_resolve",

@@ -84,7 +84,7 @@ HOME_OF_LIBRARY: dict[str, str | tuple[str, ...]] = {
     "requests": ("_util.http", "_util.http_session"),
     "urllib.request": "_util.http",
     "http.client": "_util.http_session",
-    "duckdb": ("query.duckdb_engine", "query.duckdb_calls"),
+    "duckdb": ("query.duckdb_engine", "query.duckdb_calls", "query.thread_cursors"),
     "ibis": "query.ibis_engine",
     "sqlglot": ("query.ibis_engine", "query.sql_translation", "query.portable_sql"),
     "pydicom": "download.dicom",

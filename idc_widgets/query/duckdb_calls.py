@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ..errors import InvalidQueryError, QueryInterruptedError
+from .sql_errors import not_one_statement, not_reading
 from .table_views import file_literal
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ __all__ = [
     "arrow_batches",
     "arrow_table",
     "cannot_read",
+    "check_reads_only",
     "connect",
     "describe",
     "have_equal_length",
@@ -33,6 +36,9 @@ _BATCH_ROWS = 1_000_000
 
 #: The error for a table shows this many characters of DuckDB's message.
 _MAX_MESSAGE_CHARACTERS = 400
+
+#: Keywords that write, wherever they occur in a statement.
+_WRITING_KEYWORDS = re.compile(rb"(?i:INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE)\b")
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -88,6 +94,30 @@ def arrow_batches(cursor: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.Re
         old.execute(sql)
         return iter(getattr(old, "to_arrow_reader", old.fetch_record_batch)(_BATCH_ROWS))
     return iter(cursor.sql(sql).to_arrow_reader(_BATCH_ROWS))
+
+
+def check_reads_only(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Raise InvalidQueryError unless the text is one statement that only reads."""
+    try:
+        text = sql.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidQueryError(f"the SQL text is not Unicode: {error.reason}") from error
+    statements = cursor.extract_statements(sql)
+    if len(statements) != 1:
+        raise not_one_statement(len(statements))
+    kind = statements[0].type
+    # EXPLAIN is refused too: EXPLAIN ANALYZE runs the statement that it explains.
+    if kind != duckdb.StatementType.SELECT:
+        raise not_reading(kind.name)
+    # DuckDB 2 reports SELECT also for WITH x AS (DELETE ... RETURNING *) SELECT * FROM x.
+    for start, token in duckdb.tokenize(sql):
+        if token == duckdb.token_type.keyword:
+            keyword = _WRITING_KEYWORDS.match(text, start)
+            if keyword is not None:
+                raise InvalidQueryError(
+                    f"the index can only be read, and this has {keyword[0].decode().upper()}; "
+                    "if that is a name, put it into quotes"
+                )
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,16 +18,16 @@ from .._util import (
     file_identity,
     fork_safe,
     is_from_us,
-    never_free,
     too_few_open_files,
 )
-from ..errors import IndexFileError, InvalidQueryError
+from ..errors import IndexFileError
 from ..index import COLUMNS, Index
 from . import prepared_copy
 from .duckdb_calls import (
     arrow_batches,
     arrow_table,
     cannot_read,
+    check_reads_only,
     connect,
     describe,
     have_equal_length,
@@ -41,8 +40,8 @@ from .engine import identifier
 from .opened_files import OpenedFiles, changed_error
 from .own_table import csv_query, parquet_select
 from .spill_folder import SpillFolder
-from .sql_errors import not_one_statement, not_reading
 from .table_views import access_only, file_literal, rows_view, table_view
+from .thread_cursors import ThreadCursors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,9 +51,6 @@ __all__ = ["DuckDBEngine"]
 _Result = TypeVar("_Result")
 
 _log = logging.getLogger(__name__)
-
-#: Keywords that write, wherever they occur in a statement.
-_WRITING_KEYWORDS = re.compile(rb"(?i:INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE)\b")
 
 #: A query runs at most this many times. It runs again if the prepared copy is removed meanwhile.
 _MAX_RUNS = 3
@@ -86,9 +82,6 @@ class DuckDBEngine:
         self._copy_check: prepared_copy.CopyCheck | None = None
         #: The files of the tables.
         self.opened = OpenedFiles(self.index)
-        self._local = threading.local()
-        #: Cursor → the ident of its thread, while the thread lives.
-        self._cursors: dict[weakref.ref[duckdb.DuckDBPyConnection], int] = {}
         self._open_tables(self.index.tables)
         self._process = os.getpid()
         call_in_forked_children(self)
@@ -146,10 +139,7 @@ class DuckDBEngine:
         Args:
             thread: The ident of a thread; by default the queries of all threads.
         """
-        for reference, ident in self._cursors.copy().items():
-            cursor = reference()
-            if cursor is not None and thread in (None, ident):
-                cursor.interrupt()
+        self._cursors.interrupt(thread)
 
     def prepare(self) -> Path:
         """Write a copy of the installed index for fast lookups, once per data version.
@@ -230,6 +220,7 @@ class DuckDBEngine:
         """
         try:
             self._connection = connect()
+            self._cursors = ThreadCursors(self._connection)
             if tables["index"] == self.index.prepared:
                 # Not for other files: a query decodes whole columns, and would take 15 % more CPU.
                 return_memory(self._connection)
@@ -349,7 +340,7 @@ class DuckDBEngine:
         on the installed file. `wait` is True to wait for the result of the check for damage.
         """
         with translated_errors():
-            self._check_reads_only(sql)
+            check_reads_only(self._cursor(), sql)
             self._check_files(sql)
             self._spill.restore()
             if self._copy_check is None and self.opened.is_prepared:
@@ -412,38 +403,10 @@ class DuckDBEngine:
 
     def after_fork(self) -> None:
         """Do not close the connection of the parent: this would wait for threads of the parent."""
-        never_free(self._connection, *(reference() for reference in self._cursors))
-        self._local, self._cursors = threading.local(), {}
+        self._cursors.abandon()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         """Return the cursor of this thread: two threads must not share one."""
         if self._process != os.getpid():
             self._reopen_in_child()
-        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
-        if cursor is None:
-            cursor = self._local.cursor = self._connection.cursor()
-            self._cursors[weakref.ref(cursor, self._cursors.pop)] = threading.get_ident()
-        return cursor
-
-    def _check_reads_only(self, sql: str) -> None:
-        """Raise InvalidQueryError unless the text is one statement that only reads."""
-        try:
-            text = sql.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidQueryError(f"the SQL text is not Unicode: {error.reason}") from error
-        statements = self._cursor().extract_statements(sql)
-        if len(statements) != 1:
-            raise not_one_statement(len(statements))
-        kind = statements[0].type
-        # EXPLAIN is refused too: EXPLAIN ANALYZE runs the statement that it explains.
-        if kind != duckdb.StatementType.SELECT:
-            raise not_reading(kind.name)
-        # DuckDB 2 reports SELECT also for WITH x AS (DELETE ... RETURNING *) SELECT * FROM x.
-        for start, token in duckdb.tokenize(sql):
-            if token == duckdb.token_type.keyword:
-                keyword = _WRITING_KEYWORDS.match(text, start)
-                if keyword is not None:
-                    raise InvalidQueryError(
-                        f"the index can only be read, and this has {keyword[0].decode().upper()}; "
-                        "if that is a name, put it into quotes"
-                    )
+        return self._cursors.of_this_thread()

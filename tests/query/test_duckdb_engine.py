@@ -94,12 +94,12 @@ def test_threads_that_have_ended_leave_no_cursor(client: IDCClient) -> None:
     engine = client.engine
     assert isinstance(engine, DuckDBEngine)
     engine.rows("SELECT 1")
-    before = len(engine._cursors)
+    before = len(engine._cursors._cursors)
     for _ in range(20):
         thread = threading.Thread(target=engine.rows, args=["SELECT 1"])
         thread.start()
         thread.join()
-    assert len(engine._cursors) == before
+    assert len(engine._cursors._cursors) == before
     engine.interrupt()
     assert engine.rows("SELECT 1") == [(1,)]
 
