@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +14,16 @@ from .first_api import FirstApi
 from .index import METADATA_ENDPOINT, MIRRORS, Index
 from .other_clients import NAMES_ELSEWHERE
 from .query import (
+    AddedTables,
     Cohort,
     DuckDBEngine,
     Engine,
-    TableCatalog,
-    run_interruptible,
     shared_engine,
     takes_filters,
-    to_dataframe,
 )
+from .table_calls import TableCalls
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ._util import ProgressCallback
     from .download import DownloadPlan, Source
     from .selection import FoundUids, Manifest, Selection
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["IDCClient"]
 
 
-class IDCClient(FirstApi, PublicNames):
+class IDCClient(TableCalls, FirstApi, PublicNames):
     """A client of the NCI Imaging Data Commons, which queries its index and downloads from it.
 
     Args:
@@ -81,6 +79,7 @@ class IDCClient(FirstApi, PublicNames):
             raise TypeError("pass an index or an engine, not both: an engine has its own tables")
         #: The engine that runs the queries of this client.
         self.engine: Engine = engine
+        self._added_tables = AddedTables()
         self.endpoint_url = endpoint_url
         self.mirrors = MIRRORS if mirrors is None else tuple(as_list(mirrors))
         self.metadata_endpoint_url = metadata_endpoint_url or METADATA_ENDPOINT
@@ -101,7 +100,10 @@ class IDCClient(FirstApi, PublicNames):
         >>> client.cohort(Modality="CT", PatientID="LUNG1-365").summary().series
         1
         """
-        return Cohort(self.engine, endpoint_url=self.endpoint_url).where(*_given, **filters)
+        everything = Cohort(
+            self.engine, endpoint_url=self.endpoint_url, added_tables=self._added_tables
+        )
+        return everything.where(*_given, **filters)
 
     def find_uids(self, given: str | Iterable[str]) -> FoundUids:
         """Look up UIDs of series and studies, such as those of a pasted text.
@@ -119,7 +121,8 @@ class IDCClient(FirstApi, PublicNames):
         """
         from .selection import find_uids  # late: opening a client does not need `selection`
 
-        return find_uids(self.engine, given, endpoint_url=self.endpoint_url)
+        found = find_uids(self.engine, given, endpoint_url=self.endpoint_url)
+        return replace(found, cohort=self._knowing_tables(found.cohort))
 
     def plan_prior(
         self,
@@ -191,59 +194,21 @@ class IDCClient(FirstApi, PublicNames):
             InvalidQueryError: The file does not exist or is too large, or nothing in it is
                 recognized.
         """
-        from .selection import read_manifest
+        from .selection import Selection, read_manifest
 
-        return read_manifest(self.engine, source, endpoint_url=self.endpoint_url)
+        manifest = read_manifest(self.engine, source, endpoint_url=self.endpoint_url)
+        cohort = self._knowing_tables(manifest.selection.cohort)
+        return replace(manifest, selection=Selection(cohort))
 
     def load(self, path: str | os.PathLike[str]) -> Selection:
         """Return what ``save(path)`` of a cohort or a selection wrote; see `Selection.load`."""
         from .selection import Selection
 
-        return Selection.load(path, self.engine, endpoint_url=self.endpoint_url)
+        loaded = Selection.load(path, self.engine, endpoint_url=self.endpoint_url)
+        return Selection(self._knowing_tables(loaded.cohort))
 
-    def sql(self, query: str) -> pd.DataFrame:
-        """Return the result of one SELECT in DuckDB's dialect.
-
-        The tables are ``index`` (one row per series), ``collections_index``,
-        ``analysis_results_index``, ``prior_versions_index``, ``version_metadata_index``, and those
-        that were fetched: see `tables`, `describe` and `fetch`.
-
-        >>> client = IDCClient()
-        >>> client.sql("SELECT count(DISTINCT PatientID) AS n FROM index").n.tolist()
-        [86362]
-
-        Raises:
-            InvalidQueryError: The query does not parse, names a table or column that does not
-                exist, or would write.
-            KeyboardInterrupt: The query was interrupted (Ctrl-C, or ■ in a notebook).
-        """
-        return run_interruptible(self.engine, lambda: to_dataframe(self.engine.query(query)))
-
-    def tables(self) -> pd.DataFrame:
-        """Return all tables: those that are available, and those that can be fetched.
-
-        Clinical tables are listed after clinical_index was fetched.
-
-        Returns:
-            One row per table: table, available (True if it can be queried without `fetch`), rows
-            (missing for a table that is not available) and description.
-        """
-        return self._table_catalog.tables()
-
-    def describe(self, table: str) -> pd.DataFrame:
-        """Return the columns of a table, fetched or not, with their descriptions.
-
-        Args:
-            table: One of `tables`.
-
-        Returns:
-            One row per column, in the order of the table: column, type (in SQL; None for a
-            clinical table that was not fetched) and description.
-
-        Raises:
-            InvalidQueryError: The table does not exist; the message names the nearest.
-        """
-        return self._table_catalog.describe(table)
+    def _knowing_tables(self, cohort: Cohort) -> Cohort:
+        return replace(cohort, added_tables=self._added_tables)
 
     def fetch(self, name: str, *, progress: bool | ProgressCallback = True) -> Path:
         """Fetch a further table, once per data version, so that it can be queried in SQL.
@@ -267,10 +232,6 @@ class IDCClient(FirstApi, PublicNames):
                 message names each mirror and its problem. The tables are then unchanged.
         """
         return self._table_catalog.fetch(name, progress)
-
-    @property
-    def _table_catalog(self) -> TableCatalog:
-        return TableCatalog(self.engine, self.mirrors, self.metadata_endpoint_url)
 
     def prepare(self) -> Path:
         """Make the first click, and lookups of one study or series, fast in all later sessions.

@@ -23,8 +23,8 @@ state = browser.state
 
 NAMES = {
     "client.": """
-        cohort describe endpoint_url fetch find_uids get_collection_ids get_image get_images
-        get_patient_study get_patients get_series get_series_size load mirrors plan_prior
+        add_table cohort describe endpoint_url fetch find_uids get_collection_ids get_image
+        get_images get_patient_study get_patients get_series get_series_size load mirrors plan_prior
         prepare read_manifest sql tables version
     """,
     "cohort.": """

@@ -282,6 +282,7 @@ def test_the_python_runs(
     monkeypatch.chdir(tmp_path)
     one_study = client.cohort(PatientID="100002", Modality="CT").select()
     one_study.to_manifest("cohort.s5cmd")
+    Path("labels.csv").write_text("PatientID,grade\n100002,2\n", encoding="utf-8")
     names = {"pasted_text": "\n".join(one_study.uids), "display": print}
     for block in blocks(ROOT / name):
         for statement in ast.parse(block).body:

@@ -19,6 +19,7 @@ PACKAGE = Path(idc_widgets.__file__).parent
 PREFIXES = {
     "_util": "util/test_",
     "selection/manifests": "selection/test_manifests_",
+    "table_calls": "query/test_added_tables",
     "widgets/grid": "widgets/test_",
 }
 
@@ -76,6 +77,8 @@ TESTED_IN = {
     "query/reprs": "query/test_cohort",
     "query/sql_errors": "query/test_duckdb_engine",
     "query/sql_translation": "other_engines/test_sql_translation",
+    "query/table_adder": "query/test_added_tables",
+    "query/table_reader": "query/test_added_tables",
     "query/table_views": "query/test_own_table",
     "query/thread_cursors": "query/test_duckdb_engine",
     "query/units": "query/test_value_counts",
@@ -87,6 +90,7 @@ TESTED_IN = {
     "selection/planning": "download/test_instances",
     "selection/prior_versions": "download/test_prior_versions",
     "selection/selection_from_manifest": "selection/test_manifests_lines",
+    "table_calls": "query/test_added_tables",
     "widgets/cell_text": "widgets/test_static_view",
     "widgets/frame": "widgets/test_browser",
     "widgets/grid/choice": "widgets/test_level_grids",

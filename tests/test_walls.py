@@ -24,7 +24,7 @@ FLOORS = [
     {"index"},  # which tables exist and what their columns mean
     {"query", "download"},  # finding series, and fetching files: neither imports the other
     {"selection"},  # fixed sets of series: the way from a query to a download
-    {"first_api", "other_clients"},  # the calls of IDC's first client: a mixin of IDCClient
+    {"first_api", "other_clients", "table_calls"},  # mixins of IDCClient, and names of others
     {"client"},  # IDCClient: a facade over everything below
     {"widgets"},  # the only floor that knows Jupyter
     {""},  # the package itself: its public names

@@ -1,3 +1,4 @@
+from .added_tables import AddedTables as AddedTables
 from .cohort import Cohort as Cohort
 from .collection_facts import collection_values as collection_values
 from .column_names import checked_column as checked_column
@@ -42,6 +43,8 @@ from .row_source import RowSource as RowSource
 from .row_source import Window as Window
 from .row_source import row_source as row_source
 from .shared_engine import shared_engine as shared_engine
+from .table_adder import TableFacts as TableFacts
+from .table_adder import add_table as add_table
 from .table_catalog import TableCatalog as TableCatalog
 from .value_notes import NOTED_COLUMNS as NOTED_COLUMNS
 from .value_notes import value_notes as value_notes

@@ -109,4 +109,5 @@ class Cohort(CohortFilters, CohortChoices, CohortCounts, CohortActions):
             rows = f"index WHERE {conjunction(self.conditions, literal)}"
         if not self.joins:
             return f"SELECT * FROM {rows}"
-        return f"SELECT * FROM {joined(f'(SELECT * FROM {rows}) AS matching', self.joins)}"
+        relation = f"(SELECT * FROM {rows}) AS matching"
+        return f"SELECT * FROM {joined(relation, self.joins, by_name=True)}"

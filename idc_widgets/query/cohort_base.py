@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .._util import PublicNames, html_facts
+from .added_tables import AddedTables
 from .condition import Condition, Conjunction
 from .engine import Engine, Parameters
 from .exclusion import filters_of
@@ -40,6 +41,7 @@ class CohortBase(PublicNames):
             series fulfill, and one (`exclude`) that they do not.
         joins: The tables whose columns `join` has added to those of `series`.
         endpoint_url: The S3 server of downloads, as for `IDCClient`. It does not matter to ``==``.
+        added_tables: The tables of the client, which `join` knows. They do not matter to ``==``.
     """
 
     # No class of a cohort has slots: with them, Python 3.11 raises an unhelpful TypeError about
@@ -47,7 +49,7 @@ class CohortBase(PublicNames):
 
     _not_listed = frozenset(
         (
-            *("conditions", "engine", "joins", "level_sql", "matches", "predicate"),
+            *("added_tables", "conditions", "engine", "joins", "level_sql", "matches", "predicate"),
             *("of_patients", "of_series", "of_studies", "of_uids"),
         )
     )
@@ -57,6 +59,7 @@ class CohortBase(PublicNames):
     conditions: Conjunction = ()
     joins: tuple[Join, ...] = ()
     endpoint_url: str | None = field(default=None, compare=False)
+    added_tables: AddedTables | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         size = quick_size(self.engine, self.conditions)

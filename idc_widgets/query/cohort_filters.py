@@ -184,15 +184,18 @@ class CohortFilters(CohortBase):
     def join(self, table: str, columns: Sequence[str] | None = None) -> Self:
         """Add columns of another table, such as ct_index, to the data frame of `series`.
 
-        The tables are joined by the first of SeriesInstanceUID, StudyInstanceUID and collection_id
-        that the table has. If the table has several rows per series, the added values are lists. If
-        the series already have a column of the same name, the new one is ``<table>_<column>``.
+        Tables of IDC are joined by the first of SeriesInstanceUID, StudyInstanceUID,
+        dicom_patient_id (of clinical tables) and collection_id that the table has. If the table has
+        several rows per series, the added values are lists. If the series already have a column of
+        the same name, the new one is ``<table>_<column>``.
 
         Args:
-            table: A table that is available; see ``client.tables()`` and `IDCClient.fetch`.
+            table: A table that is available (see ``client.tables()`` and `IDCClient.fetch`), or
+                one of your own (see `IDCClient.add_table`).
             columns: The columns to add; by default all.
 
         Raises:
             InvalidQueryError: There is no such table or column, or no column to join by.
         """
-        return replace(self, joins=(*self.joins, parse_join(self.engine, table, columns)))
+        join = parse_join(self.engine, self.added_tables, table, columns)
+        return replace(self, joins=(*self.joins, join))

@@ -23,6 +23,7 @@ from .._util import (
 from ..errors import IndexFileError
 from ..index import COLUMNS, Index
 from . import prepared_copy
+from .added_tables import AddedTables
 from .duckdb_calls import (
     arrow_batches,
     arrow_table,
@@ -41,7 +42,7 @@ from .opened_files import OpenedFiles, changed_error
 from .own_table import csv_query, parquet_select
 from .spill_folder import SpillFolder
 from .table_views import access_only, file_literal, rows_view, table_view
-from .thread_cursors import ThreadCursors
+from .thread_cursors import ThreadCursors, reading_added
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,13 +92,16 @@ class DuckDBEngine:
         """Table name in SQL → the Parquet or CSV file, or the folder, that it is read from."""
         return self.opened.paths
 
-    def query(self, sql: str, params: Sequence[object] = ()) -> pa.Table:
+    def query(
+        self, sql: str, params: Sequence[object] = (), added: AddedTables | None = None
+    ) -> pa.Table:
         """Return the result of one read-only query.
 
         Args:
             sql: One SELECT (or DESCRIBE, SHOW, SUMMARIZE) in DuckDB's dialect, on the tables of
                 `tables`.
             params: The values of its ``?``, in order; a list is one parameter.
+            added: The tables of a client that the query may call by their names.
 
         Raises:
             IndexFileError: The file of a table was changed or replaced since it was opened.
@@ -105,7 +109,9 @@ class DuckDBEngine:
                 fails, or would write.
             QueryInterruptedError: `interrupt` was called.
         """
-        return self._answer(sql, lambda: arrow_table(self._cursor(), sql, list(params)), wait=True)
+        return self._answer(
+            sql, lambda: arrow_table(self._cursor(), sql, list(params)), wait=True, added=added
+        )
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the result of one read-only query as Python values.
@@ -121,7 +127,8 @@ class DuckDBEngine:
         """
         with translated_errors():
             self._check_files(sql)
-            yield from arrow_batches(self._cursor(), sql)
+            with reading_added(self._cursor(), sql, None):
+                yield from arrow_batches(self._cursor(), sql)
             self._check_files(sql)
 
     def check_index(self) -> bool:
@@ -333,13 +340,19 @@ class DuckDBEngine:
 
     # --- queries ---------------------------------------------------------------------------
 
-    def _answer(self, sql: str, run: Callable[[], _Result], wait: bool = False) -> _Result:
+    def _answer(
+        self,
+        sql: str,
+        run: Callable[[], _Result],
+        wait: bool = False,
+        added: AddedTables | None = None,
+    ) -> _Result:
         """Run a query on the files that were opened, or raise an error.
 
         If the prepared copy is removed while the query runs, or is damaged, the query is run again
         on the installed file. `wait` is True to wait for the result of the check for damage.
         """
-        with translated_errors():
+        with translated_errors(), reading_added(self._cursor(), sql, added):
             check_reads_only(self._cursor(), sql)
             self._check_files(sql)
             self._spill.restore()

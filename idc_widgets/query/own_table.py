@@ -11,7 +11,7 @@ from ..index import normalized_select
 from .engine import identifier, literal
 from .table_views import file_literal
 
-__all__ = ["csv_query", "parquet_select"]
+__all__ = ["csv_query", "parquet_select", "read_header"]
 
 #: The delimiters that a CSV file may have.
 _DELIMITERS = ",;\t|"
@@ -39,7 +39,7 @@ def csv_query(path: Path) -> str:
     Raises:
         IndexFileError: The file is not UTF-8, names a column twice, or lacks a required column.
     """
-    names, delimiter = _read_header(path)
+    names, delimiter = read_header(path)
     # Columns are addressed by position, as names that differ only in letter case are equal in SQL.
     name_in_sql = {name: f"c{position}" for position, name in enumerate(names)}
     select = normalized_select(path, name_in_sql)
@@ -51,7 +51,7 @@ def csv_query(path: Path) -> str:
     )
 
 
-def _read_header(path: Path) -> tuple[list[str], str]:
+def read_header(path: Path) -> tuple[list[str], str]:
     """Return the column names of a CSV file, and its delimiter: the most frequent in the header.
 
     DuckDB could guess both, but takes the header for data if one of the later lines is too short.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .._util import exists, remove
 from ..errors import FetchError, IndexFileError, InvalidQueryError, unknown_message
 from ..index import METADATA_BUCKET, Index, is_clinical_name, read_schema
+from .added_tables import AddedTables, key_in_words
 from .duckdb_engine import DuckDBEngine
 from .engine import Engine, identifier
 
@@ -38,10 +39,18 @@ class TableCatalog:
         engine: The engine that queries the tables.
         mirrors: The addresses that `fetch` tries in turn; see `IDCClient`.
         metadata_endpoint_url: The S3 server of the clinical tables.
+        added: The tables that the user has added.
     """
 
-    def __init__(self, engine: Engine, mirrors: Sequence[str], metadata_endpoint_url: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        mirrors: Sequence[str],
+        metadata_endpoint_url: str,
+        added: AddedTables,
+    ) -> None:
         self._engine = engine
+        self._added = added
         self._mirrors = mirrors
         self._metadata_endpoint_url = metadata_endpoint_url
 
@@ -59,6 +68,9 @@ class TableCatalog:
                 description = f"Clinical data of the collection {clinical[name]}."
             rows = self._row_count(name) if name in available else None
             lines.append((name, name in available, rows, description))
+        for table in self._added:
+            description = f"Added by you, joined by {key_in_words(table.key)}."
+            lines.append((table.name, True, table.content.num_rows, description))
         frame = pd.DataFrame(lines, columns=["table", "available", "rows", "description"])
         return frame.astype({"available": bool, "rows": "Int64"})
 
@@ -66,10 +78,15 @@ class TableCatalog:
         """Return the columns of a table; see `IDCClient.describe`."""
         import pandas as pd
 
+        if (added := self._added.get(str(table))) is not None:
+            types_of_added = self._engine.rows(f"DESCRIBE FROM {added.id}")
+            of_user = [(name, sql_type, "") for name, sql_type, *_ in types_of_added]
+            return pd.DataFrame(of_user, columns=["column", "type", "description"])
         available = self._engine.tables()
         names = self._names()
         if str(table) not in names:
-            message = unknown_message("table", table, names)
+            added_names = [one.name for one in self._added]
+            message = unknown_message("table", table, [*names, *added_names])
             if "clinical_index" in names and "clinical_index" not in available:
                 message += " (clinical tables are known after client.fetch('clinical_index'))"
             raise InvalidQueryError(message)

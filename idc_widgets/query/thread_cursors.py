@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .._util import never_free
+from .added_tables import AddedTables, tables_in
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["ThreadCursors"]
+__all__ = ["ThreadCursors", "reading_added"]
 
 
 class ThreadCursors:
@@ -46,3 +49,25 @@ class ThreadCursors:
         """Never close the cursors: in a forked child, this would wait for the parent's threads."""
         never_free(self._connection, *(reference() for reference in self._cursors))
         self._local, self._cursors = threading.local(), {}
+
+
+@contextmanager
+def reading_added(
+    cursor: duckdb.DuckDBPyConnection, sql: str, named: AddedTables | None
+) -> Iterator[None]:
+    """Let a cursor read the added tables in a query, while the `with` block runs.
+
+    Args:
+        cursor: The cursor, which nothing else uses meanwhile.
+        sql: The query.
+        named: The tables that the query may call by their names.
+    """
+    registered = []
+    try:
+        for name, table in tables_in(sql, named).items():
+            cursor.register(name, table.content)
+            registered.append(name)
+        yield
+    finally:
+        for name in registered:
+            cursor.unregister(name)
