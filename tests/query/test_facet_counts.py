@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from idc_widgets import IDCClient, Index, InvalidQueryError
+from idc_widgets.query.memory import memory_index_of
 
 
 def test_a_facet_ignores_only_the_filter_on_its_own_column(client: IDCClient) -> None:
@@ -37,6 +38,24 @@ def test_unknown_facets_are_refused_with_the_nearest_name(client: IDCClient) -> 
         client.cohort().facets(["Modalit"])
     with pytest.raises(InvalidQueryError, match="unknown column 'text'"):
         client.cohort().facets(["text"])
+
+
+def test_recent_counts_are_kept_and_belong_to_the_caller(client: IDCClient) -> None:
+    memory = memory_index_of(client.engine)
+    assert memory is not None
+    memory.forget_recent()
+    cohort = client.cohort(Modality="CT")
+    counted = cohort.facets("PatientSex")["PatientSex"]
+    first = list(counted)
+    counted.clear()
+    again = cohort.facets("PatientSex")["PatientSex"]
+    assert all(one is other for one, other in zip(again, first, strict=True))
+    assert client.cohort().facets("PatientSex")["PatientSex"] != again
+    assert cohort.facets("Modality") == client.cohort().facets("Modality")
+    memory.forget_recent()
+    counted_again = cohort.facets("PatientSex")["PatientSex"]
+    assert counted_again == again
+    assert counted_again[0] is not again[0]
 
 
 SCRIPT = """

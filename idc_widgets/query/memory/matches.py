@@ -67,7 +67,10 @@ class Matches:
     @cached_property
     def groups(self) -> Array:
         """The groups with a matching series, in ascending order."""
-        return np.flatnonzero(self.matching_per_group).astype(np.int32)
+        flags = self.matching_per_group
+        if self._group_flags is not None and not self._series_conditions:
+            flags = self._group_flags  # faster; every group has a series
+        return np.flatnonzero(flags).astype(np.int32)
 
     @cached_property
     def _weights(self) -> Array:
@@ -87,7 +90,8 @@ class Matches:
                 return np.arange(memory.series_count, dtype=np.int32)
             if 0 < len(self.patients) <= _MAX_SEARCHED_PATIENTS:
                 return self._rows_of_patients()
-            return np.flatnonzero(self._group_flags[memory.group_of_series]).astype(np.int32)
+            # `take` is twice as fast as [...].
+            return np.flatnonzero(self._group_flags.take(memory.group_of_series)).astype(np.int32)
         rows = np.flatnonzero(memory.flags_of_all(self._series_conditions))
         if self._group_flags is not None:
             rows = rows[self._group_flags[memory.group_of_series[rows]]]
@@ -120,9 +124,9 @@ class Matches:
     @cached_property
     def studies(self) -> Array:
         """The numbers of the studies with a matching series, in ascending order."""
-        flags = np.zeros(self.memory.study_count, dtype=bool)
-        flags[self.memory.study_of_series[self.rows]] = True
-        return np.flatnonzero(flags).astype(np.int32)
+        studies = self.memory.study_of_series.take(self.rows)
+        series = np.bincount(studies, minlength=self.memory.study_count)  # faster than flags
+        return np.flatnonzero(series).astype(np.int32)
 
     def numbers(self, level: str) -> Array:
         """Return `patients`, `studies` or, for "series", `rows`."""
@@ -187,7 +191,7 @@ class Matches:
             patients = np.bincount(code_of_pair, minlength=code_count)
         else:
             groups = self.groups
-            codes = encoded.codes.take(groups)  # twice as fast as [groups]
+            codes = encoded.codes.take(groups)
             series = np.bincount(codes, self._weights, code_count).astype(np.int64)
             has_pair = np.zeros(len(code_of_pair), dtype=bool)
             has_pair[pair_of_group.take(groups)] = True

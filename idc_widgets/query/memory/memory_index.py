@@ -29,8 +29,8 @@ from .uid_hashes import find_rows, hash_series_uids, hash_texts
 
 __all__ = ["Maskable", "MemoryIndex"]
 
-#: The number of masks, and of sets of matching series, that are kept for later queries.
-_MAX_KEPT_MASKS, _MAX_KEPT_MATCHES = 8, 3
+#: The number of masks, sets of matching series and counted columns that are kept for later queries.
+_MAX_KEPT_MASKS, _MAX_KEPT_MATCHES, _MAX_KEPT_COUNTS = 8, 3, 40
 
 #: The number of lookups of keys that are kept, and the largest number of keys in each.
 _MAX_LOOKUPS, _MAX_KEPT_KEYS = 8, 1_000
@@ -77,6 +77,8 @@ class MemoryIndex(EncodedIndex):
         self._row_spans: dict[str, tuple[Array, Array]] = {}
         #: Sets of matching series, which `find_matches` keeps here.
         self.recent_matches: Recent[tuple[Maskable, ...], Any] = Recent(_MAX_KEPT_MATCHES)
+        #: Conditions and a column → the counts of its values, which `count_values` keeps here.
+        self.recent_counts: Recent[tuple[tuple[Maskable, ...], str], Any] = Recent(_MAX_KEPT_COUNTS)
 
     @property
     def engine(self) -> DuckDBEngine:
@@ -87,9 +89,9 @@ class MemoryIndex(EncodedIndex):
 
     def forget_recent(self) -> None:
         """Forget the results of recent queries, so that a benchmark measures the next query."""
-        for kept in (self._masks, self._weights, self._bins, self.recent_matches):
-            kept.clear()
-        self._lookups.clear()
+        kept = (self._masks, self._weights, self._bins, self._lookups)
+        for recent in (*kept, self.recent_matches, self.recent_counts):
+            recent.clear()
         self._uid_blocks.clear()
 
     # --- masks of conditions ---------------------------------------------------------------
