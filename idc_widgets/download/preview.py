@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._util import human_duration, human_size, is_non_commercial, plural
+from .._util import html_facts, human_duration, human_size, is_non_commercial, plural
 
 __all__ = ["Preview", "remember_rate", "remembered_rate"]
 
@@ -25,7 +25,7 @@ def remembered_rate() -> float | None:
     return _rate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Preview:
     """What a download would do with the disk as it is now; `str()` describes it in words.
 
@@ -85,6 +85,15 @@ class Preview:
         }
 
     def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def __repr__(self) -> str:
+        return f"Preview({'; '.join(self._lines()[:2])})"
+
+    def _repr_html_(self) -> str:
+        return html_facts("Preview", [("", line) for line in self._lines()])
+
+    def _lines(self) -> list[str]:
         whole = f"{plural(self.files, 'file')}, {human_size(self.size_bytes)}"
         lines = [f"{plural(self.series, 'series')}, {whole}, into {self.folder}"]
         if not self.bytes_to_fetch and not self.files_to_fetch:
@@ -111,8 +120,7 @@ class Preview:
             verb = "is" if count == 1 else "are"
             series = plural(count, "series")
             lines.append(f"the filter on {column} leaves out {series} that {verb} without a value")
-        lines.extend(self._licenses_in_words())
-        return "\n".join(lines)
+        return [*lines, *self._licenses_in_words()]
 
     def _licenses_in_words(self) -> list[str]:
         lines = []

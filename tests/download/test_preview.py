@@ -40,6 +40,8 @@ def test_preview(tmp_path: Path, no_rate: None) -> None:
     assert lines[1] == "still to fetch: 6 files, 50.0 MB"
     assert lines[2].startswith("free on the disk: ") and lines[2].endswith(" must be left")
     assert lines[3:] == ["2 series are for non-commercial use (CC BY-NC 4.0)"]
+    assert repr(before) == f"Preview({lines[0]}; {lines[1]})"
+    assert all(line in before._repr_html_() for line in lines)
 
     preview.remember_rate(10.0)
     preview.remember_rate(0.0)  # a download that fetched nothing has no rate
