@@ -30,7 +30,7 @@ tsc = .venv/bin/node node_modules/typescript/bin/tsc
 .PHONY: lab test test-engines lint format bench browsers java clean
 
 lab: .venv/.lab
-	.venv/bin/python -c 'from idc_widgets import IDCClient; IDCClient().prepare()'
+	.venv/bin/python -c 'from idc_widgets import IDCClient; IDCClient().build_cache()'
 	.venv/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/browse.ipynb
 
 # The run on Colab's packages comes first, because it is shorter.

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 TURNS = 7
 
 # No browser prepares the index meanwhile; processes that are started inherit this.
-os.environ["IDC_WIDGETS_PREPARE"] = "0"
+os.environ["IDC_WIDGETS_AUTO_CACHE"] = "0"
 
 _Figure = TypeVar("_Figure")
 

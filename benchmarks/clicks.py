@@ -511,7 +511,7 @@ def started_lab() -> Iterator[Any]:
     with tempfile.TemporaryDirectory() as folder:
         # Nothing is used that earlier sessions have prepared or fetched.
         own_folders = {f"IDC_WIDGETS_{name}_DIR": f"{folder}/{name}" for name in ("CACHE", "DATA")}
-        prepare = "from idc_widgets import IDCClient; IDCClient().prepare()"
+        prepare = "from idc_widgets import IDCClient; IDCClient().build_cache()"
         subprocess.run(
             [sys.executable, "-c", prepare], env={**os.environ, **own_folders}, check=True
         )

@@ -45,7 +45,7 @@ print("works")
 """,
     "client": """
 client = IDCClient(endpoint_url=os.environ["ENDPOINT"])
-print("works", client.version)
+print("works", client.data_version)
 """,
     "cohort": """
 cohort = client.cohort(Modality=os.environ["MODALITY"])
@@ -64,11 +64,11 @@ assert len(selection.uids) == 40
 print("works")
 """,
     "prepare": """
-client.prepare()
+client.build_cache()
 print("works")
 """,
     "browser": """
-browser = IDCBrowser(download_dir="idc_data")
+browser = IDCBrowser(folder="idc_data")
 browser.filters = client.cohort(Modality=os.environ["MODALITY"])
 assert browser.selection.summary().series == 40
 print("works" if not browser.state.message else f"says: {browser.state.message}")

@@ -132,7 +132,7 @@ def shown_notebook(python: str, *, is_prepared: bool) -> Iterator[tuple[Any, Any
         own = {"IDC_WIDGETS_CACHE_DIR": f"{folder}/cache", "S3_ENDPOINT_URL": s3.url}
         environment = {**settings_of_binder(), **own}
         if is_prepared:
-            code = "from idc_widgets import IDCClient; IDCClient().prepare()"
+            code = "from idc_widgets import IDCClient; IDCClient().build_cache()"
             subprocess.run(
                 [python, "-c", code],
                 env={**os.environ, "PYTHONPATH": str(REPOSITORY), **own},
@@ -228,7 +228,7 @@ def download(lab: Any, page: Any) -> None:
 
 def data_frame(lab: Any, page: Any) -> None:
     """Use the data frame of the selection."""
-    lab.run(page, "assert len(browser.selection.df) == len(browser.paths) == 1")
+    lab.run(page, "assert len(browser.selection.series()) == len(browser.paths) == 1")
 
 
 def picture(lab: Any, page: Any) -> None:
@@ -252,7 +252,7 @@ STEPS: dict[str, Callable[[Any, Any], None]] = {
     "text searched": search,
     "row details": details,
     "downloaded": download,
-    "selection.df": data_frame,
+    "selection.series()": data_frame,
     "matplotlib, pydicom": picture,
 }
 

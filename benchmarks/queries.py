@@ -63,10 +63,10 @@ def main() -> None:
         os.environ["IDC_WIDGETS_CACHE_DIR"] = folder
         we, they = idc_widgets.IDCClient(), idc_index.IDCClient()
         report("Queries in a warm process (and the number of rows returned)", measure(we, they))
-        seconds = seconds_of(we.prepare)
+        seconds = seconds_of(we.build_cache)
         size_MB = sum(file.stat().st_size for file in Path(folder).iterdir()) / 1e6
         report(
-            "The same after IDCClient().prepare(), which runs once per data version: "
+            "The same after IDCClient().build_cache(), which runs once per data version: "
             f"{seconds:.1f} s and {size_MB:.0f} MB in the cache folder",
             measure(we, they),
         )

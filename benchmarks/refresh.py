@@ -8,7 +8,7 @@ measured separately.
 The lower limit is one scan: counting one column of codes, one byte per series, with numpy.
 idc-index gets the same queries in SQL, for one state only, because it is slow; it has no facets of
 the table of collections. Each measurement runs in its own process, first as in a first session and
-then, with fewer clicks, after IDCClient().prepare().
+then, with fewer clicks, after IDCClient().build_cache().
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ def prepare() -> None:
     """Prepare the index for the following processes."""
     from idc_widgets import IDCClient
 
-    IDCClient().prepare()
+    IDCClient().build_cache()
 
 
 # --- the same numbers from idc-index ---------------------------------------------------------

@@ -42,11 +42,11 @@ class IDCClient(TableCalls, FirstApi, PublicNames):
         endpoint_url: The S3 server for everything that is made from this client: cohorts,
             selections, plans, downloads and widgets. Their own argument `endpoint_url` precedes
             it. By default, that in the environment variable S3_ENDPOINT_URL, else AWS.
-        mirrors: The addresses that `fetch` tries in turn; ``{version}`` and ``{name}`` in them
-            stand for the data version and the name of the table. By default, the addresses of
-            idc-index-data.
+        mirrors: The addresses that `fetch_table` tries in turn; ``{version}`` and ``{name}`` in
+            them stand for the data version and the name of the table. By default, the addresses
+            of idc-index-data.
         metadata_endpoint_url: The S3 server of the clinical tables. By default, AWS.
-        auto_prepare: False to let no browser of this client call `prepare` in the background.
+        auto_cache: False to let no browser of this client call `build_cache` in the background.
 
     Raises:
         IndexFileError: The table cannot be read, or lacks a required column.
@@ -57,7 +57,7 @@ class IDCClient(TableCalls, FirstApi, PublicNames):
     422
     """
 
-    _not_listed = frozenset(("engine", "auto_prepare", "metadata_endpoint_url"))
+    _not_listed = frozenset(("engine", "auto_cache", "metadata_endpoint_url"))
     _names_elsewhere = NAMES_ELSEWHERE
 
     def __init__(
@@ -68,7 +68,7 @@ class IDCClient(TableCalls, FirstApi, PublicNames):
         endpoint_url: str | None = None,
         mirrors: str | Sequence[str] | None = None,
         metadata_endpoint_url: str | None = None,
-        auto_prepare: bool = True,
+        auto_cache: bool = True,
     ) -> None:
         if engine is None:
             if isinstance(index, Index):
@@ -83,13 +83,11 @@ class IDCClient(TableCalls, FirstApi, PublicNames):
         self.endpoint_url = endpoint_url
         self.mirrors = MIRRORS if mirrors is None else tuple(as_list(mirrors))
         self.metadata_endpoint_url = metadata_endpoint_url or METADATA_ENDPOINT
-        self.auto_prepare = auto_prepare
+        self.auto_cache = auto_cache
 
     @property
-    def version(self) -> str:
-        """The IDC version, such as "v25"; for a table of your own, its file name."""
-        if isinstance(self.engine, DuckDBEngine):
-            return self.engine.index.version
+    def data_version(self) -> str:
+        """The release of the index, such as "25.0.5"; for a table of your own, its path."""
         return self.engine.data_version
 
     @takes_filters
@@ -201,16 +199,27 @@ class IDCClient(TableCalls, FirstApi, PublicNames):
         return replace(manifest, selection=Selection(cohort))
 
     def load(self, path: str | os.PathLike[str]) -> Selection:
-        """Return what ``save(path)`` of a cohort or a selection wrote; see `Selection.load`."""
-        from .selection import Selection
+        """Return the series that a saved file or a folder of downloads lists.
 
-        loaded = Selection.load(path, self.engine, endpoint_url=self.endpoint_url)
+        Args:
+            path: The file that ``cohort.save(path)`` or ``selection.save(path)`` wrote, at most
+                256 MiB; or a folder of downloads, for all series that were ever downloaded into
+                it, complete or not. A series of which only some instances were fetched is loaded
+                as a whole series.
+
+        Raises:
+            InvalidQueryError: The file does not exist or is not a saved selection, or the index
+                lacks one of the series.
+        """
+        from .selection import Selection, load
+
+        loaded = load(self.engine, path, endpoint_url=self.endpoint_url)
         return Selection(self._knowing_tables(loaded.cohort))
 
     def _knowing_tables(self, cohort: Cohort) -> Cohort:
         return replace(cohort, added_tables=self._added_tables)
 
-    def fetch(self, name: str, *, progress: bool | ProgressCallback = True) -> Path:
+    def fetch_table(self, name: str, *, progress: bool | ProgressCallback = True) -> Path:
         """Fetch a further table, once per data version, so that it can be queried in SQL.
 
         It is stored in the user's data folder ($IDC_WIDGETS_DATA_DIR, or that of the platform),
@@ -233,14 +242,15 @@ class IDCClient(TableCalls, FirstApi, PublicNames):
         """
         return self._table_catalog.fetch(name, progress)
 
-    def prepare(self) -> Path:
+    def build_cache(self) -> Path:
         """Make the first click, and lookups of one study or series, fast in all later sessions.
 
         This writes to the user's cache folder, once per data version: a copy of the index (see
-        `DuckDBEngine.prepare`), and the in-memory index of facets and grids, which later sessions
-        read instead of building it. docs/performance.md has the cost. An `IDCBrowser` does this
-        once, in a process of low priority, unless the environment variable IDC_WIDGETS_PREPARE is
-        "0", less than 5 GB are free on the disk, or the client has ``auto_prepare=False``.
+        `DuckDBEngine.build_copy`), and the in-memory index of facets and grids, which later
+        sessions read instead of building it. docs/performance.md has the cost. An `IDCBrowser`
+        does this once, in a process of low priority, unless the environment variable
+        IDC_WIDGETS_AUTO_CACHE is "0", less than 5 GB are free on the disk, or the client has
+        ``auto_cache=False``.
 
         Returns:
             The path of the copy of the index.
@@ -254,7 +264,7 @@ class IDCClient(TableCalls, FirstApi, PublicNames):
         from .query import prepare  # late: it imports pyarrow
 
         prepare(self.engine)
-        return self.engine.prepare()
+        return self.engine.build_copy()
 
     def __repr__(self) -> str:
-        return f"IDCClient({self.version})"
+        return f"IDCClient({self.data_version})"

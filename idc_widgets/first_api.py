@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
+from ._util import as_keys
 from .errors import (
     MAX_GB,
     EmptySelectionError,
@@ -234,10 +235,8 @@ class FirstApi:
             DownloadError: Not all series could be downloaded. Those that are complete stay, and
                 the next call downloads only the rest.
         """
-        from .selection import Selection  # late: opening a client does not need it
-
-        uids = [seriesInstanceUid] if isinstance(seriesInstanceUid, str) else seriesInstanceUid
-        selection = Selection.of(self.engine, uids, endpoint_url=self.endpoint_url)
+        everything = Cohort(self.engine, endpoint_url=self.endpoint_url)
+        selection = everything.where(SeriesInstanceUID=as_keys(seriesInstanceUid)).select()
         try:
             plan = selection.plan(downloadDir, check_disk=download)
         except EmptySelectionError:

@@ -37,7 +37,7 @@ class TableCalls:
 
         The tables are ``index`` (one row per series), ``collections_index``,
         ``analysis_results_index``, ``prior_versions_index``, ``version_metadata_index``, and those
-        that were fetched or added: see `tables`, `describe`, `fetch` and `add_table`.
+        that were fetched or added: see `tables`, `describe`, `fetch_table` and `add_table`.
 
         >>> client = IDCClient()
         >>> client.sql("SELECT count(DISTINCT PatientID) AS n FROM index").n.tolist()
@@ -59,7 +59,7 @@ class TableCalls:
         Clinical tables are listed after clinical_index was fetched.
 
         Returns:
-            One row per table: table, available (True if it can be queried without `fetch`), rows
+            One row per table: table, available (True if it can be queried at once), rows
             (missing for a table that is not available) and description.
         """
         return self._table_catalog.tables()

@@ -43,7 +43,7 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IDC_WIDGETS_CACHE_DIR", str(folder))
         patch.setenv("IDC_WIDGETS_DATA_DIR", str(tmp_path_factory.mktemp("data")))
-        patch.setenv("IDC_WIDGETS_PREPARE", "0")  # no process in the background
+        patch.setenv("IDC_WIDGETS_AUTO_CACHE", "0")  # no process in the background
         yield folder
 
 

@@ -19,5 +19,5 @@ def test_one_mirror_may_be_given_as_text(client: IDCClient) -> None:
 
 def test_version(client: IDCClient) -> None:
     [(newest,)] = client.sql("SELECT max(idc_version) FROM version_metadata_index").values.tolist()
-    assert client.version == f"v{newest}"
-    assert repr(client) == f"IDCClient(v{newest})"
+    assert client.data_version.split(".")[0] == str(newest)
+    assert repr(client) == f"IDCClient({client.data_version})"

@@ -23,9 +23,10 @@ state = browser.state
 
 NAMES = {
     "client.": """
-        add_table cohort describe endpoint_url fetch find_uids get_collection_ids get_image
-        get_images get_patient_study get_patients get_series get_series_size load mirrors plan_prior
-        prepare read_manifest sql tables version
+        add_table build_cache cohort data_version describe endpoint_url fetch_table find_uids
+        get_collection_ids get_image get_images
+        get_patient_study get_patients get_series get_series_size load mirrors plan_prior
+        read_manifest sql tables
     """,
     "cohort.": """
         citations derived download earliest endpoint_url exclude facets filters flow groupby
@@ -35,10 +36,10 @@ NAMES = {
         viewer_urls where why_empty without
     """,
     "selection.": """
-        citations cohort data_version df dois download licenses load plan save size_MB summary
-        to_code to_manifest uids viewer_urls
+        citations cohort data_version dois download licenses patients plan save series size_MB
+        studies summary to_code to_manifest uids viewer_urls
     """,
-    "plan.": "complete endpoint_url folder instances preview series size_bytes table",
+    "plan.": "complete endpoint_url files folder preview series size_bytes table",
     "job.": """
         cancel error failed files is_cancelling is_finished log on_change options paths pause plan
         progress report result resume retry series_done start state wait

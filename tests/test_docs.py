@@ -257,7 +257,7 @@ def test_the_python_parses(path: Path) -> None:
 
 @pytest.fixture
 def fetched_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put an empty file in place of each table that `client.fetch` can fetch."""
+    """Put an empty file in place of each table that `client.fetch_table` can fetch."""
     from idc_widgets import IDCClient
 
     monkeypatch.setenv("IDC_WIDGETS_DATA_DIR", str(tmp_path / "data"))

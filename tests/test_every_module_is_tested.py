@@ -85,6 +85,7 @@ TESTED_IN = {
     "query/value_parser": "query/test_where_parser",
     "selection/files": "selection/test_manifests_resolve",
     "selection/instances": "download/test_instances",
+    "selection/loading": "selection/test_saved",
     "selection/manifests/addresses": "selection/test_manifests_lookup",
     "selection/manifests/entries": "selection/test_manifests_lines",
     "selection/planning": "download/test_instances",

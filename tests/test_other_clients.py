@@ -32,7 +32,7 @@ ARGUMENTS = {
 }
 
 #: Calls that need a network.
-_FETCHING = re.compile(r"\.(download|fetch|citations|plan)\(")
+_FETCHING = re.compile(r"\.(download|fetch_table|citations|plan)\(")
 
 
 def test_the_client_knows_the_names_of_other_clients(client: IDCClient) -> None:

@@ -40,7 +40,7 @@ class Outcome:
         """Whether the headers of the files of complete series are still to be read."""
         self.lines: deque[str] = deque(maxlen=MAX_KEPT_LOG_LINES)
         """The last lines of the log."""
-        self.progress = Progress(0, plan.size_bytes, 0, plan.instances)
+        self.progress = Progress(0, plan.size_bytes, 0, plan.files)
         self.series_done = 0
 
     def advance(self, tracker: ProgressTracker, MB_per_s: float | None = None) -> bool:

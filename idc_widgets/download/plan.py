@@ -49,7 +49,7 @@ class DownloadPlan(PublicNames):
     provenance: Provenance = field(default=Provenance(), compare=False)
 
     @property
-    def instances(self) -> int:
+    def files(self) -> int:
         """The number of files of all series."""
         return sum(series.instances for series in self.series)
 
@@ -76,7 +76,7 @@ class DownloadPlan(PublicNames):
         )
 
     def _size(self) -> str:
-        count, files = plural(len(self.series), "series"), plural(self.instances, "file")
+        count, files = plural(len(self.series), "series"), plural(self.files, "file")
         return f"{count}, {files}, {human_size(self.size_bytes)}"
 
     # --- files on disk -------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class DownloadPlan(PublicNames):
         return Preview(
             folder=self.folder,
             series=len(self.series),
-            files=self.instances,
+            files=self.files,
             size_bytes=self.size_bytes,
             files_to_fetch=files,
             bytes_to_fetch=size,
@@ -185,7 +185,7 @@ class DownloadPlan(PublicNames):
         For an incomplete series, the bytes that it lacks are counted. If only some of its objects
         are wanted, each object that is missing or has the wrong size is counted whole.
         """
-        size, files = self.size_bytes, self.instances
+        size, files = self.size_bytes, self.files
         if not self.folder.exists():
             return size, files
         for series, on_disk in self.survey():

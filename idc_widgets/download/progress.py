@@ -137,7 +137,7 @@ class ProgressTracker:
     """Counts what has arrived, from s5cmd's events and from the files that grow."""
 
     def __init__(self, plan: DownloadPlan) -> None:
-        self.bytes_total, self.files_total = plan.size_bytes, plan.instances
+        self.bytes_total, self.files_total = plan.size_bytes, plan.files
         self.bytes_done = self.files_done = self.series_done = 0
         self.on_disk: dict[str, tuple[int, int]] = {}
         """The number of finished files and their bytes, by SeriesInstanceUID."""

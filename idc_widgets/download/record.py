@@ -191,7 +191,7 @@ def _entry(
         "source_DOIs": dict(dois.most_common()),
         "series_states": dict(states.most_common()),
         "files": files,
-        "files_expected": plan.instances,
+        "files_expected": plan.files,
         "bytes": size,
         "bytes_expected": plan.size_bytes,
         # "instances" only for a series that was fetched in part: SOPInstanceUIDs by file name

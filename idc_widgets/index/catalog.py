@@ -59,10 +59,10 @@ class Index:
             if package is not None and is_file(package / file)
         }
         #: The path of the copy of the installed index for quick lookups, whether it exists or not:
-        #: see `DuckDBEngine.prepare`. None for a table of your own, or without a cache folder.
+        #: see `DuckDBEngine.build_copy`. None for a table of your own, or without a cache folder.
         self.prepared: Path | None = None
         #: The path of the dictionary-encoded columns, whether it exists or not: see
-        #: `IDCClient.prepare`. None for a table of your own, or without a cache folder.
+        #: `IDCClient.build_cache`. None for a table of your own, or without a cache folder.
         self.prepared_encoding: Path | None = None
         #: The version of the installed idc-index-data, such as "25.0.5", which is also that of the
         #: fetched tables. None if idc-index-data is not installed.
@@ -113,9 +113,10 @@ class Index:
         return cls()
 
     @property
-    def version(self) -> str:
-        """The IDC version, such as "v25"; for a table of your own, its file name."""
-        return self.tables["index"].name if self.is_own else f"v{self.data_version.split('.')[0]}"
+    def label(self) -> str:
+        """What people call the data: "IDC v25"; for a table of your own, its file name."""
+        name = self.tables["index"].name
+        return name if self.is_own else f"IDC v{self.data_version.split('.')[0]}"
 
     @property
     def fetchable(self) -> tuple[str, ...]:

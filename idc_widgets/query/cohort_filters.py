@@ -190,8 +190,8 @@ class CohortFilters(CohortBase):
         the same name, the new one is ``<table>_<column>``.
 
         Args:
-            table: A table that is available (see ``client.tables()`` and `IDCClient.fetch`), or
-                one of your own (see `IDCClient.add_table`).
+            table: A table that is available (see ``client.tables()`` and `IDCClient.fetch_table`),
+                or one of your own (see `IDCClient.add_table`).
             columns: The columns to add; by default all.
 
         Raises:

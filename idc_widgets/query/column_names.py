@@ -57,5 +57,5 @@ def _elsewhere(engine: Engine, name: object) -> str:
         return ""
     names = ", ".join(tables[:_MAX_TABLES]) + (", ..." if len(tables) > _MAX_TABLES else "")
     has = f"the table {names} has it" if len(tables) == 1 else f"the tables {names} have it"
-    fetch = "" if found else f"client.fetch({tables[0]!r}) and then "
+    fetch = "" if found else f"client.fetch_table({tables[0]!r}) and then "
     return f"{has}: call {fetch}cohort.join({tables[0]!r}).series()"

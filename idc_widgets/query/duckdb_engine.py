@@ -148,7 +148,7 @@ class DuckDBEngine:
         """
         self._cursors.interrupt(thread)
 
-    def prepare(self) -> Path:
+    def build_copy(self) -> Path:
         """Write a copy of the installed index for fast lookups, once per data version.
 
         The installed index is one large row group, which must be read as a whole to find one
@@ -256,7 +256,7 @@ class DuckDBEngine:
                 _log.warning("%s; reading the installed index instead", message)
                 path = self.index.shipped
                 self._open(name, path)
-                self._is_copy_damaged = True  # `prepare` replaces it
+                self._is_copy_damaged = True  # `build_cache` replaces it
             elif name == "index" or folder is None or folder not in path.parents:
                 raise IndexFileError(message) from error
             else:
@@ -383,7 +383,7 @@ class DuckDBEngine:
         _log.warning("%s is damaged; reading the installed index instead", self.files["index"])
         with self._lock:
             self._read_index_from(self.index.shipped)
-        self._is_copy_damaged = True  # `prepare` replaces it
+        self._is_copy_damaged = True  # `build_cache` replaces it
         return True
 
     def _answer_without_copy(self, run: Callable[[], _Result], error: duckdb.Error) -> _Result:
@@ -411,7 +411,7 @@ class DuckDBEngine:
                 self._read_index_from(copy)
             raise error from None
         _log.warning("%s; reading the installed index instead", cannot_read("index", copy, error))
-        self._is_copy_damaged = True  # `prepare` replaces it
+        self._is_copy_damaged = True  # `build_cache` replaces it
         return result
 
     def after_fork(self) -> None:

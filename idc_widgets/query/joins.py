@@ -103,7 +103,7 @@ def _table_of_idc(
         known = [*tables, *(one.name for one in added or ())]
         raise InvalidQueryError(
             f"{unknown_message('table', table, known)}; client.tables() lists those that "
-            "client.fetch(...) can get, and client.add_table(...) adds your own"
+            "client.fetch_table(...) can get, and client.add_table(...) adds your own"
         )
     present = tables[table]
     key = next((pair for pair in _JOIN_KEYS if pair[1] in present), None)

@@ -10,6 +10,7 @@ __all__ = ["PANDAS_NAMES"]
 PANDAS_NAMES: Mapping[str, str] = {
     "columns": "cohort.series().columns",
     "count": "cohort.summary().series",
+    "df": "cohort.series()",
     "filter": "cohort.where(...)",
     "head": "cohort.series().head()",
     "loc": "cohort.where(...)",

@@ -16,8 +16,8 @@ from .engine import Engine
 
 __all__ = ["NEEDED_BYTES", "prepare_here", "start_preparing"]
 
-#: If this environment variable is "0", nothing is prepared unless `IDCClient.prepare` is called.
-SETTING = "IDC_WIDGETS_PREPARE"
+#: If this environment variable is "0", only a call of `IDCClient.build_cache` prepares anything.
+SETTING = "IDC_WIDGETS_AUTO_CACHE"
 
 #: The size of the prepared files of IDC's index.
 NEEDED_BYTES = 250 * 10**6
@@ -97,7 +97,7 @@ def prepare_here(source: str, max_seconds: float) -> None:
 
         engine = DuckDBEngine(index)
         prepare(engine)
-        engine.prepare()
+        engine.build_copy()
 
 
 def _has_space(index: Index) -> bool:

@@ -37,7 +37,7 @@ class TableCatalog:
 
     Args:
         engine: The engine that queries the tables.
-        mirrors: The addresses that `fetch` tries in turn; see `IDCClient`.
+        mirrors: The addresses that `fetch_table` tries in turn; see `IDCClient`.
         metadata_endpoint_url: The S3 server of the clinical tables.
         added: The tables that the user has added.
     """
@@ -88,7 +88,7 @@ class TableCatalog:
             added_names = [one.name for one in self._added]
             message = unknown_message("table", table, [*names, *added_names])
             if "clinical_index" in names and "clinical_index" not in available:
-                message += " (clinical tables are known after client.fetch('clinical_index'))"
+                message += " (clinical tables are known after client.fetch_table('clinical_index'))"
             raise InvalidQueryError(message)
         schema = read_schema(table)
         types: dict[str, str | None] = dict(available.get(table, {}))
@@ -102,7 +102,7 @@ class TableCatalog:
         return pd.DataFrame(lines, columns=["column", "type", "description"])
 
     def fetch(self, name: str, progress: bool | ProgressCallback) -> Path:
-        """Fetch a table and attach it to the engine; see `IDCClient.fetch`."""
+        """Fetch a table and attach it to the engine; see `IDCClient.fetch_table`."""
         if not isinstance(self._engine, DuckDBEngine):
             raise FetchError(_NOT_DUCKDB)
         engine, index = self._engine, self._engine.index

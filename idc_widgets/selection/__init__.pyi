@@ -1,5 +1,6 @@
 from .identifiers import FoundUids as FoundUids
 from .identifiers import find_uids as find_uids
+from .loading import load as load
 from .manifests import ManifestFormat as ManifestFormat
 from .prior_versions import plan_prior as plan_prior
 from .python_code import filters_as_code as filters_as_code

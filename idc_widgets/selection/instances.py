@@ -42,7 +42,9 @@ def find_instances(engine: Engine, given: str | Iterable[str]) -> list[Instance]
     """
     uids = _texts(given)
     if _TABLE not in engine.tables():
-        raise InvalidQueryError(f"there is no table {_TABLE}; client.fetch({_TABLE!r}) gets it")
+        raise InvalidQueryError(
+            f"there is no table {_TABLE}; client.fetch_table({_TABLE!r}) gets it"
+        )
     rows: dict[str, list[Instance]] = {}
     matches = distinct_rows(engine, _COLUMNS, [OneOf("SOPInstanceUID", tuple(uids))], _TABLE)
     for uid, series, uuid, size in sorted(matches, key=repr):  # a value may be missing

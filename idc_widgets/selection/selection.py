@@ -9,13 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .._util import PublicNames, as_keys, html_facts
+from .._util import PublicNames, html_facts
 from ..errors import DEFAULT_FOLDER, MAX_GB, InvalidQueryError
 from ..query import (
     PANDAS_NAMES,
     Cohort,
-    DuckDBEngine,
-    Engine,
     License,
     Summary,
     in_words,
@@ -26,7 +24,7 @@ from ..query import (
 from .manifests import ManifestFormat, write_manifest
 from .planning import plan_download
 from .python_code import describe, python_code
-from .saved import read_saved, write_saved
+from .saved import write_saved
 from .viewers import viewer_urls
 
 if TYPE_CHECKING:
@@ -91,18 +89,22 @@ class _Contents:
 class Selection(PublicNames):
     """A fixed set of series, with the version of the data that they come from.
 
-    Make one with ``cohort.select()`` or ``Selection.of(client.engine, uids)``, and combine several
-    with ``|``, ``&`` and ``-``. The series are queried when they are first needed, so that
-    nothing is read when you select a million series.
+    Make one with ``cohort.select()``, and from UIDs with ``client.cohort(uids=uids).select()``.
+    Combine several with ``|``, ``&`` and ``-``. The series are queried when they are first needed,
+    so that nothing is read when you select a million series.
 
     >>> from idc_widgets import IDCClient
     >>> IDCClient().cohort(PatientID="LUNG1-365").select()
     Selection(12 series, 115.9 MB)
     """
 
-    _not_listed = frozenset(("of",))
     _names_elsewhere = MappingProxyType(
-        {name: call.replace("cohort.", "selection.cohort.") for name, call in PANDAS_NAMES.items()}
+        {
+            name: call.replace("cohort.", "selection.cohort.").replace(
+                "selection.cohort.series()", "selection.series()"
+            )
+            for name, call in PANDAS_NAMES.items()
+        }
     )
 
     #: The cohort whose series are selected.
@@ -116,23 +118,6 @@ class Selection(PublicNames):
         """Pickle the cohort. Its series are the same wherever the data have the same version."""
         return Selection, (self.cohort,)
 
-    @classmethod
-    def of(
-        cls, engine: Engine, uids: str | Iterable[str], *, endpoint_url: str | None = None
-    ) -> Selection:
-        """Return the selection of the series with these SeriesInstanceUIDs.
-
-        Args:
-            engine: The engine with the series, such as `IDCClient.engine`.
-            uids: The SeriesInstanceUIDs in any order, or one of them.
-            endpoint_url: The S3 server that `download` uses by default.
-
-        Raises:
-            InvalidQueryError: The index lacks one of them; the message names the first.
-        """
-        everything = Cohort(engine, endpoint_url=endpoint_url)
-        return cls(everything.where(SeriesInstanceUID=as_keys(uids)))
-
     @property
     def data_version(self) -> str:
         """The release of the index that the series come from, such as "25.0.5"."""
@@ -143,9 +128,16 @@ class Selection(PublicNames):
         """The SeriesInstanceUIDs, sorted."""
         return self._contents.uids
 
-    @property
-    def df(self) -> pd.DataFrame:
-        """A row per series, with every column of the index."""
+    def patients(self) -> pd.DataFrame:
+        """Return one row per patient, as `Cohort.patients` does."""
+        return self.cohort.patients()
+
+    def studies(self) -> pd.DataFrame:
+        """Return one row per study, as `Cohort.studies` does."""
+        return self.cohort.studies()
+
+    def series(self) -> pd.DataFrame:
+        """Return one row per series, as `Cohort.series` does: with all columns of the index."""
         return self.cohort.series()
 
     def summary(self) -> Summary:
@@ -295,8 +287,8 @@ class Selection(PublicNames):
                 SeriesInstanceUID in the header of each file, with pydicom.
             instances: Fetch only these SOPInstanceUIDs of slide microscopy (SM), such as those of
                 the thumbnails: one, several, or a DataFrame with a column SOPInstanceUID. First
-                call ``client.fetch("sm_instance_index")``, the table in which they are looked up.
-                Other files of the series that are already on disk stay.
+                call ``client.fetch_table("sm_instance_index")``, the table in which they are
+                looked up. Other files of the series that are already on disk stay.
 
         Raises:
             InvalidQueryError: The table sm_instance_index was not fetched, or lacks one of
@@ -337,7 +329,7 @@ class Selection(PublicNames):
 
         Only the thumbnails of slides:
 
-        >>> client.fetch("sm_instance_index")  # doctest: +SKIP
+        >>> client.fetch_table("sm_instance_index")  # doctest: +SKIP
         >>> thumbnails = client.sql(
         ...     "SELECT SOPInstanceUID FROM sm_instance_index JOIN index USING (SeriesInstanceUID)"
         ...     " WHERE collection_id = 'tcga_luad' AND list_contains(ImageType, 'THUMBNAIL')"
@@ -405,41 +397,9 @@ class Selection(PublicNames):
         return python_code(self.cohort, describe(len(self), self.size_MB))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the UIDs and the data version as JSON for `load`, and return the path.
+        """Write the UIDs and the data version as JSON for `IDCClient.load`, and return the path.
 
         Raises:
             OSError: The file cannot be written; an existing file stays as it is.
         """
         return write_saved(path, self.uids, self.data_version)
-
-    @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        engine: Engine | None = None,
-        *,
-        endpoint_url: str | None = None,
-    ) -> Selection:
-        """Return the selection that `save` wrote, or the series of recorded downloads.
-
-        Args:
-            path: The file, at most 256 MiB; or a folder of downloads, for all series that were ever
-                downloaded into it, complete or not. A series of which only some instances were
-                fetched is loaded as a whole series.
-            engine: The engine in which the series are looked up; by default, the installed index.
-            endpoint_url: The S3 server that `download` uses by default.
-
-        Raises:
-            InvalidQueryError: The file does not exist or is not a saved selection, or the index
-                lacks one of the series.
-        """
-        saved = read_saved(path)
-        engine = engine if engine is not None else DuckDBEngine()
-        try:
-            return cls.of(engine, saved.uids, endpoint_url=endpoint_url)
-        except InvalidQueryError as error:
-            raise InvalidQueryError(
-                f"{saved.path} was saved from data {saved.data_version}, and data "
-                f"{engine.data_version} lacks some of it: {error}; for the rest, call "
-                f"client.read_manifest({os.fspath(saved.path)!r})"
-            ) from error

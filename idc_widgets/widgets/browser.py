@@ -30,7 +30,7 @@ from .summary import SummaryBar
 
 __all__ = ["IDCBrowser"]
 
-_OWN_KEYWORDS = ("client", "state", "download_dir", "endpoint_url", "grid", "examples")
+_OWN_KEYWORDS = ("client", "state", "folder", "endpoint_url", "grid", "examples")
 
 #: The traits that the browser shares with its state.
 _PASSED_ON = ("filters", "cohort", "selection")
@@ -52,7 +52,7 @@ class IDCBrowser(Closable, VBox):
     Args:
         client: The data to browse; by default ``IDCClient()``.
         state: The state to show, in place of `client` and `filters`; by default a new one.
-        download_dir: The folder for downloads.
+        folder: The folder for downloads.
         endpoint_url: The S3 server. By default, the server of the client; if the client has none,
             the environment variable S3_ENDPOINT_URL, else AWS.
         grid: "dom", or "ipydatagrid" for grids of the package of this name, which draws them on a
@@ -108,7 +108,7 @@ class IDCBrowser(Closable, VBox):
         client: IDCClient | None = None,
         *,
         state: BrowserState | None = None,
-        download_dir: str | os.PathLike[str] = DEFAULT_FOLDER,
+        folder: str | os.PathLike[str] = DEFAULT_FOLDER,
         endpoint_url: str | None = None,
         grid: str = "dom",
         examples: Examples = True,
@@ -127,7 +127,7 @@ class IDCBrowser(Closable, VBox):
         layout = self._own_layout = Layout(min_width="0", overflow="visible")
         self._download = DownloadWidget(
             state=self.state,
-            download_dir=download_dir,
+            folder=folder,
             endpoint_url=endpoint_url,
             done_hint="The browser's .paths has the files, by SeriesInstanceUID.",
             layout=layout,

@@ -39,7 +39,7 @@ CANCEL_WAIT_SECONDS = 10.0
 
 
 #: The traits that users may observe. Their observers are called after everything else.
-_REPORTED_TRAITS = ("selection", "download_dir", "job", "paths")
+_REPORTED_TRAITS = ("selection", "folder", "job", "paths")
 
 
 class DownloadWidget(Closable, anywidget.AnyWidget):
@@ -50,7 +50,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     Args:
         selection: What to download.
         state: Instead of `selection`, a state; the widget then follows the state's selection.
-        download_dir: The folder; a person can change it in the widget.
+        folder: The folder; a person can change it in the widget.
         endpoint_url: As for `Selection.download`; by default, the server of the state's client.
         template: As for `Selection.download`.
         layout: As for every ipywidgets widget.
@@ -71,7 +71,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         allow_none=True,
         help="What the button downloads. Type: Selection or None, which disables the button.",
     )
-    download_dir = Unicode(
+    folder = Unicode(
         DEFAULT_FOLDER, help='The folder, in the working folder. Type: str; default: "idc_data".'
     )
     job = Instance(
@@ -112,12 +112,12 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         selection: Selection | None = None,
         *,
         state: BrowserState | None = None,
-        download_dir: str | os.PathLike[str] = DEFAULT_FOLDER,
+        folder: str | os.PathLike[str] = DEFAULT_FOLDER,
         endpoint_url: str | None = None,
         template: str | None = None,
         **keywords: Any,
     ) -> None:
-        allowed = ["selection", "state", "download_dir", "endpoint_url", "template", "done_hint"]
+        allowed = ["selection", "state", "folder", "endpoint_url", "template", "done_hint"]
         check_keywords("DownloadWidget", keywords, [*allowed, "layout"])
         if selection is not None and state is not None:
             raise TypeError("pass a selection or a state, not both: a state has its own selection")
@@ -145,7 +145,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         self.on_disk = OnDisk(self._plan, lambda: Path(self._folder["resolved"]))
         super().__init__(
             selection=selection if state is None else state.selection,
-            download_dir=os.fspath(download_dir),
+            folder=os.fspath(folder),
             **keywords,
         )
         self._on_close(self.on_disk.close)
@@ -162,7 +162,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     # --- actions ---------------------------------------------------------------------------
 
     def start(self, *, max_GB: float | None = MAX_GB) -> DownloadJob:
-        """Start to download `selection` into `download_dir`, and return at once.
+        """Start to download `selection` into `folder`, and return at once.
 
         Args:
             max_GB: The most that may remain to be fetched, in GB (10^9 bytes); None for no limit.
@@ -213,11 +213,9 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             )
         if selection is None:
             raise DownloadError("nothing is selected; assign a Selection to the trait `selection`")
-        if not self.download_dir:
+        if not self.folder:
             raise DownloadError(f"no folder is given; enter one, such as {DEFAULT_FOLDER}")
-        plan = selection.plan(
-            self.download_dir, template=self.template, endpoint_url=self.endpoint_url
-        )
+        plan = selection.plan(self.folder, template=self.template, endpoint_url=self.endpoint_url)
         plan.check_consent(max_GB)
         self._job_selection = selection
         job = DownloadJob(plan)
@@ -249,8 +247,8 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
     def _plan(self, uids: Sequence[str]) -> DownloadPlan:
         """Plan the download of series by UID, to learn their folders."""
         assert self.state is not None, "only the grid of series needs this, and it has a state"
-        return Selection.of(self.state.client.engine, uids).plan(
-            self.download_dir,
+        return self.state.client.cohort(SeriesInstanceUID=uids).plan(
+            self.folder,
             template=self.template,
             endpoint_url=self.endpoint_url,
             check_disk=False,
@@ -279,7 +277,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             if name == "selection":
                 self._question = ""  # the question was about another selection
                 self._show_offer()
-            elif name == "download_dir":
+            elif name == "folder":
                 self._question = ""
                 self._show_folder()
             elif name == "paths":
@@ -329,10 +327,10 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
         return self._paths_callbacks.add(callback)
 
     def _show_folder(self) -> None:
-        resolved = os.path.expanduser(self.download_dir)
+        resolved = os.path.expanduser(self.folder)
         with suppress(FileNotFoundError):  # the working folder was deleted; planning reports that
             resolved = os.path.abspath(resolved)
-        self._folder = {"given": self.download_dir, "resolved": resolved}
+        self._folder = {"given": self.folder, "resolved": resolved}
         self.on_disk.look()
 
     def _static_view(self) -> StaticView:
@@ -423,7 +421,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
             case {"kind": "start", "folder": str(folder), "sure": bool(sure)}:
                 self._message = self._question = ""
                 try:
-                    self.download_dir = folder.strip()
+                    self.folder = folder.strip()
                     self._start(selection, None if sure else MAX_GB)
                 except LargeDownloadError as error:
                     self._question = error.preview
@@ -442,7 +440,7 @@ class DownloadWidget(Closable, anywidget.AnyWidget):
                 except Exception as error:
                     self._show_error(error)
             case {"kind": "folder", "folder": str(folder)}:
-                self.download_dir = folder.strip()
+                self.folder = folder.strip()
 
     def _show_error(self, error: Exception) -> None:
         if not isinstance(error, IDCError):

@@ -60,6 +60,6 @@ def prepare_later(client: IDCClient, show: Callable[[str], None]) -> Callable[[]
 
 def _start(kept: list[tuple[IDCClient, Callable[[str], None]]]) -> Popen[bytes] | None:
     for client, _ in kept.copy():
-        if client.auto_prepare:
+        if client.auto_cache:
             return start_preparing(client.engine)
     return None

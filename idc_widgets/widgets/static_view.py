@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from .._util import plural
 from ..index import LEVELS, column_info
-from ..query import RowSource
+from ..query import DuckDBEngine, RowSource
 from .cell_text import cell_text
 from .filter_text import filter_texts
 
 if TYPE_CHECKING:
+    from ..client import IDCClient
     from .state import BrowserState
 
 __all__ = ["StaticTable", "StaticView", "choices", "data_name", "first_rows"]
@@ -92,7 +93,7 @@ def choices(state: BrowserState) -> list[tuple[str, str]]:
         if getattr(state, level.plural)
     ]
     facts = [
-        ("Data", data_name(state.client.version)),
+        ("Data", data_name(state.client)),
         ("Filters", "; ".join(filters) or "none"),
     ]
     return [*facts, ("Picked", ", ".join(picks))] if picks else facts
@@ -124,10 +125,10 @@ def first_rows(title: str, rows: RowSource, columns: Iterable[str]) -> StaticTab
     )
 
 
-def data_name(version: str) -> str:
-    """Return how people call the data of a client with this version."""
-    is_idc = version.startswith("v") and version[1:].isdigit()
-    return f"IDC {version}" if is_idc else version
+def data_name(client: IDCClient) -> str:
+    """Return how people call the data of a client, such as "IDC v25"."""
+    engine = client.engine
+    return engine.index.label if isinstance(engine, DuckDBEngine) else engine.data_version
 
 
 def _caption(table: StaticTable) -> str:

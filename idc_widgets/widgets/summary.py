@@ -205,7 +205,7 @@ class SummaryBar(Closable, anywidget.AnyWidget):
     def _sentence_lead(self) -> str:
         if self._chips:
             return "Series"
-        return f"All series of {data_name(self.state.client.version)}"
+        return f"All series of {data_name(self.state.client)}"
 
     def _filter_chips(self) -> list[dict[str, str]]:
         filters = self.state.filters

@@ -97,7 +97,7 @@ def own(lab: Lab, opened: Page) -> Page:
     cells = [
         SETUP + "state = BrowserState(IDCClient('own.csv'))",
         SHOW,
-        "download = DownloadWidget(state=state, download_dir='data'); download",
+        "download = DownloadWidget(state=state, folder='data'); download",
     ]
     lab.show(opened, cells)
     return opened

@@ -32,7 +32,7 @@ SeriesGrid(BrowserState(IDCClient('own.csv')))
 
 BROWSER = """
 from idc_widgets import IDCBrowser, IDCClient
-browser = IDCBrowser(IDCClient('own.csv'), download_dir='data')
+browser = IDCBrowser(IDCClient('own.csv'), folder='data')
 browser
 """
 

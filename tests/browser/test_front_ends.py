@@ -21,7 +21,7 @@ from pathlib import Path
 import ipywidgets
 from idc_widgets import IDCBrowser, IDCClient
 
-browser = IDCBrowser(IDCClient("own.csv"), download_dir="data")
+browser = IDCBrowser(IDCClient("own.csv"), folder="data")
 found = ipywidgets.Label("nothing yet")
 
 def show_paths(change):

@@ -26,7 +26,7 @@ KEYS = string.ascii_lowercase + string.digits + "ddii00"
 CELLS = [
     "first = 1",
     "from idc_widgets import IDCBrowser, IDCClient\n"
-    "browser = IDCBrowser(IDCClient('own.csv'), download_dir='data')\n"
+    "browser = IDCBrowser(IDCClient('own.csv'), folder='data')\n"
     "browser",
     "last = 3",
 ]

@@ -111,9 +111,9 @@ def top_of_patients(page: Page) -> float:
 def test_an_example_is_one_click_away(lab: Lab, page: Page) -> None:
     patients = Grid(page, "Patients")
     facts = page.locator(".idc-start-facts")
-    version = lab.run(page, "print(browser.client.version)")
+    version = lab.run(page, "print(browser.client.engine.index.label)")
     expect(facts).to_have_text(
-        f"All series of IDC {version}: 179 collections, 86,451 patients, 168,507 studies,"
+        f"All series of {version}: 179 collections, 86,451 patients, 168,507 studies,"
         " 1,044,191 series, 99.9 TB"
     )
     before = top_of_patients(page)

@@ -19,7 +19,7 @@ from support.s3server import S3Server
 
 SHOW = """
 from idc_widgets import IDCBrowser, IDCClient
-browser = IDCBrowser(IDCClient('own.csv'), download_dir='data')
+browser = IDCBrowser(IDCClient('own.csv'), folder='data')
 browser
 """
 

@@ -27,7 +27,7 @@ FILES = 11  # the number of files in each of the four series of this patient
 SHOW = f"""
 from idc_widgets import IDCBrowser
 
-browser = IDCBrowser(PatientID={PATIENT!r}, download_dir=FOLDER)
+browser = IDCBrowser(PatientID={PATIENT!r}, folder=FOLDER)
 browser
 """
 

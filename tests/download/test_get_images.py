@@ -16,7 +16,6 @@ from idc_widgets import (
     IDCClient,
     InvalidQueryError,
     LargeDownloadError,
-    Selection,
 )
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
@@ -72,7 +71,7 @@ def test_get_images_asks_before_a_large_download(
 
 
 def test_a_selection_downloads(s3: S3Server, tmp_path: Path, client: IDCClient) -> None:
-    selection = Selection.of(client.engine, [CT])
+    selection = client.cohort(SeriesInstanceUID=[CT]).select()
 
     async def download() -> str:
         job = await selection.download(
@@ -98,7 +97,7 @@ def test_the_endpoint_of_s5cmds_own_variable(
     s3: S3Server, tmp_path: Path, client: IDCClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S3_ENDPOINT_URL", s3.url)
-    plan = Selection.of(client.engine, [CT]).plan(tmp_path)
+    plan = client.cohort(SeriesInstanceUID=[CT]).plan(tmp_path)
     assert plan.endpoint_url == s3.url
     assert plan.size_bytes == 70_513_634
 

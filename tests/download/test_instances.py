@@ -104,14 +104,18 @@ def fetched(instances: list[Row], tmp_path_factory: pytest.TempPathFactory) -> I
         files = {f"{TABLE}.parquet": body, f"{TABLE}.parquet.sha256": sums}
         with FileServer(files) as server:
             client = IDCClient(mirrors=[f"{server.url}/{{name}}.parquet"])
-            client.fetch(TABLE, progress=False)
+            client.fetch_table(TABLE, progress=False)
         yield client
 
 
 @pytest.fixture(scope="module")
 def selection(fetched: IDCClient, own: Path, slides: list[Row]) -> Selection:
     """Return all slides except the last. `fetched` has put the table of their instances on disk."""
-    return Selection.of(IDCClient(own).engine, [slide["SeriesInstanceUID"] for slide in slides[:3]])
+    return (
+        IDCClient(own)
+        .cohort(SeriesInstanceUID=[slide["SeriesInstanceUID"] for slide in slides[:3]])
+        .select()
+    )
 
 
 @pytest.fixture
@@ -175,13 +179,15 @@ def planned(server: S3Server, folder: Path, only: Any, *rows: Row) -> DownloadPl
 def test_a_download_of_thumbnails_fetches_nothing_else(
     fetched: IDCClient, server: S3Server, slides: list[Row], tmp_path: Path
 ) -> None:
-    selection = Selection.of(fetched.engine, [slide["SeriesInstanceUID"] for slide in slides[:3]])
+    selection = fetched.cohort(
+        SeriesInstanceUID=[slide["SeriesInstanceUID"] for slide in slides[:3]]
+    ).select()
     folder = tmp_path / "my “slides” #1 – 100% it's"
     thumbnails = fetched.sql(THUMBNAILS).SOPInstanceUID
     assert len(thumbnails) == 4
     chosen = [sop for sop in thumbnails if not sop.startswith(slides[3]["SeriesInstanceUID"])]
     plan = selection.plan(folder, endpoint_url=server.url, instances=chosen)
-    assert (plan.instances, plan.size_bytes, len(plan.series)) == (3, 3 * 12_345, 3)
+    assert (plan.files, plan.size_bytes, len(plan.series)) == (3, 3 * 12_345, 3)
     assert "3 series, 3 files, 37.0 kB, into" in str(plan.preview())
     assert plan.preview().files_to_fetch == 3 and plan.preview().bytes_to_fetch == 37_035
     table = plan.table()
@@ -220,7 +226,7 @@ def test_instances_can_be_a_uid_a_list_or_a_table(selection: Selection, slides: 
     frame = pd.DataFrame({"SOPInstanceUID": [sop, sop], "other": [1, 2]})
     for given in (sop, [sop], (sop, sop), {sop}, iter([sop]), frame, frame.SOPInstanceUID):
         plan = selection.plan("data", check_disk=False, instances=given)
-        assert plan.instances == 1 and plan.size_bytes == 1_000_000
+        assert plan.files == 1 and plan.size_bytes == 1_000_000
         assert [series.SeriesInstanceUID for series in plan.series] == [
             slides[0]["SeriesInstanceUID"]
         ]
@@ -233,9 +239,10 @@ def test_thumbnails_then_levels_then_whole_series(
     def download(*numbers: int) -> DownloadJob:
         server.requests.clear()
         chosen = [uid(slide, number) for slide in slides[:2] for number in numbers]
-        two = Selection.of(selection.cohort.engine, selection.uids) - Selection.of(
-            selection.cohort.engine, [slides[2]["SeriesInstanceUID"]]
+        third = IDCClient(engine=selection.cohort.engine).cohort(
+            SeriesInstanceUID=slides[2]["SeriesInstanceUID"]
         )
+        two = selection - third.select()
         job = two.download(
             tmp_path / "data",
             template=template,
@@ -490,7 +497,7 @@ def test_the_record_lists_the_instances(
     namespace: dict[str, Any] = {}
     exec(entry["code"], namespace)
     assert namespace["selection"] == selection and sorted(namespace["instances"]) == chosen
-    loaded = Selection.load(tmp_path, selection.cohort.engine)
+    loaded = IDCClient(engine=selection.cohort.engine).load(tmp_path)
     assert loaded.uids == (slide,), "the whole series; the record has the instances"
 
     server.fail = lambda _: 404
@@ -504,7 +511,7 @@ def test_the_record_lists_the_instances(
     server.fail = lambda _: None
     assert others.retry().wait() == "complete"
     assert [entry["state"] for entry in records(tmp_path)] == ["complete", "complete"]
-    assert Selection.load(tmp_path, selection.cohort.engine) == loaded
+    assert IDCClient(engine=selection.cohort.engine).load(tmp_path) == loaded
 
 
 def test_a_plan_without_sop_instance_uids_is_recorded_by_file_names(
@@ -571,7 +578,9 @@ def test_instances_of_other_series_are_refused(
 
 def test_a_missing_table_is_named_with_the_next_step(client: IDCClient, tmp_path: Path) -> None:
     selection = client.cohort(Modality="SM").select()
-    with pytest.raises(InvalidQueryError, match=r"client\.fetch\('sm_instance_index'\) gets it"):
+    with pytest.raises(
+        InvalidQueryError, match=r"client\.fetch_table\('sm_instance_index'\) gets it"
+    ):
         selection.download(tmp_path, instances="1.2.3")
 
 
@@ -627,7 +636,7 @@ def test_a_hostile_row_is_refused_and_affects_no_other(
         selection.download(tmp_path / "data", instances=[row["SOPInstanceUID"]])
     assert not (tmp_path / "data").exists()
     ok = selection.plan(tmp_path / "data", instances=instances[1]["SOPInstanceUID"])
-    assert ok.instances == 1, "the other row still works"
+    assert ok.files == 1, "the other row still works"
 
 
 def test_contradicting_rows_are_refused(
@@ -641,7 +650,7 @@ def test_contradicting_rows_are_refused(
     resized = {**first, "instance_size": 7}
     with pytest.raises(InvalidQueryError, match="twice, for the instances"):
         prepared([first, resized]).plan(tmp_path, instances=chosen[0])
-    assert prepared([first, first]).plan(tmp_path, instances=chosen[0]).instances == 1
+    assert prepared([first, first]).plan(tmp_path, instances=chosen[0]).files == 1
     # An instance in two series is fetched for each of them that is selected.
     copy = {**first, "SeriesInstanceUID": slides[1]["SeriesInstanceUID"]}
     both = prepared([first, copy])
@@ -671,7 +680,7 @@ def test_a_hundred_thousand_instances(
     selection = prepared(many, None, Modality="SM")
     chosen = [row["SOPInstanceUID"] for row in many if not row["SOPInstanceUID"].endswith(".5")]
     plan = selection.plan(tmp_path / "data", instances=chosen)
-    assert (len(plan.series), plan.instances, plan.size_bytes) == (20_000, 100_000, 100_000)
+    assert (len(plan.series), plan.files, plan.size_bytes) == (20_000, 100_000, 100_000)
     assert plan.provenance.code is None, "a long list is recorded once"
 
 

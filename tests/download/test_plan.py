@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from support.downloads import file_name, index_row, partly_downloaded
 
-from idc_widgets import Cohort, DuckDBEngine, IDCClient, Selection
+from idc_widgets import Cohort, DuckDBEngine, IDCClient
 from idc_widgets.download import DownloadPlan
 from idc_widgets.errors import DownloadError, EmptySelectionError
 from idc_widgets.query.memory.loading import memory_index_of
@@ -112,7 +112,7 @@ def test_the_table_of_a_plan(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_of_a_selection(client: IDCClient, tmp_path: Path) -> None:
-    selection = Selection.of(client.engine, [CT])
+    selection = client.cohort(SeriesInstanceUID=[CT]).select()
     for template in (None, "short", "flat", "%SeriesInstanceUID"):
         plan = selection.plan(tmp_path / "new", template=template, source="gcs")
         [row] = plan.table().to_dict("records")

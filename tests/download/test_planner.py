@@ -29,7 +29,7 @@ def test_a_real_series(ct: pa.Table, tmp_path: Path) -> None:
     )
     assert series.bucket == "idc-open-data-cr"
     assert series.prefix == "fa592876-b28b-40a6-83ac-6904b6e65efb"
-    assert (plan.instances, plan.size_bytes) == (134, 70_513_634)
+    assert (plan.files, plan.size_bytes) == (134, 70_513_634)
     assert plan.endpoint_url == "http://localhost:9000"
     assert list(tmp_path.iterdir()) == [], "a plan writes nothing"
     size = "1 series, 134 files, 70.5 MB"

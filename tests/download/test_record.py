@@ -20,7 +20,7 @@ import pytest
 from support.downloads import plan_rows, recorded_downloads, small
 from support.s3server import S3Server, series_objects
 
-from idc_widgets import IDCClient, InvalidQueryError, Selection, __version__
+from idc_widgets import IDCClient, InvalidQueryError, __version__
 from idc_widgets.download import DownloadJob, DownloadPlan, record, report
 
 PATIENT = "LUNG1-365"
@@ -36,7 +36,7 @@ def other_files(plan: DownloadPlan) -> list[str]:
 def test_record_of_a_selection(client: IDCClient, server: S3Server, tmp_path: Path) -> None:
     cohort = client.cohort(PatientID=PATIENT, Modality=["RTSTRUCT", "SEG", "SR"])
     selection = cohort.select()
-    server.objects = series_objects(selection.df.to_dict("records"))
+    server.objects = series_objects(selection.series().to_dict("records"))
     job = selection.download(tmp_path / "data", endpoint_url=server.url)
     assert job.wait() == "complete", job.failed
     [entry] = recorded_downloads(job.plan)
@@ -61,18 +61,18 @@ def test_record_of_a_selection(client: IDCClient, server: S3Server, tmp_path: Pa
     offset = start.utcoffset()
     assert start <= end and offset is not None and not offset
 
-    index = selection.df.set_index("SeriesInstanceUID")
+    index = selection.series().set_index("SeriesInstanceUID")
     report_of = job.report.set_index("SeriesInstanceUID")
     assert report_of.license.to_dict() == index.license_short_name.to_dict()
     assert report_of.source_DOI.to_dict() == index.source_DOI.to_dict()
 
     for path in (tmp_path / "data", tmp_path / "data" / "idc_download.json"):
-        assert Selection.load(path, client.engine) == selection
+        assert client.load(path) == selection
 
 
 def test_a_long_list_of_uids_is_recorded_once(client: IDCClient, tmp_path: Path) -> None:
     uids = client.sql("SELECT SeriesInstanceUID AS uid FROM index LIMIT 1001").uid
-    provenance = Selection.of(client.engine, uids).plan(tmp_path, check_disk=False).provenance
+    provenance = client.cohort(SeriesInstanceUID=uids).plan(tmp_path, check_disk=False).provenance
     assert provenance.filters is None and provenance.code is None
     assert len(provenance.licenses_and_dois) == 1001
 
@@ -111,22 +111,22 @@ def test_load_returns_every_selected_series(client: IDCClient, tmp_path: Path) -
             record.write(plan, report.report_rows(plan, {}, {}), state="cancelled", started="")
             == []
         )
-    assert Selection.load(tmp_path, client.engine) == some | sr != every
+    assert client.load(tmp_path) == some | sr != every
     path = tmp_path / "idc_download.json"
     path.write_text(path.read_text().replace(sr.uids[0], "1.2.3"))
     with pytest.raises(InvalidQueryError, match=rf"saved from data {sr.data_version}, .*1\.2\.3"):
-        Selection.load(tmp_path, client.engine)
+        client.load(tmp_path)
     path.write_text(json.dumps({"format": record.FORMAT, "downloads": [{"series": 5}]}))
     with pytest.raises(InvalidQueryError, match="not a selection"):
-        Selection.load(tmp_path, client.engine)
+        client.load(tmp_path)
     path.unlink()
     with pytest.raises(InvalidQueryError, match=r"idc_download\.json' is not a file"):
-        Selection.load(tmp_path, client.engine)
+        client.load(tmp_path)
 
 
 def test_the_dois_of_a_selection(client: IDCClient, tmp_path: Path) -> None:
     selection = client.cohort(PatientID=PATIENT).select()
-    counts = selection.df.source_DOI.value_counts()
+    counts = selection.series().source_DOI.value_counts()
     assert selection.dois == counts.to_dict() and len(counts) > 1
     assert list(selection.dois.values()) == sorted(counts, reverse=True)
     path = tmp_path / "mine.csv"
@@ -168,7 +168,9 @@ def test_the_record_of_a_cancelled_or_failed_job(server: S3Server, plan: Plan) -
     ],
     ids=["empty", "binary", "deep", "other", "newer", "broken", "mapping", "number"],
 )
-def test_a_file_that_is_not_a_record_is_kept(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_record_is_kept(
+    client: IDCClient, tmp_path: Path, content: bytes
+) -> None:
     nothing = plan_rows(tmp_path, small(1))
     path = tmp_path / "idc_download.json"
     path.write_bytes(content)
@@ -180,7 +182,7 @@ def test_a_file_that_is_not_a_record_is_kept(tmp_path: Path, content: bytes) -> 
     assert len(recorded_downloads(nothing)) == 1
     assert len(other_files(nothing)) == 2, "neither the lock nor a temporary file stays"
     with pytest.raises(InvalidQueryError, match="not a selection"):
-        Selection.load(tmp_path / "idc_download.json.bak-2")
+        client.load(tmp_path / "idc_download.json.bak-2")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

@@ -175,7 +175,7 @@ def test_a_wrong_checksum_leaves_nothing(
 ) -> None:
     mirror.files[f"{RELEASE}/seg_index.parquet"] = SEG[:20] + bytes([SEG[20] ^ 1]) + SEG[21:]
     with pytest.raises(FetchError, match=r"cannot fetch seg_index: .*wrong SHA256 checksum"):
-        fetching_client.fetch("seg_index")
+        fetching_client.fetch_table("seg_index")
     assert names_below(data_folder) == []
     with pytest.raises(InvalidQueryError):
         fetching_client.sql("FROM seg_index")
@@ -187,14 +187,16 @@ def test_without_a_checksum_nothing_is_fetched(
 ) -> None:
     mirror.files[f"{RELEASE}/seg_index.parquet.sha256"] = body
     with pytest.raises(FetchError, match="no mirror has its checksum"):
-        fetching_client.fetch("seg_index")
+        fetching_client.fetch_table("seg_index")
     assert mirror.requests_for("seg_index.parquet") == []
     assert names_below(data_folder) == []
 
 
 def test_the_second_mirror_is_used(own_path: Path, mirror: FileServer) -> None:
     with FileServer() as empty:
-        assert client_of(own_path, empty.url, mirror.url).fetch("seg_index").read_bytes() == SEG
+        assert (
+            client_of(own_path, empty.url, mirror.url).fetch_table("seg_index").read_bytes() == SEG
+        )
         assert len(empty.requests) == 2, "the checksum and the file are requested there first"
 
 
@@ -202,13 +204,15 @@ def test_the_checksum_of_another_mirror_is_used(own_path: Path, mirror: FileServ
     del mirror.files[f"{RELEASE}/seg_index.parquet.sha256"]
     sums = {f"{RELEASE}/seg_index.parquet.sha256": hashlib.sha256(SEG).hexdigest().encode()}
     with FileServer(sums) as other:
-        assert client_of(own_path, mirror.url, other.url).fetch("seg_index").read_bytes() == SEG
+        assert (
+            client_of(own_path, mirror.url, other.url).fetch_table("seg_index").read_bytes() == SEG
+        )
 
 
 def test_offline_each_mirror_is_named(own_path: Path, data_folder: Path) -> None:
     first, second = unused_url(), unused_url()
     with pytest.raises(FetchError, match="no mirror answers") as caught:
-        client_of(own_path, first, second).fetch("seg_index")
+        client_of(own_path, first, second).fetch_table("seg_index")
     message = str(caught.value)
     assert "seg_index" in message
     assert first in message and second in message
@@ -222,7 +226,7 @@ def test_a_web_page_is_refused(
     page = Answer(200, b"<html><script>alert(1)</script>please log in", "text/html; charset=utf-8")
     mirror.fault = lambda request: page if request.path.endswith(".parquet") else None
     with pytest.raises(FetchError, match="answers with a web page") as caught:
-        fetching_client.fetch("seg_index")
+        fetching_client.fetch_table("seg_index")
     assert "script" not in str(caught.value), "the text of a server is not shown"
     assert names_below(data_folder) == []
 
@@ -233,7 +237,7 @@ def test_a_folder_that_cannot_be_created_is_an_error(
     data_folder.parent.write_text("a file")
     fetching_client = client_of(own_path, mirror.url)
     with pytest.raises(FetchError, match="cannot fetch seg_index: cannot write") as caught:
-        fetching_client.fetch("seg_index")
+        fetching_client.fetch_table("seg_index")
     assert str(caught.value).endswith("set the environment variable IDC_WIDGETS_DATA_DIR")
     assert data_folder.parent.read_text() == "a file"
 
@@ -255,7 +259,7 @@ def test_nothing_is_fetched_into_a_folder_that_everybody_may_write_to(
     data_folder.mkdir(parents=True)
     data_folder.chmod(0o777)
     with pytest.raises(FetchError, match=r"cannot fetch seg_index: .*everybody may write to"):
-        fetching_client.fetch("seg_index")
+        fetching_client.fetch_table("seg_index")
     assert names_below(data_folder) == []
 
 
@@ -266,13 +270,13 @@ def test_a_table_that_does_not_fit_on_the_disk_is_not_fetched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     usage = shutil.disk_usage("/")._replace(total=1000, free=1000)
-    fetching_client.fetch("clinical_index")
+    fetching_client.fetch_table("clinical_index")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(FetchError, match=r"not enough disk space: .* are still to write"):
-        fetching_client.fetch("c1_clinical")
+        fetching_client.fetch_table("c1_clinical")
     assert mirror.requests_for("clinical/000000000000.parquet") == []
     with pytest.raises(FetchError, match="not enough disk space"):
-        fetching_client.fetch("seg_index")
+        fetching_client.fetch_table("seg_index")
     assert names_below(data_folder) == ["clinical", "clinical_index.parquet"]
 
 
@@ -284,7 +288,7 @@ def test_a_full_disk_leaves_nothing(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FetchError, match="No space left on device"):
-        fetching_client.fetch("seg_index")
+        fetching_client.fetch_table("seg_index")
     assert names_below(data_folder) == []
 
 
@@ -295,10 +299,10 @@ def test_parts_on_disk_are_not_fetched_again(
         Answer(403) if request.path.endswith("000000000001.parquet") else None
     )
     with pytest.raises(FetchError, match=r"c1_clinical: .*HTTP 403 \(Forbidden\)"):
-        fetching_client.fetch("c1_clinical")
+        fetching_client.fetch_table("c1_clinical")
     assert "c1_clinical" not in Index(data_folder / "../../mine.csv").tables
     mirror.fault = lambda request: None
-    fetching_client.fetch("c1_clinical")
+    fetching_client.fetch_table("c1_clinical")
     assert len(mirror.requests_for("clinical/000000000000.parquet")) == 1
     assert len(fetching_client.sql("FROM c1_clinical")) == 2
 
@@ -308,9 +312,9 @@ def test_a_damaged_part_is_an_error(
 ) -> None:
     mirror.etag = lambda body: "0" * 32
     with pytest.raises(FetchError, match="wrong MD5 checksum"):
-        fetching_client.fetch("c1_clinical")
+        fetching_client.fetch_table("c1_clinical")
     mirror.etag = lambda body: "0" * 32 + "-2"  # the ETag of a file that was uploaded in parts
-    fetching_client.fetch("c1_clinical")
+    fetching_client.fetch_table("c1_clinical")
     assert len(fetching_client.sql("FROM c1_clinical")) == 2
 
 
@@ -327,11 +331,11 @@ def test_a_damaged_part_is_an_error(
 def test_a_bad_listing_is_an_error(
     fetching_client: IDCClient, mirror: FileServer, body: bytes, message: str
 ) -> None:
-    fetching_client.fetch("clinical_index")
+    fetching_client.fetch_table("clinical_index")
     key = f"{CLINICAL}/c1_clinical/0.parquet".encode()
     mirror.fault = lambda request: Answer(200, body.replace(b"%s", key), "application/xml")
     with pytest.raises(FetchError, match=message):
-        fetching_client.fetch("c1_clinical")
+        fetching_client.fetch_table("c1_clinical")
 
 
 def test_progress_is_shown_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,11 +25,11 @@ REFUSED = (
     USE
     + """
 try:
-    client.prepare()
+    client.build_cache()
 except IndexFileError as error:
-    print("prepare:", error)
+    print("build_cache:", error)
 try:
-    client.fetch("seg_index", progress=False)
+    client.fetch_table("seg_index", progress=False)
 except FetchError as error:
     print("fetch:", error)
 """
@@ -67,7 +67,7 @@ def test_a_relative_folder_stays_where_it_was(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", "cache")
     monkeypatch.setenv("IDC_WIDGETS_DATA_DIR", "data")
-    IDCClient().prepare()
+    IDCClient().build_cache()
     client = IDCClient()
     monkeypatch.chdir(tmp_path / "other")
     assert client.sql("SELECT count(*) AS n FROM index").n[0] == SERIES
@@ -128,7 +128,7 @@ os.mkdir = mkdir
         home = Path("/proc/nowhere")
     output = _run(small_package, prelude + REFUSED, str(home))
     prepared, fetched = output.splitlines()
-    assert prepared.startswith("prepare: cannot write")
+    assert prepared.startswith("build_cache: cannot write")
     assert prepared.endswith(
         "; to use another folder, set the environment variable IDC_WIDGETS_CACHE_DIR"
     )

@@ -254,7 +254,7 @@ def test_the_methods_of_a_client_return_the_same(
     filters = {"patients": [PATIENT, ("tcga_luad", "TCGA-05-4244")]}
     ours, theirs = client.cohort(**filters).select(), other.cohort(**filters).select()
     assert theirs.uids == ours.uids
-    assert theirs.licenses == ours.licenses
+    assert theirs.licenses() == ours.licenses()
     assert theirs.viewer_urls() == ours.viewer_urls()
     assert theirs.to_code() == ours.to_code()
     manifests = [
@@ -263,7 +263,7 @@ def test_the_methods_of_a_client_return_the_same(
     assert manifests[0] == manifests[1]
     plans = [selection.plan(tmp_path, check_disk=False) for selection in (ours, theirs)]
     assert plans[0].series == plans[1].series
-    assert other.version == "25.0.5"
+    assert other.data_version == "25.0.5"
 
 
 def test_sql_is_translated_and_read_only(client: IDCClient, other: IDCClient) -> None:

@@ -42,7 +42,9 @@ def test_aliases_mean_the_same_in_every_call(client: IDCClient) -> None:
 def test_a_message_names_the_table_that_has_the_column(
     client: IDCClient, call: Callable[[Cohort], object]
 ) -> None:
-    expected = r"the tables? .*ct_index.* it: call client.fetch\('ct_index'\) and then cohort.join"
+    expected = (
+        r"the tables? .*ct_index.* it: call client.fetch_table\('ct_index'\) and then cohort.join"
+    )
     with pytest.raises(InvalidQueryError, match=expected):
         call(client.cohort())
 

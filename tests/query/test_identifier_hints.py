@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from idc_widgets import IDCClient, InvalidQueryError, Selection
+from idc_widgets import IDCClient, InvalidQueryError
 
 CT = "1.3.6.1.4.1.32722.99.99.459644025247509819689655120845267405"
 STUDY = "1.3.6.1.4.1.32722.99.99.191411096482148278088383576909215626011"
@@ -91,7 +91,6 @@ def test_only_earlier_versions_had_it(client: IDCClient, tmp_path: Path) -> None
     path = tmp_path / "old.json"
     path.write_text(json.dumps({"data_version": "v19", "SeriesInstanceUID": [CT, uid]}))
     for call in (
-        lambda: Selection.of(client.engine, [CT, uid]),
         lambda: client.get_series_size(uid),
         lambda: client.get_images([CT, uid], downloadDir=tmp_path),
         lambda: client.load(path),

@@ -37,7 +37,7 @@ def own(tmp_path: Path) -> Path:
 
 def test_a_query_that_fails_opens_no_file_for_good(small_index: Path) -> None:
     client = IDCClient()
-    client.prepare()
+    client.build_cache()
     assert client.engine.opened.is_prepared
 
     def fail() -> int:
@@ -109,7 +109,7 @@ def test_an_upgrade_of_the_installed_index_is_noticed(small_index: Path, table: 
 
 
 def _prepared() -> tuple[IDCClient, DuckDBEngine, Path]:
-    IDCClient().prepare()
+    IDCClient().build_cache()
     client = IDCClient()
     assert isinstance(client.engine, DuckDBEngine)
     path = client.engine.index.prepared
@@ -143,7 +143,7 @@ def test_queries_go_on_when_the_prepared_copy_is_gone(
     assert (cohort.series().SeriesInstanceUID.tolist(), cohort.histogram("StudyDate")) == before
     plan = cohort.select().plan(tmp_path / "data")
     assert plan is not None
-    assert client.prepare() == copy, "the copy is written again"
+    assert client.build_cache() == copy, "the copy is written again"
     assert engine.files["index"] == copy
     assert cohort.series().SeriesInstanceUID.tolist() == before[0]
 
@@ -162,7 +162,7 @@ def test_queries_go_on_when_rows_of_the_prepared_copy_are_damaged(
     uids = client.sql("SELECT SeriesInstanceUID FROM index ORDER BY 1").SeriesInstanceUID
     assert len(uids) == uids.nunique() == small.SERIES and uids[0].startswith("1.2.276.0.")
     assert any("reading the installed index instead" in message for message in caplog.messages)
-    assert client.prepare() == copy
+    assert client.build_cache() == copy
     assert copy.stat().st_size > 1000 and copy.read_bytes()[4:1000].strip(b"\0"), "written again"
 
 
@@ -195,7 +195,7 @@ def test_a_copy_that_is_removed_in_every_run_is_refused(small_index: Path) -> No
 
     def run() -> list[tuple[object, ...]]:
         runs.append(1)
-        engine.prepare()
+        engine.build_copy()
         copy.unlink()
         return engine._cursor().execute("SELECT 1").fetchall()
 
@@ -252,7 +252,7 @@ def test_old_files_of_other_versions_are_removed_unless_they_are_in_use(
     assert in_use is not None
     os.utime(cache / "index-3.0.0-0123abcd.parquet", (1, 1))
     try:
-        IDCClient().prepare()
+        IDCClient().build_cache()
     finally:
         os.close(in_use)
     left = {path.name for path in cache.iterdir()} & set(names)

@@ -85,7 +85,7 @@ def test_a_path_may_have_glob_characters(tmp_path: Path) -> None:
     (tmp_path / "plain.parquet").rename(path)
     client = IDCClient(Index(path))
     assert client.get_collection_ids() == ["c"]
-    assert client.version == path.name
+    assert client.data_version == str(path)
     assert client.cohort(Modality="MR").summary().series == 1
 
 

@@ -22,7 +22,7 @@ def engine(small_index: Path, monkeypatch: pytest.MonkeyPatch) -> DuckDBEngine:
     """Return an engine of the small index, which other processes find installed, too."""
     (small_index / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(small_index.parent))
-    monkeypatch.delenv("IDC_WIDGETS_PREPARE")
+    monkeypatch.delenv("IDC_WIDGETS_AUTO_CACHE")
     monkeypatch.setattr(prepare_once, "_MIN_FREE_BYTES", 10**6)
     return DuckDBEngine()
 
@@ -88,7 +88,7 @@ def test_nothing_is_prepared(
     engine: DuckDBEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     if reason == "setting":
-        monkeypatch.setenv("IDC_WIDGETS_PREPARE", "0")
+        monkeypatch.setenv("IDC_WIDGETS_AUTO_CACHE", "0")
     elif reason == "space":
         usage = shutil.disk_usage(tmp_path)
         monkeypatch.setattr(prepare_once, "_MIN_FREE_BYTES", usage.total + 1)

@@ -17,7 +17,7 @@ from idc_widgets.query.prepared_copy import write_prepared_copy
 def test_the_copy_has_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "new"))
     client = IDCClient()
-    path = client.prepare()
+    path = client.build_cache()
     kinds = sorted(file.name.partition("-")[0] for file in path.parent.iterdir())
     assert kinds == ["encoding", "index", "index"]
     assert Index.default().tables["index"] == path
@@ -33,16 +33,16 @@ def test_a_damaged_copy_is_replaced(small_index: Path) -> None:
     client = IDCClient()
     ids = "SELECT _row, SeriesInstanceUID FROM _rows WHERE PatientID = 'LUNG1-365' ORDER BY 1"
     before = client.engine.rows(ids)
-    path = client.prepare()
+    path = client.build_cache()
     again = IDCClient()
-    assert again.prepare() == path
+    assert again.build_cache() == path
 
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[: size // 2])
     damaged = IDCClient()
     assert damaged.engine.rows(ids) == before, "it reads the installed index"
     assert damaged.engine.index.tables["index"] == path, "the caller's Index is not changed"
-    assert damaged.prepare() == path
+    assert damaged.build_cache() == path
     assert path.stat().st_size == size, "the copy is written again"
     for opened_before in (client, again):
         assert opened_before.engine.rows(ids) == before, "rows keep their numbers"
@@ -54,7 +54,7 @@ def test_a_damaged_copy_is_replaced(small_index: Path) -> None:
 def test_a_wrong_bit_is_noticed(small_index: Path) -> None:
     query = "SELECT * EXCLUDE (_row) FROM _rows ORDER BY SeriesInstanceUID"
     expected = IDCClient().engine.query(query)
-    path = IDCClient().prepare()
+    path = IDCClient().build_cache()
     content = bytearray(path.read_bytes())
     noticed = 0
     for place in range(1_000, len(content) - 1_000, len(content) // 20):
@@ -70,20 +70,20 @@ def test_a_wrong_bit_is_noticed(small_index: Path) -> None:
         assert not engine.opened.is_prepared
         noticed += 1
     assert noticed > 5
-    assert IDCClient().prepare() == path
+    assert IDCClient().build_cache() == path
     again = DuckDBEngine()
     assert again.query(query).equals(expected)
-    assert again.opened.is_prepared, "`prepare` has written it again"
+    assert again.opened.is_prepared, "`build_cache` has written it again"
 
 
 def test_a_copy_without_a_checksum_is_read_and_prepared_again(small_index: Path) -> None:
-    path = IDCClient().prepare()
+    path = IDCClient().build_cache()
     checksum = path.with_suffix(".crc32")
     checksum.unlink()
     engine = DuckDBEngine()
     engine.query("SELECT 1")
     assert engine.opened.is_prepared
-    engine.prepare()
+    engine.build_copy()
     assert checksum.exists()
 
 
@@ -93,12 +93,12 @@ def test_own_tables_and_unwritable_folders_are_refused(
     own = tmp_path / "mine.csv"
     own.write_text("SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id\n1,2,3,4\n")
     with pytest.raises(IndexFileError, match="is read directly"):
-        IDCClient(own).prepare()
+        IDCClient(own).build_cache()
     (tmp_path / "file").touch()
     monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path / "file"))
     client = IDCClient()
     with pytest.raises(IndexFileError, match="cannot write"):
-        client.prepare()
+        client.build_cache()
     assert len(client.get_collection_ids()) == 179
 
 
@@ -109,7 +109,7 @@ def test_nothing_is_prepared_in_a_folder_that_everybody_may_write_to(
     monkeypatch.setenv("IDC_WIDGETS_CACHE_DIR", str(tmp_path))
     tmp_path.chmod(0o777)
     with pytest.raises(IndexFileError, match="everybody may write to"):
-        IDCClient().prepare()
+        IDCClient().build_cache()
     assert list(tmp_path.iterdir()) == []
 
 

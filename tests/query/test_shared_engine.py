@@ -91,5 +91,5 @@ def test_a_table_fetched_by_another_process_is_attached(own: Path) -> None:
 
 def test_a_prepared_client_is_shared(small_index: Path) -> None:
     client = IDCClient()
-    client.prepare()
+    client.build_cache()
     assert IDCClient().engine is client.engine

@@ -47,7 +47,7 @@ def test_a_written_manifest_reads_back_as_the_same_selection(
     data: st.DataObject,
 ) -> None:
     uids = data.draw(st.lists(st.sampled_from(many_uids), min_size=1, max_size=40))
-    selection = Selection.of(client.engine, uids)
+    selection = client.cohort(SeriesInstanceUID=uids).select()
     path = selection.to_manifest(tmp_path_factory.mktemp("written") / name, format)
     assert client.read_manifest(path) == Manifest(selection, ())
 
@@ -93,7 +93,7 @@ def test_csv_has_a_row_per_series_with_all_its_identifiers(
     client: IDCClient, tmp_path: Path
 ) -> None:
     [row] = client.sql(f"SELECT * FROM index WHERE SeriesInstanceUID = '{CT}'").to_dict("records")
-    path = Selection.of(client.engine, [CT]).to_manifest(tmp_path / "one.csv")
+    path = client.cohort(SeriesInstanceUID=[CT]).to_manifest(tmp_path / "one.csv")
     with path.open(newline="") as file:
         [written] = csv.DictReader(file)
     assert list(written) == [
@@ -167,7 +167,9 @@ def test_a_file_name_cannot_add_a_command(study: Selection, tmp_path: Path) -> N
 def test_s5cmd_runs_a_written_manifest(
     rows: list[Series], client: IDCClient, tmp_path: Path
 ) -> None:
-    path = Selection.of(client.engine, [row.uid for row in rows[:2]]).to_manifest(tmp_path / "m")
+    path = client.cohort(SeriesInstanceUID=[row.uid for row in rows[:2]]).to_manifest(
+        tmp_path / "m"
+    )
     with S3Server() as server:
         for number, row in enumerate(rows[:2]):
             server.objects[row.url.split("/")[2], f"{row.uuid}/{number}.dcm"] = b"x"

@@ -14,44 +14,46 @@ from support.manifests import CT
 from idc_widgets import IDCClient, InvalidQueryError, Selection
 
 
-def test_a_saved_selection_loads_as_the_same(study: Selection, tmp_path: Path) -> None:
+def test_a_saved_selection_loads_as_the_same(
+    study: Selection, client: IDCClient, tmp_path: Path
+) -> None:
     path = study.save(tmp_path / "selection.json")
-    assert Selection.load(path) == study
+    assert client.load(path) == study
     path.write_text(json.dumps({"data_version": "1", "SeriesInstanceUID": [CT]}), "utf-8-sig")
-    assert Selection.load(path).uids == (CT,), "Windows' Notepad writes a byte order mark"
+    assert client.load(path).uids == (CT,), "Windows' Notepad writes a byte order mark"
 
 
-def test_series_that_the_index_lacks_are_reported(tmp_path: Path) -> None:
+def test_series_that_the_index_lacks_are_reported(client: IDCClient, tmp_path: Path) -> None:
     path = tmp_path / "selection.json"
     path.write_text(json.dumps({"data_version": "1.0.0", "SeriesInstanceUID": ["1.2.3", CT]}))
     with pytest.raises(InvalidQueryError, match=r"saved from data 1\.0\.0.*1\.2\.3"):
-        Selection.load(path)
+        client.load(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "5", '{"SeriesInstanceUID": 5}', "[" * 100_000])
-def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+def test_other_files_are_refused(client: IDCClient, tmp_path: Path, text: str) -> None:
     path = tmp_path / "selection.json"
     path.write_text(text)
     with pytest.raises(InvalidQueryError, match="not a selection"):
-        Selection.load(path)
+        client.load(path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
-def test_only_regular_files_are_loaded(tmp_path: Path) -> None:
+def test_only_regular_files_are_loaded(client: IDCClient, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", "", "a\0b", "~a\0b"):
         with pytest.raises(InvalidQueryError, match="is not a file"):
-            Selection.load(path)
+            client.load(path)
     not_a_path: Any = None
     with pytest.raises(InvalidQueryError, match="None is not a path"):
-        Selection.load(not_a_path)
+        client.load(not_a_path)
 
 
-def test_files_above_the_size_limit_are_refused(tmp_path: Path) -> None:
+def test_files_above_the_size_limit_are_refused(client: IDCClient, tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as file:
         file.truncate((1 << 28) + 1)  # sparse: takes no space on the disk
     with pytest.raises(InvalidQueryError, match=r"a selection of 268\.4 MB; expected 268\.4 MB at"):
-        Selection.load(tmp_path / "large")
+        client.load(tmp_path / "large")
 
 
 def test_an_error_leaves_the_saved_file_as_it_is(
@@ -76,7 +78,7 @@ def test_a_tilde_stands_for_the_home_folder(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     study.save("~/mine.json")
-    assert Selection.load("~/mine.json") == study
+    assert client.load("~/mine.json") == study
     study.to_manifest("~/mine.csv")
     assert client.read_manifest("~/mine.csv").selection == study
     assert len(list(tmp_path.iterdir())) == 2

@@ -21,10 +21,10 @@ def own_selection(path: Path, *rows: str) -> Selection:
 
 
 def test_uids_size_and_version(client: IDCClient, study: Selection) -> None:
-    assert len(study) == len(study.uids) == len(study.df) == 12
+    assert len(study) == len(study.uids) == len(study.series()) == 12
     assert list(study.uids) == list(study) == sorted(study.uids)
     assert CT in study
-    assert Selection.of(client.engine, CT).uids == (CT,)
+    assert client.cohort(SeriesInstanceUID=CT).select().uids == (CT,)
     assert "1.2.3" not in study
     assert study.size_MB == pytest.approx(115.91594)
     assert study.data_version == client.engine.data_version

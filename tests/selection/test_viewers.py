@@ -19,7 +19,7 @@ def test_an_address_per_study_names_the_selected_series(study: Selection) -> Non
 
 def test_slides_are_shown_in_slim(client: IDCClient) -> None:
     slide = client.sql("SELECT SeriesInstanceUID AS uid FROM index WHERE Modality = 'SM' LIMIT 1")
-    [url] = Selection.of(client.engine, slide.uid).viewer_urls().values()
+    [url] = client.cohort(SeriesInstanceUID=slide.uid).viewer_urls().values()
     assert "/slim/studies/" in url
 
 
@@ -30,7 +30,7 @@ def test_series_derived_from_slides_are_shown_with_the_slides(client: IDCClient)
         " (SELECT StudyInstanceUID FROM index WHERE Modality = 'SM') GROUP BY 1 ORDER BY 1"
     )
     assert list(derived.Modality) == ["ANN", "SEG", "SR"]
-    selected = Selection.of(client.engine, [*derived.uid, CT])
+    selected = client.cohort(SeriesInstanceUID=[*derived.uid, CT]).select()
     urls = selected.viewer_urls()
     assert sum("/slim/studies/" in url for url in urls.values()) == len(urls) - 1
     assert "/v3/viewer/" in urls[STUDY]

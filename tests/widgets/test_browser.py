@@ -51,7 +51,7 @@ def test_the_choices_are_a_sentence(browser: IDCBrowser, client: IDCClient) -> N
         " of [1 patient picked]"
     )
     browser.state.clear()
-    assert sentence(choices) == f"All series of IDC {client.version}"
+    assert sentence(choices) == f"All series of {Index.default().label}"
     browser.filters = client.cohort(collection_id="nsclc_radiomics", Modality="MR")
     assert choices._lead == "To see series again, remove one of:"
     assert browser._summary._problem == "No series matches all filters."

@@ -297,7 +297,7 @@ def test_a_running_download_continues_without_its_widget(tmp_path: Path) -> None
     )
     client = IDCClient(path)
     widget = DownloadWidget(
-        client.cohort().select(), download_dir=tmp_path, endpoint_url="http://127.0.0.1:9"
+        client.cohort().select(), folder=tmp_path, endpoint_url="http://127.0.0.1:9"
     )
     job = widget.start()
     reference = weakref.ref(widget)
@@ -347,7 +347,7 @@ def test_closing_frees_what_a_browser_has_made(
         return ours, threading.active_count(), sorted(path.name for path in temporary.iterdir())
 
     def use() -> None:
-        browser = IDCBrowser(client, download_dir=tmp_path / "data")
+        browser = IDCBrowser(client, folder=tmp_path / "data")
         browser._filters.expanded = True
         browser.pick(patients=["LUNG1-365"])
         with browser.state.turn():

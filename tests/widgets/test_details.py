@@ -13,7 +13,6 @@ from idc_widgets import (
     IDCClient,
     InvalidQueryError,
     RowDetails,
-    Selection,
     SeriesGrid,
 )
 from idc_widgets.index import COLUMNS
@@ -85,7 +84,10 @@ def test_a_series_has_all_columns(client: IDCClient, ct: str) -> None:
     assert content["identifier"] == ("Series UID", ct)
     assert eval(content["code"], {"client": client}).uids == (ct,)
     assert content["viewers"] == [
-        ("Open in the viewer", next(iter(Selection.of(client.engine, [ct]).viewer_urls().values())))
+        (
+            "Open in the viewer",
+            next(iter(client.cohort(SeriesInstanceUID=[ct]).viewer_urls().values())),
+        )
     ]
 
 

@@ -45,9 +45,7 @@ def s3(own: IDCClient) -> Iterator[S3Server]:
 
 @pytest.fixture
 def widget(own: IDCClient, s3: S3Server, tmp_path: Path) -> DownloadWidget:
-    return DownloadWidget(
-        own.cohort().select(), download_dir=tmp_path / "data", endpoint_url=s3.url
-    )
+    return DownloadWidget(own.cohort().select(), folder=tmp_path / "data", endpoint_url=s3.url)
 
 
 def click(widget: DownloadWidget, kind: str, **content: object) -> None:
@@ -58,7 +56,7 @@ def click(widget: DownloadWidget, kind: str, **content: object) -> None:
 
 def press(widget: DownloadWidget, folder: str | None = None, *, sure: bool = False) -> None:
     """Send what the front end sends when Download is pressed."""
-    folder = widget.download_dir if folder is None else folder
+    folder = widget.folder if folder is None else folder
     click(widget, "start", folder=folder, sure=sure)
 
 
@@ -117,12 +115,12 @@ def test_the_button_says_picked_even_if_all_series_are_picked(own):
 
 def test_the_server_of_the_client_is_used(own, s3, tmp_path):
     client = IDCClient(engine=own.engine, endpoint_url=s3.url)
-    widget = DownloadWidget(client.cohort().select(), download_dir=tmp_path / "data")
+    widget = DownloadWidget(client.cohort().select(), folder=tmp_path / "data")
     assert widget.start().plan.endpoint_url == s3.url
     assert len(widget.job.result()) == 3
     state = BrowserState(client)
     state.pick(series=["s.1"])
-    of_state = DownloadWidget(state=state, download_dir=tmp_path / "other")
+    of_state = DownloadWidget(state=state, folder=tmp_path / "other")
     assert of_state.start().plan.endpoint_url == s3.url
     assert list(of_state.job.result()) == ["s.1"]
     assert state.selection.plan(tmp_path).endpoint_url == s3.url
@@ -210,7 +208,7 @@ def test_failed_series_are_listed_first(widget, s3):
 
 def test_an_unreachable_server(own, tmp_path):
     widget = DownloadWidget(
-        own.cohort().select(), download_dir=tmp_path, endpoint_url="http://127.0.0.1:9"
+        own.cohort().select(), folder=tmp_path, endpoint_url="http://127.0.0.1:9"
     )
     press(widget)
     status = wait(widget, "failed")
@@ -247,7 +245,7 @@ def test_a_failed_start_is_explained(own, tmp_path, monkeypatch, folder, templat
 def test_the_folder_can_be_changed(widget, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     click(widget, "folder", folder=" other ")
-    assert widget.download_dir == "other"
+    assert widget.folder == "other"
     assert widget._folder == {"given": "other", "resolved": str(tmp_path / "other")}
 
 
@@ -262,7 +260,7 @@ def test_a_poll_is_answered_only_if_the_status_is_new(widget, monkeypatch):
 
 
 def test_a_click_on_download_works_once_however_often_it_is_sent(widget):
-    content = {"kind": "start", "view": "a", "number": 1, "folder": widget.download_dir}
+    content = {"kind": "start", "view": "a", "number": 1, "folder": widget.folder}
     widget._handle_custom_msg({**content, "sure": False}, [])
     job = widget.job
     assert widget._answered == "a:1"
@@ -276,7 +274,7 @@ def test_a_click_on_download_works_after_earlier_clicks_and_before_later_ones(
 ):
     """The messages of two widgets may arrive in two threads, in another order than the clicks."""
     state = BrowserState(own)
-    widget = DownloadWidget(state=state, download_dir=tmp_path)
+    widget = DownloadWidget(state=state, folder=tmp_path)
     modality = FacetDropdown(state, "Modality")
     started = []
     monkeypatch.setattr(widget, "_start", lambda selection, _max_GB: started.append(selection))
@@ -322,14 +320,14 @@ def test_another_folder_is_another_download(widget, s3, tmp_path):
     never_complete(s3)
     job = widget.start()
     assert widget.start() is job
-    widget.download_dir = str(tmp_path / "other")
+    widget.folder = str(tmp_path / "other")
     with pytest.raises(DownloadError, match="is running here"):
         widget.start()
     job.cancel()
 
 
 def test_the_folder_shown_is_the_one_written_to(widget, tmp_path, monkeypatch):
-    widget.download_dir = "data"
+    widget.folder = "data"
     monkeypatch.chdir(tmp_path)
     job = widget.start()
     assert widget._folder["resolved"] == str(job.plan.folder) == str(tmp_path / "data")
@@ -424,7 +422,7 @@ def test_an_observer_may_start_a_download(widget):
 
 def test_the_button_takes_the_selection_of_the_state(own, s3, tmp_path):
     state = BrowserState(own)
-    widget = DownloadWidget(state=state, download_dir=tmp_path / "data", endpoint_url=s3.url)
+    widget = DownloadWidget(state=state, folder=tmp_path / "data", endpoint_url=s3.url)
     state.remove_view(widget._show_selection)  # as if it were late
     state.pick(series=["s.1"])
     job = widget.start()
@@ -437,7 +435,7 @@ def test_an_observer_of_the_folder_does_not_keep_a_download_from_starting(widget
     def boom(_change):
         raise ZeroDivisionError("boom")
 
-    widget.observe(boom, "download_dir")
+    widget.observe(boom, "folder")
     press(widget, folder=str(tmp_path / "another"))
     wait(widget, "complete")
     assert widget._message == "ZeroDivisionError: boom"

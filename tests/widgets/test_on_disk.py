@@ -15,7 +15,6 @@ from support.s3server import Request, S3Server, series_objects
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import InvalidQueryError
 from idc_widgets.query import RowSource, Sort
-from idc_widgets.selection.selection import Selection
 from idc_widgets.widgets.download import DownloadWidget
 from idc_widgets.widgets.grid.columns import ON_DISK
 from idc_widgets.widgets.grid.level_grids import SeriesGrid
@@ -73,7 +72,7 @@ def shown(client: IDCClient, s3: S3Server, tmp_path: Path) -> tuple[DownloadWidg
 
 def show(client: IDCClient, s3: S3Server, folder: Path) -> tuple[DownloadWidget, View]:
     state = BrowserState(client)
-    download = DownloadWidget(state=state, download_dir=folder, endpoint_url=s3.url)
+    download = DownloadWidget(state=state, folder=folder, endpoint_url=s3.url)
     grid = SeriesGrid(state, download=download, view=View)
     view = grid._view
     assert isinstance(view, View)
@@ -140,7 +139,7 @@ def test_an_invalid_row_does_not_hide_the_others(
     path = tmp_path / "own.csv"
     path.write_text(path.read_text().replace("prefix-s.2/*,4,0.2", "prefix-s.2/*,,0.2"))
     bad = IDCClient(path)
-    good = Selection.of(bad.engine, ["s.0", "s.1"])
+    good = bad.cohort(SeriesInstanceUID=["s.0", "s.1"]).select()
     assert good.download(tmp_path / "data", endpoint_url=s3.url).wait() == "complete"
     download, view = show(bad, s3, tmp_path / "data")
     until(lambda: view.shown == [COMPLETE, COMPLETE, "", ""], view)
@@ -148,7 +147,7 @@ def test_an_invalid_row_does_not_hide_the_others(
     download.template = "%collection_id"
     (tmp_path / "else" / "mine").mkdir(parents=True)
     (tmp_path / "else" / "mine" / file_name(0)).write_bytes(b"123")
-    download.download_dir = str(tmp_path / "else")
+    download.folder = str(tmp_path / "else")
     until(lambda: view.shown == [""] * 4, view)
 
 
@@ -205,7 +204,7 @@ def test_another_folder_is_examined(shown: tuple[DownloadWidget, View], tmp_path
     download, view = shown
     download.start().wait()
     until(lambda: view.shown == [COMPLETE] * 4, view)
-    download.download_dir = str(tmp_path / "elsewhere")
+    download.folder = str(tmp_path / "elsewhere")
     until(lambda: view.shown == [""] * 4, view)
 
 

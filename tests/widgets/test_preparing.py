@@ -76,7 +76,7 @@ def test_a_closed_browser_shows_no_note(client: IDCClient, process: Process) -> 
 
 def test_a_client_that_does_not_want_it(process: Process) -> None:
     notes: list[str] = []
-    preparing.prepare_later(IDCClient(auto_prepare=False), notes.append)
+    preparing.prepare_later(IDCClient(auto_cache=False), notes.append)
     process.may_end.set()
     for worker in _workers():
         worker.join(SECONDS)

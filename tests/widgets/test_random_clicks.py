@@ -58,7 +58,7 @@ POINTS: list[tuple[Any, str]] = [
 
 STATE_TRAITS = ["filters", "patients", "studies", "series", "study_cohort", "cohort", "selection"]
 BROWSER_TRAITS = ["filters", "selection", "paths"]
-DOWNLOAD_TRAITS = ["selection", "download_dir", "job", "paths"]
+DOWNLOAD_TRAITS = ["selection", "folder", "job", "paths"]
 
 
 class BrokenError(Exception):
@@ -228,7 +228,7 @@ def expected(own: IDCClient, tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 
 def open_page(own: IDCClient, folder: Path) -> Page:
-    browser = IDCBrowser(own, download_dir=folder)
+    browser = IDCBrowser(own, folder=folder)
     browser._filters.expanded = True
     return Page(browser)
 

@@ -20,7 +20,7 @@ from idc_widgets import BrowserState, DownloadWidget, FilterPanel, IDCBrowser
                 *("selection", "series", "studies", "study_cohort"),
             ],
         ),
-        (DownloadWidget, ["done_hint", "download_dir", "job", "paths", "selection"]),
+        (DownloadWidget, ["done_hint", "folder", "job", "paths", "selection"]),
         (FilterPanel, ["expanded"]),
     ],
 )

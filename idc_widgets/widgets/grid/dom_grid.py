@@ -274,7 +274,7 @@ class DomGridView(ViewOfRows):
                         raise InvalidQueryError(
                             f"{count:,} rows are too many to copy; expected at most "
                             f"{_MAX_COPIED_ROWS:,}. In Python, the attribute `selection` has all "
-                            "series, and `selection.df` is their table"
+                            "series, and `selection.series()` is their table"
                         )
                     names = [column.name for column in self._columns]
                     text, problem = tsv(names, rows.values(ranges)), ""
