@@ -1,8 +1,11 @@
-"""The attributes that a widget shows to Tab: its own, and a few of ipywidgets."""
+"""The attributes that a widget shows to Tab and `help`: its own, and a few of ipywidgets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+from traitlets import TraitType
 
 from .._util import PublicNames
 
@@ -16,7 +19,10 @@ _OF_IPYWIDGETS = ("comm", "cross_validation_lock", "keys")
 
 
 class PublicWidgetNames(PublicNames):
-    """A mixin: `dir` lists the attributes that our classes add, and `_INHERITED`."""
+    """A mixin: `dir` lists the attributes that our classes add, and `_INHERITED`.
+
+    `help` shows the help text of traits.
+    """
 
     _not_listed = frozenset(
         (
@@ -25,17 +31,23 @@ class PublicWidgetNames(PublicNames):
         )
     )
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for kind in cls.__mro__:
+            if _is_ours(kind):
+                for member in vars(kind).values():
+                    if isinstance(member, TraitType):
+                        member.__doc__ = member.help  # as traitlets 5.8 and later do
+
     def _all_names(self) -> Iterable[str]:
-        package = __name__.partition(".")[0]
-        own = {
-            name
-            for kind in type(self).__mro__
-            if kind.__module__.partition(".")[0] == package
-            for name in vars(kind)
-        }
+        own = {name for kind in type(self).__mro__ if _is_ours(kind) for name in vars(kind)}
         own.update(name for name in vars(self) if name not in _OF_IPYWIDGETS)
         return [
             name
             for name in object.__dir__(self)
             if name in own or name in _INHERITED or name.startswith("__")
         ]
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
