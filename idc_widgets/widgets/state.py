@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 #: Level → the trait whose cohort is narrowed to the picks of this level.
 _NARROWED_TRAITS = {"patient": "study_cohort", "study": "cohort"}
 
+#: Level → columns that only grids have, in addition to those of `LEVELS`.
+_GRID_COLUMNS = {"series": ("on_disk",)}
+
 #: The traits with the picked rows of a level.
 _PICKS = frozenset(level.plural for level in LEVELS.values())
 
@@ -367,9 +370,10 @@ def _checked_columns(columns: Mapping[str, str | Iterable[str]]) -> dict[str, tu
     _check_levels(columns)
     checked = {level: tuple(as_list(names)) for level, names in columns.items()}
     for level, names in checked.items():
+        known = (*LEVELS[level].columns, *_GRID_COLUMNS.get(level, ()))
         for name in names:
-            if name not in LEVELS[level].columns:
-                raise InvalidQueryError(unknown_message("column", name, LEVELS[level].columns))
+            if name not in known:
+                raise InvalidQueryError(unknown_message("column", name, known))
     return checked
 
 

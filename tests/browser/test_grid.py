@@ -124,7 +124,42 @@ def test_waiting_rows_are_placeholders_and_only_the_last_window_is_requested(
     assert 640_000 < fetched[1]["start"] < 660_000
     page.evaluate("() => window.stage.answer()")
     expect(grid.grid).to_have_attribute("aria-busy", "false")
-    assert grid.column("Patient ID")[0] == f"row {int(fetched[1]['start']) + 40}"
+    shown = grid.column("Patient ID")
+    assert shown[0] == f"row {int(fetched[1]['start']) + 4}"
+    # The rows around those in sight come after them.
+    page.wait_for_function("() => window.stage.sent.filter(({ fetch }) => fetch).length === 3")
+    around = sent(page, "window")[-1]
+    assert around["start"] == fetched[1]["start"] - 36
+    assert around["stop"] == fetched[1]["stop"] + 36
+    page.context.close()
+
+
+def test_after_a_jump_the_rows_stay_until_the_next_ones_are_there(browser: Browser) -> None:
+    page, _ = open_stage(browser, ROWS, is_slow=True)
+    # After each drawing: the first row, whether it is empty, and whether the grid waits.
+    frames = page.evaluate(
+        """async () => {
+          performance.now = () => 1; // the grid waits for a short time only
+          const bar = document.querySelector(".idc-grid-scroller");
+          const sheet = bar.querySelector("[role=grid]");
+          const scrolled = new Promise((done) => bar.addEventListener("scroll", done));
+          const seen = async () => {
+            await new Promise(requestAnimationFrame); // the grid has drawn in the same frame
+            const row = sheet.querySelector(".idc-grid-clip [role=row]");
+            const busy = [row, sheet].map(({ ariaBusy }) => ariaBusy === "true");
+            return [Number(row.ariaRowIndex) - 2, ...busy];
+          };
+          bar.scrollTop = bar.scrollHeight / 2;
+          await scrolled;
+          const before = await seen();
+          window.stage.answer();
+          return [before, await seen()];
+        }"""
+    )
+    (first, is_empty, is_waiting), (last, *after) = frames
+    assert (first, is_empty, is_waiting) == (0, False, True)
+    assert abs(last - ROWS / 2) < 100
+    assert after == [False, False]
     page.context.close()
 
 

@@ -204,6 +204,8 @@ def test_bars_are_moved_by_keys(lab: Lab, page: Page) -> None:
     height.press("ArrowUp")
     height.press("Home")
     least = height.get_attribute("aria-valuemin")
+    resized = page.locator(f"[id='{height.get_attribute('aria-controls')}']")
+    expect(resized.get_by_role("grid", name="Patients")).to_be_visible()
     expect(height).to_have_attribute("aria-valuenow", str(least))
     assert Grid(page, "Patients").whole_rows() == [0, 1, 2]
     height.press("PageDown")
@@ -218,6 +220,25 @@ def test_bars_are_moved_by_keys(lab: Lab, page: Page) -> None:
     assert sizes(lab, page) == {"upper": float(least or 0) + 72, "patients": 75}
     for each in (height, width):
         each.dblclick()
+
+
+def test_a_finger_finds_the_sign_that_removes_a_chip(lab: Lab, page: Page) -> None:
+    tools = page.context.new_cdp_session(page)
+    tools.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    lab.run(page, "browser.state.filter_values('Modality', ['CT'])")
+    sign = page.locator(".idc-chip .idc-x").first
+    sign.scroll_into_view_if_needed()
+    found = sign.evaluate(
+        """(sign) => {
+          const { left, top, width, height } = sign.getBoundingClientRect();
+          const [x, y] = [left + width / 2, top + height / 2];
+          return [[-21, 0], [21, 0], [0, -21], [0, 21]].map(
+            ([right, down]) => document.elementFromPoint(x + right, y + down) === sign);
+        }"""
+    )
+    assert found == [True] * 4
+    tools.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    lab.run(page, "browser.state.clear()")
 
 
 def test_sizes_survive_when_the_cell_runs_again(lab: Lab) -> None:

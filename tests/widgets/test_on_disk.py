@@ -34,12 +34,14 @@ class View:
         self.widget = Label()
         self.on_pick = self.on_sort = self.on_columns = lambda _callback: None
         self.on_row = self.on_details = self.on_pick
-        self.set_columns = lambda _columns, _choices: None
         self.shown: list[str] = []
 
     def show(self, rows: RowSource, picked: Any) -> None:
         self.rows = rows
         self.refresh()
+
+    def set_columns(self, columns: Any, _choices: Any) -> None:
+        self.columns = columns
 
     def show_nothing(self, reason: str) -> None: ...
 
@@ -97,10 +99,27 @@ def test_the_states_are_shown_without_the_column_of_uids(
     shown: tuple[DownloadWidget, View], tmp_path: Path
 ) -> None:
     download, view = shown
-    download.state.columns = {"series": ("Modality",)}
+    download.state.columns = {"series": ("Modality", "on_disk")}
     assert download.state.message == ""
+    assert [column.name for column in view.columns] == ["Modality", "on_disk"]
     assert view.shown == [""] * 4
     assert view.rows.values([range(1, 3)])[ON_DISK.name] == [""] * 2
+
+
+def test_the_column_can_be_hidden(shown: tuple[DownloadWidget, View]) -> None:
+    download, view = shown
+    download.state.columns = {"series": ("Modality",)}
+    assert [column.name for column in view.columns] == ["Modality"]
+    assert ON_DISK.name not in view.rows.window(0, 4)
+    download.state.columns = {"series": ("on_disk",)}
+    assert view.shown == [""] * 4
+    other = SeriesGrid(download.state, view=View)._view
+    assert ON_DISK not in other.columns, "a grid without a download has no such column"
+    assert len(other.columns) == 12
+    with pytest.raises(InvalidQueryError, match="on_disk"):
+        download.state.columns = {"study": ("on_disk",)}
+    download.state.columns = {}
+    assert view.columns[0] == ON_DISK
 
 
 def test_from_queued_to_complete(shown: tuple[DownloadWidget, View], s3: S3Server) -> None:

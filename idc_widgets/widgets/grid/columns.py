@@ -72,34 +72,52 @@ USUAL_COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
 }
 
-#: The column that shows whether the files of a series are on disk. Only a grid with a download
-#: widget has it.
+#: The column that shows whether the files of a series are on disk. Only a grid of series with a
+#: download widget has it.
 ON_DISK = Column("on_disk", 96)
 
 #: The usual widths of columns of each kind that are not in `USUAL_COLUMNS`.
 _WIDTHS = {"uid": 190, "count": 74, "number": 110, "size": 76, "date": 98, "age": 58, "flag": 70}
 
 
-def possible_columns(level: str) -> tuple[Column, ...]:
-    """Return all columns that a grid of a level can show, the usual ones first."""
-    usual = {column.name: column for column in USUAL_COLUMNS[level]}
+def possible_columns(level: str, *, has_states: bool = False) -> tuple[Column, ...]:
+    """Return all columns that a grid of a level can show, the usual ones first.
+
+    Args:
+        level: The level.
+        has_states: Whether the grid has the column `ON_DISK`.
+    """
+    usual = {column.name: column for column in _usual_columns(level, has_states)}
     others = (name for name in LEVELS[level].columns if name not in usual)
     return (*usual.values(), *(Column(name, _width(name)) for name in others))
 
 
-def chosen_columns(level: str, names: Sequence[str]) -> tuple[Column, ...]:
+def chosen_columns(
+    level: str, names: Sequence[str], *, has_states: bool = False
+) -> tuple[Column, ...]:
     """Return columns by name, in the order of the names; without names, the usual ones.
+
+    Args:
+        level: The level.
+        names: The names. A grid without the column `ON_DISK` leaves it out.
+        has_states: Whether the grid has the column `ON_DISK`.
 
     Raises:
         InvalidQueryError: There is no such column.
     """
+    if not has_states:
+        names = [name for name in names if name != ON_DISK.name]
     if not names:
-        return USUAL_COLUMNS[level]
-    possible = {column.name: column for column in possible_columns(level)}
+        return _usual_columns(level, has_states)
+    possible = {column.name: column for column in possible_columns(level, has_states=has_states)}
     for name in names:
         if name not in possible:
             raise InvalidQueryError(unknown_message("column", name, possible))
     return tuple(possible[name] for name in dict.fromkeys(names))
+
+
+def _usual_columns(level: str, has_states: bool) -> tuple[Column, ...]:
+    return (ON_DISK, *USUAL_COLUMNS[level]) if has_states else USUAL_COLUMNS[level]
 
 
 def _width(name: str) -> int:

@@ -304,6 +304,12 @@ class _DomGrid(SentTogether, anywidget.AnyWidget):
         "domgrid_bar_drawing",
         "domgrid_bars",
         "domgrid_parts",
+        "domgrid_view",
+        "domgrid_draw",
+        "domgrid_moves",
+        "domgrid_picking",
+        "domgrid_news",
+        "domgrid_actions",
         "domgrid",
     )
     _css = style("grid", "domgrid", "domgrid_chooser", "domgrid_bars")

@@ -63,7 +63,7 @@ class _LevelGrid(Closable, VBox):
             layout=layout,
         )
         self._view = view(self._shown_columns, options)
-        self._view.set_columns(self._shown_columns, possible_columns(self._level))
+        self._view.set_columns(self._shown_columns, self._possible_columns())
         self._view.on_pick(self._pick)
         self._view.on_sort(self._resort)
         self._view.on_columns(self._choose_columns)
@@ -87,9 +87,19 @@ class _LevelGrid(Closable, VBox):
     def _keep_widths(self, change: Any) -> None:
         self._state.widths = {**self._state.widths, self._level: change["new"]}
 
+    @property
+    def _has_states(self) -> bool:
+        """Whether the grid has the column `ON_DISK`."""
+        return False
+
     def _columns(self) -> Sequence[Column]:
-        """Return the columns to show; a subclass may add one."""
-        return chosen_columns(self._level, self._state.columns.get(self._level, ()))
+        """Return the columns to show."""
+        names = self._state.columns.get(self._level, ())
+        return chosen_columns(self._level, names, has_states=self._has_states)
+
+    def _possible_columns(self) -> Sequence[Column]:
+        """Return the columns that a person can choose from."""
+        return possible_columns(self._level, has_states=self._has_states)
 
     def on_details(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:
         """Call back when a person asks for everything about a row.
@@ -118,9 +128,8 @@ class _LevelGrid(Closable, VBox):
         return self._details
 
     def _choose_columns(self, names: Sequence[str]) -> None:
-        own = [name for name in names if name != ON_DISK.name]
         others = {level: of for level, of in self._state.columns.items() if level != self._level}
-        self._state.columns = {**others, **({self._level: tuple(own)} if own else {})}
+        self._state.columns = {**others, **({self._level: tuple(names)} if names else {})}
 
     def _source(self, rows: RowSource) -> RowSource:
         """Return the rows to show; a subclass may add a column."""
@@ -140,8 +149,9 @@ class _LevelGrid(Closable, VBox):
         shown = self._columns()
         if shown != self._shown_columns:
             self._shown_columns = shown
-            self._view.set_columns(shown, possible_columns(self._level))
+            self._view.set_columns(shown, self._possible_columns())
         columns = [column.name for column in self._view.columns if column != ON_DISK]
+        columns = columns or [LEVELS[self._level].key[-1]]  # a window has at least one column
         if self._sort is not None and self._sort.column not in columns:
             self._sort = None  # the column is no longer shown
         rows = row_source(cohort, self._level, self._sort, columns=columns)
@@ -282,9 +292,11 @@ class SeriesGrid(_LevelGrid):
             self._on_close(partial(turns.forget, refresh))
             self._on_close(download.on_disk.on_news(lambda: turns.refresh(refresh)))
 
-    def _columns(self) -> Sequence[Column]:
-        columns = super()._columns()
-        return columns if self._download is None else [ON_DISK, *columns]
+    @property
+    def _has_states(self) -> bool:
+        return self._download is not None
 
     def _source(self, rows: RowSource) -> RowSource:
-        return rows if self._download is None else WithStates(rows, self._download.on_disk)
+        if self._download is None or ON_DISK not in self._view.columns:
+            return rows
+        return WithStates(rows, self._download.on_disk)

@@ -238,6 +238,13 @@ function parentOf(element) {
   return element.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
 }
 
+/** Tell screen readers which part a bar resizes. @param {HTMLElement} bar @param {HTMLElement | null} part */
+function setControlled(bar, part) {
+  if (!part) return;
+  part.id ||= uniqueId();
+  bar.setAttribute("aria-controls", part.id);
+}
+
 /** @type {import("@anywidget/types").Render<FrameTraits>} */
 function render({ model, el }) {
   const removed = new AbortController();
@@ -364,6 +371,13 @@ function render({ model, el }) {
     show();
   }
 
+  function controlParts() {
+    const parts = ["patients", "patients", "series", "series"]; // of `bars`, in this order
+    bars.forEach(({ bar }, index) => {
+      setControlled(bar, part(parts[index] ?? ""));
+    });
+  }
+
   const resizes = new ResizeObserver(onResize);
   // A view is made before it is on the page.
   const arrival = new ResizeObserver(() => {
@@ -378,6 +392,7 @@ function render({ model, el }) {
       const observed = part(name);
       if (observed) resizes.observe(observed);
     }
+    controlParts();
     onResize();
   });
   arrival.observe(toggle);

@@ -2,6 +2,7 @@
 
 const NEAR_ROWS = 15; // above and below those in sight: when one of these is missing, it is requested
 const AHEAD_ROWS = 40; // requested above and below those in sight
+const JUMP_ROWS = 4; // the same when rows in sight are missing: these few arrive sooner
 const KEPT_ROWS = 4_000;
 const ROWS_ANSWER_MS = 5_000; // after this long without an answer, it may be lost
 
@@ -18,7 +19,8 @@ const ROWS_ANSWER_MS = 5_000; // after this long without an answer, it may be lo
 
 /**
  * Create the rows of a view. One request is on its way at a time, and the next is for the rows that
- * are in sight by then: those that were only passed are not requested.
+ * are in sight by then: those that were only passed are not requested. Rows in sight come first; those
+ * around them are requested once the page has had time to paint.
  *
  * @param {(request: object) => void} send
  * @param {() => void} arrived Called when rows have arrived.
@@ -34,6 +36,8 @@ function createRowCache(send, arrived) {
   let isReported = false; // whether Python knows that this view shows this generation
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let later; // the request for rows that are not in sight
 
   /** @param {number} from @param {number} to */
   function isComplete(from, to) {
@@ -48,6 +52,7 @@ function createRowCache(send, arrived) {
     const fetch = !isComplete(first - NEAR_ROWS, stop + NEAR_ROWS);
     if (!fetch && isReported) return;
     isReported = true;
+    const around = isComplete(first, stop) ? AHEAD_ROWS : JUMP_ROWS;
     if (fetch) {
       sentAt = Date.now();
       clearTimeout(timer);
@@ -56,8 +61,8 @@ function createRowCache(send, arrived) {
     send({
       kind: "window",
       generation,
-      start: Math.max(0, first - AHEAD_ROWS),
-      stop: Math.min(count, stop + AHEAD_ROWS),
+      start: Math.max(0, first - around),
+      stop: Math.min(count, stop + around),
       fetch,
     });
   }
@@ -78,6 +83,12 @@ function createRowCache(send, arrived) {
     get: (row) => known.get(row),
     isComplete,
 
+    /** Return whether some of these rows have arrived. @param {number} from @param {number} to */
+    hasSome(from, to) {
+      for (let row = from; row < to; row++) if (known.has(row)) return true;
+      return false;
+    },
+
     /** @param {GridSource} source */
     start(source) {
       generation = source.generation;
@@ -94,7 +105,9 @@ function createRowCache(send, arrived) {
     show(from, to) {
       first = from;
       stop = to;
-      request();
+      clearTimeout(later);
+      if (isComplete(first, stop)) later = setTimeout(request, 0);
+      else request();
     },
 
     /** @param {{ generation: number, start: number, rows: GridRow[] }} message */
@@ -103,10 +116,14 @@ function createRowCache(send, arrived) {
       sentAt = 0;
       clearTimeout(timer);
       keep(message.start, message.rows);
-      request();
       arrived();
+      // After the next frame, `show` is called anyway.
+      if (!isComplete(first, stop)) request();
     },
 
-    close: () => clearTimeout(timer),
+    close() {
+      clearTimeout(timer);
+      clearTimeout(later);
+    },
   };
 }
