@@ -223,7 +223,7 @@ class _CacheFile(ArrayFile):
         """Return the SeriesInstanceUIDs of rows; None if they can no longer be read."""
         uids = np.empty(len(rows), dtype=object)
         blocks = rows // _BLOCK_ROWS
-        for number in np.unique(blocks).tolist():
+        for number in np.flatnonzero(np.bincount(blocks)).tolist():
             block = self._uids.get(number, partial(self._read_block, number))
             if block is None:
                 return None

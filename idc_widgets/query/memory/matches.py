@@ -124,6 +124,8 @@ class Matches:
     @cached_property
     def studies(self) -> Array:
         """The numbers of the studies with a matching series, in ascending order."""
+        if not self._series_conditions and self._group_flags is None:
+            return np.arange(self.memory.study_count, dtype=np.int32)
         studies = self.memory.study_of_series.take(self.rows)
         series = np.bincount(studies, minlength=self.memory.study_count)  # faster than flags
         return np.flatnonzero(series).astype(np.int32)
@@ -177,9 +179,9 @@ class Matches:
 
     def collection_count(self) -> int:
         """Return the number of collections of the matching series; a missing one is not counted."""
-        collections = np.unique(self.memory.collection_of_patient[self.patients])
+        patients_per_code = np.bincount(self.memory.collection_of_patient[self.patients])
         missing_code = self.memory.group_columns["collection_id"].missing_code
-        return int((collections != missing_code).sum())
+        return int((np.flatnonzero(patients_per_code) != missing_code).sum())
 
     def count_values(self, column: str) -> Iterator[tuple[Scalar, int, int]]:
         """Yield (value, number of series, number of patients) for each value of a facet."""

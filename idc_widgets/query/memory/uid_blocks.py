@@ -39,7 +39,7 @@ class UidBlocks:
             IndexFileError: The file was changed or replaced since it was opened.
         """
         block_of_row = rows // _BLOCK_ROWS
-        numbers = np.unique(block_of_row)
+        numbers = np.flatnonzero(np.bincount(block_of_row))
         if len(numbers) > _MAX_BLOCKS:
             return None
         engine.check_index()
