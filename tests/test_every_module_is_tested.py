@@ -78,6 +78,7 @@ TESTED_IN = {
     "query/sql_errors": "query/test_duckdb_engine",
     "query/sql_translation": "other_engines/test_sql_translation",
     "query/table_adder": "query/test_added_tables",
+    "query/table_counts": "query/test_table_filters",
     "query/table_reader": "query/test_added_tables",
     "query/table_views": "query/test_own_table",
     "query/thread_cursors": "query/test_duckdb_engine",

@@ -46,6 +46,7 @@ from .shared_engine import shared_engine as shared_engine
 from .table_adder import TableFacts as TableFacts
 from .table_adder import add_table as add_table
 from .table_catalog import TableCatalog as TableCatalog
+from .table_filters import joins_in as joins_in
 from .value_notes import NOTED_COLUMNS as NOTED_COLUMNS
 from .value_notes import value_notes as value_notes
 from .where_parser import KEYWORDS as KEYWORDS

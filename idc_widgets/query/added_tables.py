@@ -38,12 +38,14 @@ class AddedTable:
         name: The name that the user has given.
         key: How its rows belong to series.
         id: Its name in SQL that this package writes, which the content determines.
+        origin: The id of the whole table, if this one has only some of its columns.
         content: The rows.
     """
 
     name: str
     key: Key
     id: str
+    origin: str
     content: pa.Table = field(compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -52,23 +54,24 @@ class AddedTable:
     def with_columns(self, columns: Sequence[str]) -> AddedTable:
         """Return a table with only the key and these columns, which a cohort keeps and pickles."""
         kept = dict.fromkeys([*(column for _, column in self.key), *columns])
-        text = "\0".join([self.id, *kept])
+        text = "\0".join([self.origin, *kept])
         id_ = f"added_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
         known = _by_id.get(id_)
-        return known or AddedTable(self.name, self.key, id_, self.content.select(list(kept)))
+        content = self.content.select(list(kept))
+        return known or AddedTable(self.name, self.key, id_, self.origin, content)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the rows as well; the same table is found again in the same process."""
-        return _restored, (self.name, self.key, self.id, self.content)
+        return _restored, (self.name, self.key, self.id, self.origin, self.content)
 
 
 #: The tables that something uses.
 _by_id: WeakValueDictionary[str, AddedTable] = WeakValueDictionary()
 
 
-def _restored(name: str, key: Key, id_: str, content: pa.Table) -> AddedTable:
+def _restored(name: str, key: Key, id_: str, origin: str, content: pa.Table) -> AddedTable:
     known = _by_id.get(id_)
-    return known or AddedTable(name, key, id_, content)
+    return known or AddedTable(name, key, id_, origin, content)
 
 
 class AddedTables:
@@ -114,7 +117,7 @@ def own_copy(name: str, key: Key, content: pa.Table) -> AddedTable:
     digest = hashlib.sha256(repr((name.casefold(), key)).encode())
     digest.update(copy)
     id_ = f"added_{digest.hexdigest()[:32]}"
-    return _by_id.get(id_) or AddedTable(name, key, id_, pa.ipc.open_stream(copy).read_all())
+    return _by_id.get(id_) or AddedTable(name, key, id_, id_, pa.ipc.open_stream(copy).read_all())
 
 
 def tables_in(sql: str, named: AddedTables | None = None) -> Mapping[str, AddedTable]:

@@ -82,8 +82,8 @@ class Cohort(CohortFilters, CohortChoices, CohortCounts, CohortActions):
         """Yield each patient, study, series or value, with the cohort of its series.
 
         Args:
-            by: "patient", "study", "series", or a column of the index or of `MORE_FACETS`. The keys
-                of patients are pairs (collection_id, PatientID).
+            by: "patient", "study", "series", or a column of the index, of `MORE_FACETS` or that
+                `join` has added. The keys of patients are pairs (collection_id, PatientID).
 
         Raises:
             InvalidQueryError: There is no such level or column.

@@ -15,8 +15,10 @@ from .flow import flow_steps, left_out, why_empty
 from .histograms import count_bins
 from .licenses import License
 from .results import FacetValue, Histogram, Summary
+from .table_filters import TableColumn, table_column
 from .units import Unit
 from .value_counts import count_by_values, distinct_values, to_series
+from .where_parser import KEYWORDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +96,7 @@ class CohortCounts(CohortBase):
         ``cohort.without(column).histogram(column)``. The edges are those of the whole index.
 
         Args:
-            column: One of `RANGES`.
+            column: One of `RANGES`, or a column of numbers that `join` has added.
             bins: The number of bins.
             unit: "series", "studies" or "patients". A patient counts in each bin with a series.
 
@@ -115,7 +117,7 @@ class CohortCounts(CohortBase):
         2   46    69       109
         3   69    92       148
         """
-        return count_bins(self.engine, self.conditions, column, bins, unit)
+        return count_bins(self.engine, self.conditions, self._counted(column), bins, unit)
 
     def value_counts(self, *columns: str, unit: Unit = "series") -> pd.Series[Any]:
         """Count the series, studies or patients per value, the most frequent first.
@@ -123,8 +125,8 @@ class CohortCounts(CohortBase):
         Unlike `facets`, this counts only what is in the cohort. Missing values are counted, too.
 
         Args:
-            *columns: Columns of the index, or of `MORE_FACETS`. For several columns, combinations
-                of their values are counted.
+            *columns: Columns of the index, of `MORE_FACETS`, or that `join` has added. For several
+                columns, combinations of their values are counted.
             unit: "series", "studies" or "patients". A patient counts for each of its values.
 
         Raises:
@@ -135,19 +137,24 @@ class CohortCounts(CohortBase):
         >>> lung.value_counts("Modality").to_dict()
         {'SR': 2419, 'SEG': 1663, 'CT': 422, 'RTSTRUCT': 422}
         """
-        counts = count_by_values(self.engine, self.conditions, columns, unit)
+        counted = [self._counted(column) for column in columns]
+        counts = count_by_values(self.engine, self.conditions, counted, unit)
         return to_series(counts, columns, unit)
 
     def unique(self, column: str) -> list[Scalar]:
         """Return the values of a column in ascending order; the last is None if some are missing.
 
         Args:
-            column: A column of the index, or of `MORE_FACETS`.
+            column: A column of the index, of `MORE_FACETS`, or that `join` has added.
 
         Raises:
             InvalidQueryError: The column is unknown.
         """
-        return distinct_values(self.engine, self.conditions, column)
+        return distinct_values(self.engine, self.conditions, self._counted(column))
+
+    def _counted(self, column: str) -> str | TableColumn:
+        """Return a column as it is given, or the column of another table that it stands for."""
+        return column if column in KEYWORDS else table_column(self, column) or column
 
     def flow(self) -> pd.DataFrame:
         """Return how many series and patients are left after each filter, and why others fell.

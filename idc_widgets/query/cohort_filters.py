@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ from .filters import OneOf
 from .joins import parse_join
 from .key_lists import Uids
 from .set_algebra import complement
-from .where_parser import parse_filters, parse_having, parse_patients, resolve_column
+from .table_filters import table_column, with_table_filters
+from .where_parser import KEYWORDS, parse_filters, parse_having, parse_patients, resolve_column
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,6 +49,9 @@ class CohortFilters(CohortBase):
                 - ``any_of=[{"Modality": "CT"}, {"PatientSex": "F", "Modality": "MR"}]``: all
                   filters of at least one dict hold. A cohort may take the place of a dict;
                 - ``exclude={"Modality": "SR"}``: as for `exclude`;
+                - a column that `join` has added, such as ``grade=(2, None)``; and, for any table
+                  that can be joined, ``**{"labels.grade": (2, None)}``. A series matches if one of
+                  its rows in the table does;
                 - ``part=``, ``ranked=``: what `filters` has after `sample`, `split`, `largest`,
                   `latest` or `earliest`.
 
@@ -59,7 +63,11 @@ class CohortFilters(CohortBase):
                 range is upside down or on a column of text, or a value has the wrong type.
         """
         refuse_positional("where", _given)
-        return self._and(*parse_filters(self.engine, filters))
+        return self._and(*parse_filters(self.engine, self._parsed(filters)))
+
+    def _parsed(self, filters: Mapping[str, object]) -> dict[str, object]:
+        """Return filters in which those on columns of other tables are conditions."""
+        return with_table_filters(self, filters, KEYWORDS)
 
     @takes_filters
     def exclude(self, /, *_given: object, **filters: object) -> Self:
@@ -94,7 +102,7 @@ class CohortFilters(CohortBase):
         Raises:
             InvalidQueryError: There is no such column.
         """
-        names = {resolve_column(self.engine, name) for name in columns}
+        names = {self._column_name(name) for name in columns}
         kept = tuple(
             condition
             for condition in self.conditions
@@ -102,6 +110,11 @@ class CohortFilters(CohortBase):
             and not ("exclude" in names and isinstance(condition, Excluded))
         )
         return replace(self, conditions=kept)
+
+    def _column_name(self, name: str) -> str:
+        """Return the name that the conditions on a column have."""
+        column = None if name in KEYWORDS else table_column(self, name)
+        return column.name if column is not None else resolve_column(self.engine, name)
 
     @takes_filters
     def having(
@@ -129,7 +142,7 @@ class CohortFilters(CohortBase):
         >>> lung.originals().having(Modality="SEG").summary().studies
         422
         """
-        return self._and(*parse_having(self.engine, level, filters, other))
+        return self._and(*parse_having(self.engine, level, self._parsed(filters), other))
 
     @takes_filters
     def lacking(
@@ -141,7 +154,9 @@ class CohortFilters(CohortBase):
         >>> IDCClient().cohort(Modality="CT").lacking(Modality=["SEG", "RTSTRUCT"]).filters
         {'Modality': 'CT', 'exclude': {'having': {'Modality': ['RTSTRUCT', 'SEG']}}}
         """
-        return self._and(*complement(parse_having(self.engine, level, filters, other)))
+        return self._and(
+            *complement(parse_having(self.engine, level, self._parsed(filters), other))
+        )
 
     def originals(self) -> Self:
         """Narrow the cohort to original images.
@@ -187,7 +202,13 @@ class CohortFilters(CohortBase):
         Tables of IDC are joined by the first of SeriesInstanceUID, StudyInstanceUID,
         dicom_patient_id (of clinical tables) and collection_id that the table has. If the table has
         several rows per series, the added values are lists. If the series already have a column of
-        the same name, the new one is ``<table>_<column>``.
+        the same name, the new one is ``<table>_<column>``. From then on, `where`, `exclude`,
+        `value_counts`, `unique`, `histogram` and `groupby` take these columns, too.
+
+        >>> from idc_widgets import IDCClient
+        >>> cohort = IDCClient().cohort(Modality="PT").join("collections_index", ["subjects"])
+        >>> cohort.where(subjects=(5000, None)).unique("collection_id")
+        ['breast_cancer_screening_dbt', 'cbis_ddsm', 'nlst']
 
         Args:
             table: A table that is available (see ``client.tables()`` and `IDCClient.fetch_table`),

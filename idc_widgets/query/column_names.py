@@ -58,4 +58,4 @@ def _elsewhere(engine: Engine, name: object) -> str:
     names = ", ".join(tables[:_MAX_TABLES]) + (", ..." if len(tables) > _MAX_TABLES else "")
     has = f"the table {names} has it" if len(tables) == 1 else f"the tables {names} have it"
     fetch = "" if found else f"client.fetch_table({tables[0]!r}) and then "
-    return f"{has}: call {fetch}cohort.join({tables[0]!r}).series()"
+    return f"{has}: call {fetch}cohort.join({tables[0]!r}), then where and series() take it"

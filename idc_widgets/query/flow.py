@@ -14,6 +14,7 @@ from .matching import Conditions, conjunction, matches_of, merge_conditions
 from .ranking import Ranked
 from .reprs import shortened
 from .sampling import InPart, StratumRanges
+from .table_filters import InTable
 
 __all__ = ["FlowStep", "flow_steps", "left_out", "why_empty"]
 
@@ -132,6 +133,8 @@ def _without_value(condition: Condition) -> Condition | None:
             return InCollections(column, ((None,),), known, frozenset())
         case IsFlag(column=column, values=values) if None not in values:
             return IsFlag(column, (None,))
+        case InTable():
+            return condition.without_value()
     return None
 
 

@@ -9,13 +9,15 @@ from .engine import Engine, Parameters, literal
 from .matching import Conditions, conjunction, matches_of
 from .per_engine import PerEngine
 from .results import Histogram
+from .table_counts import count_table_bins
+from .table_filters import TableColumn
 from .units import checked_unit
 
 __all__ = ["count_bins"]
 
 
 def count_bins(
-    engine: Engine, conditions: Conditions, column: str, bins: int, unit: str
+    engine: Engine, conditions: Conditions, column: str | TableColumn, bins: int, unit: str
 ) -> Histogram:
     """Count series, studies or patients per bin of a column.
 
@@ -23,9 +25,12 @@ def count_bins(
         InvalidQueryError: The column has no histogram, there are no bins, or the unit is unknown.
     """
     counted = checked_unit(unit)
-    column = checked_column(engine, column, RANGES, "column of a histogram")
+    if isinstance(column, str):
+        column = checked_column(engine, column, RANGES, "column of a histogram")
     if not isinstance(bins, int) or bins < 1:
         raise InvalidQueryError(f"bins={bins!r}: expected a whole number of at least 1")
+    if isinstance(column, TableColumn):
+        return count_table_bins(engine, conditions, column, bins, counted, unit)
     edges = _edges(engine, column, bins)
     matches = matches_of(engine, conditions)
     if matches is not None:

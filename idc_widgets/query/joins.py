@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .._util import as_list
@@ -11,7 +11,7 @@ from ..index import COLUMNS
 from .added_tables import AddedTable, AddedTables, Key
 from .engine import Engine, identifier
 
-__all__ = ["Join", "joined", "parse_join"]
+__all__ = ["Join", "joined", "joined_names", "parse_join"]
 
 #: The columns that a table of IDC can be joined by, from the most to the least specific, as pairs
 #: (column of the index, column of the table).
@@ -124,12 +124,9 @@ def joined(relation: str, joins: Sequence[Join], *, by_name: bool = False) -> st
         joins: The tables to join.
         by_name: See `Join.source`.
     """
-    taken = {name.casefold() for name in COLUMNS}  # names in SQL ignore letter case
-    for join in joins:
+    for join, names in _named(joins):
         columns = []
-        for name in join.columns:
-            alias = name if name.casefold() not in taken else f"{join.table}_{name}"
-            taken.add(alias.casefold())
+        for name, alias in names:
             value = f"list({identifier(name)})" if join.is_many else identifier(name)
             columns.append(f"{value} AS {identifier(alias)}")
         keys = [
@@ -144,3 +141,20 @@ def joined(relation: str, joins: Sequence[Join], *, by_name: bool = False) -> st
             f" USING ({', '.join(ours for ours, _ in join.key)})"
         )
     return relation
+
+
+def joined_names(joins: Sequence[Join]) -> dict[str, tuple[Join, str]]:
+    """Return the name of each added column → its join, and its name in the table."""
+    return {alias: (join, name) for join, names in _named(joins) for name, alias in names}
+
+
+def _named(joins: Sequence[Join]) -> Iterator[tuple[Join, list[tuple[str, str]]]]:
+    """Yield each join with its columns: their names in the table, and among those of series."""
+    taken = {name.casefold() for name in COLUMNS}  # names in SQL ignore letter case
+    for join in joins:
+        columns = []
+        for name in join.columns:
+            alias = name if name.casefold() not in taken else f"{join.table}_{name}"
+            taken.add(alias.casefold())
+            columns.append((name, alias))
+        yield join, columns

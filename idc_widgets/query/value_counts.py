@@ -16,7 +16,10 @@ from .engine import Engine, Parameters, Scalar
 from .facet_counts import count_facets
 from .flags import value_sql
 from .matching import Conditions, conjunction
+from .table_counts import with_values
+from .table_filters import TableColumn
 from .units import checked_unit
+from .value_parser import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +35,17 @@ def count_by_values(
     Raises:
         InvalidQueryError: A column or the unit is unknown, or there is no column.
     """
-    counted, names = checked_unit(unit), [_checked(engine, column) for column in columns]
+    counted = checked_unit(unit)
+    names = [
+        column if isinstance(column, TableColumn) else _checked(engine, column)
+        for column in columns
+    ]
     if not names:
         raise InvalidQueryError("value_counts: expected a column, such as 'Modality'")
     counts: Mapping[tuple[Scalar, ...], int]
-    if len(names) == 1 and unit != "studies":
-        [facets] = count_facets(engine, conditions, names, own_filters=True).values()
+    [first, *others] = names
+    if isinstance(first, str) and not others and unit != "studies":
+        [facets] = count_facets(engine, conditions, [first], own_filters=True).values()
         counts = {(facet.value,): getattr(facet, str(unit)) for facet in facets}
     else:
         counts = _count_by_sql(engine, conditions, names, counted)
@@ -75,24 +83,28 @@ def _checked(engine: Engine, column: object) -> str:
 
 
 def _count_by_sql(
-    engine: Engine, conditions: Conditions, names: Sequence[str], counted: str
+    engine: Engine, conditions: Conditions, names: Sequence[str | TableColumn], counted: str
 ) -> Counter[tuple[Scalar, ...]]:
-    # The facts of a collection follow from counts per collection.
-    columns = ["collection_id" if name in COLLECTION_FACETS else name for name in names]
     params = Parameters()
-    values = ", ".join(f"{value_sql(name)} AS c{place}" for place, name in enumerate(columns))
+    relation = f"index WHERE {conjunction(conditions, params.bind)}"
+    if any(isinstance(name, TableColumn) for name in names):
+        relation = f"(SELECT * FROM {relation}) AS matching"
+    columns = []
+    for place, name in enumerate(names):
+        if isinstance(name, TableColumn):
+            relation, value = with_values(relation, name, place)
+            columns.append(value)
+        else:  # the facts of a collection follow from counts per collection
+            columns.append(value_sql("collection_id" if name in COLLECTION_FACETS else name))
+    values = ", ".join(f"{value} AS c{place}" for place, value in enumerate(columns))
     places = ", ".join(str(place + 1) for place in range(len(columns)))
-    rows = engine.rows(
-        f"SELECT {values}, {counted} FROM index WHERE {conjunction(conditions, params.bind)}"
-        f" GROUP BY {places}",
-        params,
-    )
+    rows = engine.rows(f"SELECT {values}, {counted} FROM {relation} GROUP BY {places}", params)
     counts: Counter[tuple[Scalar, ...]] = Counter()
     for *row, count in rows:
-        facts = [
+        facts: list[Sequence[Any]] = [
             collection_values(engine, name).get(str(value)) or (None,)
-            if name in COLLECTION_FACETS
-            else (value,)
+            if isinstance(name, str) and name in COLLECTION_FACETS
+            else (plain(value),)
             for name, value in zip(names, row, strict=True)
         ]
         for combination in product(*facts):

@@ -22,6 +22,7 @@ from .ranking import Ranked, checked_ranking
 from .related_filters import HAVING_LEVELS, Having
 from .sampling import UNITS, HashRange, InPart, StratumRanges
 from .set_algebra import complement, union
+from .table_filters import InTable
 from .value_parser import check_unicode, parse_range, parse_scalar, plain, range_hint
 
 __all__ = [
@@ -138,6 +139,8 @@ def patient_key(key: object, expected: str = "(collection_id, PatientID)") -> tu
 
 def _parse(engine: Engine, name: str, value: object) -> Conjunction:
     """Return the conditions of one keyword argument."""
+    if isinstance(value, InTable):  # `with_table_filters` has parsed it
+        return (value,)
     name = resolve_column(engine, name)
     if name in _COMPOSED:
         return _COMPOSED[name](engine, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._util import human_size, one_line, plural
-from ..query import Cohort, DuckDBEngine
+from ..query import Cohort, DuckDBEngine, joins_in
 
 __all__ = ["describe", "filters_as_code", "python_code"]
 
@@ -27,18 +27,40 @@ def python_code(cohort: Cohort, description: str) -> str:
     engine = cohort.engine
     is_own_table = isinstance(engine, DuckDBEngine) and engine.index.is_own
     argument = _literal(engine.data_version) if is_own_table else ""
-    filters = filters_as_code(cohort)
+    filters, client = filters_as_code(cohort), f"IDCClient({argument})"
+    tables = _tables(cohort)
+    if tables:
+        tables, client = f"client = {client}\n{tables}", "client"
     # The data version of a user's own table is its path, which may contain line ends.
     return (
         f"# {one_line(f'Data {engine.data_version}: {description}')}\n"
         "from idc_widgets import IDCClient\n\n"
-        f"selection = IDCClient({argument}).cohort({filters}).select()\n"
+        f"{tables}selection = {client}.cohort({filters}).select()\n"
     )
 
 
 def filters_as_code(cohort: Cohort) -> str:
     """Return the filters of a cohort as the arguments of a call in Python."""
-    return ", ".join(f"{name}={_literal(value)}" for name, value in cohort.filters.items())
+    filters = cohort.filters
+    named = [f"{name}={_literal(value)}" for name, value in filters.items() if name.isidentifier()]
+    # The names of a table and a column, such as "labels.grade", are no keywords of Python.
+    others = {name: value for name, value in filters.items() if not name.isidentifier()}
+    return ", ".join([*named, f"**{_literal(others)}"] if others else named)
+
+
+def _tables(cohort: Cohort) -> str:
+    """Return the lines that provide the tables that filters need, with a comment on each."""
+    lines = {}
+    for join in joins_in(cohort.conditions):
+        if join.added is None:
+            lines[join.table] = f"# This needs the table {one_line(join.table)}.\n"
+            continue
+        key = {column: ours for ours, column in join.key}
+        lines[join.table] = (
+            f"# your_{join.table} is your table of {plural(join.added.content.num_rows, 'row')}.\n"
+            f"client.add_table({_literal(join.table)}, your_{join.table}, on={_literal(key)})\n"
+        )
+    return "".join(lines.values())
 
 
 def _literal(value: object) -> str:
