@@ -207,8 +207,8 @@ class CohortFilters(CohortBase):
 
         >>> from idc_widgets import IDCClient
         >>> cohort = IDCClient().cohort(Modality="PT").join("collections_index", ["subjects"])
-        >>> cohort.where(subjects=(5000, None)).unique("collection_id")
-        ['breast_cancer_screening_dbt', 'cbis_ddsm', 'nlst']
+        >>> cohort.where(subjects=(800, 1000)).unique("collection_id")
+        ['fdg_pet_ct_lesions']
 
         Args:
             table: A table that is available (see ``client.tables()`` and `IDCClient.fetch_table`),
