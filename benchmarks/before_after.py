@@ -5,8 +5,9 @@
 
 Both checkouts run the same tasks through the public API, each in its own process. They alternate
 (A B A B ...), so that a busy machine slows both equally. Both use the packages that are installed
-for this Python. A ratio is the median time of this checkout divided by that of the other checkout:
-above 1, this checkout is slower. The noise is the ratio of the other checkout to itself.
+for this Python, and have their modules compiled, as an installed package has. A ratio is the median
+time of this checkout divided by that of the other checkout: above 1, this checkout is slower. The
+noise is the ratio of the other checkout to itself.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from _measure import heading, print_table
 
@@ -81,9 +83,15 @@ def command(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def run(checkout: Path) -> dict[str, float]:
-    """Return task → seconds of one turn of a checkout."""
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+def run(checkout: Path, compiled: str) -> dict[str, float]:
+    """Return task → seconds of one turn of a checkout.
+
+    Args:
+        checkout: The folder of the checkout.
+        compiled: The folder for compiled modules.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONPYCACHEPREFIX": compiled}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment.setdefault("IDC_WIDGETS_CACHE_DIR", "/nonexistent")
     seconds = {}
     for name, code in (("import idc_widgets", "import idc_widgets"), ("start-up", START)):
@@ -107,9 +115,10 @@ def main() -> None:
     arguments = parser.parse_args()
     before = arguments.before.resolve()
     turns: list[tuple[dict[str, float], ...]] = []
-    run(HERE), run(before)  # fills the file cache, and compiles Python
-    for _ in range(arguments.turns):
-        turns.append((run(HERE), run(before), run(before)))
+    with TemporaryDirectory() as compiled:
+        run(HERE, compiled), run(before, compiled)  # fills the file cache, and compiles Python
+        for _ in range(arguments.turns):
+            turns.append(tuple(run(checkout, compiled) for checkout in (HERE, before, before)))
     rows = []
     for task in turns[0][0]:
         here, there, again = ([turn[place][task] for turn in turns] for place in range(3))

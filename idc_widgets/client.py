@@ -15,7 +15,6 @@ from .index import METADATA_ENDPOINT, MIRRORS, Index
 from .other_clients import NAMES_ELSEWHERE
 from .query import (
     AddedTables,
-    Cohort,
     DuckDBEngine,
     Engine,
     shared_engine,
@@ -26,6 +25,7 @@ from .table_calls import TableCalls
 if TYPE_CHECKING:
     from ._util import ProgressCallback
     from .download import DownloadPlan, Source
+    from .query import Cohort
     from .selection import FoundUids, Manifest, Selection
 
 __all__ = ["IDCClient"]
@@ -70,11 +70,9 @@ class IDCClient(TableCalls, FirstApi, PublicNames):
         metadata_endpoint_url: str | None = None,
         auto_cache: bool = True,
     ) -> None:
-        if engine is None:
-            if isinstance(index, Index):
-                engine = DuckDBEngine(index)
-            else:  # clients of the same files share one engine
-                engine = shared_engine(Index(None if index is None else Path(index)))
+        if engine is None:  # clients of the same files share one engine, but not of an `Index`
+            own = None if index is None or isinstance(index, Index) else Path(index)
+            engine = DuckDBEngine(index) if isinstance(index, Index) else shared_engine(Index(own))
         elif index is not None:
             raise TypeError("pass an index or an engine, not both: an engine has its own tables")
         #: The engine that runs the queries of this client.
@@ -98,6 +96,8 @@ class IDCClient(TableCalls, FirstApi, PublicNames):
         >>> client.cohort(Modality="CT", PatientID="LUNG1-365").summary().series
         1
         """
+        from .query import Cohort  # late: opening a client does not need it
+
         everything = Cohort(
             self.engine, endpoint_url=self.endpoint_url, added_tables=self._added_tables
         )

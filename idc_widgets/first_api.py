@@ -17,12 +17,13 @@ from .errors import (
     nearest_choice,
     unknown_message,
 )
-from .query import Cohort, Engine, to_dataframe
+from .query import Engine, to_dataframe
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from .download import DownloadPlan
+    from .query import Parameters
 
 __all__ = ["FirstApi"]
 
@@ -112,7 +113,7 @@ class FirstApi:
         )
         if not rows:
             # If the value is a text, this raises an error that says what is wrong with it.
-            Cohort(self.engine).where(SeriesInstanceUID=seriesInstanceUid)
+            self._predicate(SeriesInstanceUID=seriesInstanceUid)
             raise InvalidQueryError(f"expected one SeriesInstanceUID, not {seriesInstanceUid!r}")
         return float(rows[0][0] or 0)
 
@@ -266,8 +267,18 @@ class FirstApi:
             table = self.engine.query(sql.format(where=where), list(given.values()))
             if table.num_rows:
                 return _formatted(table, key, outputFormat)
-        where, params = Cohort(self.engine).where(**given).predicate
+        where, params = self._predicate(**given)
         return _formatted(self.engine.query(sql.format(where=where), params), key, outputFormat)
+
+    def _predicate(self, **filters: object) -> tuple[str, Parameters]:
+        """Return filters as an SQL condition and its parameters.
+
+        Raises:
+            InvalidQueryError: A value is unknown.
+        """
+        from .query import Cohort  # late: opening a client does not need it
+
+        return Cohort(self.engine).where(**filters).predicate
 
 
 def _formatted(table: pa.Table, key: str, outputFormat: str) -> Any:

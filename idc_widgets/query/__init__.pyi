@@ -12,6 +12,7 @@ from .duckdb_engine import DuckDBEngine as DuckDBEngine
 from .engine import Engine as Engine
 from .engine import Parameters as Parameters
 from .exclusion import listed_values as listed_values
+from .filter_keywords import KEYWORDS as KEYWORDS
 from .filter_keywords import takes_filters as takes_filters
 from .filters import OneOf as OneOf
 from .ibis_engine import IbisEngine as IbisEngine
@@ -49,5 +50,4 @@ from .table_catalog import TableCatalog as TableCatalog
 from .table_filters import joins_in as joins_in
 from .value_notes import NOTED_COLUMNS as NOTED_COLUMNS
 from .value_notes import value_notes as value_notes
-from .where_parser import KEYWORDS as KEYWORDS
 from .where_parser import patient_key as patient_key

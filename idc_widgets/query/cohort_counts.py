@@ -11,6 +11,7 @@ from .cohort_base import CohortBase
 from .condition import PATIENT_KEY_SQL
 from .engine import Scalar
 from .facet_counts import count_facets, count_values
+from .filter_keywords import KEYWORDS
 from .flow import flow_steps, left_out, why_empty
 from .histograms import count_bins
 from .licenses import License
@@ -18,7 +19,6 @@ from .results import FacetValue, Histogram, Summary
 from .table_filters import TableColumn, table_column
 from .units import Unit
 from .value_counts import count_by_values, distinct_values, to_series
-from .where_parser import KEYWORDS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,16 +7,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .._util import as_keys
+from ..errors import InvalidQueryError
 from .cohort_base import CohortBase
 from .condition import sorted_unique
 from .exclusion import Excluded
-from .filter_keywords import refuse_positional, takes_filters
+from .filter_keywords import KEYWORDS, takes_filters
 from .filters import OneOf
 from .joins import parse_join
 from .key_lists import Uids
 from .set_algebra import complement
 from .table_filters import table_column, with_table_filters
-from .where_parser import KEYWORDS, parse_filters, parse_having, parse_patients, resolve_column
+from .where_parser import (
+    Filtered,
+    parse_filters,
+    parse_having,
+    parse_patients,
+    resolve_column,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -62,7 +69,7 @@ class CohortFilters(CohortBase):
             InvalidQueryError: A column or value is unknown (the message names the nearest), a
                 range is upside down or on a column of text, or a value has the wrong type.
         """
-        refuse_positional("where", _given)
+        _refuse_positional("where", _given)
         return self._and(*parse_filters(self.engine, self._parsed(filters)))
 
     def _parsed(self, filters: Mapping[str, object]) -> dict[str, object]:
@@ -89,7 +96,7 @@ class CohortFilters(CohortBase):
         >>> IDCClient().cohort().exclude(Modality=["SR", "SEG"], PatientAge=(0, 18)).filters
         {'exclude': {'Modality': ['SEG', 'SR'], 'PatientAge': (0, 18)}}
         """
-        refuse_positional("exclude", _given)
+        _refuse_positional("exclude", _given)
         return self.where(exclude=filters)
 
     def without(self, *columns: str) -> Self:
@@ -220,3 +227,29 @@ class CohortFilters(CohortBase):
         """
         join = parse_join(self.engine, self.added_tables, table, columns)
         return replace(self, joins=(*self.joins, join))
+
+
+def _refuse_positional(name: str, given: Sequence[object]) -> None:
+    """Refuse filters that are not keyword arguments.
+
+    Args:
+        name: The name of the method.
+        given: The positional arguments.
+
+    Raises:
+        InvalidQueryError: There is one; the message says how to write it.
+    """
+    if not given:
+        return
+    first = given[0]
+    shown = repr(first) if isinstance(first, (str, Mapping)) else type(first).__name__
+    problem = f"{name}({shown[:200]}): filters are keyword arguments"
+    if isinstance(first, Filtered):
+        operator = "a - b" if name == "exclude" else "a & b"
+        raise InvalidQueryError(f"{problem}; to combine two cohorts, write {operator}")
+    if isinstance(first, Mapping):
+        raise InvalidQueryError(f"{problem}; pass the dict with two stars: {name}(**filters)")
+    raise InvalidQueryError(
+        f"{problem}, such as {name}(Modality='CT', instanceCount=(100, None)); "
+        "for a condition in SQL, call client.sql(...)"
+    )

@@ -1,15 +1,27 @@
-"""What help and Tab show of the methods that take filters as keyword arguments."""
+"""The keywords that filters have, and what help and Tab show of the methods that take them."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from ..errors import InvalidQueryError
-from .where_parser import KEYWORDS, Filtered
+from ..index import ALIASES, COLLECTION_FACETS, COLUMNS
 
-__all__ = ["refuse_positional", "takes_filters"]
+__all__ = ["FILTER_NAMES", "KEYWORDS", "takes_filters"]
+
+#: The keywords of `Cohort.where` that are not columns. `query/where_parser.py` has a parser for
+#: each. They are listed here, so that opening a client need not import the parsers.
+_SPECIAL_NAMES = (
+    *("text", "uids", "patients", "commercial_use", "original"),
+    *("having", "any_of", "part", "ranked", "exclude"),
+)
+
+#: The keywords that `Cohort.where` takes, without aliases.
+FILTER_NAMES = (*COLUMNS, *COLLECTION_FACETS, *_SPECIAL_NAMES)
+
+#: The keywords that `Cohort.where` takes.
+KEYWORDS = (*FILTER_NAMES, *ALIASES)
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -43,31 +55,3 @@ def takes_filters(method: _Method) -> _Method:
     ]
     method.__signature__ = signature.replace(parameters=[*own, *filters, others])  # type: ignore[attr-defined]
     return method
-
-
-def refuse_positional(name: str, given: Sequence[object]) -> None:
-    """Refuse filters that are not keyword arguments.
-
-    Args:
-        name: The name of the method.
-        given: The positional arguments.
-
-    Raises:
-        InvalidQueryError: There is one; the message says how to write it.
-    """
-    if given:
-        _refuse(name, given[0])
-
-
-def _refuse(name: str, given: object) -> NoReturn:
-    shown = repr(given) if isinstance(given, (str, Mapping)) else type(given).__name__
-    problem = f"{name}({shown[:200]}): filters are keyword arguments"
-    if isinstance(given, Filtered):
-        operator = "a - b" if name == "exclude" else "a & b"
-        raise InvalidQueryError(f"{problem}; to combine two cohorts, write {operator}")
-    if isinstance(given, Mapping):
-        raise InvalidQueryError(f"{problem}; pass the dict with two stars: {name}(**filters)")
-    raise InvalidQueryError(
-        f"{problem}, such as {name}(Modality='CT', instanceCount=(100, None)); "
-        "for a condition in SQL, call client.sql(...)"
-    )

@@ -7,11 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from .._util import and_more, as_list
 from ..errors import InvalidQueryError, shown_value, unknown_message
-from ..index import ALIASES, COLLECTION_FACETS, COLUMNS
+from ..index import COLLECTION_FACETS, COLUMNS
 from .collection_facts import collection_names, collection_values
 from .column_names import checked_column
 from .condition import Condition, Conjunction, sorted_unique
 from .engine import Engine, Scalar
+from .filter_keywords import FILTER_NAMES
 from .filters import InCollections, OneOf, Text
 from .flags import IsFlag
 from .identifier_hints import identifier_hint
@@ -26,7 +27,6 @@ from .table_filters import InTable
 from .value_parser import check_unicode, parse_range, parse_scalar, plain, range_hint
 
 __all__ = [
-    "KEYWORDS",
     "conditions_of",
     "parse_filters",
     "parse_having",
@@ -107,7 +107,7 @@ def resolve_column(engine: Engine, name: str) -> str:
     Raises:
         InvalidQueryError: There is no such keyword; the message names the nearest.
     """
-    return checked_column(engine, name, _NAMES)
+    return checked_column(engine, name, FILTER_NAMES)
 
 
 def parse_patients(_engine: Engine, keys: object) -> Patients:
@@ -410,6 +410,7 @@ def _parse_ranked(engine: Engine, value: object) -> Conjunction:
     return merge_conditions(rankings)
 
 
+#: Keywords that take a value. Their names, and those below, are also in `filter_keywords`.
 _SPECIAL: dict[str, Callable[[Engine, object], Condition]] = {
     "text": _parse_text,
     "uids": _parse_uids,
@@ -426,9 +427,3 @@ _COMPOSED: dict[str, Callable[[Engine, object], Conjunction]] = {
     "ranked": _parse_ranked,
     "exclude": _parse_exclude,
 }
-
-#: The keywords that `Cohort.where` takes, without aliases.
-_NAMES = (*COLUMNS, *COLLECTION_FACETS, *_SPECIAL, *_COMPOSED)
-
-#: The keywords that `Cohort.where` takes.
-KEYWORDS = (*_NAMES, *ALIASES)

@@ -1,4 +1,4 @@
-"""The signatures of the methods that take filters, and the refusal of filters without a keyword."""
+"""The keywords of filters in signatures and in the parser, and filters without a keyword."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
 from idc_widgets.index import ALIASES
 from idc_widgets.query import KEYWORDS
+from idc_widgets.query.filter_keywords import _SPECIAL_NAMES
+from idc_widgets.query.where_parser import _COMPOSED, _SPECIAL
 
 
 @pytest.mark.parametrize("name", ["where", "exclude", "having", "lacking"])
@@ -18,6 +20,10 @@ def test_signatures_name_every_filter(client: IDCClient, name: str) -> None:
         parameters = inspect.signature(method).parameters
         assert {*KEYWORDS, *ALIASES} - {"having"} <= set(parameters)
         assert "_given" not in parameters
+
+
+def test_every_special_keyword_has_a_parser() -> None:
+    assert (*_SPECIAL, *_COMPOSED) == _SPECIAL_NAMES
 
 
 @pytest.mark.parametrize(
