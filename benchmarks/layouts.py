@@ -525,7 +525,7 @@ def _grouping_sets(rows: str, series: str, patient: str) -> str:
 def _by_column(rows: Sequence[tuple[Any, ...]]) -> Counts:
     counts: Counts = {column: {} for column in COLUMNS}
     # GROUPING has one bit per column, the highest bit for the first column. A bit is 0 if rows are
-    # # grouped by its column.
+    # grouped by its column.
     all_bits = (1 << len(COLUMNS)) - 1
     index_of = {all_bits ^ 1 << (len(COLUMNS) - 1 - index): index for index in range(len(COLUMNS))}
     for grouping, *values, series, patients in rows:

@@ -354,7 +354,7 @@ def _compare(frame: Any, columns: list[str], counts: Any) -> int:
     compared = 0
     for at, column in enumerate(columns):
         # GROUPING has one bit per column, the highest bit for the first column. A bit is 0 if
-        # # rows are grouped by its column.
+        # rows are grouped by its column.
         of_column = frame[(frame["which"] & (1 << (len(columns) - 1 - at))) == 0]
         theirs = {
             None if pd.isna(value) else _plain(value): [int(series), int(patients)]

@@ -81,10 +81,11 @@ class LargeDownloadError(DownloadError):
 
 
 #: Default limit of a download in GB (10^9 bytes). A download with more left to fetch raises
-#: `LargeDownloadError`. It is here because signatures need it before `download` is imported.
+#: `LargeDownloadError`. This module has the constant, because signatures need it before `download`
+#: is imported.
 MAX_GB = 50.0
 
-#: The default folder of downloads, in the working folder. It is here for the same reason.
+#: The default folder of downloads, in the working folder. Signatures need it, too.
 DEFAULT_FOLDER = "idc_data"
 
 

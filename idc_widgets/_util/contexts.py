@@ -37,7 +37,7 @@ class _Context(_GeneratorContextManager[_Result]):
 def ended_context(
     function: Callable[_Arguments, Iterator[_Result]],
 ) -> Callable[_Arguments, AbstractContextManager[_Result]]:
-    """Decorate a generator function as Python's contextmanager does, for one that holds a lock.
+    """Make a context manager of a generator function that holds a lock; end it after an interrupt.
 
     A KeyboardInterrupt may come when the generator has just reached its yield. Then the block
     is not run, and Python leaves the generator as it is, with its lock, for as long as

@@ -46,8 +46,8 @@ TIMEOUT_SECONDS = (10.0, 60.0)
 #: A short answer must be complete within this time, including redirects and the retry.
 _MAX_ANSWER_SECONDS = 120.0
 
-#: The headers of a file, and then every `_LEAST_BYTES`, must arrive within this number of read
-#: timeouts: with the usual timeout, that is about 1 kB/s.
+#: A server may take this number of read timeouts to send the headers of a file, and then to send
+#: each `_LEAST_BYTES`. With the usual timeout, this demands about 1 kB/s.
 _TIMEOUTS_PER_CHUNK = 2
 _LEAST_BYTES = 100_000
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 __all__ = ["too_few_open_files"]
 
-#: More files than a browser with a download opens, in addition to those of the kernel.
+#: The number of further files that this process must be able to open: more than a browser with a
+#: download opens.
 _NEEDED_FILES = 24
 
 

@@ -146,7 +146,8 @@ def count_objects(
 
     counts: dict[tuple[str, str], ObjectCount] = {}
     shares = [share for start in range(workers) if (share := wanted[start::workers])]
-    never = threading.Event()  # an error in one thread has to arrive here before the end
+    # `stop` would end the iterator below before the error that a thread has raised arrives here.
+    never = threading.Event()
     try:
         for counted in in_threads(count, shares, workers=workers, name="s3_listing", stop=never):
             counts.update(counted)

@@ -16,7 +16,7 @@ from .formatting import MORE_THREADS
 
 __all__ = ["NoThreadError", "in_threads", "start_thread"]
 
-_POLL_SECONDS = 0.1  # how soon the end of the work is noticed
+_POLL_SECONDS = 0.1  # pause between two checks whether the work has ended
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

@@ -24,7 +24,7 @@ __all__ = ["changed_since", "completion_times", "sizes_on_server"]
 _MAX_RECORD_BYTES = 1 << 24  # reading a larger one would delay a preview
 _OBJECTS_PER_PAGE = 1_000
 _WORKERS = 16
-_CLOCK_SECONDS = 2.0  # the record has times in whole seconds
+_CLOCK_SECONDS = 2.0  # accepted difference, as the record has times in whole seconds
 
 
 def sizes_on_server(

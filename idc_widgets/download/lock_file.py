@@ -78,20 +78,24 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class LockFile:
-    """What is known about the lock file of another job."""
+    """What is known about the lock file of another job.
+
+    Args:
+        status: Whether the job still runs.
+        owner: The first line: pid, host and folders; empty if it is not valid or cannot be read.
+        orphans: The further lines: the pid and the start time of each s5cmd process of the job.
+        is_ours: Whether the file belongs to this user.
+        is_new: Whether the file is only seconds old, so that its job may still back off.
+        is_of_a_job: Whether the content shows that a job made the file. A job that was killed at
+            once leaves an empty file.
+    """
 
     status: Status
     owner: dict[str, Any] = field(default_factory=dict)
-    """The first line: pid, host and folders; empty if it is not valid or cannot be read."""
     orphans: list[Any] = field(default_factory=list)
-    """The further lines: the pid and the start time of each s5cmd process of the job."""
     is_ours: bool = False
-    """Whether the file belongs to this user."""
     is_new: bool = True
-    """Whether the file is only seconds old, so that its job may still back off."""
     is_of_a_job: bool = False
-    """Whether the content shows that a job made the file. A job that was killed at once leaves an
-    empty file."""
 
     @property
     def is_from_here(self) -> bool:

@@ -51,10 +51,13 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])
 
 @dataclass(frozen=True)
 class Template:
-    """A parsed folder template."""
+    """A parsed folder template.
+
+    Args:
+        levels: The parts of each folder level: (True, name of a column) or (False, text).
+    """
 
     levels: tuple[tuple[tuple[bool, str], ...], ...]
-    """The parts of each folder level: (True, name of a column) or (False, text)."""
 
     @classmethod
     def parse(cls, text: str, columns: Iterable[str]) -> Template:

@@ -26,6 +26,19 @@ class PlannedSeries:
 
     If `only` is given, only those objects are wanted: `instances` and `size_bytes` count only them,
     and other files of the series are ignored.
+
+    Args:
+        SeriesInstanceUID: The UID.
+        bucket: The bucket that has the objects.
+        prefix: The prefix of the objects in the bucket.
+        folder: The folder into which the objects are fetched.
+        instances: The number of files.
+        size_bytes: The total size of the files.
+        license: The short name of the license; None if it is not known.
+        final_folder: Where the files are moved at the end; None if they stay in `folder`.
+        only: The bytes of each wanted object, by name; None if all objects are wanted.
+        PatientID: The patient; None if the rows of the plan have no such column.
+        Modality: The modality; None if the rows of the plan have no such column.
     """
 
     SeriesInstanceUID: str
@@ -36,9 +49,7 @@ class PlannedSeries:
     size_bytes: int
     license: str | None = None
     final_folder: Path | None = None
-    """Where the files are moved at the end; None if they stay in `folder`."""
     only: Mapping[str, int] | None = field(default=None, hash=False)
-    """The bytes of each wanted object, by name; None if all objects are wanted."""
     PatientID: str | None = None
     Modality: str | None = None
 

@@ -17,21 +17,29 @@ __all__ = ["Progress", "ProgressTracker", "Slowness", "Speed", "StopReason", "Tr
 SPEED_WINDOW_SECONDS = 5.0
 SLOW_WINDOW_SECONDS = 300.0
 LEAST_BYTES_PER_SECOND = 1_000
-_BYTES_PER_FILE = 10_000  # so much a finished file counts in addition: many are small
+_BYTES_PER_FILE = 10_000  # added to the rate for each finished file, as small files take time, too
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a download is. Files that were on disk before it started count as done."""
+    """How far a download is. Files that were on disk before it started count as done.
+
+    Args:
+        bytes_done: The number of bytes that have arrived.
+        bytes_total: The number of bytes of all files.
+        files_done: The number of files that have arrived.
+        files_total: The number of all files.
+        MB_per_s: The rate over the last 5 s (MB = 10^6 bytes); None until it is known, and at the
+            end.
+        seconds_left: The seconds that the rest takes at that rate.
+    """
 
     bytes_done: int
     bytes_total: int
     files_done: int
     files_total: int
     MB_per_s: float | None = None
-    """The rate over the last 5 s (MB = 10^6 bytes); None until it is known, and at the end."""
     seconds_left: float | None = None
-    """The seconds that the rest takes at that rate."""
 
     @property
     def fraction(self) -> float:
@@ -41,45 +49,56 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StopReason:
-    """Why s5cmd stopped before every file had arrived."""
+    """Why s5cmd stopped before every file had arrived.
+
+    Args:
+        message: The reason in plain words.
+        is_temporary: Whether another try may succeed.
+        stalled: The locations (`bucket/prefix`) of the series that caused this; None if all series
+            did.
+        fits_all: False if the reason explains missing files, but not files of the wrong size.
+    """
 
     message: str
     is_temporary: bool = True
-    """Whether another try may succeed."""
     stalled: frozenset[str] | None = None
-    """The locations (`bucket/prefix`) of the series that caused this; None if all series did."""
     fits_all: bool = True
-    """False if the reason explains missing files, but not files of the wrong size."""
 
 
 @dataclass(slots=True)
 class TrackedSeries:
-    """One series while it is fetched: which of its files are on disk, and which are growing."""
+    """One series while it is fetched: which of its files are on disk, and which are growing.
+
+    Args:
+        series: The series.
+        files: The bytes of each finished file, by name.
+        growing: The bytes of each unfinished file, by final name.
+        growth: The last state of each unfinished file, by path, and when it changed on the clock of
+            `poll`.
+        finished_bytes: The bytes of all finished files.
+        fetched: How many bytes and files s5cmd has reported.
+        reported: The names of the files that s5cmd has reported.
+        counted: How many bytes and files of this series the totals of the tracker include.
+        was_complete: Whether the tracker has counted this series as done.
+        problem: The error that s5cmd reported; a permanent error has precedence over a temporary
+            one.
+        is_temporary: Whether another try may fetch more.
+        awaited: If only some objects are wanted, the names of those that s5cmd has not reported
+            yet.
+    """
 
     series: PlannedSeries
     files: dict[str, int]
-    """The bytes of each finished file, by name."""
     growing: dict[str, int] = field(default_factory=dict)
-    """The bytes of each unfinished file, by final name."""
     growth: dict[str, tuple[disk.FileState | None, float]] = field(default_factory=dict)
-    """The last state of each unfinished file, by path, and when it changed on the clock of
-    `poll`."""
     finished_bytes: int = 0
-    """The bytes of all finished files."""
     fetched: tuple[int, int] = (0, 0)
-    """How many bytes and files s5cmd has reported."""
     reported: set[str] = field(default_factory=set)
-    """The names of the files that s5cmd has reported."""
     counted: tuple[int, int] = (0, 0)
-    """How many bytes and files of this series the totals of the tracker include."""
     was_complete: bool = False
-    """Whether the tracker has counted this series as done."""
     problem: str | None = None
-    """The error that s5cmd reported; a permanent error has precedence over a temporary one."""
     is_temporary: bool = False
-    """Whether another try may fetch more."""
     awaited: set[str] = field(default_factory=set)
-    """If only some objects are wanted, the names of those that s5cmd has not reported yet."""
 
     def __post_init__(self) -> None:
         self.finished_bytes = sum(self.files.values())

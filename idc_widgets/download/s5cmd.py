@@ -69,21 +69,30 @@ user.)"""
 
 @dataclass(frozen=True, slots=True)
 class FileDone:
-    """s5cmd reports that one file is complete under its final name."""
+    """s5cmd reports that one file is complete under its final name.
+
+    Args:
+        source: The address of the object: `s3://bucket/key`.
+        destination: The path of the file.
+        size_bytes: The size of the file.
+    """
 
     source: str
-    """The address of the object: `s3://bucket/key`."""
     destination: str
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """s5cmd reports an error."""
+    """s5cmd reports an error.
+
+    Args:
+        message: The message of s5cmd.
+        source: The s3:// URL that the error concerns; "" if the report has none.
+    """
 
     message: str
     source: str
-    """The s3:// URL that the error concerns; "" if the report has none."""
 
 
 @dataclass(frozen=True, slots=True)

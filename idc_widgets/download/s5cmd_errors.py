@@ -10,7 +10,7 @@ __all__ = ["in_plain_words", "is_disk_full", "is_temporary"]
 
 # Pattern of an error, its meaning in plain words, and whether another try may succeed
 _PLAIN_WORDS = (
-    # First, as it may have the words of a file that is missing
+    # This pattern comes first, because its messages may also have "no such file or directory".
     (r"x509|certificate|CABundle", "the secure connection cannot be checked", False),
     (
         r"failed to create new OS thread|resource temporarily unavailable",
@@ -45,9 +45,9 @@ _PLAIN_WORDS = (
 
 
 def _meaning(message: str) -> tuple[str, bool]:
-    for pattern, words, passes in _PLAIN_WORDS:
+    for pattern, words, is_temporary in _PLAIN_WORDS:
         if re.search(pattern, message, re.I):
-            return words, passes
+            return words, is_temporary
     return "", False
 
 

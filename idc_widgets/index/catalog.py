@@ -20,7 +20,8 @@ from .tables import FETCHABLE_TABLES, MIRRORS, PACKAGE_TABLES, is_clinical_name
 
 __all__ = ["Index"]
 
-#: Increase it with every change to the format of the file `Index.prepared_encoding`.
+#: The version of the format of the file `Index.prepared_encoding`. Increase it with every change of
+#: the format.
 _ENCODING_VERSION = 6
 
 #: The end of a Parquet file lists its columns, with the places, sizes and extreme values of their
@@ -64,8 +65,8 @@ class Index:
         #: The path of the dictionary-encoded columns, whether it exists or not: see
         #: `IDCClient.build_cache`. None for a table of your own, or without a cache folder.
         self.prepared_encoding: Path | None = None
-        #: The version of the installed idc-index-data, such as "25.0.5", which is also that of the
-        #: fetched tables. None if idc-index-data is not installed.
+        #: The version of the installed idc-index-data and of the fetched tables, such as "25.0.5".
+        #: None if idc-index-data is not installed.
         self.release: str | None = None
         if package is not None:
             with suppress(importlib.metadata.PackageNotFoundError):
@@ -124,11 +125,10 @@ class Index:
         return FETCHABLE_TABLES if self.data_folder is not None else ()
 
     def place(self, name: str) -> Path:
-        """Return the path of a fetched table, whether it exists or not.
+        """Return where a fetched table is, or would be: a file or, for a clinical table, a folder.
 
         Args:
-            name: One of `fetchable`, whose path is that of a file; or a clinical table, whose path
-                is that of a folder.
+            name: One of `fetchable`, or a clinical table.
 
         Raises:
             InvalidQueryError: No table has this name, or tables cannot be fetched.

@@ -16,8 +16,8 @@ class Level:
 
     Args:
         name: The noun for one row: "patient", "study" or "series". It names the level everywhere.
-        plural: The noun for several rows. The method of `Cohort` that returns the rows has this
-            name, and so has the trait of `BrowserState` with the picked rows.
+        plural: The noun for several rows. It is also the name of the method of `Cohort` that
+            returns the rows, and of the trait of `BrowserState` that has the picked rows.
         key: The columns whose values identify a row of the level.
         columns: The columns of the table that lists the rows.
     """

@@ -14,7 +14,8 @@ __all__ = ["RANGES", "Bound", "Range", "age_in_years"]
 Bound: TypeAlias = "str | int | float"
 
 _AGE = re.compile(r"([0-9]{1,3})([DWMYdwmy]?)", re.ASCII)
-#: Unit → two numbers of days, months or years: those in the unit, and those in a year.
+#: Unit of an age → the length of the unit, and the length of a year. Both are in days for "D" and
+#: "W", in months for "M", and in years for "Y" and "" (no unit).
 _AGE_UNITS = {"D": (1, 365.25), "W": (7, 365.25), "M": (1, 12.0), "Y": (1, 1.0), "": (1, 1.0)}
 
 
@@ -44,8 +45,9 @@ class Range:
             computed from these integers.
         edges: A function that takes the lowest and the highest coarse value and the number of bins,
             and returns the edges of the bins.
-        ends: A function that takes rising pairs of a coarse value and the number of its series, and
-            returns the lowest and the highest value for `edges`. The outer bins take the rest.
+        ends: A function that takes pairs (coarse value, number of series) in ascending order, and
+            returns the lowest and the highest coarse value to pass to `edges`. Values beyond these
+            two are counted in the outer bins.
     """
 
     column: str
@@ -68,7 +70,7 @@ class Range:
 
 
 def _without_extremes(counted: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the ends without the extremes: at each end, one series in 200."""
+    """Return the lowest and highest value without the extremes: one series in 200 at each end."""
     margin = sum(series for _, series in counted) / 200
     low = _first_beyond(counted, margin)
     return low, max(low, _first_beyond(counted[::-1], margin))
@@ -85,7 +87,7 @@ def _first_beyond(counted: Iterable[tuple[int, int]], margin: float) -> int:
 
 
 def _shortest_with_most(counted: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the ends of the shortest range that has nine series in ten.
+    """Return the lowest and highest value of the shortest range that has nine series in ten.
 
     De-identification moves dates by decades, so equal bins for all dates would be 75 months wide.
 

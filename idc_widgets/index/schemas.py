@@ -64,11 +64,10 @@ def tables_with_column(name: str) -> tuple[str, ...]:
         for table, schema in schemas.items()
         if schema is not None and folded in map(str.casefold, schema.columns)
     ]
-    return tuple(sorted(found, key=_is_of_acquisition))
+    return tuple(sorted(found, key=_joins_to_acquisitions))
 
 
-def _is_of_acquisition(table: str) -> bool:
-    """Return False for the tables of acquisitions, which sort first."""
+def _joins_to_acquisitions(table: str) -> bool:
     return table not in ("ct_index", "mr_index", "pt_index")
 
 

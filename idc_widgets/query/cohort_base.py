@@ -38,7 +38,7 @@ class CohortBase(PublicNames):
     Args:
         engine: The engine that runs the queries.
         conditions: The filters as conditions, sorted by column. A column has at most two: one that
-            series fulfill, and one (`exclude`) that they do not.
+            the series must fulfill, and one (`exclude`) that they must not fulfill.
         joins: The tables whose columns `join` has added to those of `series`.
         endpoint_url: The S3 server of downloads, as for `IDCClient`. It does not matter to ``==``.
         added_tables: The tables of the client, which `join` knows. They do not matter to ``==``.

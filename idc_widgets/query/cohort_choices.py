@@ -60,9 +60,9 @@ class CohortChoices(CohortBase):
 
         Args:
             level: "patient", "study" or "series".
-            stratify: A column of the index. The patients with each of its values are divided by
-                themselves, and have the shares as exactly as possible. A patient with several
-                values counts for the lowest. Such parts may change when IDC grows.
+            stratify: A column of the index. For each of its values, the patients with this value
+                are divided separately, so that the shares are as exact as possible. A patient with
+                several values belongs to the lowest of them. Such parts may change when IDC grows.
             random_state: A whole number. Another number gives other parts.
             **shares: Name and share of each part. The shares add up to 1.
 
@@ -90,7 +90,7 @@ class CohortChoices(CohortBase):
         narrow the choice.
 
         Args:
-            n: The number of series in each.
+            n: The number of series per study, patient or collection.
             per: "study", "patient" or "collection".
             by: A column of numbers or dates. With "SeriesDate", the newest series are chosen.
 
@@ -107,12 +107,12 @@ class CohortChoices(CohortBase):
     def latest(self, n: int = 1, per: str = "patient") -> Self:
         """Return the series of the latest studies of each patient or collection.
 
-        Studies are compared by StudyDate. Those without a date come last; of those of one day, the
-        one with the lowest StudyInstanceUID comes first. As for `largest`, later filters narrow
-        the choice.
+        Studies are compared by StudyDate. Studies without a date come last. If several studies have
+        the same date, the one with the lowest StudyInstanceUID comes first. As for `largest`, later
+        filters narrow the choice.
 
         Args:
-            n: The number of studies of each.
+            n: The number of studies per patient or collection.
             per: "patient" or "collection".
 
         Raises:

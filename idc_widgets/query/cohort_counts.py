@@ -174,7 +174,7 @@ class CohortCounts(CohortBase):
         return pd.DataFrame(flow_steps(self.engine, self.conditions))
 
     def left_out(self) -> dict[str, int]:
-        """Return how many series fulfill all filters but one, for which they lack a value.
+        """Return, for each filter, how many series fail only it, because they lack a value.
 
         A filter for a value or a range leaves out all series without a value. The preview of a
         plan says so, too. To keep them, list None: ``where(PatientSex=["F", None])``, or exclude

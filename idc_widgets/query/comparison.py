@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
-#: The rows of a column of numbers or dates, and the share of the values that are not above each.
+#: Name of a row for a column of numbers or dates → the share of values up to the value in this row.
 _QUANTILES: Mapping[str, float] = {"lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
 
 
@@ -30,8 +30,8 @@ def compare(
 ) -> pd.DataFrame:
     """Compare cohorts: count the values of each column, side by side.
 
-    Columns of numbers, dates and ages have a median and quartiles instead. For a patient or study
-    with several values, the lowest counts there; in counts, each of the values counts.
+    Columns of numbers, dates and ages have a median and quartiles instead. These use the lowest
+    value of a patient or study. Counts include a patient or study once for each of its values.
 
     Args:
         cohorts: Name → cohort.
@@ -88,7 +88,7 @@ def _rows_of(column: str, cohorts: Sequence[Cohort], unit: str) -> dict[Any, lis
 def _quantiles(
     engine: Engine, conditions: Conditions, column: str, unit: str
 ) -> dict[str | None, Scalar]:
-    """Return the quantiles of a column; for the key None, the number of units without a value."""
+    """Return name → quantile of a column, and None → the number of units without a value."""
     params = Parameters()
     where = conjunction(conditions, params.bind)
     rows = engine.rows(

@@ -46,7 +46,7 @@ class Excluded:
         return Excluded(self.column, united((*self.conditions, *other.conditions)))
 
     def or_(self, other: Condition) -> None:
-        """Return None: series that one of two conditions excludes are not excluded by one."""
+        """Return None: an `Excluded` can say "neither a nor b", but not "not a, or not b"."""
 
     def argument(self) -> object:
         """Return the value that `Cohort.exclude` takes; a list of values for several conditions.

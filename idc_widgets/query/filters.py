@@ -122,7 +122,7 @@ class Between:
         return tuple(value for value, is_in in zip(present, flags.tolist(), strict=True) if is_in)
 
     def or_(self, other: Condition) -> None:
-        """Return None: two ranges are seldom one."""
+        """Return None: the union of two ranges is seldom a range."""
 
     def argument(self) -> object:
         """Return the pair (low, high)."""

@@ -56,7 +56,7 @@ def flow_steps(engine: Engine, conditions: Conjunction) -> Iterator[FlowStep]:
 
 
 def left_out(engine: Engine, conditions: Conjunction) -> dict[str, int]:
-    """Return how many series fulfill all filters but one, for which they lack a value.
+    """Return, for each filter, how many series fail only it, because they lack a value.
 
     The index is read by SQL unless it is in memory.
 
@@ -96,9 +96,9 @@ def why_empty(engine: Engine, conditions: Conjunction) -> str | None:
 
 
 def _steps(conditions: Conjunction) -> Iterator[tuple[Condition, Conjunction]]:
-    """Yield each condition with all that hold together up to it.
+    """Yield each condition, and all conditions up to it, itself included.
 
-    What a choice is made from comes before the choice.
+    If the last conditions choose some of the series, the conditions of all these series come first.
     """
     together: Conjunction = ()
     chosen = [condition for condition in conditions if _source(condition) is not None]
@@ -113,7 +113,7 @@ def _steps(conditions: Conjunction) -> Iterator[tuple[Condition, Conjunction]]:
 
 
 def _source(condition: Condition) -> Conjunction | None:
-    """Return the conditions of the series from which a condition chooses, if it chooses."""
+    """Return the conditions of the series that a condition chooses from; None if it does not."""
     match condition:
         case Ranked(clauses=(ranking,)):
             return ranking.source

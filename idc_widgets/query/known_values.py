@@ -36,8 +36,8 @@ _MAX_SIMILAR_VALUES = 5_000
 #: The character that sorts after all others.
 _LAST = chr(sys.maxunicode)
 
-#: A value is similar only if it begins with the first half of the given text. Of a long half, this
-#: many characters count.
+#: A value is similar only if it begins with the first half of the given text. Only this many
+#: characters of the half are compared.
 _MAX_PREFIX_CHARACTERS = 32
 
 

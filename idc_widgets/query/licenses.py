@@ -11,9 +11,13 @@ __all__ = ["License"]
 
 @dataclass(frozen=True)
 class License:
-    """A license, and the number of series that have it."""
+    """A license, and the number of series that have it.
 
-    #: The short name, such as "CC BY 4.0".
+    Args:
+        name: The short name, such as "CC BY 4.0".
+        series: The number of series that have it.
+    """
+
     name: str
     series: int
 

@@ -39,9 +39,9 @@ def conjunction(conditions: Iterable[Condition], bind: Bind) -> str:
 
 
 def mask_of_all(memory: MemoryIndex, conditions: Conditions) -> Mask:
-    """Return the mask of the series that fulfill all conditions, which are a part of another one.
+    """Return the mask of the series that fulfill all of these parts of another condition.
 
-    The masks of these conditions are not kept: the recent ones should be those of whole conditions.
+    The masks of the parts are not kept, so that those of whole conditions stay in the cache.
     """
     masks = [condition.mask(memory) for condition in conditions]
     return reduce(and_, masks) if masks else memory.mask_of_everything()

@@ -24,8 +24,9 @@ __all__ = ["reduced"]
 
 _Cohort = TypeVar("_Cohort")
 
-#: The name of each engine of which a cohort was pickled, and the engines by name.
+#: The name of each engine of which a cohort was pickled.
 _names: PerEngine[Engine, str] = PerEngine(lambda _engine: uuid.uuid4().hex)
+#: The engines that have a name, by their name.
 _engines: WeakValueDictionary[str, Engine] = WeakValueDictionary()
 
 

@@ -18,7 +18,7 @@ from .sampling import HASH_VALUES, UNITS, HashRange, InPart, StratumRanges, shor
 
 __all__ = ["check_random_state", "sampled", "split"]
 
-#: A larger difference of the sum of shares from 1 is no rounding error.
+#: The largest difference between 1 and the sum of shares that counts as a rounding error.
 _MAX_ROUNDING = 1e-9
 
 #: The largest number of strata: each takes some SQL.
@@ -94,7 +94,7 @@ def _checked_column(engine: Engine, column: object) -> str:
 
 
 def _cumulated(shares: Mapping[str, object]) -> dict[str, float]:
-    """Return the sum of the shares up to each part; that of the last is exactly 1."""
+    """Return name of a part → sum of the shares up to and including it; the last is exactly 1."""
     example = "such as split(train=0.8, test=0.2)"
     if not shares:
         raise InvalidQueryError(f"split: expected the share of each part, {example}")
@@ -121,7 +121,7 @@ def _narrowed(conditions: Conjunction, part: HashRange | StratumRanges) -> Conju
 
 
 def _present_range(conditions: Conjunction, by: str, seed: int) -> tuple[float, float]:
-    """Return the range of this hash that the conditions have already, to be divided further."""
+    """Return the range of the hash to which the conditions restrict the units already."""
     for condition in conditions:
         for part in condition.clauses if isinstance(condition, InPart) else ():
             if isinstance(part, HashRange) and (part.by, part.random_state) == (by, seed):
@@ -159,7 +159,7 @@ def _split_strata(
     seed: int,
     column: str,
 ) -> dict[str, Conjunction]:
-    """Divide each stratum by itself: the ranges are chosen so that its parts have their shares."""
+    """Divide each stratum separately, by ranges that give its parts their shares."""
     params = Parameters()
     value = short_hash_sql("unit", seed, params.bind)
     rows = engine.rows(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ORDERS", "OWNERS", "Ranked", "Ranking", "checked_ranking"]
 
-#: What series or studies are counted in → the SQL of its key.
+#: What the series or studies belong to, and are ranked within → the SQL of its key.
 OWNERS: Mapping[str, str] = {
     "collection": "collection_id",
     "patient": PATIENT_KEY_SQL,
@@ -131,7 +131,7 @@ class Ranked:
         return Ranked(tuple(sorted({*self.clauses, *other.clauses}, key=repr)))
 
     def or_(self, other: Condition) -> None:
-        """Return None: the first of one of two rankings take two conditions."""
+        """Return None: one condition cannot say "among the first in either ranking"."""
 
     def argument(self) -> object:
         """Return one dict, or a list with one dict per ranking."""

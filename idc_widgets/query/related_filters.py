@@ -58,7 +58,7 @@ class Having:
         return Having(tuple(sorted({*self.clauses, *other.clauses}, key=repr)))
 
     def or_(self, other: Condition) -> None:
-        """Return None: the studies of one of two kinds of series take two conditions."""
+        """Return None: one condition cannot say "has either of two kinds of series"."""
 
     def argument(self) -> object:
         """Return the filters of the other series as a dict, or a list with one dict per clause."""

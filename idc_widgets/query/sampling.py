@@ -36,7 +36,7 @@ UNITS: Mapping[str, str] = {
 #: The number of hexadecimal digits of a digest that count.
 _DIGITS = 13
 
-#: The number of hashes. A double holds each of them, divided by this number, exactly.
+#: The number of possible hashes. A hash divided by this number is a float without rounding error.
 HASH_VALUES = 1 << 4 * _DIGITS
 
 
@@ -46,7 +46,8 @@ class HashRange:
 
     Args:
         by: One of `UNITS`.
-        random_state: The number that makes one hash of a unit differ from another.
+        random_state: A number that is hashed together with the key; another number gives other
+            hashes.
         low: The lower end, from 0 to 1, which is included.
         high: The upper end, which is excluded.
     """
@@ -163,7 +164,7 @@ class InPart:
         return InPart(tuple(sorted((*ranges.values(), *strata), key=repr)))
 
     def or_(self, other: Condition) -> None:
-        """Return None: two parts are seldom one."""
+        """Return None: the union of two parts is seldom a part."""
 
     def argument(self) -> object:
         """Return one dict, or a list with one dict per part."""
@@ -181,8 +182,9 @@ def _digest_sql(key: str, random_state: int, bind: Bind) -> str:
 
 
 def _within_sql(key: str, random_state: int, low: float, high: float, bind: Bind) -> str:
-    if low >= high:  # the end 1 has more digits than all others, so it is in no comparison
+    if low >= high:
         return "FALSE"
+    # The ends 0 and 1 take no comparison; the digits of 1 would not sort like the number.
     parts = []
     if low > 0:
         parts.append(f"{_digest_sql(key, random_state, bind)} >= {bind(_digits(low))}")
@@ -197,5 +199,5 @@ def _bound(end: float) -> int:
 
 
 def _digits(end: float) -> str:
-    """Return the same as hexadecimal digits."""
+    """Return the `_bound` of an end as hexadecimal digits, which sort like the numbers."""
     return f"{_bound(end):0{_DIGITS}x}"

@@ -95,7 +95,7 @@ def union(alternatives: Iterable[Conjunction]) -> Conjunction:
 
 
 def complement(conditions: Conjunction) -> Conjunction:
-    """Return the conditions of all series that do not fulfill all of these.
+    """Return the conditions of the series that fail at least one of these conditions.
 
     A series without a value fulfills either the conditions or their complement, never both or
     neither.
@@ -117,9 +117,10 @@ def complement(conditions: Conjunction) -> Conjunction:
 
 
 def _simplest(alternatives: Iterable[Conjunction]) -> Alternatives:
-    """Return alternatives without those that others contain, sorted; an empty one for everything.
+    """Return alternatives, sorted and without those that others contain.
 
-    Alternatives of a single condition are merged if they filter the same column.
+    Alternatives of a single condition are merged if they filter the same column. An alternative
+    without conditions matches every series, so it is the only one that is left.
     """
     flat = [one for given in alternatives for one in _flattened(given)]
     flat = [one for one in dict.fromkeys(flat) if not any(map(_is_nothing, one))]

@@ -69,7 +69,7 @@ def _note(facts: Mapping[str, Any]) -> ValueNote:
     title = str(facts.get("analysis_result_title") or "")
     title = title or _title_of_images(facts.get("sources") or ()) or name
     title = _plain(title, _MAX_TITLE)
-    if name and len(title) > len(name):  # the name is there twice: the identifier is shown, too
+    if name and len(title) > len(name):  # the title may repeat the name of the collection
         title = title.removesuffix(f"({name})").strip() or title
         title = title.removeprefix(f"{name}:").strip() or title
     return ValueNote(title, _plain(str(facts.get("description") or ""), _MAX_DESCRIPTION))

@@ -51,7 +51,7 @@ def parse_scalar(column: str, value: object) -> Scalar:
 
 
 def range_hint(column: str, value: object) -> str:
-    """Return how a value is written as a range, such as "60-80" or ">= 60"; empty if it is none.
+    """Return a hint how to pass a text such as "60-80" as a range; empty if it is no range.
 
     >>> range_hint("PatientAge", "60-80")
     '; for a range, pass a pair: PatientAge=(60, 80)'

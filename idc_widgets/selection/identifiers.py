@@ -22,15 +22,18 @@ _SEPARATORS = re.compile(r"[\s,;\"'()\[\]{}]+")
 
 @dataclass(frozen=True)
 class FoundUids:
-    """The known UIDs of a list, those that only earlier versions have, and the unknown ones."""
+    """The known UIDs of a list, those that only earlier versions have, and the unknown ones.
 
-    #: The UIDs of series and studies that the index has, in the order of the list.
+    Args:
+        known: The UIDs of series and studies that the index has, in the order of the list.
+        prior: UID that only earlier versions have → the last IDC version that has it.
+        unknown: The UIDs that no version has.
+        cohort: The series with the known UIDs, and all series of the studies with the known UIDs.
+    """
+
     known: tuple[str, ...]
-    #: UID that only earlier versions have → the last IDC version that has it.
     prior: dict[str, int]
-    #: The UIDs that no version has.
     unknown: tuple[str, ...]
-    #: The series with the known UIDs, and all series of the studies with the known UIDs.
     cohort: Cohort
 
     def __str__(self) -> str:

@@ -16,11 +16,17 @@ _COLUMNS = ("SOPInstanceUID", "SeriesInstanceUID", "crdc_instance_uuid", "instan
 
 
 class Instance(NamedTuple):
-    """A row of sm_instance_index. `DownloadPlan` checks its file name and its size."""
+    """A row of sm_instance_index. `DownloadPlan` checks its file name and its size.
+
+    Args:
+        SOPInstanceUID: The UID of the instance.
+        SeriesInstanceUID: The series that has the instance.
+        name: The name of its file: the crdc_instance_uuid and ``.dcm``.
+        size_bytes: The size of its file.
+    """
 
     SOPInstanceUID: str
     SeriesInstanceUID: str
-    #: The name of its file: the crdc_instance_uuid and ``.dcm``.
     name: str
     size_bytes: int
 

@@ -16,11 +16,17 @@ __all__ = ["read_saved", "write_saved"]
 
 
 class SavedSeries(NamedTuple):
-    """The series that a saved selection, or the record of downloads, lists."""
+    """The series that a saved selection, or the record of downloads, lists.
+
+    Args:
+        path: The file that lists the series.
+        uids: The SeriesInstanceUIDs.
+        data_version: The version of the data. Several versions of recorded downloads are joined by
+            commas.
+    """
 
     path: str | os.PathLike[str]
     uids: list[str]
-    #: The version of the data. Several versions of recorded downloads are joined by commas.
     data_version: str
 
 

@@ -96,6 +96,9 @@ class Selection(PublicNames):
     >>> from idc_widgets import IDCClient
     >>> IDCClient().cohort(PatientID="LUNG1-365").select()
     Selection(12 series, 115.9 MB)
+
+    Args:
+        cohort: The cohort whose series are selected.
     """
 
     _names_elsewhere = MappingProxyType(
@@ -107,7 +110,6 @@ class Selection(PublicNames):
         }
     )
 
-    #: The cohort whose series are selected.
     cohort: Cohort
     _contents: _Contents = field(init=False)
 

@@ -18,12 +18,15 @@ MAX_LINES_SHOWN = 3
 
 @dataclass(frozen=True, repr=False)
 class Manifest:
-    """The series that a manifest names, and the lines that name no series of the index."""
+    """The series that a manifest names, and the lines that name no series of the index.
 
-    #: The series that the index has.
+    Args:
+        selection: The series that the index has.
+        unknown: The lines that name no series of the index, sorted by number. If several
+            identifiers of a line are unknown, each of them is an entry with its own reason.
+    """
+
     selection: Selection
-    #: The lines that name no series of the index, sorted by number. If several identifiers of a
-    #: line are unknown, each of them is an entry with its own reason.
     unknown: tuple[UnknownLine, ...]
 
     def __str__(self) -> str:

@@ -123,7 +123,7 @@ class IDCBrowser(Closable, VBox):
         #: The values of the traits at the time of `close`; empty until then.
         self._last_values: dict[str, Any] = {}
         self._beside: Widget | None = None
-        # One model for all parts: each one takes a slow front end time at the start.
+        # All parts share one layout: each further model takes a slow front end some time.
         layout = self._own_layout = Layout(min_width="0", overflow="visible")
         self._download = DownloadWidget(
             state=self.state,

@@ -14,12 +14,12 @@ from .turns import Turns
 
 __all__ = ["CLICKS", "ClickOrder"]
 
-#: The limits of pages that are remembered, and of clicks per page that have come.
+#: The largest numbers of pages that are remembered, and of arrived clicks of a page.
 _MAX_PAGES = 64
 _MAX_KNOWN_CLICKS = 1000
 
-#: A click that is kept for an earlier one is carried out when it has been sent so many times,
-#: which is after 15 seconds (`RESEND_MS` in requests.js): the earlier one may be lost.
+#: A click that waits for an earlier click is carried out without it when the page has sent it this
+#: many times, which takes 15 seconds (`RESEND_MS` in requests.js): the earlier click may be lost.
 _MAX_TIMES_SENT = 3
 
 
@@ -34,9 +34,13 @@ class _Click:
 
 @dataclass
 class _Page:
-    """The clicks of one page, by number."""
+    """The clicks of one page, by number.
 
-    #: Click that has come → whether it has been carried out.
+    Args:
+        come: Number of a click that has arrived → whether it has been carried out.
+        kept: Number of a click that waits for an earlier click → the click.
+    """
+
     come: OrderedDict[int, bool] = field(default_factory=OrderedDict)
     kept: dict[int, _Click] = field(default_factory=dict)
 
@@ -72,9 +76,9 @@ class ClickOrder:
 
     A kernel may take messages in several threads: ipykernel 7 takes those of a widget in the thread
     that has last sent something to that widget. So two clicks in two widgets may arrive in the
-    wrong order. Each click tells after which other click of the page it comes (`createRequests` in
-    requests.js). If that one has not come, the click is kept, and the thread that takes the missing
-    one carries out both. No thread waits, so the missing click can come in any thread.
+    wrong order. Each click has the number of the click that was made before it (`createRequests` in
+    requests.js). If the earlier click has not arrived, the later one is kept, and the thread that
+    receives the earlier click carries out both. No thread waits, so any thread can receive it.
 
     The missing click may be lost. The page sends both again until they are answered, and a click
     that has been sent three times is carried out in any case.

@@ -19,7 +19,8 @@ from .turns import not_up_to_date
 
 __all__ = ["RowDetails"]
 
-#: The traits of the state with picked rows, from the finest level: the last pick narrows most.
+#: Trait of the state with picked rows → its level. The finest level comes first, as a pick of a
+#: series says more than a pick of its patient.
 _PICKS = {level.plural: level.name for level in reversed([*LEVELS.values()])}
 
 

@@ -59,7 +59,7 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
     _esm = script("requests", "popover", "facet_rows", "facets")
     _css = style("popover", "facets")
 
-    _shown_later = frozenset({"_values", "_distinct"})  # in the list, which is closed
+    _shown_later = frozenset({"_values", "_distinct"})  # a closed dropdown does not show them
 
     _label = Unicode().tag(sync=True)
     """The text of the button. Type: str."""
@@ -158,7 +158,8 @@ class FacetDropdown(Closable, anywidget.AnyWidget):
         filters = self.state.filters
         chosen = listed_values(filters.conditions, self.column)
         excluded = listed_values(filters.conditions, self.column, excluded=True)
-        # If the filters have both, the list shows the first, and a chip shows all.
+        # If some values are chosen and others excluded, the list shows the chosen ones, and a chip
+        # shows both.
         return (excluded, True) if excluded and not chosen else (chosen, False)
 
     def _static_view(self) -> StaticView:

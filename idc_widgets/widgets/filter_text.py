@@ -14,10 +14,10 @@ __all__ = ["bound_text", "filter_text", "filter_texts", "range_text"]
 #: The number of values that are spelled out before "and N more".
 MAX_NAMED_VALUES = 3
 
-#: Special keywords of `Cohort.where`, whose filters are not "all but these values" if excluded.
+#: Special keywords of `Cohort.where`. If one is excluded, the text is not "all but these values".
 _SPECIAL = ("text", "uids", "patients", "having", "any_of", "part", "ranked")
 
-#: Facts that are true or false → how they are said if they are true, and if they are false.
+#: Keyword of a fact that is true or false → the text if it is true, and the text if it is false.
 _FACTS = {
     "commercial_use": ("Commercial use allowed", "Commercial use not allowed"),
     "original": ("Original images", "Derived from images"),

@@ -64,7 +64,7 @@ class FilterPanel(Closable, Box):
     def __init__(self, state: BrowserState, **keywords: Any) -> None:
         check_keywords("FilterPanel", keywords, ["expanded", "layout", "state"])
         self.state = state
-        #: Of all filters: each model takes a slow front end time at the start.
+        #: One layout that all filters share: each further model takes a slow front end some time.
         self._layout_of_filters = Layout(overflow="visible")
         self._on_close(self._layout_of_filters.close)
         self.search = SearchBox(state, layout=self._layout_of_filters)

@@ -150,8 +150,8 @@ class FrontEndRequests:
     def note(self, request: str) -> str:
         """Return a request and the last ones of other page views, separated by spaces.
 
-        This is for a widget with several controls. Each of them has an id in place of that of the
-        page view, and waits for its own answer.
+        This is for a widget with several controls. Each control sends an id of its own in place of
+        the id of the page view, and waits for its own answer.
         """
         view = request.rpartition(":")[0]
         self._noted.pop(view, None)
@@ -161,7 +161,7 @@ class FrontEndRequests:
         return " ".join(self._noted.values())
 
     def is_shown(self) -> bool:
-        """Return whether the views show what the last request has changed, or that they cannot."""
+        """Return whether the views show the result of the last request, or say that they cannot."""
         return not any(self._turns.is_postponed(view) for view in self._views)
 
     def is_last(self, request: str) -> bool:

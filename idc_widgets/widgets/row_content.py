@@ -27,11 +27,11 @@ from .state import narrow
 
 __all__ = ["MAX_SERIES", "VIEWER_COLUMNS", "RowContent", "row_code", "row_content", "viewer_links"]
 
-#: Series of a patient or study that are read. The largest patient of IDC 25 has 2,756.
+#: Maximum number of series of a row that are read. The largest patient of IDC 25 has 2,756 series.
 MAX_SERIES = 5_000
-#: Values of a column that are shown if the series of a row have several.
+#: Maximum number of values that are shown of a column, if the series of a row have several.
 MAX_VALUES = 5
-#: Studies of a patient that can be opened in the viewer, and data sets that are described.
+#: Maximum numbers of studies with a link to the viewer, and of data sets with a description.
 MAX_LINKS = 10
 #: Maximum characters of a value, a title, a description, and a citation.
 MAX_VALUE_CHARACTERS, MAX_TITLE_CHARACTERS = 1_000, 300
@@ -68,7 +68,7 @@ class Collection(TypedDict):
 
 
 class Source(TypedDict):
-    """A data set with series of the row. ``doi_url`` is "" if the DOI is none."""
+    """A data set with series of the row. ``doi_url`` is "" if its DOI is missing or is no DOI."""
 
     kind: str
     id: str

@@ -32,13 +32,15 @@ __all__ = ["is_sound", "load", "save"]
 
 _log = logging.getLogger(__name__)
 
-#: Rows per array of SeriesInstanceUIDs: few, as each row of a sorted window is in another array.
+#: Rows per array of SeriesInstanceUIDs. Arrays are short: each row of a sorted window may be in
+#: another array, and arrays are read as a whole.
 _BLOCK_ROWS = 1_024
 
 #: The number of such arrays that are kept in memory. Each takes about 65 kB.
 _MAX_KEPT_BLOCKS = 64
 
-#: The hashes of SeriesInstanceUIDs are in as many arrays as these bits of a hash have values.
+#: The first bits of the hash of a SeriesInstanceUID are the number of the array that has the hash.
+#: This is the number of these bits.
 _HASH_BITS = 8
 
 #: The beginnings of the names of arrays that are read when the file is opened.

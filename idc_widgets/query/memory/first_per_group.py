@@ -113,7 +113,8 @@ def _first_of_each(
     is_start[1:] = owner[1:] != owner[:-1]
     starts = np.flatnonzero(is_start)
     number_within = np.arange(len(owner)) - starts[np.cumsum(is_start) - 1]
-    # A run has equal owners and values. Its ties matter if it begins inside and ends outside.
+    # A run is a sequence of elements with the same owner and value. If it begins among the first
+    # `count` elements of its owner and ends after them, the ranks decide which of it are taken.
     is_run_start = is_start.copy()
     is_run_start[1:] |= value[1:] != value[:-1]
     run = np.cumsum(is_run_start) - 1

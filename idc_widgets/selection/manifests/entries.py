@@ -36,13 +36,16 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class UnknownLine:
-    """A line of a manifest that names no series of the index."""
+    """A line of a manifest that names no series of the index.
 
-    #: The first line has number 1.
+    Args:
+        number: The first line has number 1.
+        text: The line, or the part of it that is not known; shortened.
+        reason: The reason why it names no series.
+    """
+
     number: int
-    #: The line, or the part of it that is not known; shortened.
     text: str
-    #: The reason why it names no series.
     reason: str
 
     def __str__(self) -> str:
@@ -50,15 +53,20 @@ class UnknownLine:
 
 
 class Entry(NamedTuple):
-    """An identifier in a manifest, to be looked up in the index."""
+    """An identifier in a manifest, to be looked up in the index.
+
+    Args:
+        number: The number of the line.
+        text: The line, or the part of it with the identifier, for messages.
+        kind: "uid" (of a series or a study), or one of `KEYS`.
+        value: The identifier.
+        collection: The collection_id of a patient.
+    """
 
     number: int
-    #: The line, or the part of it with the identifier, for messages.
     text: str
-    #: "uid" (of a series or a study), or one of `KEYS`.
     kind: str
     value: str
-    #: The collection_id of a patient.
     collection: str = ""
 
 

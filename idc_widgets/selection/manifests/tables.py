@@ -38,12 +38,17 @@ _PREAMBLE = re.compile(
 
 
 class Layout(NamedTuple):
-    """The start and the columns of a table."""
+    """The start and the columns of a table.
 
-    #: Index of the first line after the header.
+    Args:
+        start: Index of the first line after the header.
+        delimiter: The character between two cells.
+        columns: The meaning of each column, see `entries.meaning_of`; None for a column that is not
+            read.
+    """
+
     start: int
     delimiter: str
-    #: The meaning of each column, see `entries.meaning_of`; None for a column that is not read.
     columns: list[str | None]
 
 

@@ -21,7 +21,7 @@ __all__ = ["Distributions", "distributions_of", "kind_of_bars"]
 #: Number of most frequent values that get a bar.
 MAX_BARS = 12
 
-#: The number of chosen values that have a bar beside these, although they are less frequent.
+#: The number of less frequent values that get a bar as well, because they are chosen.
 _MAX_CHOSEN_BARS = 12
 _MAX_TEXT_CHARACTERS = 200
 
