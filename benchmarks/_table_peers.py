@@ -34,7 +34,7 @@ class Peer(NamedTuple):
     scroll: str
     #: JavaScript: whether the page has the rows of the new place.
     is_there: str
-    #: What the figures mean.
+    #: A sentence that says what the figures of this table mean.
     note: str
 
     def is_missing(self) -> bool:

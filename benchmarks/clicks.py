@@ -112,8 +112,19 @@ browser
 # Python: the resident memory of the kernel, in MB.
 RSS = "import psutil; print(psutil.Process().memory_info().rss / 1e6)"
 
+# JavaScript: the end of a function that returns the ms from `before` to the next painted frame.
+RETURN_WHEN_PAINTED = """
+  await new Promise((done) => {
+    const painted = new MessageChannel();
+    painted.port1.onmessage = done;
+    painted.port2.postMessage(null);
+  });
+  return performance.now() - before;
+}"""
+
 # JavaScript: run a cell; return the ms until the frame after which `isShown` is true.
-FIRST_PAINT = """async ([cell, isShown, limit]) => {
+FIRST_PAINT = (
+    """async ([cell, isShown, limit]) => {
   const isThere = eval(isShown);
   const frame = () => new Promise(requestAnimationFrame);
   const panel = window.jupyterapp.shell.currentWidget;
@@ -123,13 +134,9 @@ FIRST_PAINT = """async ([cell, isShown, limit]) => {
   window.jupyterapp.commands.execute("notebook:run-cell");
   do await frame(); while (!isThere() && performance.now() - before < limit);
   if (!isThere()) throw new Error("the first rows do not appear");
-  await new Promise((done) => {
-    const painted = new MessageChannel();
-    painted.port1.onmessage = done;
-    painted.port2.postMessage(null);
-  });
-  return performance.now() - before;
-}"""
+"""
+    + RETURN_WHEN_PAINTED
+)
 
 # JavaScript: whether the page shows the rows and the counts.
 IS_SHOWN = {
@@ -160,7 +167,8 @@ Reach(id=browser._grids[2]._view.grid.model_id)
 
 # JavaScript: scroll the grid of series to a random place; return the ms until the frame after which
 # all its cells have values.
-SCROLL = """async (part) => {
+SCROLL = (
+    """async (part) => {
   const frame = () => new Promise(requestAnimationFrame);
   const { lumino } = window.clicks;
   const before = performance.now();
@@ -179,27 +187,20 @@ SCROLL = """async (part) => {
     do await frame();
     while (rows[1].getAttribute("aria-rowindex") === first || grid.ariaBusy !== "false");
   }
-  await new Promise((done) => {
-    const painted = new MessageChannel();
-    painted.port1.onmessage = done;
-    painted.port2.postMessage(null);
-  });
-  return performance.now() - before;
-}"""
+"""
+    + RETURN_WHEN_PAINTED
+)
 
 # JavaScript: scroll another table; return the ms until the frame after which its rows are there.
-SCROLL_PEER = """async ([scroll, isThere, part]) => {
+SCROLL_PEER = (
+    """async ([scroll, isThere, part]) => {
   const before = performance.now();
   eval(scroll)(part);
   do await new Promise(requestAnimationFrame);
   while (!eval(isThere)() && performance.now() - before < 10000);
-  await new Promise((done) => {
-    const painted = new MessageChannel();
-    painted.port1.onmessage = done;
-    painted.port2.postMessage(null);
-  });
-  return performance.now() - before;
-}"""
+"""
+    + RETURN_WHEN_PAINTED
+)
 
 ECHO = "echo = Echo(); echo.on_msg(lambda *_: echo.send({})); echo"
 

@@ -110,7 +110,7 @@ class Environment:
         memory_MB: The limit of a control group; None for no limit.
         user: The id of the user.
         has_network: False for no network, not even that of the machine with itself.
-        prepares: Whether to prepare the index as well. This takes most of the time.
+        prepares: Whether to prepare the index, too; this step takes longer than all others.
     """
 
     name: str
@@ -188,7 +188,7 @@ def prefix(environment: Environment) -> list[str]:
     """Return the beginning of a command line that runs the rest in an environment."""
     namespaces = ["--mount", *([] if environment.has_network else ["--net"])]
     lines = [*cgroup_lines(environment), *expose_lines(), environment.setup]
-    # Not `cd .`: the folder may be below a new mount.
+    # Enter the folder anew by its path, as `setup` may have mounted another disk there.
     script = "\n".join(["set -e", *lines, 'cd "$PWD"', 'exec "$@"'])
     user = f"{environment.user}:{environment.user}"
     return [

@@ -55,6 +55,12 @@ SERIES_ORDER = (
     " TRY_CAST(SeriesNumber AS BIGINT), SeriesDescription, SeriesInstanceUID"
 )
 
+#: The order of series in the window of the benchmark.
+BY_DESCRIPTION = f"ORDER BY SeriesDescription NULLS LAST, {SERIES_ORDER}"
+
+#: The same query on the file, and in memory.
+Pair = tuple[Callable[[], object], Callable[[], object]]
+
 #: Column → value → number of series and of patients.
 Counts = dict[str, dict[Any, tuple[int, int]]]
 
@@ -438,35 +444,41 @@ def others(turns: int) -> dict[str, Any]:
     import numpy as np
 
     from idc_widgets import IDCClient
-    from idc_widgets.query import Sort, row_source
     from idc_widgets.query.memory.loading import memory_index_of
-    from idc_widgets.widgets.grid.columns import USUAL_COLUMNS as GRID
 
     client = IDCClient()
-    engine, memory = client.engine, memory_index_of(client.engine)
+    memory = memory_index_of(client.engine)
     codes = memory.group_columns["Modality"].codes[memory.group_of_series]
     limit = median(_seconds(lambda: np.bincount(codes, minlength=256), 51))
+    pairs = {**_sorts_and_windows(client, memory), **_uid_lookup(client, memory)}
+    return {
+        "limit": limit,
+        "rows": [
+            # The first turn fills caches and is left out.
+            [name, *(median(_seconds(query, turns + 1)[-turns:]) for query in both)]
+            for name, both in pairs.items()
+        ],
+    }
 
-    everything = client.cohort()
-    names = [column.name for column in GRID["series"]]
-    everything_rows = row_source(everything, "series", columns=names)
+
+def _sorts_and_windows(client: Any, memory: Any) -> dict[str, Pair]:
+    """Return what is sorted and shown → the query on the file, and that in memory."""
+    from idc_widgets.query import Sort, row_source
+    from idc_widgets.widgets.grid.columns import USUAL_COLUMNS
+
+    engine, everything = client.engine, client.cohort()
+    names = [column.name for column in USUAL_COLUMNS["series"]]
+    unsorted = row_source(everything, "series", columns=names)
+    rows = row_source(everything, "series", Sort("SeriesDescription"), columns=names)
     columns = ", ".join(names)
     middle = memory.series_count // 2
-    sort = f"ORDER BY SeriesDescription NULLS LAST, {SERIES_ORDER}"
-    rows = row_source(everything, "series", Sort("SeriesDescription"), columns=names)
-    every = engine.query(f"SELECT SeriesInstanceUID FROM _rows {sort}").column(0)
-    shown = engine.query(f"SELECT {columns} FROM _rows {sort} LIMIT 40 OFFSET {middle}").to_pylist()
+    shown = f"SELECT {columns} FROM _rows {BY_DESCRIPTION} LIMIT 40 OFFSET {middle}"
     window = rows.window(middle, middle + 40)
     as_shown = [dict(zip(window, row, strict=True)) for row in zip(*window.values(), strict=True)]
-    assert shown == as_shown, "the two windows differ"
-    uids = every.take(np.random.default_rng(1).permutation(len(every))[:50_000]).to_pylist()
-    by_uid = "SELECT _row FROM _rows WHERE SeriesInstanceUID IN (SELECT unnest(?)) ORDER BY 1"
-    rows_of_uids = engine.query(by_uid, [uids]).column(0).to_numpy()
-    assert np.array_equal(rows_of_uids, np.sort(memory.rows_of_series(uids))), "UIDs differ"
-
-    pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+    assert engine.query(shown).to_pylist() == as_shown, "the two windows differ"
+    return {
         "all series by SeriesDescription": (
-            lambda: engine.query(f"SELECT _row FROM _rows {sort}"),
+            lambda: engine.query(f"SELECT _row FROM _rows {BY_DESCRIPTION}"),
             lambda: row_source(everything, "series", Sort("SeriesDescription")),
         ),
         "all series by size": (
@@ -477,24 +489,30 @@ def others(turns: int) -> dict[str, Any]:
             lambda: engine.query(
                 f"SELECT {columns} FROM _rows ORDER BY {SERIES_ORDER} LIMIT 40 OFFSET {middle}"
             ),
-            lambda: everything_rows.window(middle, middle + 40),
+            lambda: unsorted.window(middle, middle + 40),
         ),
         f"40 rows from {middle:,} on, by SeriesDescription": (
-            lambda: engine.query(f"SELECT {columns} FROM _rows {sort} LIMIT 40 OFFSET {middle}"),
+            lambda: engine.query(shown),
             lambda: rows.window(middle, middle + 40),
         ),
+    }
+
+
+def _uid_lookup(client: Any, memory: Any) -> dict[str, Pair]:
+    """Return the look-up of many UIDs on the file, and that in memory."""
+    import numpy as np
+
+    engine = client.engine
+    every = engine.query(f"SELECT SeriesInstanceUID FROM _rows {BY_DESCRIPTION}").column(0)
+    uids = every.take(np.random.default_rng(1).permutation(len(every))[:50_000]).to_pylist()
+    by_uid = "SELECT _row FROM _rows WHERE SeriesInstanceUID IN (SELECT unnest(?)) ORDER BY 1"
+    rows_of_uids = engine.query(by_uid, [uids]).column(0).to_numpy()
+    assert np.array_equal(rows_of_uids, np.sort(memory.rows_of_series(uids))), "UIDs differ"
+    return {
         "50,000 SeriesInstanceUIDs": (
             lambda: engine.query(by_uid, [uids]),
             lambda: memory.rows_of_series(uids),
         ),
-    }
-    return {
-        "limit": limit,
-        "rows": [
-            # The first turn fills caches and is left out.
-            [name, *(median(_seconds(query, turns + 1)[-turns:]) for query in both)]
-            for name, both in pairs.items()
-        ],
     }
 
 

@@ -50,5 +50,5 @@ def _unknown(owner: PublicNames, name: str) -> str:
     ours = owner._names_elsewhere.get(name)
     if ours is not None:
         return f"{message}; here, it is {ours}"
-    nearest = nearest_choice(name, (one for one in dir(owner) if not one.startswith("_")))
+    nearest = nearest_choice(name, (known for known in dir(owner) if not known.startswith("_")))
     return f"{message}; did you mean {nearest!r}?" if nearest else message

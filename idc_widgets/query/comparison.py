@@ -75,7 +75,7 @@ def compare(
 def _rows_of(column: str, cohorts: Sequence[Cohort], unit: str) -> dict[Any, list[Any]]:
     """Return the name of each row of a column → its cells."""
     if column in RANGES:
-        cells = [_quantiles(one.engine, one.conditions, column, unit) for one in cohorts]
+        cells = [_quantiles(cohort.engine, cohort.conditions, column, unit) for cohort in cohorts]
         return {name: [cell[name] for cell in cells] for name in (*_QUANTILES, None)}
     counts = [
         {value: count for (value,), count in counted.items()}

@@ -30,7 +30,9 @@ def count_facets(
     names = {column: checked_column(engine, column, known) for column in columns}
     counted: dict[str, list[FacetValue]] = {}
     for column, name in names.items():
-        others = tuple(one for one in conditions if own_filters or one.column != name)
+        others = tuple(
+            condition for condition in conditions if own_filters or condition.column != name
+        )
         # The values of a collection facet follow from the counts per collection.
         counted_column = "collection_id" if name in COLLECTION_FACETS else name
         counted[column] = count_values(engine, others, counted_column)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .._util import as_list, plural
+from .._util import and_more, as_list, plural
 from ..index import LEVELS, column_info
 
 __all__ = ["bound_text", "filter_text", "filter_texts", "range_text"]
@@ -20,7 +20,7 @@ _SPECIAL = ("text", "uids", "patients", "having", "any_of", "part", "ranked")
 #: Keyword of a fact that is true or false → the text if it is true, and the text if it is false.
 _FACTS = {
     "commercial_use": ("Commercial use allowed", "Commercial use not allowed"),
-    "original": ("Original images", "Derived from images"),
+    "original": (column_info("original").label, "Derived from images"),
 }
 
 
@@ -136,7 +136,7 @@ def _excluded_text(column: str, argument: object) -> str:
 def _values_text(column: str, values: list[Any], separator: str = ", ") -> str:
     named = separator.join(_value_text(column, value) for value in values[:MAX_NAMED_VALUES])
     more = len(values) - MAX_NAMED_VALUES
-    return f"{named} and {more:,} more" if more > 0 else named
+    return named + and_more(more, " and {} more")
 
 
 def _value_text(column: str, value: object) -> str:

@@ -208,7 +208,7 @@ def test_rows_are_picked_by_keys(small: tuple[Page, Grid]) -> None:
     assert_ranges(page, [[15, 16]])
     grid.press("Control+a")
     expect(picked).to_have_text("1,000 picked ×")
-    grid.press("Escape")  # it closes what is open, and takes no picks away
+    grid.press("Escape")  # Escape closes what is open, and removes no picks
     expect(picked).to_have_text("1,000 picked ×")
     picked.click()
     expect(picked).to_be_hidden()
@@ -609,7 +609,7 @@ def test_the_menu_of_a_row(small: tuple[Page, Grid]) -> None:
     clipboard(page)
     menu = page.get_by_role("menu")
     items = menu.get_by_role("menuitem")
-    # By its button.
+    # Open the menu by its button.
     grid.click(grid.row(3).get_by_label("Menu"))
     expect(items).to_have_count(4)
     expect(items.first).to_be_focused()
@@ -623,7 +623,7 @@ def test_the_menu_of_a_row(small: tuple[Page, Grid]) -> None:
     expect(menu).to_be_hidden()
     expect(grid.grid).to_be_focused()
     expect(grid.status).to_have_text("Series UID copied")
-    # By key.
+    # Open it by key.
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Shift+F10")
     expect(items).to_have_count(4)
@@ -637,7 +637,7 @@ def test_the_menu_of_a_row(small: tuple[Page, Grid]) -> None:
     page.keyboard.press("Escape")
     expect(menu).to_be_hidden()
     expect(grid.grid).to_be_focused()
-    # By the right button.
+    # Open it by the right button of the mouse.
     grid.click(grid.row(6), button="right")
     items.first.click()
     assert sent(page, "details")[-1]["row"] == 6
@@ -736,7 +736,7 @@ def test_columns_are_chosen_and_ordered(small: tuple[Page, Grid]) -> None:
     expect(dialog).to_be_hidden()
     expect(page.get_by_role("button", name="Columns")).to_be_focused()
     assert sent(page, "columns")[-1]["names"] == ["PatientID", "instances", "Manufacturer", "UID"]
-    # By mouse.
+    # Choose columns by mouse.
     page.get_by_role("button", name="Columns").click()
     first = dialog.get_by_role("option").first.bounding_box()
     assert first is not None

@@ -18,8 +18,7 @@ SEED = int(os.environ.get("IDC_WIDGETS_CHAOS_SEED", random.randrange(10**6)))
 
 
 @pytest.mark.parametrize("disk", DISKS)
-# Each test takes half a minute. It starts many processes, so it takes ten times as long on a busy
-# machine
+# A test takes half a minute or, on a busy machine, ten times as long: it starts many processes.
 @pytest.mark.timeout(1200)
 def test_chaos(tmp_path: Path, disk: str) -> None:
     print(f"IDC_WIDGETS_CHAOS_SEED={SEED}")

@@ -51,7 +51,7 @@ def test_the_size_is_used_if_no_block_was_ever_reported(
     assert disk.allocated_bytes(str(path)) == 10_000
     blocks = 8
     assert disk.allocated_bytes(str(path)) == 8 * 512
-    blocks = 0  # as for another file, which consists of one hole
+    blocks = 0  # as if the file had no data yet, only a size
     assert disk.allocated_bytes(str(path)) == 0
 
 

@@ -39,9 +39,9 @@ from idc_widgets.download import (
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and mounts")
 
 UIDS = ["1.2.1", "1.2.2", "1.2.3"]
-LARGE = 0.4  # MB; at a low rate, such a series takes a while
-#: MB. At a low rate, such a series takes many seconds, so that the fault comes before the end
-#: even on a busy machine.
+LARGE = 0.4  # MB of a series that takes a while at a low rate
+#: MB of a series that takes many seconds at a low rate. So the fault comes before the end even on
+#: a busy machine.
 LONG = 4.0
 
 

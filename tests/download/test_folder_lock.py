@@ -136,7 +136,7 @@ def test_only_files_at_rest_are_removed_beside_another_job(
         if kind == "other host":
             patch.setattr(socket, "gethostname", lambda: "elsewhere")
         one.lock()
-        folder_lock._own_files.clear()  # another process does not know these files
+        folder_lock._own_files.clear()  # as in another process, which has its own dict
         patch.undo()
         patch.setattr(fcntl, "flock", no_locks if kind == "no locks" else lambda *_: None)
         two.lock()

@@ -24,7 +24,7 @@ def test_the_endpoint_of_a_plan(
     monkeypatch.setenv("S3_ENDPOINT_URL", "https://storage.googleapis.com")
     assert DownloadPlan.make(ct, tmp_path).endpoint_url == "https://storage.googleapis.com"
     assert DownloadPlan.make(ct, tmp_path, endpoint_url="http://h").endpoint_url == "http://h"
-    # s5cmd accepts no other spelling
+    # s5cmd accepts only a scheme in lower case.
     assert DownloadPlan.make(ct, tmp_path, endpoint_url="HTTP://H/").endpoint_url == "http://H"
 
 

@@ -24,7 +24,7 @@ def test_what_is_left_after_each_filter(client: IDCClient) -> None:
     ):
         summary = so_far.summary()
         assert (row.series, row.patients) == (summary.series, summary.patients)
-    # W12: most series of a range fall because they have no age.
+    # The filter on the age removes many series only because their age is missing.
     no_age = mr.exclude(PatientAge=(None, None)).summary().series
     assert flow.missing.tolist() == [0, 0, no_age, 0]
     assert flow.fell.tolist()[1:] == (-flow.series.diff()[1:]).astype(int).tolist()
@@ -67,7 +67,7 @@ def test_which_filter_leaves_nothing(client: IDCClient) -> None:
         "collection_id='nsclc_radiomics' matches none of the 128,143 series that Modality='MR' "
         "leaves."
     )
-    # W7
+    # The filters on one column contradict each other.
     women = lung.where(PatientSex="F")
     assert women.where(PatientSex="M").why_empty() == (
         "No value of PatientSex fulfills all filters on it."

@@ -36,7 +36,7 @@ def test_no_repr_counts_what_takes_long(client: IDCClient, narrow) -> None:  # t
     selection = cohort.select()
     assert repr(selection) == repr(cohort).replace("Cohort", "Selection")
     assert len(selection) > 0
-    assert " series, " in repr(selection)  # counted by now
+    assert " series, " in repr(selection)  # its series have been counted by now
 
 
 def test_the_repr_is_the_same_before_the_index_is_in_memory(client: IDCClient) -> None:

@@ -66,7 +66,8 @@ class Queries(NamedTuple):
     #: The level and the order of the table and of the grid.
     level: str
     sort: Sort | None
-    #: Where a window of the grid begins (0 is the first row, 1 the last), and its number of rows.
+    #: Where a window of the grid begins, from 0 (the first row) to 1 (the last row), and the number
+    #: of its rows.
     place: float
     height: int
 

@@ -26,7 +26,8 @@ def test_several_calls_require_several_series(client: IDCClient, level: str) -> 
 
 
 def test_the_filters_of_one_call_describe_one_series(client: IDCClient) -> None:
-    # W2: a chest CT is one series; a CT and something of the chest may be two.
+    # One call asks for one series, such as a chest CT. With two calls, the CT and the series of the
+    # chest may be two series.
     everything = client.cohort()
     chest_ct = everything.having(Modality="CT", BodyPartExamined="CHEST")
     apart = everything.having(Modality="CT").having(BodyPartExamined="CHEST")
@@ -40,7 +41,7 @@ def test_the_filters_of_one_call_describe_one_series(client: IDCClient) -> None:
 
 
 def test_values_mean_the_same_as_in_where(client: IDCClient) -> None:
-    # W1: a tuple is a range, a list is any of.
+    # As in `where`, a tuple is a range, and a list means any of its values.
     lung = client.cohort(collection_id=COLLECTION)
     large = client.cohort(instanceCount=(100, None), Modality=["CT", "PT"])
     having = lung.having(instanceCount=(100, None), Modality=["CT", "PT"])
@@ -93,7 +94,7 @@ def test_originals_and_derived_series_share_the_studies(client: IDCClient) -> No
 
 
 def test_segmentations_are_not_original_even_without_an_analysis_result(client: IDCClient) -> None:
-    # W8: 22,114 series of IDC v25.
+    # These are 22,114 series in IDC v25.
     derived = client.cohort(analysis_result_id=None).derived()
     [[expected]] = client.sql(
         "SELECT count(*) FROM index WHERE analysis_result_id IS NULL AND Modality IN"

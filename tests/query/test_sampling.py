@@ -53,7 +53,7 @@ def test_the_hash_of_the_patient_id_decides(client: IDCClient) -> None:
     for name, (low, high) in {"a": (0, 0.25), "b": (0.25, 1)}.items():
         expected = {key for key in keys(lung) if low <= share(11, key[1]) < high}
         assert keys(parts[name]) == expected
-    # So a part of fewer or more series has the same patients.
+    # So the split of a narrower cohort has its patients in the same parts.
     chest = lung.where(Modality="CT").split(a=0.25, b=0.75, random_state=11)["a"]
     assert keys(chest) == keys(lung.where(Modality="CT")) & keys(parts["a"])
     assert lung.split(a=0.25, b=0.75, random_state=12)["a"] != parts["a"]

@@ -80,7 +80,7 @@ def test_a_table_fetched_by_another_process_is_attached(own: Path) -> None:
     client = IDCClient(own)
     place = Index(own).place("seg_index")
     place.parent.mkdir(parents=True)
-    for number in (1, 2):  # fetched, and then fetched again
+    for number in (1, 2):  # the table is fetched twice
         other = place.with_name("x.parquet")
         duckdb.sql(f"SELECT {number} AS number").to_parquet(str(other))
         os.replace(other, place)

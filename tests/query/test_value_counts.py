@@ -49,7 +49,7 @@ def test_facts_of_collections_and_flags(client: IDCClient) -> None:
 
 
 def test_a_histogram_counts_patients_of_the_cohort(client: IDCClient) -> None:
-    # W3: no series below 60 years, and patients instead of series.
+    # A histogram has no series below 60 years, and counts patients on request.
     old = client.cohort(PatientAge=(60, None), collection_id="nsclc_radiomics")
     for unit in COUNTS:
         histogram = old.histogram("PatientAge", bins=10, unit=unit)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-#: The collection in the small index, and its number of series.
+#: The only collection in the small index, and its number of series.
 COLLECTION = "nsclc_radiomics"
 SERIES = 4926
 

@@ -227,7 +227,7 @@ def test_small_chunks_do_not_extend_the_time_limit(
 def test_a_file_has_a_time_limit_in_total(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each part arrives in time, but the file would take hours."""
+    """Send a file so slowly that each part arrives in time, but all parts would take hours."""
     monkeypatch.setattr(http_module, "_MAX_FILE_SECONDS", 1.0)
     monkeypatch.setattr(http_module, "_LEAST_BYTES", 10)
     part = b"a\r\n0123456789\r\n"
@@ -329,7 +329,7 @@ def test_a_disk_that_fills_up_ends_a_body_of_unknown_size(
 def test_a_download_fails_if_the_server_makes_no_progress(
     server: FileServer, tmp_path: Path
 ) -> None:
-    """The server sends the first megabytes and a part that nobody requested, again and again."""
+    """Let the server send the first megabytes and an unrequested part, again and again."""
     server.files["big"] = bytes(5_000_000)
 
     def fault(request: Request) -> Cut | Answer:

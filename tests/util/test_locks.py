@@ -53,7 +53,7 @@ def test_only_one_thread_holds_a_lock(
 def test_a_read_only_descriptor_can_hold_a_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: str
 ) -> None:
-    """It gets the lock, unless another process has locked the file exclusively."""
+    """A read-only descriptor gets a lock unless another process holds an exclusive one."""
     if disk == "NFS":
         like_nfs(monkeypatch)
     path = tmp_path / "lock"

@@ -54,7 +54,7 @@ def test_a_click_waits_for_the_click_before_it() -> None:
 
 def test_a_click_whose_predecessors_are_answered_waits_for_nothing() -> None:
     kernel = Kernel()
-    kernel.take(57)  # the first that this kernel has seen, after a restart
+    kernel.take(57)  # the first click that a restarted kernel sees
     kernel.take(58, after=57)
     kernel.take(2, after=0, page="another")
     assert kernel.done == [57, 58, 2]
@@ -127,7 +127,7 @@ def test_turns_are_taken_in_the_order_of_their_promises() -> None:
     thread = threading.Thread(target=later)
     thread.start()
     with first:
-        while not turns.is_awaited():  # the second has not the turn, although nobody holds it
+        while not turns.is_awaited():  # the second waits, although nobody holds the turn
             pass
         with turns.turn():
             done.append("first")

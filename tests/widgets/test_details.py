@@ -25,11 +25,6 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def state(client: IDCClient) -> BrowserState:
-    return BrowserState(client, collection_id="nsclc_radiomics")
-
-
-@pytest.fixture
 def details(state: BrowserState) -> RowDetails:
     return RowDetails(state)
 
@@ -43,7 +38,7 @@ def ct(client: IDCClient) -> str:
 
 @pytest.fixture
 def queries(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Return the rows that are looked up from now on."""
+    """Return a list to which each row is added that is looked up."""
     looked_up: list[Any] = []
 
     def recorded(client: IDCClient, level: str, key: Any) -> Any:

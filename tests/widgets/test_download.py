@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.own_table import OwnTable
 from support.s3server import S3Server, series_objects
 
 from idc_widgets.client import IDCClient
@@ -22,18 +23,10 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def state(client) -> BrowserState:
-    return BrowserState(client, collection_id="nsclc_radiomics")
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> IDCClient:
+def own(own_table: OwnTable) -> IDCClient:
     """Return a client of a user's table: three series of four files, 200 kB each."""
-    path = tmp_path / "own.csv"
-    names = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality"
     rows = [f's.{i},1,"{HOSTILE}",mine,CT,s3://bucket/prefix-{i}/*,4,0.2' for i in range(3)]
-    path.write_text("\n".join([f"{names},series_aws_url,instanceCount,series_size_MB", *rows]))
-    return IDCClient(path)
+    return own_table("Modality,series_aws_url,instanceCount,series_size_MB", *rows)
 
 
 @pytest.fixture

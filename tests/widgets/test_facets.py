@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import pytest
+from support.own_table import OwnTable
 
 from idc_widgets.client import IDCClient
 from idc_widgets.errors import InvalidQueryError
@@ -19,19 +19,10 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def state(client) -> BrowserState:
-    return BrowserState(client, collection_id="nsclc_radiomics")
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Path:
-    """Return a small table of a user: four series, of which one has no Modality."""
-    path = tmp_path / "own.csv"
-    path.write_text(
-        "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id,Modality\n"
-        f'1.1,1,Ann,mine,"{HOSTILE}"\n1.2,1,Ann,mine,CT\n1.3,2,Bob,mine,CT\n1.4,2,Bob,mine,\n'
-    )
-    return path
+def own(own_table: OwnTable) -> IDCClient:
+    """Return a client of a small table: four series, of which one has no Modality."""
+    rows = (f'1.1,1,Ann,mine,"{HOSTILE}"', "1.2,1,Ann,mine,CT", "1.3,2,Bob,mine,CT")
+    return own_table("Modality", *rows, "1.4,2,Bob,mine,")
 
 
 numbers = itertools.count(1)
@@ -87,7 +78,7 @@ def test_a_click_filters_and_is_answered(state):
 
 
 def test_missing_values_round_trip(own):
-    state = BrowserState(IDCClient(own))
+    state = BrowserState(own)
     dropdown = FacetDropdown(state, "Modality")
     assert [None, 1, 1] in dropdown._values
     choose(dropdown, [None, HOSTILE])
@@ -103,7 +94,7 @@ def test_filters_set_elsewhere_are_shown(state):
 
 
 def test_a_chosen_value_stays_listed_when_no_series_has_it(own):
-    state = BrowserState(IDCClient(own), Modality=HOSTILE)
+    state = BrowserState(own, Modality=HOSTILE)
     dropdown = FacetDropdown(state, "Modality")
     state.filters = state.filters.where(PatientID="Bob")
     assert [HOSTILE, 0, 0] in dropdown._values
@@ -148,7 +139,7 @@ def test_all_but_the_ticked_values(state):
 
 
 def test_excluded_values_stay_listed(own):
-    state = BrowserState(IDCClient(own))
+    state = BrowserState(own)
     dropdown = FacetDropdown(state, "Modality")
     state.filters = state.filters.exclude(Modality=HOSTILE).where(PatientID="Bob")
     assert [HOSTILE, 0, 0] in dropdown._values

@@ -16,11 +16,6 @@ from idc_widgets.widgets.state import BrowserState
 numbers = itertools.count(1)
 
 
-@pytest.fixture
-def state(client) -> BrowserState:
-    return BrowserState(client, collection_id="nsclc_radiomics")
-
-
 def toggle(panel: FilterPanel) -> None:
     """Send what the front end sends when "More filters" is clicked."""
     content = {"kind": "expand", "expanded": not panel.expanded}

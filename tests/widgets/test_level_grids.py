@@ -61,11 +61,6 @@ def record_messages(widget: Any) -> list[set[str]]:
     return sent
 
 
-@pytest.fixture
-def state(client: IDCClient) -> BrowserState:
-    return BrowserState(client, collection_id="nsclc_radiomics")
-
-
 @pytest.fixture(params=["dom", "ipydatagrid"])
 def make(request: pytest.FixtureRequest) -> MakeGrid:
     """Return a function that makes grids of one kind, such as ``make(PatientGrid, state)``."""

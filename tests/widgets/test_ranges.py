@@ -14,11 +14,6 @@ from idc_widgets.widgets.state import BrowserState
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-@pytest.fixture
-def state(client) -> BrowserState:
-    return BrowserState(client, collection_id="nsclc_radiomics")
-
-
 numbers = itertools.count(1)
 
 

@@ -16,11 +16,6 @@ UNKNOWN = "1.2.840.99999.1"
 
 
 @pytest.fixture
-def state(client) -> BrowserState:
-    return BrowserState(client, collection_id="nsclc_radiomics")
-
-
-@pytest.fixture
 def box(state) -> SearchBox:
     return SearchBox(state)
 
@@ -93,7 +88,7 @@ def test_one_unknown_uid_is_searched_as_words(state, box):
     assert box._text == CT[:40]
     assert box._uids == {}
     assert CT in state.selection.uids
-    send(box, uids=CT[:30], text="")  # typed in the box
+    send(box, uids=CT[:30], text="")  # as if a person had typed it in the box
     assert box._text == CT[:30]
 
 

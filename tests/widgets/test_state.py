@@ -37,11 +37,6 @@ TRAITS = [
 
 
 @pytest.fixture
-def state(client: IDCClient) -> BrowserState:
-    return BrowserState(client, collection_id="nsclc_radiomics")
-
-
-@pytest.fixture
 def notified(state: BrowserState) -> list[str]:
     """Return a list to which the name of each changed trait is added."""
     names: list[str] = []

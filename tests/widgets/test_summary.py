@@ -16,11 +16,6 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 numbers = itertools.count(1)
 
 
-@pytest.fixture
-def state(client) -> BrowserState:
-    return BrowserState(client, collection_id="nsclc_radiomics")
-
-
 def texts(bar: SummaryBar) -> list[str]:
     return [chip["text"] for chip in bar._chips]
 

@@ -128,7 +128,7 @@ function keepKeys(element) {
 function keepFocus(root, next) {
   /** @type {HTMLElement | null} */
   let focused = null; // the element with the focus, or one that had it and disappeared
-  let place = 0; // of `focused` among the elements that can have the focus
+  let place = 0; // the index of `focused` among the elements that can have the focus
 
   root.addEventListener("focusin", (event) => {
     focused = /** @type {HTMLElement} */ (event.target);
@@ -330,7 +330,7 @@ function watchKernel(model, el, root, signal, onGone) {
     return host;
   }
 
-  // Told when the view gets a size, so when it is on the page.
+  // Called when the view gets a size, so when it is put on the page.
   const appearing = new ResizeObserver(() => {
     if (!root.isConnected) return;
     appearing.disconnect();
@@ -356,7 +356,8 @@ function watchKernel(model, el, root, signal, onGone) {
     } else if (disabled && wasOnSentence) disabled.focus({ preventScroll: true });
   }
 
-  // anywidget passes the view as `this`, whose model knows; other front ends report only an end.
+  // anywidget calls this with the view as `this`, and the model of the view knows whether there is a
+  // kernel. Other front ends call it only when the kernel has ended.
   listen(
     model,
     "comm_live_update",
@@ -442,6 +443,6 @@ function modelBehind(model) {
   model.on(`change:${probe}`, take);
   model.set(probe, uniqueId());
   model.off(`change:${probe}`, take);
-  if (real?._buffered_state_diff) delete real._buffered_state_diff[probe]; // not for Python
+  if (real?._buffered_state_diff) delete real._buffered_state_diff[probe]; // do not send it
   return real;
 }

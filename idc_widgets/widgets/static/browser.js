@@ -6,7 +6,7 @@ const ROW_PX = 24;
 const MIN_PX = 102; // the header and three rows
 const MAX_PX = 990;
 const NARROW_PX = 760; // below this width, all parts are stacked
-const SHORT_PX = 480; // where less of the browser is in sight, its foot would hide most of it
+const SHORT_PX = 480; // if less of the browser is in sight, its foot would hide most of that
 
 /** @typedef {"patients" | "series" | "upper" | "lower" | "share"} Divided */
 /** @typedef {Partial<Record<Divided, number>>} Sizes */

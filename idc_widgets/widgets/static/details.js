@@ -87,7 +87,7 @@ function render({ model, el }) {
   summary.id = `${id}-summary`;
   const status = h("div", "idc-details-status");
   status.setAttribute("role", "status");
-  const problem = h("div", "idc-details-problem");
+  const problem = h("div");
   problem.setAttribute("role", "alert");
   const explain = button("idc-link", "Explain columns", "", () => {
     const isOn = root.classList.toggle("idc-details-explained");

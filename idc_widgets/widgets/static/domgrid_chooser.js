@@ -76,7 +76,7 @@ function createChooser({ root, line, requests, say, signal }) {
       option.classList.toggle("idc-grid-choice-current", name === current);
       const box = h("span", "idc-grid-box");
       const [keyword = "", ...description] = text.split(": ");
-      const texts = h("span", "idc-grid-choice-text");
+      const texts = h("span");
       texts.append(h("b", "", label), " ", h("span", "idc-grid-keyword", keyword));
       if (description.length) texts.append(h("small", "", description.join(": ")));
       option.append(box, texts);

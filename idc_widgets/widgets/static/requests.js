@@ -1,7 +1,9 @@
 // Requests: what a click sends to Python. They are carried out in the order in which they were made
 // on the page, and sent again until Python answers.
 
-const RESEND_MS = 5000; // doubled after each time, so that a busy kernel does not find hundreds
+// After this time without an answer, a request is sent again. The time doubles after each try, so that
+// a busy kernel does not find hundreds of requests.
+const RESEND_MS = 5000;
 const MAX_RESEND_MS = 60000;
 
 /**
@@ -45,8 +47,8 @@ function orderOf(model) {
  * the request or the answer may be lost.
  *
  * All controls of a page number their requests together. A kernel may take messages in several
- * threads, and so in another order than they were sent. So each request tells after which other
- * request it comes (`after`; 0 if all are answered), and Python keeps it until that one has come.
+ * threads, and so in another order than they were sent. So each request has the number of the one
+ * before it (`after`; 0 if all are answered). Python keeps a request until the one before it arrives.
  *
  * @param {Model<any>} model
  * @param {string} view The id of the control in this page view.

@@ -50,7 +50,7 @@ function render({ model, el }) {
   input.autocomplete = "off";
   input.spellcheck = false;
   input.setAttribute("aria-label", "Search descriptions, IDs and collections, or paste UIDs");
-  const clear = button("idc-x idc-search-clear", "", "Clear search", () => {
+  const clear = button("idc-x", "", "Clear search", () => {
     apply("");
     input.focus();
   });

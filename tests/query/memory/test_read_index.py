@@ -32,7 +32,7 @@ def _wait_for_workers() -> None:
 
 
 def test_the_default_allocator_of_arrow_is_restored() -> None:
-    _wait_for_workers()  # those of earlier tests
+    _wait_for_workers()  # earlier tests may have started some
     backend = pa.default_memory_pool().backend_name
     clients = [IDCClient() for _ in range(3)]
     threads = [Thread(target=read_index.read_index, args=(client.engine,)) for client in clients]
@@ -74,7 +74,7 @@ def test_a_file_that_is_replaced_before_its_last_column_was_read(
     index = read_index.read_index(engine)
     path = engine.index.shipped
     path.write_bytes(path.read_bytes())
-    for _ in range(2):  # the error stays
+    for _ in range(2):  # the second use raises the same error
         with pytest.raises(IndexFileError, match="was changed or replaced"):
             _ = index.study_uids
     assert index.group_of_series.size
