@@ -122,7 +122,7 @@ def _folded(text: object) -> str:
 
 
 def _shared_pairs(pairs: set[tuple[str, str]], choice: str) -> float:
-    """Return the similarity (0 to 1, Dice) of a choice to a name with these pairs of letters."""
+    """Return how similar a choice is to the name with these pairs of letters: 0 to 1 (Dice)."""
     others = set(pairwise(choice))
     return 2 * len(pairs & others) / max(1, len(pairs) + len(others))
 

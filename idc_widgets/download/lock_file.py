@@ -154,7 +154,7 @@ def _inspect(file: int, now: float, patience: Patience, seconds: float) -> LockF
         return replace(known, status=Status.RUNNING)
     is_silent = now - status.st_mtime >= _SILENCE_SECONDS
     if known.is_from_here:
-        # Without locks, the pid tells whether the job runs. It may be one of another container
+        # Without locks, the pid tells whether the job runs, unless it is a pid of another container
         is_sure = pid_space() is not None or is_silent
         if is_free is None and (_is_alive(owner.get("pid")) or not is_sure):
             return replace(known, status=Status.UNKNOWN)

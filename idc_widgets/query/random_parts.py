@@ -121,7 +121,7 @@ def _narrowed(conditions: Conjunction, part: HashRange | StratumRanges) -> Conju
 
 
 def _present_range(conditions: Conjunction, by: str, seed: int) -> tuple[float, float]:
-    """Return the range of the hash to which the conditions restrict the units already."""
+    """Return the range of the hashes of this kind and seed that the conditions allow already."""
     for condition in conditions:
         for part in condition.clauses if isinstance(condition, InPart) else ():
             if isinstance(part, HashRange) and (part.by, part.random_state) == (by, seed):

@@ -102,7 +102,7 @@ class ClickOrder:
             work()
             return
         clicks = self._pages.setdefault(page, _Page())
-        # Both are filled step by step, so that an interrupt anywhere leaves nothing unfinished.
+        # Both lists are filled step by step. So after an interrupt, they have all that was begun.
         ready: list[_Click] = []
         promised: list[tuple[_Click, Promise]] = []
         try:

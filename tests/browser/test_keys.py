@@ -223,7 +223,8 @@ def test_the_focus_stays_when_its_element_disappears(lab: Lab, page: Page) -> No
     chips = page.locator(".idc-chip")
     expect(chips).to_have_count(4)
 
-    # The chips, beginning with the first, then "Clear all", then the sentence that remains.
+    # Remove the first chips, and then the others by "Clear all". The focus moves to the next chip,
+    # and at the end to the sentence that remains.
     chips.nth(0).get_by_role("button").click()
     focused(page, "Remove: 1 patient picked")
     page.keyboard.press("Enter")
@@ -236,13 +237,13 @@ def test_the_focus_stays_when_its_element_disappears(lab: Lab, page: Page) -> No
     focused(page, "What is chosen")
     page.keyboard.type(KEYS)
 
-    # The picks of a grid.
+    # Remove the picks of a grid.
     lab.run(page, "browser.pick(patients=['P1'])")
     page.get_by_role("button", name="Unpick all patients").click()
     focused(page, "Patients")
     page.keyboard.type(KEYS)
 
-    # The search box.
+    # Remove the UIDs from the search box.
     page.locator(".idc-search-input").fill("1.2.826.0.100.1 1.2.826.0.100.2")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Remove the UIDs").focus()

@@ -104,7 +104,7 @@ def test_the_picture_is_the_same_with_one_copy_per_part(
         assert painted["colors"] > 20, "nothing was painted"
         assert painted["ratio"] == ratio
         assert painted["different"] == 0
-        # One copy for the headers and one for the body; a stretched last section needs its own.
+        # The headers and the body take one copy each. A stretched last column takes another.
         assert painted["quick"] <= 4 < 40 < painted["slow"], painted
 
 

@@ -13,7 +13,8 @@ import idc_widgets
 
 PACKAGE = str(Path(idc_widgets.__file__).parent)
 
-#: Python looks for signals after these instructions, after a call only if the callee is not Python.
+#: Python looks for signals after these instructions. After a call, it looks only if the called
+#: function is not written in Python.
 _POINTS = {"RESUME", "JUMP_BACKWARD", "CALL", "CALL_FUNCTION_EX", "CALL_KW"}
 _POINTS |= {"CALL_FUNCTION", "CALL_FUNCTION_KW", "CALL_METHOD"}  # Python 3.10
 

@@ -144,8 +144,8 @@ class SeriesRows:
         is_tied = np.append(~differs, False) | np.append(False, ~differs)
         tied = np.flatnonzero(is_tied)
         tie_of_row = np.cumsum(np.append(0, differs))[tied]
-        # One query for the UIDs of all rows is as fast as one for the tied rows, and the next
-        # window shows all rows.
+        # To read the UIDs of all rows takes no longer than to read those of the tied rows, and the
+        # next window needs them all.
         needed = rows if len(rows) <= _MAX_READ_UIDS else rows[order[tied]]
         uid_of_row = dict(zip(needed.tolist(), self._memory.series_uids_of(needed), strict=True))
         self._known_uids = uid_of_row

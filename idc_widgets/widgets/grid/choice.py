@@ -12,7 +12,7 @@ _NAMES = ("dom", "ipydatagrid")
 
 
 def choose_view(name: str) -> MakeGridView:
-    """Return what makes the view of a grid.
+    """Return the function that makes the view of a grid.
 
     Args:
         name: "dom" or "ipydatagrid".

@@ -193,7 +193,7 @@ class DataGridView(ViewOfRows):
         self.request_sort(None if title is None else Sort(self._name(title), descending))
 
     def refuse_filter(self) -> None:
-        """Refuse a filter that a person chose in the menu of a header: the state cannot know it."""
+        """Refuse a filter that a person chose in the menu of a header, as the state lacks it."""
         with self._turn():
             raise InvalidQueryError(
                 "the menu of a grid can sort but not filter; use a dropdown, or in Python assign "

@@ -221,8 +221,8 @@ class DomGridView(ViewOfRows):
                     callback(tuple(str(name) for name in names))
 
     def _answer(self, request: str) -> None:
-        # The page shows its own clicks until they are answered, and then what the state has. If
-        # a view is late, it will answer.
+        # Until the answer, the page shows what its clicks should do; then it shows the state. A late
+        # view sends the answer when it runs.
         self._taken = self._requests.note(request)
         if self._requests.is_shown():
             self.widget._answered = self._taken

@@ -1,7 +1,7 @@
 // One distribution as a picture: bars, and a line of text below them.
 
 const SVG = "http://www.w3.org/2000/svg";
-const MIN_SLOTS = 5; // so that few bars are not wide
+const MIN_SLOTS = 5; // there is room for at least so many bars, so that few bars are not wide
 const BAR_HEIGHT = 100; // the height of the picture, in its own units
 const MIN_BAR = 7; // the least height of a bar that is not empty
 

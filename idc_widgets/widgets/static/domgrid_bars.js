@@ -6,7 +6,7 @@
 // distributions are shown; and {kind: "choose", view, number, "filter:<column>": values or [first
 // bin, last bin], shows}, see `createRequests`.
 
-const AFTER_ROWS_MS = 120; // in this time, rows are drawn, and newer ones may come
+const AFTER_ROWS_MS = 120; // a pause after new rows: they are drawn, and newer ones may come
 const SAID_MS = 5000; // if new rows come within this time, their announcement names the filter
 
 /**

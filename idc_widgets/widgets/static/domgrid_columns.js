@@ -1,17 +1,17 @@
 // The header of a grid: the widths of its columns, and how a person changes them.
 
-const CHECK_PX = 26; // the column of checkboxes
-const MORE_PX = 22; // the column of the buttons that open the menu of a row
+const CHECK_PX = 26; // the width of the column of checkboxes
+const MORE_PX = 22; // the width of the column of buttons that open the menu of a row
 const MIN_COLUMN_PX = 40;
 const MIN_TEXT_PX = 64;
 const MAX_COLUMN_PX = 1_200;
-const RESIZE_STEP_PX = 16; // by key
+const RESIZE_STEP_PX = 16; // by how much a key changes a width
 const DOUBLE_CLICK_MS = 400;
-const PADDING_PX = 12; // of a cell, left and right together
-const ARROW_PX = 12; // in the header of the sorted column
+const PADDING_PX = 12; // the padding of a cell, left and right together
+const ARROW_PX = 12; // the width of the arrow in the header of the sorted column
 
-// What has to fit into cells of a kind, or of a column: a number, a date or the start of an identifier
-// would be another one.
+// The longest texts that must fit into the cells of a kind or of a column. If a number, a date or the
+// start of an identifier were cut, people would read another value.
 /** @type {Record<string, string>} */
 const LONGEST_VALUES = {
   count: "99,999",

@@ -1,7 +1,7 @@
 // The elements that a grid always has.
 
-const TELL_MS = 2_000; // what happened stays beside the title
-const SAY_AFTER_MS = 250; // what follows sooner replaces what a screen reader was to say
+const TELL_MS = 2_000; // how long a note about what happened stays beside the title
+const SAY_AFTER_MS = 250; // screen readers get a text after this time, unless a newer one replaces it
 
 /**
  * Keep an open panel where it was opened in the grid while the page scrolls. It closes when its place

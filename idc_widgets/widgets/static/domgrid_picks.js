@@ -1,5 +1,6 @@
-// The picked rows of a view: it shows a pick at once, sends it, and shows what Python has picked when
-// all of its picks are answered. While one is on its way, the next wait, and become one.
+// The picked rows of a page view. It shows a pick at once, and sends it. When all of its picks are
+// answered, it shows the rows that Python has picked. While a pick is on its way, later picks wait and
+// are merged into one.
 // To Python: {kind: "pick", view, number, generation, ranges, before}, {kind: "clear", view, number};
 // see `createRequests` for the answer.
 

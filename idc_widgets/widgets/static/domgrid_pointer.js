@@ -27,7 +27,7 @@ function createGridPointer({
   signal,
 }) {
   /** @type {PickBase & CellPosition | null} */
-  let pressed = null; // what was under the pointer when it went down: the rows may change since
+  let pressed = null; // the cell in which the button was pressed: rows may change before it is released
 
   /** @param {Event} event @returns {PickBase & CellPosition} */
   const seen = ({ target }) => ({

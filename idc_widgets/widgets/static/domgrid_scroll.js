@@ -3,16 +3,16 @@
 // 8,948,149 px. A million rows are higher. So the element that scrolls is at most 8,000,000 px high,
 // and the position of its scroll bar is mapped to that of the rows.
 //
-// A wheel and a finger move the rows by as many pixels as the bar; only where somebody drags the bar
-// are the rows far away. The size of a step tells the two apart: where the grid is less than 2,000 px
-// high, a pixel of the bar is more than 4,000 px of rows. Once nothing moves, the bar is put where the
-// rows are (`bar`).
+// A wheel or a finger moves the rows by as many pixels as the bar. If somebody drags the bar, the rows
+// move much farther. The size of a step tells which of the two it was: in a grid of less than 2,000 px,
+// a pixel of the bar stands for more than 4,000 px of rows. When nothing moves any more, the bar is put
+// at the place of the rows (`bar`).
 
 const MAX_SPACER_PX = 8_000_000;
 // At both ends, the bar moves with the rows pixel by pixel. So no wheel meets an end too early.
 const EXACT_PX = 1_000_000;
 const MAX_STEP_PX = 4_000;
-const MAX_WHEEL_STEP_PX = 20_000; // of a fast flick, while the page was too busy to follow
+const MAX_WHEEL_STEP_PX = 20_000; // the longest step of a fast flick on a busy page
 
 /** Create the map between the positions of the scroll bar and of the rows, in px. */
 function createScrollMap() {

@@ -79,8 +79,10 @@ function render({ model, el }) {
   const requests = createRequests(model, uniqueId(), kernel, removed.signal);
   /** @type {number | null} */
   let typingTimer = null;
+  // The list that Python looks up: its number of UIDs in words; its text, if it was typed; and the text
+  // that the box has meanwhile.
   /** @type {{ words: string, typed: string, left: string } | null} */
-  let lookup = null; // the list that Python looks up: in words, as typed, and the rest in the box
+  let lookup = null;
 
   /** @param {{ text?: string, uids?: string }} content */
   function request(content) {
