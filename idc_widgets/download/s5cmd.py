@@ -69,13 +69,7 @@ user.)"""
 
 @dataclass(frozen=True, slots=True)
 class FileDone:
-    """s5cmd reports that one file is complete under its final name.
-
-    Args:
-        source: The address of the object: `s3://bucket/key`.
-        destination: The path of the file.
-        size_bytes: The size of the file.
-    """
+    """s5cmd reports that the object `source` (s3://bucket/key) is on disk as `destination`."""
 
     source: str
     destination: str
@@ -84,12 +78,7 @@ class FileDone:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """s5cmd reports an error.
-
-    Args:
-        message: The message of s5cmd.
-        source: The s3:// URL that the error concerns; "" if the report has none.
-    """
+    """s5cmd reports an error about `source`, an s3:// URL; "" if the report has no URL."""
 
     message: str
     source: str

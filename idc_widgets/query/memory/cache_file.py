@@ -39,8 +39,7 @@ _BLOCK_ROWS = 1_024
 #: The number of such arrays that are kept in memory. Each takes about 65 kB.
 _MAX_KEPT_BLOCKS = 64
 
-#: The first bits of the hash of a SeriesInstanceUID are the number of the array that has the hash.
-#: This is the number of these bits.
+#: How many bits at the beginning of the hash of a SeriesInstanceUID choose the array for the hash.
 _HASH_BITS = 8
 
 #: The beginnings of the names of arrays that are read when the file is opened.

@@ -221,8 +221,8 @@ class DomGridView(ViewOfRows):
                     callback(tuple(str(name) for name in names))
 
     def _answer(self, request: str) -> None:
-        # Until the answer, the page shows what its clicks should do; then it shows the state. A late
-        # view sends the answer when it runs.
+        # Until the answer, the page shows what its clicks should do; then it shows the state. If a
+        # view is late, it sends the answer itself.
         self._taken = self._requests.note(request)
         if self._requests.is_shown():
             self.widget._answered = self._taken

@@ -144,7 +144,7 @@ function createFullWindow(find, onChange, signal) {
     if (!value) root.scrollIntoView({ block: "nearest" });
   }
 
-  /** Cover the window from inside: the top layer leaves every box that clips. */
+  /** Cover the window. No box around the browser clips it, because it is in the top layer. */
   function cover() {
     const root = find();
     if (!root) return;

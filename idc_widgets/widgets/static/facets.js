@@ -229,7 +229,7 @@ function render({ model, el }) {
   }
 
   /** @type {Value | undefined} */
-  let onlyValue; // of the row that the button "Only" acts on
+  let onlyValue; // the value of the row that the button "Only" acts on
   let placing = 0;
 
   /** @param {number} index The row that gets the button "Only"; -1 for none. */
