@@ -236,6 +236,8 @@ class FirstApi:
             DownloadError: Not all series could be downloaded. Those that are complete stay, and
                 the next call downloads only the rest.
         """
+        from .query import Cohort  # late: opening a client does not need it
+
         everything = Cohort(self.engine, endpoint_url=self.endpoint_url)
         selection = everything.where(SeriesInstanceUID=as_keys(seriesInstanceUid)).select()
         try:
