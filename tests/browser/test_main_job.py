@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -198,12 +200,20 @@ def test_the_main_job_by_keyboard_alone(page: Page, s3: S3Server, lab: Lab) -> N
 
 
 def test_what_a_screen_reader_finds(page: Page) -> None:
-    found = page.locator(".idc-browser").aria_snapshot()
-    found = re.sub(r"/[^ ]+/job\d* ?/data", "/…/data", found) + "\n"
     command = f"IDC_WIDGETS_REVIEW=1 python -m pytest {Path(__file__).name} -k screen_reader"
     if os.environ.get("IDC_WIDGETS_REVIEW"):
-        REVIEWED.write_text(found, encoding="utf-8")
-    assert found == REVIEWED.read_text(encoding="utf-8"), (
+        REVIEWED.write_text(_found(page), encoding="utf-8")
+    reviewed = REVIEWED.read_text(encoding="utf-8")
+    deadline = time.monotonic() + 60  # the last rows may still be on their way
+    while (found := _found(page)) != reviewed and time.monotonic() < deadline:
+        page.wait_for_timeout(250)
+    difference = "\n".join(unified_diff(reviewed.splitlines(), found.splitlines(), lineterm=""))
+    assert not difference, (
         f"expected that a screen reader finds what is in {REVIEWED.name}; if you intended a "
-        f"difference, run `{command}`, and review the difference with `git diff`"
+        f"difference, run `{command}`, and review the difference with `git diff`:\n{difference}"
     )
+
+
+def _found(page: Page) -> str:
+    found = page.locator(".idc-browser").aria_snapshot()
+    return re.sub(r"/[^ ]+/job\d* ?/data", "/…/data", found) + "\n"
