@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .download import DownloadPlan
-    from .query import Parameters
+    from .query import Cohort
 
 __all__ = ["FirstApi"]
 
@@ -113,7 +113,7 @@ class FirstApi:
         )
         if not rows:
             # If the value is a text, this raises an error that says what is wrong with it.
-            self._predicate(SeriesInstanceUID=seriesInstanceUid)
+            self._matching(SeriesInstanceUID=seriesInstanceUid)
             raise InvalidQueryError(f"expected one SeriesInstanceUID, not {seriesInstanceUid!r}")
         return float(rows[0][0] or 0)
 
@@ -236,10 +236,7 @@ class FirstApi:
             DownloadError: Not all series could be downloaded. Those that are complete stay, and
                 the next call downloads only the rest.
         """
-        from .query import Cohort  # late: opening a client does not need it
-
-        everything = Cohort(self.engine, endpoint_url=self.endpoint_url)
-        selection = everything.where(SeriesInstanceUID=as_keys(seriesInstanceUid)).select()
+        selection = self._matching(SeriesInstanceUID=as_keys(seriesInstanceUid)).select()
         try:
             plan = selection.plan(downloadDir, check_disk=download)
         except EmptySelectionError:
@@ -269,18 +266,18 @@ class FirstApi:
             table = self.engine.query(sql.format(where=where), list(given.values()))
             if table.num_rows:
                 return _formatted(table, key, outputFormat)
-        where, params = self._predicate(**given)
+        where, params = self._matching(**given).predicate
         return _formatted(self.engine.query(sql.format(where=where), params), key, outputFormat)
 
-    def _predicate(self, **filters: object) -> tuple[str, Parameters]:
-        """Return filters as an SQL condition and its parameters.
+    def _matching(self, **filters: object) -> Cohort:
+        """Return the cohort of the series that match filters.
 
         Raises:
             InvalidQueryError: A value is unknown.
         """
         from .query import Cohort  # late: opening a client does not need it
 
-        return Cohort(self.engine).where(**filters).predicate
+        return Cohort(self.engine, endpoint_url=self.endpoint_url).where(**filters)
 
 
 def _formatted(table: pa.Table, key: str, outputFormat: str) -> Any:

@@ -17,7 +17,7 @@ from idc_widgets.widgets.turns import Turns
 
 
 class Lab:
-    """A `Turns`, and a slow query for its views: it waits until it is interrupted."""
+    """A `Turns`, and a slow query for its views. The query waits until it is interrupted."""
 
     def __init__(self) -> None:
         self.errors: list[Exception] = []

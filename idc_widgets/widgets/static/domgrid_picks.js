@@ -99,7 +99,7 @@ function createPicks(requests) {
     base: () => ({ generation, ranges: shown }),
     flush: requests.flush,
 
-    /** Return the earliest generation of rows that clicks on their way need. */
+    /** Return the earliest generation of rows that an unanswered click was made on. */
     needed() {
       const needed = requests.unanswered().map((content) => content.generation ?? generation);
       return Math.min(generation, ...needed);
