@@ -1,4 +1,4 @@
-"""Filters on the columns of other tables, such as ``labels.grade`` after ``join("labels")``.
+"""Filters on the columns of other tables, such as "labels.grade" after ``join("labels")``.
 
 A series fulfills such a filter if one of its rows in the table does. So a table with several rows
 per series multiplies nothing.
