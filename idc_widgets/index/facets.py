@@ -1,7 +1,7 @@
 """Facets: the columns that are shown as a dropdown with counts.
 
-Some are columns of the index, some are facts about the collection of a series, and one is derived
-from the license.
+Some are columns of the index, some are facts about the collection of a series, and two are derived:
+``commercial_use`` from the license, ``original`` from the modality and the analysis result.
 """
 
 from __future__ import annotations

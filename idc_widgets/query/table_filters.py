@@ -186,7 +186,10 @@ def joins_in(value: object) -> Iterator[Join]:
 
 
 class Tables(Protocol):
-    """What has tables to join: a cohort."""
+    """What this module uses of a `Cohort`: its engine, and the tables that can be joined.
+
+    The module cannot import `Cohort`, which imports it.
+    """
 
     @property
     def engine(self) -> Engine:

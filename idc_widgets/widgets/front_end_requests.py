@@ -148,7 +148,9 @@ class FrontEndRequests:
                 widget.send_state([name for name in shown if name not in _OF_ANYWIDGET])
 
     def note(self, request: str) -> str:
-        """Return a request and the last ones of other page views, separated by spaces.
+        """Remember a request as the last one of its page view.
+
+        Return the last request of each page view, separated by spaces.
 
         This is for a widget with several controls. Each control sends an id of its own in place of
         the id of the page view, and waits for its own answer.

@@ -97,7 +97,11 @@ class Promises:
 
 
 class Promise:
-    """A promised turn: in this context, a thread takes the turn after all earlier promises."""
+    """A promised turn, as a context manager.
+
+    Inside ``with promise:``, the next turn of the thread waits until all earlier promises have
+    ended.
+    """
 
     def __init__(self, promises: Promises) -> None:
         self._promises = promises

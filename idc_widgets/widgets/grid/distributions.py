@@ -297,7 +297,10 @@ def _of_bins(cohort: Cohort, column: str, is_filtered: bool, argument: Any) -> d
 
 
 def _edge_texts(column: str, edges: Sequence[Bound]) -> list[str]:
-    """Return edges as short texts. The outer bins of dates have all earlier and later dates."""
+    """Return edges of bins as short texts.
+
+    Dates become years. The first and the last bin of dates are open: "≤ 1999" and "≥ 2020".
+    """
     if column not in DATES or not edges:
         return [bound_text(column, edge) for edge in edges]
     years = [str(edge)[:4] for edge in edges]

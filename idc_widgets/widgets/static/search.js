@@ -79,8 +79,8 @@ function render({ model, el }) {
   const requests = createRequests(model, uniqueId(), kernel, removed.signal);
   /** @type {number | null} */
   let typingTimer = null;
-  // The list that Python looks up: its number of UIDs in words; its text, if it was typed; and the text
-  // that the box has meanwhile.
+  // The list of UIDs that Python is looking up. `words` is what the badge shows, such as "3 UIDs";
+  // `typed` is the text of the list if it was typed, else ""; `left` is the text that stays in the box.
   /** @type {{ words: string, typed: string, left: string } | null} */
   let lookup = null;
 
