@@ -25,7 +25,7 @@ def count_bins(
         InvalidQueryError: The column has no histogram, there are no bins, or the unit is unknown.
     """
     counted = checked_unit(unit)
-    if isinstance(column, str):
+    if not isinstance(column, TableColumn):
         column = checked_column(engine, column, RANGES, "column of a histogram")
     if not isinstance(bins, int) or bins < 1:
         raise InvalidQueryError(f"bins={bins!r}: expected a whole number of at least 1")

@@ -138,6 +138,8 @@ def test_arguments_of_the_wrong_type_are_refused(client: IDCClient) -> None:
         lambda: everything.histogram("PatientAge", bins=2.5),  # type: ignore[arg-type]
         lambda: everything.histogram("PatientAge", bins="3"),  # type: ignore[arg-type]
         lambda: everything.histogram(["PatientAge"]),  # type: ignore[arg-type]
+        lambda: everything.value_counts(["Modality"]),  # type: ignore[arg-type]
+        lambda: everything.unique(["Modality"]),  # type: ignore[arg-type]
         lambda: everything.join(["collections_index"]),  # type: ignore[arg-type]
         lambda: everything.join("collections_index", [["species"]]),  # type: ignore[list-item]
         lambda: client.find_uids(5),  # type: ignore[arg-type]

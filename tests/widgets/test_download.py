@@ -290,8 +290,8 @@ def test_the_endpoint_of_the_client_is_used(own):
 
 
 def test_wrong_arguments_raise_errors(state):
-    with pytest.raises(TypeError, match="no argument 'folder'"):
-        DownloadWidget(state.selection, folder="x")
+    with pytest.raises(TypeError, match="no argument 'download_dir'"):
+        DownloadWidget(state.selection, download_dir="x")
     with pytest.raises(TypeError, match="no argument 'endpoint'; did you mean 'endpoint_url'"):
         DownloadWidget(state.selection, endpoint="x")
     with pytest.raises(TypeError, match="not both"):
