@@ -7,6 +7,9 @@ A condition is an immutable, validated value on one column, or on a special keyw
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .engine import Bind, Parameters, Scalar, literal
@@ -19,6 +22,7 @@ __all__ = [
     "PATIENT_KEY_SQL",
     "Condition",
     "Conjunction",
+    "EveryClause",
     "list_sql",
     "mask_by_sql",
     "one_of_sql",
@@ -94,7 +98,51 @@ def sorted_unique(values: Iterable[Any]) -> tuple[Any, ...]:
         return tuple(sorted(distinct, key=sort_key))
 
 
-def mask_by_sql(condition: Condition, memory: MemoryIndex) -> Mask:
+class Clause(Protocol):
+    """One of the parts of a condition, all of which a series must fulfill."""
+
+    def sql(self, bind: Bind) -> str:
+        """Return the part as SQL, as `Condition.sql` does."""
+        ...
+
+    def mask(self, memory: MemoryIndex) -> Mask | None:
+        """Return the mask of the part; None if only SQL can evaluate it."""
+        ...
+
+    def argument(self) -> object:
+        """Return the value that `Cohort.where` takes for this part alone."""
+        ...
+
+
+@dataclass(frozen=True)
+class EveryClause:
+    """A base of conditions on series that fulfill each of some clauses.
+
+    Args:
+        clauses: The clauses.
+    """
+
+    clauses: tuple[Any, ...]
+
+    def sql(self, bind: Bind) -> str:
+        """Return the SQL of all clauses."""
+        return " AND ".join(clause.sql(bind) for clause in self.clauses)
+
+    def mask(self, memory: MemoryIndex) -> Mask:
+        """Return the mask; some clauses take SQL."""
+        clauses: tuple[Clause, ...] = self.clauses
+        return reduce(and_, (each.mask(memory) or mask_by_sql(each, memory) for each in clauses))
+
+    def or_(self, other: Condition) -> None:
+        """Return None: one condition cannot say that all clauses hold or `other` does."""
+
+    def argument(self) -> object:
+        """Return the argument of the only clause, or a list with one argument per clause."""
+        arguments = [clause.argument() for clause in self.clauses]
+        return arguments[0] if len(arguments) == 1 else arguments
+
+
+def mask_by_sql(condition: Condition | Clause, memory: MemoryIndex) -> Mask:
     """Evaluate a condition by SQL, because its column is not in memory."""
     params = Parameters()
     sql = condition.sql(params.bind)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import and_
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidQueryError, unknown_message
 from ..index import ALIASES, DATES, NUMERIC
-from .condition import PATIENT_KEY_SQL, Condition, Conjunction, mask_by_sql
+from .condition import PATIENT_KEY_SQL, Conjunction, EveryClause
 from .engine import Bind
 from .exclusion import filters_of
 from .matching import conjunction, mask_of_all
@@ -105,7 +103,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class Ranked(EveryClause):
     """Series that are among the first in every one of some rankings.
 
     Args:
@@ -115,28 +113,9 @@ class Ranked:
     clauses: tuple[Ranking, ...]
     column: str = field(default="ranked", init=False)
 
-    def sql(self, bind: Bind) -> str:
-        """Return SQL with one subquery per ranking."""
-        return " AND ".join(clause.sql(bind) for clause in self.clauses)
-
-    def mask(self, memory: MemoryIndex) -> Mask:
-        """Return the mask; a ranking by a column that is not in memory takes SQL."""
-        masks = (
-            clause.mask(memory) or mask_by_sql(Ranked((clause,)), memory) for clause in self.clauses
-        )
-        return reduce(and_, masks)
-
     def and_(self, other: Ranked) -> Ranked:
         """Return a condition with the rankings of both conditions."""
         return Ranked(tuple(sorted({*self.clauses, *other.clauses}, key=repr)))
-
-    def or_(self, other: Condition) -> None:
-        """Return None: one condition cannot say "among the first in either ranking"."""
-
-    def argument(self) -> object:
-        """Return one dict, or a list with one dict per ranking."""
-        arguments = [clause.argument() for clause in self.clauses]
-        return arguments[0] if len(arguments) == 1 else arguments
 
 
 def checked_ranking(

@@ -10,11 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import and_
 from typing import TYPE_CHECKING
 
-from .condition import PATIENT_KEY_SQL, Condition, Conjunction, mask_by_sql
+from .condition import PATIENT_KEY_SQL, Conjunction, EveryClause
 from .engine import Bind, Scalar
 from .exclusion import filters_of
 from .matching import conjunction
@@ -128,7 +126,7 @@ class StratumRanges:
 
 
 @dataclass(frozen=True)
-class InPart:
+class InPart(EveryClause):
     """Series of the units that are in every one of some random parts.
 
     Args:
@@ -137,17 +135,6 @@ class InPart:
 
     clauses: tuple[HashRange | StratumRanges, ...]
     column: str = field(default="part", init=False)
-
-    def sql(self, bind: Bind) -> str:
-        """Return SQL with one comparison or subquery per part."""
-        return " AND ".join(clause.sql(bind) for clause in self.clauses)
-
-    def mask(self, memory: MemoryIndex) -> Mask:
-        """Return the mask; some parts take SQL."""
-        masks = (
-            clause.mask(memory) or mask_by_sql(InPart((clause,)), memory) for clause in self.clauses
-        )
-        return reduce(and_, masks)
 
     def and_(self, other: InPart) -> InPart:
         """Return a condition with all parts. Ranges of the same hash are intersected."""
@@ -162,14 +149,6 @@ class InPart:
             low = max(earlier.low, clause.low)
             ranges[key] = HashRange(*key, low, max(low, min(earlier.high, clause.high)))
         return InPart(tuple(sorted((*ranges.values(), *strata), key=repr)))
-
-    def or_(self, other: Condition) -> None:
-        """Return None: the union of two parts is seldom a part."""
-
-    def argument(self) -> object:
-        """Return one dict, or a list with one dict per part."""
-        arguments = [clause.argument() for clause in self.clauses]
-        return arguments[0] if len(arguments) == 1 else arguments
 
 
 def short_hash_sql(key: str, random_state: int, bind: Bind) -> str:

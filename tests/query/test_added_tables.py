@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.forks import in_a_child
+from support.own_table import opened_index
 
 from idc_widgets import IDCClient, IDCError, IndexFileError, InvalidQueryError
 from idc_widgets.query import table_reader
@@ -47,11 +48,8 @@ INDEX = pd.DataFrame(SERIES, columns=NAMES)
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("small") / "own.csv"
-    INDEX.to_csv(path, index=False)
-    client = IDCClient(path)  # all clients of the tests share its engine
-    yield path
-    del client
+    with opened_index(tmp_path_factory.mktemp("small"), INDEX) as path:
+        yield path
 
 
 def test_a_table_can_be_joined_queried_and_described(small: Path) -> None:

@@ -13,6 +13,7 @@ import hypothesis.strategies as st
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
+from support.own_table import opened_index
 
 from idc_widgets import Cohort, IDCClient, InvalidQueryError
 
@@ -38,11 +39,8 @@ TYPES = {"n": "Int64", "size": "Float64", "site": "string", "is_good": "boolean"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("small") / "own.csv"
-    INDEX.to_csv(path, index=False)
-    client = IDCClient(path)  # all clients of the tests share its engine
-    yield path
-    del client
+    with opened_index(tmp_path_factory.mktemp("small"), INDEX) as path:
+        yield path
 
 
 @st.composite

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from idc_widgets import IDCClient
 
 REQUIRED = "SeriesInstanceUID,StudyInstanceUID,PatientID,collection_id"
@@ -23,3 +27,15 @@ class OwnTable:
 
         self.path.write_text("\n".join([f"{REQUIRED},{header}", *lines, ""]), encoding="utf-8")
         return IDCClient(self.path)
+
+
+@contextmanager
+def opened_index(folder: Path, series: pd.DataFrame) -> Iterator[Path]:
+    """Write a table of series, and yield its path. All clients of it share one open engine."""
+    from idc_widgets import IDCClient  # late: conftest.py imports this module
+
+    path = folder / "own.csv"
+    series.to_csv(path, index=False)
+    client = IDCClient(path)
+    yield path
+    del client
