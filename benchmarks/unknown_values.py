@@ -1,4 +1,4 @@
-"""Measure the cost of the message for an unknown value of each column: CPU time and memory.
+"""Measure the CPU time and the memory of the message about an unknown value, per column.
 
 The last lines name the worst column. docs/performance.md has the aims.
 """
